@@ -1,0 +1,338 @@
+"""params.yaml, the one file of knobs, into frozen dataclasses.
+
+The file is whole: every key stands in it, none is guessed. What a knob does, what it allows and what the paper says about it is its
+metadata in `bmt/settings.py` (the method) and here (the harness). Every error is one line: file, key, value, what is allowed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import types
+import typing
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from benchmark.cells import Cell, is_word, known_name, nearest, parse
+from benchmark.yamlfile import read_yaml
+from bmt.errors import ConfigError
+from bmt.files import file_digest, json_digest
+from bmt.settings import (
+    IN_DOMAIN,
+    OUT_OF_DOMAIN,
+    DataSettings,
+    DecodeSettings,
+    LossSettings,
+    MaskSettings,
+    SamplingSettings,
+    TrainingSettings,
+    TuningSettings,
+    allowed,
+    check_settings,
+    knob,
+)
+
+Scalar = str | int | float | bool
+T = TypeVar("T")
+
+SPECIAL_TOKENS = 4  # the most that a pair takes of a window: RoBERTa's <s> q </s></s> c </s>
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the data comes from."""
+
+    manifest: str = knob(
+        "sample", "`sample` (the embedded corpus), `real` (BMT_REAL_DATA or ../shared/data/mrqa_real), `mrqa2019` (the official files), "
+        "or a folder, file or URL of a manifest of that form",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """A pretrained encoder and the head put on it."""
+
+    source: str = knob("hub", "an installed Python package, the Hugging Face hub or a folder", choices=("package", "hub", "folder"))
+    name: str = knob("", "the package's module, the hub's repository or the folder's path")
+    revision: str | None = knob(None, "the hub's commit, 40 hexadecimal digits; null for a package or a folder")
+    sha256: str | None = knob(None, "of model.safetensors, checked before use; null: not checked")
+    head: str = knob("span", "the head: start and end scores of every token", choices=("span",))
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What the gradient is masked with."""
+
+    mask: str = knob("none", "no mask, a random one (eq. 16) or learned ones (eq. 12)", choices=("none", "random", "learned"))
+    p_f: float | None = knob(
+        None, "p_F of eq. 16, the share of weights that a random mask leaves open; null for the others", above=0, high=1
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CompareSettings:
+    """How `benchmark.compare` judges; the statistics are explained in docs/ and by `--help`."""
+
+    margin_cell: float = knob(1.0, "points of F1 or EM within which a cell counts as reproduced", above=0)
+    margin_average: float = knob(0.5, "the same for an average", above=0)
+    estimand: str = knob(
+        "printed", "what is reproduced: the printed number, taken as fixed, or the mean that it estimates", choices=("printed", "mean"),
+    )  # fmt: skip
+    n_pub: int = knob(
+        1,
+        "runs behind a printed number",
+        low=1,
+        paper="silent",
+        note="Only Table 9 mentions seeds (three, the mean is printed). We assume one run.",
+    )
+    d0: float = knob(4.0, "prior degrees of freedom of the moderated variance", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingSettings:
+    """What MLflow gets."""
+
+    experiment: str = knob("bmt", "name of the MLflow experiment")
+    figures: bool = knob(True, "whether mask and deviation figures are drawn and logged")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole params file."""
+
+    profile: str
+    source: Source
+    data: DataSettings
+    mask: MaskSettings
+    tuning: TuningSettings
+    training: TrainingSettings
+    sampling: SamplingSettings
+    loss: LossSettings
+    decode: DecodeSettings
+    backbones: dict[str, Backbone]
+    arms: dict[str, Arm]
+    cells: list[str]
+    compare: CompareSettings
+    tracking: TrackingSettings
+
+
+def repository_root() -> Path:
+    """The folder of params.yaml, profiles/ and dvc.yaml: BMT_ROOT, or the checkout that this file is in; never the working directory.
+
+    Raises:
+        ConfigError: BMT_ROOT names no folder.
+    """
+    given = os.environ.get("BMT_ROOT")
+    root = Path(given).absolute() if given else Path(__file__).resolve().parent.parent
+    if not root.is_dir():
+        raise ConfigError(f"BMT_ROOT: {given!r} is not a folder: set it to a copy of the repository, or unset it")
+    return root
+
+
+def load(path: str | Path | None = None) -> Config:
+    """Read and check a params file; without `path` the root's params.yaml.
+
+    Raises:
+        ConfigError: file, key, value and what is allowed, on one line.
+    """
+    file = "params.yaml" if path is None else str(path)
+    values = read_yaml(
+        repository_root() / "params.yaml" if path is None else Path(path), file, "`python -m benchmark.profile sample` writes a params.yaml"
+    )
+    try:
+        config = _build(Config, values, "")
+        _check_whole(config)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    return config
+
+
+def find_cell(config: Config, name: str) -> Cell:
+    """The cell called `name`, its backbone, arm and dataset being known to `config`; it need not be listed in `cells`.
+
+    Raises:
+        ConfigError: the name is malformed, or names what the configuration does not have.
+    """
+    cell = parse(name)
+    known_name(cell.backbone, tuple(config.backbones), f"cell {name!r}: backbone")
+    known_name(cell.arm, tuple(config.arms), f"cell {name!r}: arm")
+    if cell.dataset:
+        known_name(cell.dataset, tuple(config.data.train), f"cell {name!r}: dataset (of data.train)")
+    return cell
+
+
+def section_digest(config: Config, cell: Cell | str) -> str:
+    """Digest (64 hexadecimal digits) of everything that decides the training of `cell`, and of nothing else.
+
+    Left out: the other cells, arms and backbones, what is only evaluated, compared or tracked, and the settings of the machine
+    (threads, windows a forward pass in evaluation). Checkpoints live under it, so a run never resumes from another setting's.
+    """
+    cell = find_cell(config, cell if isinstance(cell, str) else cell.name)
+    data, training, arm = asdict(config.data), asdict(config.training), config.arms[cell.arm]
+    for key in ("evaluate", *(["dev_cap"] if config.data.val_source == "train" else [])):
+        del data[key]
+    for key in ("evaluation_batch", "threads", "epochs_st" if cell.dataset is None else "epochs_mt"):
+        del training[key]
+    if cell.dataset:
+        data["train"] = [cell.dataset]
+    decides = {
+        "cell": cell.name,
+        "source": asdict(config.source),
+        "backbone": asdict(config.backbones[cell.backbone]),
+        "arm": asdict(arm),
+        "data": data,
+        "mask": asdict(config.mask) if arm.mask == "learned" else None,
+        "tuning": asdict(config.tuning),
+        "training": training,
+        "sampling": None if cell.dataset else asdict(config.sampling),
+        "loss": asdict(config.loss),
+        "decode": asdict(config.decode),  # decides the validation F1, and so eq. 15 and the stop
+    }
+    return json_digest(decides)
+
+
+def as_flat(config: Config) -> dict[str, Scalar]:
+    """The configuration as `section.key` → scalar, for a tracker: lists joined by commas, null as "null"; the list of cells left out."""
+    flat: dict[str, Scalar] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}" if prefix else key, inner)
+        elif isinstance(value, list):
+            flat[prefix] = ",".join(value)
+        else:
+            flat[prefix] = "null" if value is None else value
+
+    values = asdict(config)
+    del values["cells"]
+    walk("", values)
+    return flat
+
+
+def params_digest(path: str | Path | None = None) -> str:
+    """sha256 of a params file's bytes, as `sha256sum` prints it; without `path` of the root's params.yaml."""
+    return file_digest(repository_root() / "params.yaml" if path is None else path)
+
+
+def _build(kind: type[T], values: Any, where: str) -> T:
+    """A dataclass `kind` from the mapping at key `where`: exactly its keys, each of its type and within its bounds."""
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{where or 'the whole file'}: expected keys and values, found {_shown(values)}; profiles/sample.yaml shows the form"
+        )
+    prefix = f"{where}." if where else ""
+    known = tuple(entry.name for entry in fields(kind))  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{prefix}{key}: unknown key{nearest(str(key), known)}: one of {', '.join(known)}")
+    hints, built = typing.get_type_hints(kind), {}
+    for entry in fields(kind):  # type: ignore[arg-type]
+        key = f"{prefix}{entry.name}"
+        if entry.name not in values:
+            raise ConfigError(f"{key}: missing: every key stands in a params file; profiles/sample.yaml has them all")
+        built[entry.name] = _value(hints[entry.name], values[entry.name], key, allowed(entry.metadata) if entry.metadata else "")
+    settings = kind(**built)
+    if where:
+        check_settings(settings, where)
+    return settings
+
+
+def _value(kind: Any, value: Any, key: str, bounds: str) -> Any:
+    """`value` as the type `kind`: a dataclass, a dict of them, a list of names, a scalar, or one of these or null."""
+    optional = isinstance(kind, types.UnionType)
+    if optional:
+        if value is None:
+            return None
+        kind = next(inner for inner in typing.get_args(kind) if inner is not type(None))
+    if isinstance(kind, type) and hasattr(kind, "__dataclass_fields__"):
+        return _build(kind, value, key)
+    if typing.get_origin(kind) is dict:
+        inner = typing.get_args(kind)[1]
+        if not isinstance(value, dict) or not value:
+            raise ConfigError(f"{key}: expected names and their settings, found {_shown(value)}; profiles/sample.yaml shows the form")
+        for name in value:
+            if not isinstance(name, str) or not is_word(name):
+                raise ConfigError(f"{key}: the name {_shown(name)} is not allowed: letters, digits, - and _ only, as text")
+        return {name: _build(inner, entry, f"{key}.{name}") for name, entry in value.items()}
+    if typing.get_origin(kind) is list:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(f"{key}: {_shown(value)} is not allowed: a list of names")
+        return list(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    good = isinstance(value, kind) and (kind is bool or not isinstance(value, bool)) and (kind is not float or math.isfinite(value))
+    if not good:
+        words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[kind] + (" or null" if optional else "")
+        words = bounds if kind is str and bounds else f"{words}, {bounds}" if bounds else words
+        raise ConfigError(f"{key}: {_shown(value)} is not allowed: {words}{_yaml_number(value) if kind in (int, float) else ''}")
+    return value
+
+
+def _yaml_number(value: Any) -> str:
+    """What to write for a text that is meant as a number: YAML 1.1 wants a point and a signed exponent, 1.0e-5."""
+    match = re.fullmatch(r"([+-]?\d+)(\.\d*)?(?:[eE]([+-]?)(\d+))?", value) if isinstance(value, str) else None
+    if not match:
+        return ""
+    whole, point, sign, exponent = match.groups()
+    number = whole + (f"{point or '.0'}e{sign or '+'}{exponent}" if exponent else point or "")
+    return f"; this is text to YAML: write {number}{'' if number != value else ' without quotes'}"
+
+
+def _shown(value: Any) -> str:
+    """A value as the file has it, cut to a readable length."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _check_whole(config: Config) -> None:
+    """The conditions that tie two keys together."""
+    data = config.data
+    if not is_word(config.profile):
+        raise ConfigError(f"profile: {config.profile!r} is not allowed: letters, digits, - and _ only (it names folders)")
+    for key, names in (("data.train", data.train), ("data.evaluate", data.evaluate), ("cells", config.cells)):
+        if not names:
+            raise ConfigError(f"{key}: [] is not allowed: at least one")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigError(f"{key}: {twice[0]!r} stands {names.count(twice[0])} times: name each once")
+    for key, names in (("data.train", data.train), ("data.evaluate", data.evaluate)):
+        for name in names:
+            known_name(name, (*IN_DOMAIN, *OUT_OF_DOMAIN), key)
+    most = data.window - data.question - SPECIAL_TOKENS - 1
+    if data.overlap > most:
+        room = f"data.window {data.window} less data.question {data.question} and {SPECIAL_TOKENS} special tokens"
+        raise ConfigError(f"data.overlap: {data.overlap} is not allowed: at most {most} (below {room}), so that each window moves on")
+    if config.sampling.floor * len(data.train) >= 1:
+        raise ConfigError(
+            f"sampling.floor: {config.sampling.floor:g} is not allowed: below 1/{len(data.train)}, one over the datasets of data.train"
+        )
+    for name, arm in config.arms.items():
+        if (arm.mask == "random") != (arm.p_f is not None):
+            want = "above 0 and at most 1 for a random mask" if arm.mask == "random" else f"null for mask {arm.mask!r}"
+            raise ConfigError(f"arms.{name}.p_f: {_shown(arm.p_f)} is not allowed: {want}")
+    for name, backbone in config.backbones.items():
+        _check_backbone(backbone, f"backbones.{name}")
+    for index, name in enumerate(config.cells):
+        try:
+            find_cell(config, name)
+        except ConfigError as error:
+            raise ConfigError(f"cells[{index}]: {error}") from None
+    for key, text in (("source.manifest", config.source.manifest), ("tracking.experiment", config.tracking.experiment)):
+        if not text.strip():
+            raise ConfigError(f"{key}: {text!r} is not allowed: a name")
+
+
+def _check_backbone(backbone: Backbone, where: str) -> None:
+    if not backbone.name.strip():
+        raise ConfigError(f"{where}.name: {backbone.name!r} is not allowed: a module, a hub repository or a folder")
+    if backbone.source == "hub" and not re.fullmatch("[0-9a-f]{40}", backbone.revision or ""):
+        want = "the hub's commit, 40 hexadecimal digits (a branch's name would let the weights change)"
+        raise ConfigError(f"{where}.revision: {_shown(backbone.revision)} is not allowed: {want}")
+    if backbone.source != "hub" and backbone.revision is not None:
+        raise ConfigError(f"{where}.revision: {backbone.revision!r} is not allowed: null for source {backbone.source!r}")
+    if backbone.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", backbone.sha256):
+        raise ConfigError(f"{where}.sha256: {_shown(backbone.sha256)} is not allowed: 64 hexadecimal digits or null")

@@ -1,0 +1,56 @@
+"""Tables of counted numbers (dataset statistics, parameter counts): no seeds, no statistics; ours is the printed number or it is not.
+
+Our numbers come from `table_<id>.json` in the results folder (docs/compare.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from benchmark import results
+from benchmark.claims import fact_results
+from benchmark.compared import DIFFERS, EXACT, CellResult, Report
+from benchmark.matching import MISSING, NO_DATA, NOT_COMPARABLE, Match, Setting
+from benchmark.papers import Paper, Row, Table
+from benchmark.results import Fault, Results
+
+
+def compare_facts(paper: Paper, table: Table, found: Results, setting: Setting, source: str) -> Report:
+    """Hold a table of facts against the numbers of a results folder."""
+    facts, damaged = results.read_facts(found.folder, table.table)
+    cells = tuple(_fact(row, metric, table, paper, facts, damaged) for row in table.rows for metric in table.metrics)
+    claims = fact_results(paper, table, facts)
+    return Report(
+        title=paper.title,
+        table=table,
+        profile=str((facts or {}).get("profile") or setting.profile),
+        source=source,
+        seeds=(),
+        stand_in={},
+        cells=cells,
+        claims=claims,
+        faults=(damaged,) if damaged else (),
+        assumptions=("exact: ours, rounded as printed, is the printed number",),
+    )
+
+
+def _fact(row: Row, metric: str, table: Table, paper: Paper, facts: dict[str, Any] | None, damaged: Fault | None) -> CellResult:
+    published, decimals = row.values[metric][""], table.decimals[metric]
+    match = Match(row, row.dataset or "", metric, published, decimals, None)
+    if damaged:
+        return CellResult(replace(match, state=NOT_COMPARABLE), NOT_COMPARABLE, f"unreadable {damaged}")
+    value = ((facts or {}).get("rows") or {}).get(row.row, {}).get(metric)
+    if published is None:
+        return CellResult(match, NO_DATA, "the paper prints no number here", value)
+    if value is None:
+        command = f": `{table.command}`" if table.command and not facts else ""
+        return CellResult(replace(match, state=MISSING), MISSING, f"no {metric} of {row.row} in table_{table.table}.json{command}")
+    reason = ""
+    if row.ours and (facts or {}).get("backbone") != row.ours.backbone:
+        reason = f"backbone {(facts or {}).get('backbone') or 'not recorded'} instead of {row.ours.backbone}"
+    elif not row.ours and paper.requires.profile and (facts or {}).get("profile") != paper.requires.profile:
+        reason = f"profile {(facts or {}).get('profile') or 'not recorded'}"
+    same = abs(value - published) <= 0.5 * 10.0**-decimals + 1e-9
+    verdict = NOT_COMPARABLE if reason else EXACT if same else DIFFERS
+    return CellResult(match, verdict, reason, value, None, 1, value - published)

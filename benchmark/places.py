@@ -1,0 +1,44 @@
+"""Where the stages write: one place to look for the layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.cells import Cell
+from benchmark.config import Config, repository_root, section_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders of one profile under a root (the repository's, unless a test says otherwise)."""
+
+    root: Path
+    profile: str
+
+    @staticmethod
+    def of(config: Config) -> Places:
+        """The places of a configuration's profile."""
+        return Places(repository_root(), config.profile)
+
+    @property
+    def raw(self) -> Path:
+        """MRQA files: `<domain>/<Dataset>.<split>.jsonl.gz` and fetch.json."""
+        return self.root / "data" / "raw" / self.profile
+
+    def features(self, backbone: str) -> Path:
+        """Windows for a backbone's tokenizer: `<Dataset>.<split>/`."""
+        return self.root / "data" / "features" / self.profile / backbone
+
+    def run(self, cell: Cell) -> Path:
+        """What training a cell leaves: model/, masks/, training.json, curve.csv."""
+        return self.root / "runs" / self.profile / cell.name
+
+    @property
+    def results(self) -> Path:
+        """What evaluation leaves: `<cell>.json` and `<cell>.parquet`."""
+        return self.root / "results" / self.profile
+
+    def checkpoints(self, config: Config, cell: Cell, data: str) -> Path:
+        """Checkpoints of a run, outside DVC's outs; `data` is the digest of its features."""
+        return self.root / ".checkpoints" / f"{cell.name}-{section_digest(config, cell)[:12]}-{data[:8]}"

@@ -1,0 +1,87 @@
+"""`python -m benchmark.prepare`: MRQA files to windows, for the tokenizer of every backbone of the profile."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from benchmark.backbones import locate
+from benchmark.command import command_parser, run_command
+from benchmark.config import Config, load
+from benchmark.places import Places
+from benchmark.progress import progress
+from bmt.errors import DataError
+from bmt.files import write_json
+from bmt.settings import IN_DOMAIN
+
+WORTH_PROCESSES = 8 << 20  # bytes of gz from which starting processes pays
+
+
+def domain_of(dataset: str) -> str:
+    """`in_domain` or `out_of_domain`."""
+    return "in_domain" if dataset in IN_DOMAIN else "out_of_domain"
+
+
+def wanted_files(config: Config, raw: Path) -> tuple[list[tuple[str, str, Path]], list[str]]:
+    """The files that the profile reads, as (dataset, split, path), and the datasets to score that have no dev file.
+
+    Raises:
+        DataError: a train file is missing, or no dev file at all is there.
+    """
+    files: list[tuple[str, str, Path]] = []
+    for dataset in config.data.train:
+        path = raw / domain_of(dataset) / f"{dataset}.train.jsonl.gz"
+        if not path.is_file():
+            raise DataError(f"{path}: the train file of {dataset} is missing: run `python -m benchmark.fetch`, or take {dataset} out of data.train")
+        files.append((dataset, "train", path))
+    absent = []
+    for dataset in config.data.evaluate:
+        path = raw / domain_of(dataset) / f"{dataset}.dev.jsonl.gz"
+        if path.is_file():
+            files.append((dataset, "dev", path))
+        else:
+            absent.append(dataset)
+    if len(absent) == len(config.data.evaluate):
+        raise DataError(f"{raw}: none of the dev files of data.evaluate is there: run `python -m benchmark.fetch`")
+    return files, absent
+
+
+def prepare(config: Config, workers: int) -> None:
+    """Write `data/features/<profile>/<backbone>/<Dataset>.<split>/` for every file and backbone; files already done under the same key are kept."""
+    from bmt.features import build
+    from bmt.model import open_tokenizer
+
+    places = Places.of(config)
+    files, absent = wanted_files(config, places.raw)
+    for backbone, settings in config.backbones.items():
+        place = locate(backbone, settings)
+        tokenizer = open_tokenizer(place.source, revision=place.revision, markers=config.data.special_tokens)
+        counts: dict[str, dict[str, object]] = {}
+        total = sum(path.stat().st_size for _, _, path in files)
+        with progress(f"prepare {backbone}", total=total, unit="bytes") as bar:
+            for dataset, split, path in files:
+                out = places.features(backbone) / f"{dataset}.{split}"
+                processes = workers if path.stat().st_size > WORTH_PROCESSES else 1
+                features = build(path, tokenizer, config.data, out, train=split == "train", workers=processes)
+                counts[f"{dataset}.{split}"] = features.meta
+                bar.advance(path.stat().st_size, note=f"{dataset}.{split}")
+        for dataset in absent:
+            print(f"{dataset}: no dev file in this profile's data: shown as no data, left out of the averages")
+        write_json(places.features(backbone) / "features.json", {"backbone": place.identity, "absent": absent, "files": counts})
+        windows = sum(int(meta["counts"]["windows"]) for meta in counts.values())  # type: ignore[index]
+        questions = sum(int(meta["counts"]["examples"]) for meta in counts.values())  # type: ignore[index]
+        print(f"prepared {questions} questions as {windows} windows of at most {config.data.window} tokens for {backbone}")
+
+
+def main() -> int:
+    """Parse the command line and prepare."""
+    parser = command_parser("prepare", __doc__ or "", "python -m benchmark.prepare --workers 2")
+    parser.add_argument("--params", help="params file (default: params.yaml at the repository's root)")
+    parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="processes that tokenise (default: %(default)s)")
+    arguments = parser.parse_args()
+    prepare(load(arguments.params), arguments.workers)
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

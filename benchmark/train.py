@@ -1,0 +1,243 @@
+"""`python -m benchmark.train CELL`: train one cell: learn its masks where the arm has them, tune under them, keep model, masks and course."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark import environment, tracking
+from benchmark.backbones import Located, locate
+from benchmark.cell_data import TrainingData, training_data
+from benchmark.cells import Cell
+from benchmark.command import command_parser, run_command
+from benchmark.config import Config, as_flat, find_cell, load, params_digest, section_digest
+from benchmark.places import Places
+from benchmark.progress import progress
+from bmt.batches import Vocabulary
+from bmt.checkpoints import Checkpoints
+from bmt.deviation import Deviation
+from bmt.files import write_aside, write_folder_aside, write_json
+from bmt.learning import GLOBAL
+from bmt.masks import Masks
+from bmt.model import quiet_transformers, span_model
+from bmt.phases import learn_source_masks, warm_up_head
+from bmt.training import Outcome, Plan, total_steps, train
+from bmt.tuning import RandomMask
+
+INACTIVE = 0.95  # union density above which a mask is called nearly inactive
+
+
+def plan_of(config: Config) -> Plan:
+    """The settings that the training loop reads."""
+    return Plan(config.training, config.tuning, config.sampling, config.loss, config.decode)
+
+
+def device_for_training() -> torch.device:
+    """The first GPU, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: bool = False) -> None:
+    """Train a cell and write `runs/<profile>/<cell>/`; resumes from its checkpoints unless `fresh`."""
+    places, arm, plan = Places.of(config), config.arms[cell.arm], plan_of(config)
+    if config.training.threads:
+        torch.set_num_threads(config.training.threads)
+    place = locate(cell.backbone, config.backbones[cell.backbone])
+    data = training_data(config, cell, places.features(cell.backbone))
+    checkpoints = Checkpoints(places.checkpoints(config, cell, data.digest), f"{section_digest(config, cell)}:{data.digest}:{place.identity}")
+    if fresh:
+        checkpoints.remove()
+    device = device_for_training()
+    with quiet_transformers():
+        model, tokenizer = span_model(place.source, revision=place.revision, markers=config.data.special_tokens, seed=cell.seed)
+    model.to(device)
+    vocabulary = Vocabulary.of(tokenizer)
+    windows = sum(len(rows) for rows in data.rows.values())
+    epochs = config.training.epochs_st if cell.dataset else config.training.epochs_mt
+    steps = total_steps(windows, epochs, config.training.batch)
+    params_of_run = as_flat(config) | {"cell": cell.name, **{f"cell.{key}": value for key, value in asdict(cell).items()}, "steps": steps, "train_windows": windows}
+    experiment = f"{config.tracking.experiment}-{config.profile}"
+    tags = {"cell": cell.name, "params.sha256": params_digest(params), "backbone.identity": place.identity, "stage": "train"}
+    with tracking.start(cell.name, experiment=experiment, folder=places.run(cell), params=params_of_run, tags=tags) as run:
+        for name, meta in data.files.items():
+            run.data_input(name=name, source=str(places.raw), digest=meta["inputs"]["file_sha256"][:32], context="training")
+        masks: Masks | RandomMask | None = None
+        if arm.mask == "random":
+            masks = RandomMask(float(arm.p_f or 0), cell.seed)
+        elif arm.mask == "learned":
+            warm_up_head(model, data.sets, data.rows, vocabulary, plan, steps=config.mask.head_warmup, seed=cell.seed)
+            masks = masks_of_cell(config, cell, model, data, vocabulary, plan, checkpoints, run)
+        log_masks(run, masks, config.tracking.figures)
+        with progress(f"train {cell.name}", total=steps * config.training.batch, unit="windows") as bar:
+            outcome = train(
+                model, data.sets, data.rows, data.validation, vocabulary, plan, steps=steps, seed=cell.seed, masks=masks, checkpoints=checkpoints,
+                report=lambda step, metrics: run.log(metrics, step=step), progress=bar.advance,
+            )  # fmt: skip
+        run.log(final_metrics(outcome), step=outcome.steps)
+        if config.tracking.figures:
+            log_figures(run, outcome)
+        write_outputs(config, cell, places.run(cell), model, tokenizer, masks, outcome, place, data, params, run.id)
+    checkpoints.remove()
+    print(summary(cell, outcome, masks))
+
+
+def masks_of_cell(
+    config: Config, cell: Cell, model: Any, data: TrainingData, vocabulary: Vocabulary, plan: Plan, checkpoints: Checkpoints, run: Any
+) -> Masks:
+    """The learned masks of a cell: from its checkpoint folder where they were learned before, else learned now and kept there."""
+    if checkpoints.masks_path.is_file():
+        return Masks.load(checkpoints.masks_path, model)
+    mask = config.mask
+    sources = 1 if mask.scope == "global" else len(data.sets)
+    with progress(f"masks {cell.name}", total=sources * mask.steps * mask.batch, unit="windows") as bar:
+        masks = learn_source_masks(
+            model, data.sets, data.rows, vocabulary, mask, plan, seed=cell.seed,
+            report=lambda dataset, step, values: run.log({f"mask_learning/{key}/{dataset}": value for key, value in values.items()}, step=step),
+            progress=bar.advance,
+        )  # fmt: skip
+    masks.save(checkpoints.masks_path)
+    return masks
+
+
+def log_masks(run: Any, masks: Masks | RandomMask | None, with_figures: bool) -> None:
+    """Density, sparsity and overlap of the masks, total and by layer, to the tracker."""
+    if isinstance(masks, RandomMask):
+        run.log({"mask/density": masks.p_f, "mask/sparsity": 1 - masks.p_f}, step=0)
+    if not isinstance(masks, Masks):
+        return
+    densities, union = masks.densities(), masks.union()
+    mean = sum(densities.values()) / len(densities)
+    values = {"mask/density": mean, "mask/sparsity": 1 - mean, "mask/union_density": union.density("union")}
+    values |= {f"mask/density/{dataset}": density for dataset, density in densities.items()}
+    by_layer = masks.density_by("layer")
+    for layer in next(iter(by_layer.values())):
+        values[f"mask/sparsity/{layer}"] = 1 - sum(row[layer] for row in by_layer.values()) / len(by_layer)
+    run.log(values, step=0)
+    if with_figures:
+        from benchmark import figures  # matplotlib is not everywhere where a cell can be trained
+
+        run.figure("mask/density_by_layer.png", figures.density_by_layer(by_layer))
+        run.figure("mask/density_by_kind.png", figures.density_by_kind(masks.density_by("kind")))
+        if len(masks.datasets) > 1:
+            run.figure("mask/overlap.png", figures.mask_overlap(masks.overlaps()))
+
+
+def final_metrics(outcome: Outcome) -> dict[str, float]:
+    """Deviation of the best model in total and by layer, speed and memory."""
+    values = {"validation/best_f1": outcome.best_f1, "validation/best_step": float(outcome.best_step)}
+    for key, moved in outcome.deviation.items():
+        suffix = "" if key == "total" else f"/{key.removeprefix('layer/')}"
+        if key == "total" or key.startswith("layer/"):
+            values[f"weights/best_deviation_l2{suffix}"] = moved.l2
+            values[f"weights/best_deviation_relative{suffix}"] = moved.relative
+    if outcome.seconds:
+        values["perf/tokens_per_s"] = outcome.tokens / outcome.seconds
+    values["perf/peak_memory_mb"] = environment.peak_memory_mb()
+    if (gpu := environment.gpu_peak_memory_mb()) is not None:
+        values["perf/gpu_peak_memory_mb"] = gpu
+    return values
+
+
+def log_figures(run: Any, outcome: Outcome) -> None:
+    """Course of loss, validation and sampling weights, and deviation by layer, as figures."""
+    from benchmark import figures
+
+    steps = [row["step"] for row in outcome.curve]
+    run.figure("weights/deviation_by_layer.png", figures.deviation_by_layer(layers(outcome.deviation)))
+    run.figure("train/loss.png", figures.loss_curve(steps, [row["loss"] for row in outcome.curve]))
+    run.figure("train/validation_f1.png", figures.validation_f1(steps, _series(outcome, "f1/")))
+    run.figure("train/sampling_weights.png", figures.sampling_weights(steps, _series(outcome, "weight/")))
+
+
+def layers(deviation: dict[str, Deviation]) -> dict[str, float]:
+    """Relative deviation by layer."""
+    return {key.removeprefix("layer/"): moved.relative for key, moved in deviation.items() if key.startswith("layer/")}
+
+
+def _series(outcome: Outcome, prefix: str) -> dict[str, list[float]]:
+    names = [key for key in outcome.curve[0] if key.startswith(prefix)]
+    return {name.removeprefix(prefix): [row[name] for row in outcome.curve] for name in names}
+
+
+def write_outputs(
+    config: Config, cell: Cell, folder: Path, model: Any, tokenizer: Any, masks: Masks | RandomMask | None, outcome: Outcome,
+    place: Located, data: TrainingData, params: str | None, run_id: str | None,
+) -> None:  # fmt: skip
+    """model/, masks/, curve.csv and training.json, each complete or absent."""
+    model.config.bmt = {
+        "cell": cell.name, "profile": config.profile, "backbone": place.identity, "window": config.data.window, "overlap": config.data.overlap,
+        "question": config.data.question, "decode": asdict(config.decode),
+    }  # fmt: skip
+    with write_folder_aside(folder / "model") as aside, quiet_transformers():
+        model.save_pretrained(aside)
+        tokenizer.save_pretrained(aside)
+    described = describe_masks(masks)
+    with write_folder_aside(folder / "masks") as aside:
+        if isinstance(masks, Masks):
+            masks.save(aside / "masks.safetensors")
+        write_json(aside / "masks.json", described)
+    with write_aside(folder / "curve.csv") as aside_file, aside_file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(outcome.curve[0]))
+        writer.writeheader()
+        writer.writerows(outcome.curve)
+    arm = config.arms[cell.arm]
+    record = {
+        "cell": cell.name, "profile": config.profile, "backbone": cell.backbone, "backbone_revision": place.identity, "regime": cell.regime,
+        "arm": cell.arm, "adapter": cell.adapter, "seed": cell.seed, "p_f": arm.p_f, "mask": described,
+        "deviation": {key: asdict(moved) for key, moved in outcome.deviation.items()},
+        "budget": {
+            "steps": outcome.steps, "best_step": outcome.best_step, "windows": outcome.windows, "tokens": outcome.tokens,
+            "epochs": config.training.epochs_st if cell.dataset else config.training.epochs_mt,
+            "mask_steps": config.mask.steps if arm.mask == "learned" else 0,
+        },
+        "validation_f1": outcome.best_f1, "seconds": outcome.seconds, "tokens_per_second": outcome.tokens / outcome.seconds if outcome.seconds else 0.0,
+        "peak_memory_mb": environment.peak_memory_mb(), "data": {name: meta["inputs"]["file_sha256"] for name, meta in data.files.items()},
+        "params_sha256": params_digest(params), "environment": environment.describe(), "mlflow_run_id": run_id,
+    }  # fmt: skip
+    write_json(folder / "training.json", record)
+
+
+def describe_masks(masks: Masks | RandomMask | None) -> dict[str, Any] | None:
+    """What results say of the masks."""
+    if masks is None:
+        return None
+    if isinstance(masks, RandomMask):
+        return {"kind": "random", "p_f": masks.p_f, "seed": masks.seed}
+    return {
+        "kind": masks.about["kind"], "density": masks.densities(), "union_density": masks.union_density(), "overlap": masks.overlaps(),
+        "by_layer": masks.density_by("layer"), "by_kind": masks.density_by("kind"), "about": masks.about,
+    }  # fmt: skip
+
+
+def summary(cell: Cell, outcome: Outcome, masks: Masks | RandomMask | None) -> str:
+    """The lines that end a training: best validation F1, deviation, and always the densities of learned masks."""
+    moved = outcome.deviation["total"]
+    lines = [
+        f"{cell.name}: validation macro F1 {outcome.best_f1:.1f} at step {outcome.best_step} of {outcome.steps}, "
+        f"relative deviation {moved.relative:.4f}, {outcome.tokens / max(outcome.seconds, 1e-9):,.0f} tokens/s"
+    ]
+    if isinstance(masks, Masks):
+        union = masks.union_density()
+        each = ", ".join(f"{'mixture' if name == GLOBAL else name} {density:.3f}" for name, density in masks.densities().items())
+        lines.append(f"mask density: {each}; union {union:.3f}{' — mask nearly inactive' if union > INACTIVE else ''}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Parse the command line and train."""
+    parser = command_parser("train", __doc__ or "", "python -m benchmark.train minilm.mt.bmt.s0")
+    parser.add_argument("cell", help="<backbone>.<mt|st-Dataset>.<arm>.s<seed>")
+    parser.add_argument("--params", help="params file (default: params.yaml at the repository's root)")
+    parser.add_argument("--fresh", action="store_true", help="start again instead of resuming from the cell's checkpoints")
+    arguments = parser.parse_args()
+    config = load(arguments.params)
+    train_cell(config, find_cell(config, arguments.cell), arguments.params, arguments.fresh)
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

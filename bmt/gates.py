@@ -1,0 +1,138 @@
+r"""The hard-concrete gate of eq. 10-11: a relaxed Bernoulli gate with mass at exactly 0 and exactly 1.
+
+    u ~ U(0, 1),   v = sigmoid((log u - log(1 - u) + alpha) / beta),   s = clip(v (zeta - gamma) + gamma, 0, 1)
+
+    P(s > x) = sigmoid(alpha - beta logit((x - gamma) / (zeta - gamma)))          for 0 <= x < 1
+    P(s > 0) = sigmoid(alpha - beta log(-gamma / zeta))                           eq. 11; E||delta||_0 is its sum
+
+          P(s = 0)                    P(s = 1)
+             |    density on (0, 1)      |
+             |  ____----------------____ |
+             +---------------------------+
+             0             s             1
+
+Every function is element-wise, works on float64, float32 and bfloat16 (computed in float32 inside) and makes no host synchronisation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bmt.errors import ConfigError
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)  # for E[s] on (0, 1); exact to 1e-12 where beta <= 4
+
+
+class GateError(ConfigError, ValueError):
+    """A gate whose parameters allow no gate. A `ValueError` too, so that library callers can catch it as one."""
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Half precisions as float32; float32 and float64 as they are."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+@dataclass(frozen=True, slots=True)
+class HardConcrete:
+    """The gate with stretch (gamma, zeta) and temperature beta.
+
+    Raises:
+        GateError: unless gamma < 0, zeta > 1 and beta > 0.
+    """
+
+    gamma: float = -1.5
+    zeta: float = 1.5
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.gamma < 0 and self.zeta > 1):
+            raise GateError(f"gamma {self.gamma} and zeta {self.zeta}: the gate needs gamma < 0 < 1 < zeta")
+        if not self.beta > 0:
+            raise GateError(f"beta {self.beta}: the gate's temperature must be above 0")
+
+    def relaxed(self, alpha: Tensor, u: Tensor) -> Tensor:
+        """v of eq. 10 at the uniform draws `u` (same shape as `alpha`, kept off 0 and 1)."""
+        tiny = torch.finfo(u.dtype).eps / 4
+        u = u.clamp(tiny, 1 - 2 * tiny)
+        if self.beta == 1:  # sigmoid(logit u + alpha) without its two logarithms
+            return u / (u + (1 - u) * torch.exp(-alpha))
+        return torch.sigmoid((torch.log(u) - torch.log1p(-u) + alpha) / self.beta)
+
+    def at(self, alpha: Tensor, u: Tensor) -> Tensor:
+        """s of eq. 10 at given uniform draws, in alpha's dtype."""
+        v = self.relaxed(_wide(alpha), _wide(u))
+        return (v * (self.zeta - self.gamma) + self.gamma).clamp_(0, 1).to(alpha.dtype)
+
+    def sample(self, alpha: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """One draw of s an element (eq. 10)."""
+        wide = _wide(alpha)
+        u = torch.rand(alpha.shape, generator=generator, dtype=wide.dtype, device=alpha.device)
+        return self.at(alpha, u)
+
+    def deterministic(self, alpha: Tensor) -> Tensor:
+        """Louizos' test-time gate, clip(sigmoid(alpha) (zeta - gamma) + gamma, 0, 1). It is not E[s]: see `mean`."""
+        return (torch.sigmoid(_wide(alpha)) * (self.zeta - self.gamma) + self.gamma).clamp_(0, 1).to(alpha.dtype)
+
+    def prob_above(self, alpha: Tensor, x: float) -> Tensor:
+        """P(s > x) for 0 <= x < 1."""
+        v = (x - self.gamma) / (self.zeta - self.gamma)
+        return torch.sigmoid(_wide(alpha) - self.beta * float(np.log(v) - np.log1p(-v))).to(alpha.dtype)
+
+    def prob_open(self, alpha: Tensor) -> Tensor:
+        """P(s > 0), eq. 11's summand."""
+        return self.prob_above(alpha, 0.0)
+
+    def prob_zero(self, alpha: Tensor) -> Tensor:
+        """P(s = 0) = 1 - P(s > 0), without cancellation."""
+        return torch.sigmoid(self.beta * float(np.log(-self.gamma / self.zeta)) - _wide(alpha)).to(alpha.dtype)
+
+    def prob_one(self, alpha: Tensor) -> Tensor:
+        """P(s = 1) = sigmoid(alpha - beta log((1 - gamma) / (zeta - 1)))."""
+        return torch.sigmoid(_wide(alpha) - self.beta * float(np.log((1 - self.gamma) / (self.zeta - 1)))).to(alpha.dtype)
+
+    def expected_l0(self, alpha: Tensor) -> Tensor:
+        """E||delta||_0, eq. 11: the sum of P(s > 0), a float64 scalar on alpha's device."""
+        return self.prob_open(_wide(alpha)).sum(dtype=torch.float64)
+
+    def mean(self, alpha: Tensor) -> Tensor:
+        """E[s] = integral of P(s > x) over (0, 1), by 64-point Gauss-Legendre quadrature, an element at a time: no model-sized table."""
+        wide = _wide(alpha)
+        total = torch.zeros_like(wide)
+        for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+            total += float(weight) / 2 * self.prob_above(wide, (float(node) + 1) / 2)
+        return total.clamp_(0, 1).to(alpha.dtype)
+
+    def log_density(self, s: Tensor, alpha: Tensor) -> Tensor:
+        """log of the gate's law at `s`: log P(s = 0) at 0, log P(s = 1) at 1, the log density in between, -inf outside [0, 1]."""
+        wide, x = _wide(alpha), _wide(s)
+        inside = (x > 0) & (x < 1)
+        v = (torch.where(inside, x, 0.5) - self.gamma) / (self.zeta - self.gamma)
+        logistic = self.beta * (torch.log(v) - torch.log1p(-v)) - wide  # the noise log u - log(1 - u) that gives s
+        log_pdf = torch.nn.functional.logsigmoid(logistic) + torch.nn.functional.logsigmoid(-logistic)
+        log_pdf = log_pdf + np.log(self.beta / (self.zeta - self.gamma)) - torch.log(v) - torch.log1p(-v)
+        at_zero = torch.nn.functional.logsigmoid(self.beta * float(np.log(-self.gamma / self.zeta)) - wide)
+        at_one = torch.nn.functional.logsigmoid(wide - self.beta * float(np.log((1 - self.gamma) / (self.zeta - 1))))
+        out = torch.where(inside, log_pdf, torch.where(x == 0, at_zero, torch.where(x == 1, at_one, -torch.inf)))
+        return out.to(alpha.dtype)
+
+    def gradients(self, g: Tensor, alpha: Tensor, w: Tensor, u: Tensor, lam: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Closed-form gradients of L(theta + s w) + lam sum P(s > 0) in alpha and w, given g = dL/d(theta + s w).
+
+            dL/dw = g s          dL/dalpha = g w ds/dalpha + lam P (1 - P)
+            ds/dalpha = v (1 - v) (zeta - gamma) / beta where 0 < s < 1, else 0
+
+        Shapes: all alike; returns (dL/dalpha, dL/dw).
+        """
+        v = self.relaxed(_wide(alpha), _wide(u))
+        stretched = v * (self.zeta - self.gamma) + self.gamma
+        slope = v * (1 - v) * ((self.zeta - self.gamma) / self.beta)
+        slope = torch.where((stretched > 0) & (stretched < 1), slope, 0.0)
+        grad_alpha = g * w * slope
+        if lam:
+            open_ = self.prob_open(_wide(alpha))
+            grad_alpha = grad_alpha + lam * open_ * (1 - open_)
+        return grad_alpha.to(alpha.dtype), (g * stretched.clamp(0, 1)).to(w.dtype)

@@ -1,0 +1,148 @@
+"""Span extraction on pretrained encoders: start and end scores of every token, and the loss over gold spans.
+
+BERT and RoBERTa are `AutoModelForQuestionAnswering`; T5's encoder carries the same head as `T5ForTokenClassification` with two labels.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from bmt.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from bmt.batches import Batch
+
+
+def span_model(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    markers: Sequence[str] = ("[TLE]", "[DOC]", "[PAR]"),
+    seed: int = 0,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A pretrained encoder with a fresh span head, and its tokenizer with MRQA's markers.
+
+    The head is drawn under `seed`; a marker's embedding starts as the mean of all embeddings.
+
+    Args:
+        source: a folder or a name on the hub; revision: the hub's commit.
+
+    Raises:
+        ModelError: no such model.
+    """
+    tokenizer = open_tokenizer(source, revision=revision, markers=markers)
+    with quiet_transformers():
+        torch.manual_seed(seed)
+        model = _open(_model_class(source, revision), source, revision)
+    grow_embeddings(model, len(tokenizer))
+    return model, tokenizer
+
+
+def open_model(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A span model and its tokenizer as they were saved. Raises ModelError where they cannot be opened."""
+    with quiet_transformers():
+        return _open(_model_class(folder, None), folder, None), open_tokenizer(folder)
+
+
+def open_tokenizer(source: str | Path, *, revision: str | None = None, markers: Sequence[str] = ()) -> PreTrainedTokenizerBase:
+    """A fast tokenizer to which `markers` are added as whole tokens."""
+    from tokenizers import AddedToken
+    from transformers import AutoTokenizer
+
+    tokenizer = _open(AutoTokenizer, source, revision)
+    tokenizer.add_tokens([AddedToken(marker, normalized=False, special=False) for marker in markers])
+    return tokenizer
+
+
+def _model_class(source: str | Path, revision: str | None) -> Any:
+    import transformers
+
+    config = _open(transformers.AutoConfig, source, revision)
+    if config.model_type == "t5":
+        return transformers.T5ForTokenClassification
+    return transformers.AutoModelForQuestionAnswering
+
+
+def _open(kind: Any, source: str | Path, revision: str | None) -> Any:
+    options: dict[str, Any] = {} if revision is None else {"revision": revision}
+    if kind.__name__.startswith(("AutoModel", "T5For")):
+        options["dtype"] = torch.float32
+    if kind.__name__ == "T5ForTokenClassification":
+        options |= {"num_labels": 2, "classifier_dropout": 0.0}
+    if isinstance(source, Path) or str(source).startswith((".", "/")):
+        folder = Path(source)
+        if not (folder / "config.json").is_file():
+            raise ModelError(f"{folder}: no model there (no config.json); train the cell or `dvc pull` it, or name another folder")
+    try:
+        return kind.from_pretrained(str(source), **options)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"{source}: cannot be opened as a model: {reason}") from error
+
+
+@torch.no_grad()
+def grow_embeddings(model: PreTrainedModel, vocabulary: int) -> None:
+    """Give the embedding at least `vocabulary` rows; new rows are the mean of the old ones."""
+    old = model.get_input_embeddings().weight
+    if old.shape[0] >= vocabulary:
+        return
+    count, mean = old.shape[0], old.mean(0)
+    model.resize_token_embeddings(vocabulary, mean_resizing=False)
+    model.get_input_embeddings().weight[count:] = mean
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep back transformers' remarks and bars on loading: that the head is new is what we want."""
+    from transformers.utils import logging as transformers_logging
+
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity(logging.ERROR)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+
+
+def span_logits(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Start and end scores, float32 (rows, tokens) each."""
+    out = model(**batch.inputs)
+    if hasattr(out, "start_logits"):
+        return out.start_logits.float(), out.end_logits.float()
+    return out.logits[..., 0].float(), out.logits[..., 1].float()
+
+
+def log_probabilities(logits: Tensor, allowed: Tensor) -> Tensor:
+    """Log-softmax over the allowed positions, -inf elsewhere. Shapes (rows, tokens)."""
+    return logits.masked_fill(~allowed, -torch.inf).log_softmax(-1)
+
+
+def span_nll(start: Tensor, end: Tensor, batch: Batch, spans: str = "marginal") -> Tensor:
+    """-log p of each window's answer, (rows,): p = sum over gold spans (i, j) of p_start(i) p_end(j), or of the first span alone.
+
+    Args:
+        start, end: scores (rows, tokens).
+        spans: "marginal" or "first".
+    """
+    gold = batch.spans if spans == "marginal" else batch.spans[:, :1]
+    there = gold[..., 0] >= 0
+    first, last = gold[..., 0].clamp(min=0), gold[..., 1].clamp(min=0)
+    total = log_probabilities(start, batch.allowed).gather(1, first) + log_probabilities(end, batch.allowed).gather(1, last)
+    return -total.masked_fill(~there, -torch.inf).logsumexp(-1)
+
+
+def batch_loss(model: nn.Module, batch: Batch, spans: str = "marginal") -> Tensor:
+    """Mean `span_nll` over the batch's windows."""
+    return span_nll(*span_logits(model, batch), batch, spans).mean()

@@ -1,0 +1,397 @@
+"""Reading MRQA 2019 files (JSON lines, gzip or plain) without trusting them.
+
+The first line is `{"header": {"dataset": …, "split": …}}`; every other line is one context with its questions:
+
+    {"context": str, "context_tokens": [[token, offset], …], "id": str,
+     "qas": [{"qid": str, "question": str, "question_tokens": …, "answers": [str, …],
+              "detected_answers": [{"text": str, "char_spans": [[start, end inclusive], …], "token_spans": …}, …]}, …]}
+
+What makes a file unreadable (gzip, UTF-8, JSON, the structure of a line) raises a `DataError` that names file and line. What can be skipped
+or mended is an irregularity: counted by kind in a `Report`, with its line, and the first one raises if `strict`. Reading is streaming:
+one line, the ids seen so far and the report are all that is in memory.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bmt.errors import DataError
+
+# The official headers name some datasets by the variant that the organisers took.
+DATASET_NAMES = {"TriviaQA-web": "TriviaQA", "NaturalQuestionsShort": "NaturalQuestions", "DuoRC.ParaphraseRC": "DuoRC"}
+
+# Every kind of irregularity, with what becomes of it. The last three groups drop a context, a question, a span.
+KINDS = {
+    "no header": "the dataset's name is taken from the file's name",
+    "second header": "line skipped",
+    "byte-order mark": "removed",
+    "blank line": "skipped",
+    "lone surrogate": "replaced by U+FFFD",
+    "answer of a wrong type": "answer dropped",
+    "no answers": "the detected texts are taken",
+    "span text differs in case or space": "span kept",
+    "no contexts": "the file holds nothing to read",
+    "context without questions": "context skipped",
+    "empty context": "context and its questions dropped",
+    "question of a wrong type": "question dropped",
+    "empty question": "question dropped",
+    "duplicate question id": "question dropped, the first is kept",
+    "question without answers": "question dropped",
+    "question without a usable span": "question dropped from training, scored in a dev file",
+    "span of a wrong type": "span dropped",
+    "span out of range": "span dropped",
+    "span does not slice to its text": "span dropped",
+    "blank span": "span dropped",
+}
+
+LISTED = 10_000  # irregularities kept with their place; all are counted
+LONGEST_LINE = 64 << 20  # bytes; the longest official line has about 3 MB
+
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question. `spans`: half-open character spans of `context` that hold an answer, deduplicated, in the file's order."""
+
+    id: str
+    dataset: str
+    question: str
+    context: str
+    context_id: str
+    answers: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One context with its questions, as a line of the file holds them."""
+
+    context: str
+    context_id: str
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Irregularity:
+    """One irregular place: line (from 1), kind (a key of `KINDS`), question id if it is about a question, what was found."""
+
+    line: int
+    kind: str
+    question: str | None
+    found: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What reading one file found: sizes, and every irregularity by kind. `read` and `passages` fill it as they go."""
+
+    path: str = ""
+    dataset: str = ""
+    split: str = ""
+    contexts: int = 0  # with at least one question that is read
+    questions: int = 0
+    spans: int = 0
+    duplicate_spans: int = 0  # of one question; usual where several detected answers overlap
+    repeated_contexts: int = 0  # the same text on an earlier line; both get the first line's context id
+    question_tokens: int = 0  # sums over questions, of MRQA's token lists or, where these are absent, of words
+    context_tokens: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    places: list[Irregularity] = field(default_factory=list)  # the first `LISTED`
+
+    def mean_question_tokens(self) -> float:
+        return self.question_tokens / self.questions if self.questions else 0.0
+
+    def mean_context_tokens(self) -> float:
+        """Tokens of the context, averaged over questions: a context counts once for each of its questions."""
+        return self.context_tokens / self.questions if self.questions else 0.0
+
+    def lines(self, listed: int = LISTED) -> list[str]:
+        """The irregularities as text: a line a kind with its count and what became of it, then up to `listed` places."""
+        text = [f"{self.path}: {kind}: {count} ({KINDS[kind]})" for kind, count in sorted(self.counts.items())]
+        for place in self.places[:listed]:
+            about = f" question {shown(place.question)}:" if place.question is not None else ""
+            text.append(f"{self.path}, line {place.line}:{about} {place.kind}: {place.found}")
+        more = sum(self.counts.values()) - min(listed, len(self.places))
+        return [*text, f"{self.path}: and {more} more places"] if more > 0 and listed > 0 else text
+
+
+def read(path: str | Path, report: Report | None = None, strict: bool = False) -> Iterator[Example]:
+    """The questions of an MRQA file in file order, in constant memory.
+
+    A question whose spans are all unusable is yielded with `spans=()`: it can be scored, not trained on.
+
+    Args:
+        path: the file, gzip or plain.
+        report: filled with counts and irregularities while reading.
+        strict: the first irregularity raises.
+
+    Raises:
+        DataError: naming file and line, if the file cannot be read or, with `strict`, at the first irregularity.
+    """
+    for passage in passages(path, report, strict):
+        yield from passage.examples
+
+
+def validate(path: str | Path, strict: bool = False) -> Report:
+    """Read the whole file and return what was found. Raises as `read` does."""
+    report = Report()
+    for _ in passages(path, report, strict):
+        pass
+    return report
+
+
+def passages(path: str | Path, report: Report | None = None, strict: bool = False) -> Iterator[Passage]:
+    """The contexts of an MRQA file with their questions, as `read` gives them one by one."""
+    report = Report() if report is None else report
+    report.path = str(path)
+    reader = _Reader(report, strict)
+    for number, line in _lines(path):
+        passage = reader.line(number, line)
+        if passage is not None:
+            yield passage
+    if not report.contexts:
+        reader.note("no contexts", f"{reader.number} lines, no question")
+
+
+def shown(value: Any, length: int = 60) -> str:
+    """`value` in one short line of an error message."""
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a gzip or plain file with their numbers from 1; what the file system and gzip can raise becomes a DataError."""
+    number = 1
+    try:
+        with open(path, "rb") as raw:
+            start = raw.read(2)
+            raw.seek(0)
+            if not start:
+                raise DataError(f"{path}, line 1: the file is empty: fetch it again")
+            zipped = start == b"\x1f\x8b"
+            if not zipped and os.fspath(path).endswith(".gz") and start[:1] != b"{":
+                raise DataError(f"{path}, line 1: neither gzip data nor JSON lines (first bytes {start!r}): fetch it again")
+            stream = io.BufferedReader(gzip.GzipFile(fileobj=raw, mode="rb"), 1 << 18) if zipped else raw
+            while line := stream.readline(LONGEST_LINE + 1):
+                if len(line) > LONGEST_LINE:
+                    raise DataError(f"{path}, line {number}: longer than {LONGEST_LINE >> 20} MiB: not an MRQA file")
+                yield number, line
+                number += 1
+    except EOFError:
+        raise DataError(f"{path}, line {number}: the gzip data end too early, the file is truncated: fetch it again") from None
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}, line {number}: damaged gzip data ({error}): fetch it again") from None
+    except OSError as error:
+        raise DataError(f"{path}, line {number}: cannot be read: {error.strerror or error}") from None
+
+
+class _Reader:
+    """The state of reading one file: its name, the ids and contexts seen, the line at hand."""
+
+    def __init__(self, report: Report, strict: bool) -> None:
+        self.report, self.strict = report, strict
+        self.number = 0
+        self.headed = False
+        self.text: Callable[[Any], Any] = _same
+        self.ids: set[str] = set()
+        self.context_ids: dict[bytes, str] = {}
+
+    def note(self, kind: str, found: str, question: str | None = None) -> None:
+        """Count an irregularity of the line at hand; raise it if strict."""
+        if self.strict:
+            about = f" question {shown(question)}:" if question is not None else ""
+            raise DataError(f"{self.report.path}, line {self.number}:{about} {kind}: {found} (strict; otherwise: {KINDS[kind]})")
+        self.report.counts[kind] += 1
+        if len(self.report.places) < LISTED:
+            self.report.places.append(Irregularity(self.number, kind, question, found))
+
+    def unreadable(self, found: str) -> DataError:
+        return DataError(f"{self.report.path}, line {self.number}: {found}")
+
+    def line(self, number: int, line: bytes) -> Passage | None:
+        self.number = number
+        record = self.parse(line)
+        if record is None:
+            return None
+        if ("header" in record or not self.headed) and self.header(record):
+            return None
+        context, qas = self.text(record.get("context")), record.get("qas")
+        if not isinstance(context, str):
+            raise self.unreadable(f'"context" is {shown(context)}, a string is needed')
+        if not isinstance(qas, list):
+            raise self.unreadable(f'"qas" is {shown(qas)}, a list of questions is needed')
+        if not context.strip():
+            self.note("empty context", f"{len(qas)} questions")
+            return None
+        if not qas:
+            self.note("context without questions", shown(context))
+            return None
+        context_id = self.context_id(record.get("id"), context)
+        context_tokens = _token_count(record.get("context_tokens"), context)
+        examples = []
+        for qa in qas:
+            example = self.question(qa, context, context_id)
+            if example is not None:
+                examples.append(example)
+                self.report.question_tokens += _token_count(qa.get("question_tokens"), example.question)
+        if not examples:
+            return None
+        self.report.contexts += 1
+        self.report.questions += len(examples)
+        self.report.context_tokens += context_tokens * len(examples)
+        return Passage(context, context_id, tuple(examples))
+
+    def parse(self, line: bytes) -> dict[str, Any] | None:
+        """The line's JSON object; None for a blank line."""
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise self.unreadable(f"not UTF-8 at byte {error.start} of the line ({line[error.start]:#04x})") from None
+        if self.number == 1 and text.startswith("\ufeff"):
+            text = text[1:]
+            self.note("byte-order mark", "U+FEFF")
+        if not text.strip():
+            self.note("blank line", f"{len(line)} bytes")
+            return None
+        try:
+            record = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise self.unreadable(f"not JSON: {error.msg} at character {error.pos + 1} of the line") from None
+        except (ValueError, RecursionError) as error:  # an integer of more than 4300 digits; nesting without end
+            raise self.unreadable(f"not usable JSON: {str(error).splitlines()[0][:100]}") from None
+        if not isinstance(record, dict):
+            raise self.unreadable(f"{shown(record)} found, a JSON object is needed")
+        # Half a surrogate pair is valid in JSON, and in no encoding that a tokenizer or Arrow takes.
+        self.text = self.mended if _SURROGATE_ESCAPE.search(line) else _same
+        return record
+
+    def mended(self, value: Any) -> Any:
+        if isinstance(value, str) and (found := _SURROGATE.search(value)):
+            self.note("lone surrogate", f"{found[0]!r} at character {found.start()} of {shown(value)}")
+            return _SURROGATE.sub("\ufffd", value)
+        return value
+
+    def header(self, record: dict[str, Any]) -> bool:
+        """Take the dataset's name from the header, or from the file's name if there is none; True if the line was a header."""
+        headed, self.headed = self.headed, True
+        if "header" not in record:
+            self.report.dataset = Path(self.report.path).name.split(".")[0]
+            self.note("no header", f"dataset {shown(self.report.dataset)}")
+            return False
+        if headed:
+            self.note("second header", shown(record["header"]))
+            return True
+        header = record["header"]
+        name = self.text(header.get("dataset")) if isinstance(header, dict) else None
+        if not isinstance(header, dict) or not isinstance(name, str) or not name:
+            raise self.unreadable(f'the header is {shown(header)}, {{"dataset": name, "split": …}} is needed')
+        self.report.dataset = DATASET_NAMES.get(name, name)
+        self.report.split = str(self.text(header.get("split", "")))
+        return True
+
+    def context_id(self, given: Any, context: str) -> str:
+        """The line's id, else a digest of the context. A text read before keeps its first id, so that a split by context id never leaks."""
+        digest = hashlib.sha256(context.encode()).digest()
+        if digest[:16] in self.context_ids:
+            self.report.repeated_contexts += 1
+            return self.context_ids[digest[:16]]
+        given = self.text(given)
+        context_id = given if isinstance(given, str) and given else digest.hex()[:16]
+        self.context_ids[digest[:16]] = context_id
+        return context_id
+
+    def question(self, qa: Any, context: str, context_id: str) -> Example | None:
+        if not isinstance(qa, dict):
+            return self.note("question of a wrong type", f"{shown(qa)} found, an object is needed")
+        qid = self.text(qa.get("qid", qa.get("id")))
+        if not isinstance(qid, str) or not qid:
+            return self.note("question of a wrong type", f'"qid" is {shown(qid)}, a string is needed')
+        question = self.text(qa.get("question"))
+        if not isinstance(question, str):
+            return self.note("question of a wrong type", f'"question" is {shown(question)}, a string is needed', qid)
+        if not question.strip():
+            return self.note("empty question", shown(question), qid)
+        if qid in self.ids:
+            return self.note("duplicate question id", shown(question), qid)
+        answers, spans = self.answers(qa, qid), self.spans(qa, context, qid)
+        if not answers and spans:
+            answers = list(dict.fromkeys(context[start:end] for start, end in spans))
+            self.note("no answers", f"{shown(answers)} taken", qid)
+        if not answers:
+            return self.note("question without answers", f'"answers" is {shown(qa.get("answers"))}', qid)
+        if not spans:
+            self.note("question without a usable span", f"answers {shown(answers)}", qid)
+        self.ids.add(qid)
+        self.report.spans += len(spans)
+        return Example(qid, self.report.dataset, question, context, context_id, tuple(answers), tuple(spans))
+
+    def answers(self, qa: dict[str, Any], qid: str) -> list[str]:
+        given = qa.get("answers")
+        if not isinstance(given, list):
+            if given is not None:
+                self.note("answer of a wrong type", f'"answers" is {shown(given)}, a list of strings is needed', qid)
+            return []
+        answers = []
+        for answer in map(self.text, given):
+            if isinstance(answer, str):
+                answers.append(answer)
+            else:
+                self.note("answer of a wrong type", f"{shown(answer)} found, a string is needed", qid)
+        return answers
+
+    def spans(self, qa: dict[str, Any], context: str, qid: str) -> list[tuple[int, int]]:
+        """The usable spans of a question, half-open, deduplicated, in order."""
+        detected = qa.get("detected_answers", [])
+        if not isinstance(detected, list):
+            self.note("span of a wrong type", f'"detected_answers" is {shown(detected)}, a list is needed', qid)
+            return []
+        spans: dict[tuple[int, int], None] = {}
+        for answer in detected:
+            text = self.text(answer.get("text")) if isinstance(answer, dict) else None
+            pairs = answer.get("char_spans") if isinstance(answer, dict) else None
+            if not isinstance(text, str) or not isinstance(pairs, list):
+                self.note("span of a wrong type", f'{shown(answer)} found, {{"text": …, "char_spans": [[start, end], …]}} is needed', qid)
+                continue
+            for pair in pairs:
+                if not (isinstance(pair, list) and len(pair) == 2 and type(pair[0]) is int and type(pair[1]) is int):
+                    self.note("span of a wrong type", f"{shown(pair)} found, [start, end] is needed", qid)
+                    continue
+                start, end = pair[0], pair[1] + 1
+                if not 0 <= start < end <= len(context):
+                    self.note("span out of range", f"{shown(pair)} in a context of {len(context)} characters", qid)
+                    continue
+                found = context[start:end]
+                if not found.strip():
+                    self.note("blank span", f"{shown(pair)} is {shown(found)}", qid)
+                    continue
+                if found != text:
+                    if " ".join(found.split()).casefold() != " ".join(text.split()).casefold():
+                        self.note("span does not slice to its text", f"{shown(pair)} is {shown(found)}, not {shown(text)}", qid)
+                        continue
+                    self.note("span text differs in case or space", f"{shown(pair)} is {shown(found)}, not {shown(text)}", qid)
+                if (start, end) in spans:
+                    self.report.duplicate_spans += 1
+                spans[start, end] = None
+        return list(spans)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _token_count(tokens: Any, text: str) -> int:
+    """MRQA's own tokens, or words where the list is absent."""
+    return len(tokens) if isinstance(tokens, list) else len(text.split())

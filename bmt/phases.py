@@ -1,0 +1,111 @@
+"""What comes before the loop in the two-phase schedule: an optional head warm-up, then one learned mask a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from bmt.batches import Batch, Vocabulary, Windows, collate
+from bmt.layers import is_head
+from bmt.learning import GLOBAL, learn_masks
+from bmt.masks import Masks
+from bmt.model import batch_loss
+from bmt.noise import key_number, permutation
+from bmt.sampling import Sampler
+from bmt.settings import MaskSettings, SamplingSettings
+from bmt.training import Plan, Progress, autocast_for
+
+MaskReport = Callable[[str, int, dict[str, float]], None]
+
+
+def in_order(rows: np.ndarray, begin: int, count: int, key: tuple[int | str, ...]) -> list[int]:
+    """`count` of the rows from place `begin` of an endless order: pass after pass, each shuffled under `key`."""
+    taken: list[int] = []
+    while len(taken) < count:
+        passes, at = divmod(begin + len(taken), len(rows))
+        order = permutation(len(rows), (*key, passes))
+        taken.extend(rows[order[at : at + count - len(taken)]].tolist())
+    return taken
+
+
+def dataset_batches(
+    sets: Sequence[Windows], which: int, rows: np.ndarray, vocabulary: Vocabulary, size: int, seed: int, device: torch.device
+) -> Callable[[int], Batch]:
+    """step -> a batch of one dataset's training windows, for mask learning."""
+
+    def batch_at(step: int) -> Batch:
+        own = in_order(rows, step * size, size, (seed, "mask windows", sets[which].dataset))
+        return collate(sets, [(which, row) for row in own], vocabulary).to(device)
+
+    return batch_at
+
+
+def mixture_batches(
+    sets: Sequence[Windows], rows: Mapping[str, np.ndarray], vocabulary: Vocabulary, size: int, seed: int, device: torch.device
+) -> Callable[[int], Batch]:
+    """step -> a batch of the uniform mixture, for one global mask or a head warm-up. Steps must be asked for in order."""
+    sampler = Sampler(rows, size, SamplingSettings(kind="uniform"), seed)
+    return lambda step: collate(sets, sampler.draw(step), vocabulary).to(device)
+
+
+def learn_source_masks(
+    model: nn.Module,
+    sets: Sequence[Windows],
+    rows: Mapping[str, np.ndarray],
+    vocabulary: Vocabulary,
+    mask: MaskSettings,
+    plan: Plan,
+    *,
+    seed: int,
+    report: MaskReport | None = None,
+    progress: Progress | None = None,
+) -> Masks:
+    """The masks of the source datasets at the model's present weights: one each, or one for the mixture (`mask.scope`).
+
+    Args: as `bmt.training.train`; `report` gets (dataset, step, {loss, density, alpha_mean, interior}).
+    """
+    device = next(model.parameters()).device
+    cast = autocast_for(plan.training.precision, device)
+
+    def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+        with cast():
+            return batch_loss(model, batch, plan.loss.spans)
+
+    if mask.scope == "global":
+        batches = {GLOBAL: mixture_batches(sets, rows, vocabulary, mask.batch, seed, device)}
+    else:
+        batches = {
+            windows.dataset: dataset_batches(sets, which, rows[windows.dataset], vocabulary, mask.batch, seed, device)
+            for which, windows in enumerate(sets)
+        }
+    model.train()
+    return learn_masks(
+        model, batches, gamma=mask.gamma, zeta=mask.zeta, beta=mask.beta, alpha0=mask.alpha0, lam=mask.lam, alpha_lr=mask.alpha_lr,
+        alpha_eps=mask.alpha_eps, w_lr=mask.w_lr, clip=mask.clip, steps=mask.steps, density=mask.density, gate=mask.gate, seed=seed,
+        loss=loss, report=report, progress=None if progress is None else lambda n, note: progress(n * mask.batch, note),
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def warm_up_head(
+    model: nn.Module, sets: Sequence[Windows], rows: Mapping[str, np.ndarray], vocabulary: Vocabulary, plan: Plan, *, steps: int, seed: int
+) -> None:
+    """Train the head alone for `steps` steps on the uniform mixture, theta fixed."""
+    if steps == 0:
+        return
+    device = next(model.parameters()).device
+    head = [parameter for name, parameter in model.named_parameters() if is_head(name)]
+    optimizer = torch.optim.AdamW(head, lr=plan.training.head_lr, eps=plan.training.eps, weight_decay=0.0)
+    batch_at = mixture_batches(sets, rows, vocabulary, plan.training.batch, seed, device)
+    cast = autocast_for(plan.training.precision, device)
+    model.train()
+    for step in range(steps):
+        torch.manual_seed(key_number((seed, "head warm-up", step)))
+        with cast():
+            loss = batch_loss(model, batch_at(step), plan.loss.spans)
+        for parameter, grad in zip(head, torch.autograd.grad(loss, head), strict=True):
+            parameter.grad = grad
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)

@@ -1,0 +1,94 @@
+"""Which windows a step trains on: heterogeneous batches whose dataset shares follow eq. 15.
+
+    weight_i = |acc_i - previous acc_i| / sum_j |acc_j - previous acc_j|          acc = EM + F1 on dataset i's validation questions
+
+Uniform until two evaluations exist; where no dataset moved the old weights stay; `floor` is the least weight. A step's draws depend on
+(seed, step), the weights and how many windows each dataset has given so far: a few numbers, which a checkpoint keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bmt.errors import ConfigError
+from bmt.noise import choice, permutation
+from bmt.settings import SamplingSettings
+
+
+def dynamic_weights(now: Sequence[float], before: Sequence[float], old: Sequence[float], floor: float) -> np.ndarray:
+    """Eq. 15 with a floor: shares (datasets,) that sum to 1.
+
+    A dataset below the floor is lifted to it; the others share the rest in proportion.
+    """
+    moved = np.abs(np.asarray(now, dtype=np.float64) - np.asarray(before, dtype=np.float64))
+    weights = moved / moved.sum() if moved.sum() > 0 else np.asarray(old, dtype=np.float64)
+    low = np.zeros(len(weights), dtype=bool)
+    while True:
+        rest = weights[~low].sum()
+        scaled = np.where(low, floor, weights * ((1 - floor * low.sum()) / rest if rest > 0 else 0.0))
+        newly = ~low & (scaled < floor)
+        if not newly.any():
+            return scaled / scaled.sum()
+        low |= newly
+
+
+class Sampler:
+    """Draws the windows of each step and follows the validation scores.
+
+    Args:
+        rows: training windows of each dataset, by name.
+        batch: windows a step.
+
+    Raises:
+        ConfigError: a dataset without training windows, or a floor that the datasets cannot all have.
+    """
+
+    def __init__(self, rows: Mapping[str, np.ndarray], batch: int, settings: SamplingSettings, seed: int) -> None:
+        self.datasets = tuple(rows)
+        for name, windows in rows.items():
+            if len(windows) == 0:
+                raise ConfigError(f"dataset {name} has no training window: raise data.train_cap, set data.negatives to keep, or leave it out of data.train")
+        if settings.floor * len(rows) > 1:
+            raise ConfigError(f"sampling.floor: {settings.floor!r} is not allowed: {len(rows)} datasets can have at most {1 / len(rows):g} each")
+        self._rows, self._batch, self._settings, self._seed = dict(rows), batch, settings, seed
+        sizes = np.asarray([len(windows) for windows in rows.values()], dtype=np.float64)
+        self.weights = sizes / sizes.sum() if settings.kind == "size" else np.full(len(sizes), 1 / len(sizes))
+        self._given = dict.fromkeys(self.datasets, 0)
+        self._scores: list[float] | None = None
+        self._orders: dict[tuple[str, int], np.ndarray] = {}
+
+    def draw(self, step: int) -> list[tuple[int, int]]:
+        """(position of the dataset, window row) of each of a step's windows. A dataset's windows all come once before any comes again."""
+        which = choice(self.weights, self._batch, (self._seed, "dataset", step))
+        picks = []
+        for index in np.sort(which).tolist():
+            name = self.datasets[index]
+            passes, at = divmod(self._given[name], len(self._rows[name]))
+            picks.append((index, int(self._rows[name][self._order(name, passes)[at]])))
+            self._given[name] += 1
+        return picks
+
+    def _order(self, name: str, passes: int) -> np.ndarray:
+        if (name, passes) not in self._orders:
+            self._orders = {key: value for key, value in self._orders.items() if key[0] != name}
+            self._orders[name, passes] = permutation(len(self._rows[name]), (self._seed, "order", name, passes))
+        return self._orders[name, passes]
+
+    def update(self, scores: Mapping[str, float]) -> None:
+        """Take an evaluation: EM + F1 of each dataset, in percent."""
+        now = [float(scores[name]) for name in self.datasets]
+        if self._settings.kind == "dynamic" and self._scores is not None:
+            self.weights = dynamic_weights(now, self._scores, self.weights.tolist(), self._settings.floor)
+        self._scores = now
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"weights": self.weights.tolist(), "given": self._given, "scores": self._scores}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint's state."""
+        self.weights = np.asarray(state["weights"], dtype=np.float64)
+        self._given, self._scores = dict(state["given"]), state["scores"]

@@ -1,0 +1,251 @@
+"""Every knob of the method, the data and the training, with what the paper says about it.
+
+A field's metadata is its documentation: `doc` (what it does, unit), `low`/`high`/`choices` (what is allowed) and `paper`: "stated" (the
+paper gives it), "silent" (it does not), "contradictory" (it says two things) or "ours" (a matter of this project); `note` says what
+the paper has and why we chose as we did. `docs/deviations.md` is generated from it. Values are checked on construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from bmt.errors import ConfigError
+
+IN_DOMAIN = ("SQuAD", "HotpotQA", "TriviaQA", "NewsQA", "SearchQA", "NaturalQuestions")
+OUT_OF_DOMAIN = ("BioASQ", "DROP", "DuoRC", "RACE", "RelationExtraction", "TextbookQA")
+
+
+def knob(
+    default: Any,
+    doc: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    paper: str = "ours",
+    note: str = "",
+) -> Any:
+    """A documented dataclass field. Bounds: `low`/`high` inclusive, `above`/`below` exclusive."""
+    metadata = {
+        "doc": doc, "low": low, "high": high, "above": above, "below": below,
+        "choices": choices, "paper": paper, "note": note,
+    }  # fmt: skip
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def allowed(metadata: Any) -> str:
+    """What a knob allows, in words: `one of a, b`, `at least 0`, `above 0 and at most 1`."""
+    if metadata["choices"]:
+        return "one of " + ", ".join(metadata["choices"])
+    words = {"above": "above", "low": "at least", "below": "below", "high": "at most"}
+    return " and ".join(f"{word} {metadata[key]:g}" for key, word in words.items() if metadata[key] is not None)
+
+
+def check_settings(settings: Any, where: str) -> None:
+    """Check every knob's value against its bounds.
+
+    Raises:
+        ConfigError: naming `where.key`, the value and what is allowed.
+    """
+    for entry in fields(settings):
+        value, meta = getattr(settings, entry.name), entry.metadata
+        if not meta or value is None:
+            continue
+        good = not meta["choices"] or value in meta["choices"]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            good = good and not (
+                (meta["low"] is not None and not value >= meta["low"])
+                or (meta["high"] is not None and not value <= meta["high"])
+                or (meta["above"] is not None and not value > meta["above"])
+                or (meta["below"] is not None and not value < meta["below"])
+            )
+        if not good:
+            raise ConfigError(f"{where}.{entry.name}: {value!r} is not allowed: {allowed(meta)}")
+
+
+@dataclass(frozen=True, slots=True)
+class DataSettings:
+    """Which questions, cut how into windows."""
+
+    train: list[str] = knob(list(IN_DOMAIN), "the source datasets, trained on", paper="stated")
+    evaluate: list[str] = knob([*IN_DOMAIN, *OUT_OF_DOMAIN], "the datasets whose dev sets are scored", paper="stated")
+    window: int = knob(512, "tokens a window, special tokens and question included", low=32, high=4096, paper="stated")
+    overlap: int = knob(
+        256, "tokens that two neighbouring windows of a context share", low=0, high=2048, paper="contradictory",
+        note='"a sliding window of length 256" next to a limit of 512 tokens can mean a step or an overlap of 256; with windows of '
+        "512 both are 256 up to the question's length. We fix the overlap; `overlap` changes it.",
+    )  # fmt: skip
+    question: int = knob(64, "tokens kept of a question", low=8, high=512, paper="silent", note="Longer questions are cut at their end.")
+    train_cap: int | None = knob(
+        80_000, "train questions taken a dataset and epoch; null: all", low=1, paper="contradictory",
+        note='"We sample 80,000 training and 1000 validation examples per epoch" can mean of each dataset or of all together. Of each: '
+        "the day and a half of training is then at most .8 s a step of 8 windows, otherwise over 4 s.",
+    )  # fmt: skip
+    validation_cap: int = knob(1000, "validation questions a dataset", low=1, paper="stated")
+    dev_cap: int | None = knob(None, "dev questions scored a dataset; null: all", low=1, paper="ours")
+    val_source: str = knob(
+        "train", "where validation questions come from", choices=("train", "dev"), paper="silent",
+        note="The paper does not say whether its 1,000 validation examples are dev examples that the tables then report. We carve them "
+        "from train, split by context, so that the dev sets are only ever scored; `dev` is the reading with a leak.",
+    )  # fmt: skip
+    negatives: str = knob(
+        "keep", "training windows without the answer: kept (labelled [CLS]) or dropped", choices=("keep", "drop"), paper="silent",
+        note="Windows of a long context that do not hold the answer are kept and labelled [CLS], as BERT does for SQuAD.",
+    )  # fmt: skip
+    windows: str = knob(
+        "all", "training windows of a question: all, or one that holds its answer", choices=("all", "one"), paper="silent",
+        note="`one` is for small budgets.",
+    )  # fmt: skip
+    special_tokens: list[str] = knob(
+        ["[TLE]", "[DOC]", "[PAR]"], "MRQA's markers added to the tokenizer", paper="silent",
+        note="MRQA's contexts hold these markers; HotpotQA's literal `[SEP]` stays text, so that it cannot end the context.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MaskSettings:
+    """Learning the gates, eq. 10-12."""
+
+    gamma: float = knob(
+        -1.5,
+        "lower stretch of the gate",
+        below=0,
+        paper="silent",
+        note="The paper asks for gamma < 0 only; DiffPruning's value, whose gate this is.",
+    )
+    zeta: float = knob(
+        1.5, "upper stretch of the gate", above=1, paper="silent", note="The paper asks for zeta > 1 only; DiffPruning's value."
+    )
+    beta: float = knob(1.0, "temperature of the gate", above=0, paper="stated", note="Eq. 10 has no temperature: 1.")
+    alpha0: float = knob(
+        5.0,
+        "start of alpha",
+        paper="silent",
+        note="DiffPruning's 5 keeps 98.8 % of the gates open after a short budget; the small profiles start at 0.",
+    )
+    lam: float = knob(1.25e-7, "lambda of eq. 12, on the sum of P(s > 0)", low=0, paper="silent", note="DiffPruning's value.")
+    alpha_lr: float = knob(0.1, "learning rate of alpha (AdamW, no decay)", above=0, paper="silent", note="DiffPruning's value.")
+    alpha_eps: float = knob(
+        1e-8,
+        "epsilon of alpha's AdamW; with 1e-6 the gates never close",
+        above=0,
+        paper="silent",
+        note="lambda, this and alpha_lr are one knob.",
+    )
+    w_lr: float = knob(1e-5, "learning rate of w (AdamW, from 0)", above=0, paper="silent", note="The fine-tuning learning rate.")
+    clip: float | None = knob(
+        1.0, "norm at which the gradients of alpha and of w are clipped, each apart; null: not", above=0, paper="silent",
+        note="Hugging Face's default for a gradient; the two differ in scale, so neither may use up the other's norm.",
+    )  # fmt: skip
+    steps: int = knob(2048, "mask-learning steps a mask", low=0, paper="silent", note="One of the paper's checkpoint intervals.")
+    batch: int = knob(8, "windows a mask-learning step", low=1, paper="silent", note="As in fine-tuning.")
+    density: float | None = knob(
+        None, "target density: the share of gates left open, by top-k of alpha over all tensors; null: the gates decide",
+        above=0, high=1, paper="silent",
+        note="The paper reports no density. A short budget with its scale of defaults leaves all gates open: plain fine-tuning in "
+        "disguise.",
+    )  # fmt: skip
+    gate: str = knob(
+        "sampled", "the gate that becomes the mask: sampled once, or Louizos' deterministic gate",
+        choices=("sampled", "deterministic"), paper="contradictory",
+        note='"By sampling u once to obtain a binary mask vector", and "s_d is not necessarily a binary vector": we binarise s > 0.',
+    )  # fmt: skip
+    scope: str = knob(
+        "per_dataset", "one mask a source dataset, or one for the mixture", choices=("per_dataset", "global"), paper="contradictory",
+        note='"delta_d is data-specific", while eq. 12 has one alpha under an expectation over datasets.',
+    )  # fmt: skip
+    head_warmup: int = knob(
+        0,
+        "steps of head-only training before the masks are learned",
+        low=0,
+        paper="silent",
+        note="phi is still random while the mask is learned at theta0.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TuningSettings:
+    """The masked update, eq. 14 and 16."""
+
+    apply: str = knob(
+        "gradient", "what the mask multiplies", choices=("gradient", "update"), paper="contradictory",
+        note="Eq. 14 is plain gradient descent, where both are the same; the experiments use AdamW, where they are not. Title and text "
+        "say gradient.",
+    )  # fmt: skip
+    clip: float | None = knob(
+        1.0, "gradient norm, after masking, at which it is clipped; null: not", above=0, paper="silent", note="Hugging Face's default."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """The loop: budget, optimizer, evaluation, stopping."""
+
+    batch: int = knob(8, "windows a step", low=1, paper="silent", note="MADE's.")
+    lr: float = knob(1e-5, "learning rate of the encoder, constant", above=0, paper="stated")
+    head_lr: float = knob(
+        1e-4,
+        "learning rate of the span head, constant",
+        above=0,
+        paper="silent",
+        note="Stated for adapters in MADE; 1e-5 for a random head learns slowly.",
+    )
+    weight_decay: float = knob(0.0, "AdamW's decay", low=0, paper="stated", note='"HuggingFace default parameters": 0.')
+    eps: float = knob(1e-8, "AdamW's epsilon", above=0, paper="stated", note="Hugging Face's default.")
+    epochs_mt: float = knob(3, "epochs over all source datasets", above=0, paper="stated")
+    epochs_st: float = knob(10, "epochs over one dataset", above=0, paper="stated")
+    evaluate_every: int = knob(2048, "steps between evaluations and checkpoints", low=1, paper="stated")
+    patience: int = knob(5, "evaluations without a gain in macro F1 before the run stops", low=1, paper="stated")
+    evaluation_batch: int = knob(32, "windows a forward pass in evaluation", low=1)
+    micro_batch: int | None = knob(
+        None, "windows a forward and backward pass; a step sums over its micro-batches; null: the whole batch", low=1
+    )
+    precision: str = knob(
+        "auto", "fp32, bf16 by autocast, or auto: bf16 on CUDA, fp32 elsewhere", choices=("auto", "fp32", "bf16"), paper="silent",
+        note="The paper's V100 has no bf16; weights, gates and moments are fp32 whatever stands here.",
+    )  # fmt: skip
+    threads: int | None = knob(None, "CPU threads; null: torch's choice", low=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """Which dataset a batch's windows come from, eq. 15."""
+
+    kind: str = knob(
+        "dynamic", "dynamic (eq. 15), uniform or by size", choices=("dynamic", "uniform", "size"), paper="stated",
+        note="Eq. 15 weighs by the change of EM + F1 between two validations.",
+    )  # fmt: skip
+    floor: float = knob(
+        0.02, "least weight of a dataset", low=0, below=1, paper="silent",
+        note="Eq. 15 alone can starve a dataset for good: no samples, no change, weight 0.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LossSettings:
+    """The span loss."""
+
+    spans: str = knob(
+        "marginal", "all gold spans of a window by their total probability, or the first one",
+        choices=("marginal", "first"), paper="silent",
+        note="MRQA gives every detected occurrence of the answer; the paper's loss names one start and one end.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSettings:
+    """From logits to an answer."""
+
+    mode: str = knob(
+        "joint", "joint argmax over i <= j, or greedy: the best start, then the best end after it",
+        choices=("joint", "greedy"), paper="contradictory",
+        note="Eq. 1-2 read literally are greedy; the head they describe gives independent start and end scores.",
+    )  # fmt: skip
+    max_answer_tokens: int = knob(
+        30, "tokens of the longest answer", low=1, paper="silent", note="Hugging Face's and MRQA's baseline value."
+    )

@@ -1,0 +1,248 @@
+"""Masked updates, eq. 14 and eq. 16, on any torch optimizer and any model.
+
+    theta <- theta - optimizer( sum over datasets d of  M_d * g_d )            g_d: gradient of the batch's rows from dataset d
+
+One mask multiplies each gradient as soon as it is accumulated, so that clipping and the optimizer's moments see the masked gradient.
+Several masks need to know which row of a batch is whose: `masked.rows(...)`; `bmt.rows` then splits the gradients inside ONE backward pass.
+A weight that is closed in every mask keeps its value bit for bit, whatever the optimizer's weight decay or momentum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from bmt.errors import ConfigError, ModelError
+from bmt.layers import target_names
+from bmt.masks import Masks, unpack
+from bmt.noise import bernoulli
+from bmt.rows import RowGroups, split_gradients
+
+
+@dataclass(frozen=True, slots=True)
+class RandomMask:
+    """The control of eq. 16: m ~ Bernoulli(p_f), drawn anew each step, keyed by (seed, step, tensor name).
+
+    Attributes:
+        p_f: probability that a weight is open in a step, in (0, 1].
+        seed: of the draws; the same on every rank.
+        targets: regular expressions for the tensors; None: every encoder tensor.
+    """
+
+    p_f: float
+    seed: int = 0
+    targets: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.p_f <= 1:
+            raise ConfigError(f"p_f: {self.p_f!r} is not allowed: above 0 and at most 1")
+
+    def draw(self, name: str, shape: Sequence[int], step: int, device: torch.device | str = "cpu") -> Tensor:
+        """The bool mask of one tensor at one step."""
+        return bernoulli(tuple(shape), self.p_f, (self.seed, "random mask", step, name), device)
+
+
+class _Source(Protocol):
+    """Where a tensor's mask of the present step comes from; None: it is not masked."""
+
+    def open(self, name: str, parameter: Tensor, step: int) -> Tensor | None: ...
+
+
+class _Drawn:
+    def __init__(self, mask: RandomMask, model: nn.Module) -> None:
+        self.mask, self.names = mask, set(target_names(model, mask.targets))
+
+    def open(self, name: str, parameter: Tensor, step: int) -> Tensor | None:
+        return self.mask.draw(name, parameter.shape, step, parameter.device) if name in self.names else None
+
+
+class _Fixed:
+    """A fixed mask; unpacked once where it lives (1 byte a weight while training)."""
+
+    def __init__(self, masks: Masks, model: nn.Module) -> None:
+        parameters = dict(model.named_parameters())
+        self.unpacked = {name: unpack(masks.bits[name][0].to(parameters[name].device), shape) for name, shape in masks.shapes.items()}
+
+    def open(self, name: str, parameter: Tensor, step: int) -> Tensor | None:
+        return self.unpacked.get(name)
+
+
+class MaskedUpdates:
+    """The handle that `mask_updates` gives: says whose the rows are, and counts steps.
+
+    Attributes:
+        step: number of optimizer steps taken, `first_step` at the start; it keys the random mask.
+    """
+
+    def __init__(self, datasets: Sequence[str], first_step: int) -> None:
+        self.datasets = tuple(datasets)
+        self.step = first_step
+        self.groups: RowGroups | None = None
+        self._fresh = False
+
+    def rows(self, datasets: Sequence[str] | Sequence[int] | Tensor) -> None:
+        """Say which dataset each row of the next batch is from: names, or indices into `datasets`; one entry a row.
+
+        Not needed with one mask, where it does nothing.
+
+        Raises:
+            ModelError: a dataset without a mask.
+        """
+        if len(self.datasets) < 2:
+            return
+        indices = [self._index(entry) for entry in (datasets.tolist() if isinstance(datasets, Tensor) else datasets)]
+        self.groups = RowGroups.of(indices)
+        self._fresh = True
+
+    def _index(self, entry: str | int) -> int:
+        if isinstance(entry, str) and entry in self.datasets:
+            return self.datasets.index(entry)
+        if isinstance(entry, int) and 0 <= entry < len(self.datasets):
+            return entry
+        raise ModelError(f"the batch has a row of dataset {entry!r}, which has no mask: there are masks for {', '.join(self.datasets)}")
+
+    def use_rows(self) -> None:
+        """Check, at a forward pass that needs gradients, that its rows were said for it and not for an earlier batch."""
+        if not self._fresh:
+            raise ModelError(
+                f"there are masks for {len(self.datasets)} datasets ({', '.join(self.datasets)}) and the batch does not say whose its rows are: "
+                "call masked.rows(…) before each forward pass"
+            )
+        self._fresh = False
+
+
+@contextmanager
+def mask_updates(
+    optimizer: torch.optim.Optimizer,
+    model: nn.Module,
+    masks: Masks | RandomMask,
+    *,
+    apply: str = "gradient",
+    first_step: int = 0,
+    row_key: str = "dataset",
+) -> Iterator[MaskedUpdates]:
+    """While the block runs, every backward pass on `model` and every step of `optimizer` is masked.
+
+    Args:
+        optimizer: any torch optimizer over (some of) the model's parameters; others and the head are left alone.
+        masks: one mask or one a dataset (`Masks`), or the random control (`RandomMask`).
+        apply: "gradient" (before the moments) or "update" (what the optimizer would add); the latter for one mask only.
+        first_step: steps taken before, after a resume; it keys the random mask.
+        row_key: with several masks, a model input of this name is taken as `masked.rows(…)` and not passed on (HF Trainer).
+
+    Yields:
+        the handle; with several masks call its `rows` before each forward pass.
+
+    Raises:
+        ModelError: masks for another model, rows that were not said, a dataset without mask, a module whose gradient cannot be split.
+        ConfigError: `apply` is not one of the two, or "update" with several masks.
+    """
+    if apply not in ("gradient", "update"):
+        raise ConfigError(f"apply: {apply!r} is not allowed: one of gradient, update")
+    several = isinstance(masks, Masks) and len(masks.datasets) > 1
+    if several and apply == "update":
+        raise ConfigError("apply: 'update' needs one mask: with several, one optimizer step mixes the datasets; use 'gradient', or masks.union()")
+    if isinstance(masks, Masks):
+        masks.check_fits(model)
+        for name, parameter in model.named_parameters():
+            if name in masks.shapes and not parameter.requires_grad:
+                raise ModelError(f"tensor {name} is masked but takes no gradient (requires_grad is False): unfreeze it, or learn masks without it")
+    parameters = dict(model.named_parameters())
+    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    handle = MaskedUpdates(masks.datasets if isinstance(masks, Masks) else (), first_step)
+    with ExitStack() as stack:
+        if several:
+            assert isinstance(masks, Masks)
+            stack.enter_context(split_gradients(model, masks, handle))
+            stack.enter_context(_hook(model.register_forward_pre_hook(_row_taker(handle, row_key), with_kwargs=True)))
+        else:
+            source: _Source = _Fixed(masks, model) if isinstance(masks, Masks) else _Drawn(masks, model)
+            targets = {name: parameter for name, parameter in parameters.items() if id(parameter) in trained}
+            if apply == "gradient":
+                for name, parameter in targets.items():
+                    stack.enter_context(_hook(parameter.register_post_accumulate_grad_hook(_gradient_masker(source, name, handle))))
+            else:
+                stack.enter_context(_masked_steps(optimizer, targets, source, handle))
+        if isinstance(masks, Masks):
+            stack.enter_context(_kept_closed(optimizer, {name: parameters[name] for name in masks.shapes if id(parameters[name]) in trained}, masks))
+        stack.enter_context(_hook(optimizer.register_step_post_hook(lambda *_: setattr(handle, "step", handle.step + 1))))
+        yield handle
+
+
+@contextmanager
+def _hook(handle: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _row_taker(handle: MaskedUpdates, row_key: str) -> Any:
+    def take(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        if row_key in kwargs:
+            rows = kwargs.pop(row_key)
+            if torch.is_grad_enabled():
+                handle.rows(rows)
+        if torch.is_grad_enabled():
+            handle.use_rows()
+        return args, kwargs
+
+    return take
+
+
+def _gradient_masker(source: _Source, name: str, handle: MaskedUpdates) -> Any:
+    @torch.no_grad()
+    def mask(parameter: Tensor) -> None:
+        opened = source.open(name, parameter, handle.step)
+        if opened is not None and parameter.grad is not None:
+            parameter.grad.mul_(opened)
+
+    return mask
+
+
+@contextmanager
+def _masked_steps(optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor], source: _Source, handle: MaskedUpdates) -> Iterator[None]:
+    """`apply="update"`: after each step, closed weights go back to what they were before it."""
+    before: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def keep(*_: Any) -> None:
+        before.update({name: parameter.detach().clone() for name, parameter in targets.items()})
+
+    @torch.no_grad()
+    def restore(*_: Any) -> None:
+        for name, parameter in targets.items():
+            opened = source.open(name, parameter, handle.step)
+            if opened is not None:
+                parameter.copy_(torch.where(opened, parameter, before[name]))
+        before.clear()
+
+    with _hook(optimizer.register_step_pre_hook(keep)), _hook(optimizer.register_step_post_hook(restore)):
+        yield
+
+
+@contextmanager
+def _kept_closed(optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor], masks: Masks) -> Iterator[None]:
+    """Weights closed in every mask go back to their value at entry after each step, where weight decay could move them.
+
+    Without decay a gradient of exactly 0 leaves moments and weight as they are, and no copy is held.
+    """
+    if not any(group.get("weight_decay", 0) for group in optimizer.param_groups):
+        yield
+        return
+    union = masks.union()
+    closed = {name: ~union.mask("union", name).to(parameter.device) for name, parameter in targets.items()}
+    values = {name: parameter.detach()[closed[name]].clone() for name, parameter in targets.items()}
+
+    @torch.no_grad()
+    def restore(*_: Any) -> None:
+        for name, parameter in targets.items():
+            parameter[closed[name]] = values[name]
+
+    with _hook(optimizer.register_step_post_hook(restore)):
+        yield

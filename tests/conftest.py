@@ -1,0 +1,45 @@
+"""What all tests share: no network, no telemetry, no user's tracking server; and where the real data is, if it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+import benchmark  # noqa: F401  (its telemetry defaults)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+for name in ("BMT_ROOT", "MLFLOW_TRACKING_URI"):
+    os.environ.pop(name, None)
+
+# The same examples on every machine, and no deadline on a busy one: a failure is a defect, not the weather.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder ../shared; tests that ask for it are skipped where it is absent."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared, which is absent")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The real MRQA subset: BMT_REAL_DATA or ../shared/data/mrqa_real; tests that ask for it are skipped where it is absent."""
+    folder = Path(os.environ.get("BMT_REAL_DATA") or ROOT.parent / "shared" / "data" / "mrqa_real")
+    if not (folder / "manifest.yaml").is_file():
+        pytest.skip("needs the real data subset: set BMT_REAL_DATA or have ../shared/data/mrqa_real")
+    return folder

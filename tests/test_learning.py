@@ -1,0 +1,131 @@
+"""Mask learning: the planted support, the gradients' course, and that theta comes back bit for bit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from bmt.errors import ConfigError, ModelError
+from bmt.learning import learn_masks, top_share
+from tests import tiny
+
+
+class Regression(nn.Module):
+    """y = x . theta, theta 0; the right mask is the support of the planted weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(200, 1, bias=False)
+        nn.init.zeros_(self.encoder.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.encoder(x).squeeze(-1)
+
+
+def planted(seed: int = 0):
+    """True weights with 10 % support, and a batch function."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = torch.zeros(200)
+    support = torch.randperm(200, generator=generator)[:20]
+    weights[support] = (torch.randint(0, 2, (20,), generator=generator) * 2 - 1) * (1 + torch.rand(20, generator=generator))
+
+    def batch_at(step: int) -> dict[str, torch.Tensor]:
+        x = torch.randn(64, 200, generator=torch.Generator().manual_seed(1000 + step))
+        return {"x": x, "y": x @ weights}
+
+    return weights != 0, batch_at
+
+
+def squared(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    return ((model(batch["x"]) - batch["y"]) ** 2).mean()
+
+
+TOY = {"alpha0": 0.0, "w_lr": 0.05, "alpha_lr": 0.05, "steps": 500, "loss": squared, "gate": "deterministic"}
+
+
+def test_the_planted_support_is_found() -> None:
+    """Precision and recall above .9 at a support of 10 %; a random mask of that density has precision .1."""
+    support, batch_at = planted()
+    found = learn_masks(Regression(), {"toy": batch_at}, lam=5e-3, **TOY).mask("toy", "encoder.weight").reshape(-1)
+    hits = int((found & support).sum())
+    assert hits / int(found.sum()) > 0.9
+    assert hits / int(support.sum()) > 0.9
+    random = torch.rand(200, 200, generator=torch.Generator().manual_seed(3)) < 0.1
+    assert float((random & support).sum() / random.sum()) == pytest.approx(0.1, abs=0.02)
+
+
+def test_more_lambda_gives_less_density() -> None:
+    _, batch_at = planted()
+    options = {**TOY, "steps": 150}
+    densities = [learn_masks(Regression(), {"toy": batch_at}, lam=lam, **options).density("toy") for lam in (0.0, 1e-3, 3e-1)]
+    assert densities[0] > densities[1] > densities[2]
+
+
+def test_masks_of_two_seeds_overlap_more_than_chance() -> None:
+    _, batch_at = planted()
+    a, b = (learn_masks(Regression(), {"toy": batch_at}, lam=5e-3, density=0.1, seed=seed, **TOY) for seed in (0, 1))
+    assert a.density("toy") == b.density("toy") == 0.1
+    assert a.jaccard("toy", "toy", b) > 0.8  # chance: .1 / 1.9 = .053
+
+
+def test_theta_requires_grad_and_head_come_back_bit_for_bit() -> None:
+    model = tiny.bert(dropout=True)
+    model.qa_outputs.bias.requires_grad_(False)
+    before = {name: (p.detach().clone(), p.data_ptr(), p.requires_grad) for name, p in model.named_parameters()}
+    ids = torch.randint(5, 90, (4, 12), generator=torch.Generator().manual_seed(0))
+    batch = {"input_ids": ids, "start_positions": torch.tensor([1, 2, 3, 4]), "end_positions": torch.tensor([2, 3, 4, 5])}
+    seen: list[tuple[str, int, dict[str, float]]] = []
+    masks = learn_masks(model, {"A": [batch], "B": lambda step: batch}, steps=4, alpha0=0.0, report=lambda *row: seen.append(row))
+    for name, parameter in model.named_parameters():
+        value, pointer, grad = before[name]
+        assert torch.equal(parameter, value) and parameter.data_ptr() == pointer and parameter.requires_grad == grad and parameter.grad is None
+    assert masks.datasets == ("A", "B") and not any(name.startswith("qa_outputs") for name in masks.shapes)
+    assert [(dataset, step) for dataset, step, _ in seen] == [("A", i) for i in range(4)] + [("B", i) for i in range(4)]
+    assert all(set(values) == {"loss", "density", "alpha_mean", "interior"} for *_, values in seen)
+
+
+def test_the_first_step_learns_as_the_closed_form_says() -> None:
+    """With w = 0 only lambda moves alpha at step 0, and Adam's first step has size alpha_lr; w moves by w_lr where s > 0."""
+    _, batch_at = planted()
+    course: list[dict[str, float]] = []
+    learn_masks(
+        Regression(), {"toy": batch_at}, lam=1.0, alpha0=0.0, alpha_lr=0.1, steps=1, clip=None, loss=squared,
+        report=lambda dataset, step, values: course.append(values),
+    )  # fmt: skip
+    assert course[0]["alpha_mean"] == pytest.approx(-0.1, abs=1e-6)
+    assert course[0]["interior"] == pytest.approx(1 / 3, abs=0.15)  # P(0 < s < 1) at alpha 0 is .333; 200 draws
+
+
+def test_runs_with_one_seed_are_equal_and_differ_between_seeds() -> None:
+    _, batch_at = planted()
+    options = {**TOY, "steps": 30, "gate": "sampled"}
+    a, b, c = (learn_masks(Regression(), {"toy": batch_at}, seed=seed, **options) for seed in (0, 0, 1))
+    assert a.equals(b) and not a.equals(c)
+
+
+def test_top_share_is_exact_and_breaks_ties_by_key() -> None:
+    scores = {"x": torch.zeros(10, 10), "y": torch.tensor([1.0, 2.0, -1.0])}
+    mask = top_share(scores, 0.1, (0,))
+    assert sum(int(part.sum()) for part in mask.values()) == round(0.1 * 103)
+    assert mask["y"].tolist() == [True, True, False]
+    assert torch.equal(mask["x"], top_share(scores, 0.1, (0,))["x"]) and not torch.equal(mask["x"], top_share(scores, 0.1, (1,))["x"])
+
+
+def test_bad_input_is_named() -> None:
+    _, batch_at = planted()
+    with pytest.raises(ConfigError, match="density: 1.5 is not allowed"):
+        learn_masks(Regression(), {"toy": batch_at}, density=1.5, loss=squared)
+    with pytest.raises(ValueError, match="gamma 0.5 and zeta 1.5"):
+        learn_masks(Regression(), {"toy": batch_at}, gamma=0.5, loss=squared)
+    with pytest.raises(ConfigError, match="matches no parameter"):
+        learn_masks(Regression(), {"toy": batch_at}, targets=["decoder"], loss=squared)
+    with pytest.raises(ConfigError, match="is empty"):
+        learn_masks(Regression(), {"toy": []}, loss=squared)
+    model = Regression()
+    model.encoder_unused = nn.Linear(3, 3)
+    with pytest.raises(ModelError, match=r"tensor encoder_unused\.weight got no gradient at mask-learning step 0"):
+        learn_masks(model, {"toy": batch_at}, steps=1, loss=squared)
+    with pytest.raises(ModelError, match="not finite at mask-learning step 0"):
+        learn_masks(Regression(), {"toy": batch_at}, steps=1, loss=lambda m, b: squared(m, b) * float("nan"))
+    assert torch.equal(model.encoder.weight, torch.zeros(1, 200)) and model.encoder.weight.grad is None

@@ -1,0 +1,176 @@
+"""The loop on a tiny model: it learns, it resumes exactly, its masks hold, its files are the ones it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bmt.batches import Windows
+from bmt.checkpoints import Checkpoints
+from bmt.deviation import deviations, pretrained_copy
+from bmt.errors import ModelError
+from bmt.masks import Masks
+from bmt.phases import in_order, learn_source_masks, mixture_batches, warm_up_head
+from bmt.settings import MaskSettings, TrainingSettings
+from bmt.training import Outcome, Plan, evaluate, micro_batches, total_steps, train
+from bmt.tuning import RandomMask
+from tests import tiny
+
+PLAN = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=5, patience=50))
+NAMES = ("A", "B")
+
+
+def sets() -> list[Windows]:
+    return [tiny.windows("A", 60, 0, cue=7), tiny.windows("B", 60, 1, cue=8)]
+
+
+def run(
+    steps: int = 20, plan: Plan = PLAN, masks: Masks | RandomMask | None = None, checkpoints: Checkpoints | None = None, model: Any = None, report: Any = None
+) -> tuple[Any, Outcome]:
+    own = sets()
+    model = tiny.bert(dropout=True) if model is None else model
+    rows = {windows.dataset: np.arange(45) for windows in own}
+    validation = [tiny.as_questions(windows, np.arange(45, 60)) for windows in own]
+    outcome = train(model, own, rows, validation, tiny.VOCAB, plan, steps=steps, seed=0, masks=masks, checkpoints=checkpoints, report=report)
+    return model, outcome
+
+
+def same(a: Any, b: Any) -> bool:
+    return all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_it_learns_and_says_what_it_did() -> None:
+    logged: list[tuple[int, dict[str, float]]] = []
+    model, outcome = run(steps=150, report=lambda step, metrics: logged.append((step, metrics)))
+    assert outcome.steps == 150 and outcome.windows == 1200
+    own = [tiny.as_questions(windows, np.arange(45, 60)) for windows in sets()]
+    untrained = evaluate(tiny.bert(dropout=True), own, tiny.VOCAB, PLAN)
+    assert np.mean([f1 for _, f1 in untrained.values()]) < 30 and outcome.best_f1 > 80
+    assert outcome.best_f1 == max(row["macro_f1"] for row in outcome.curve)
+    assert [row["step"] for row in outcome.curve] == list(range(5, 151, 5))
+    assert outcome.curve[0]["weight/A"] == outcome.curve[1]["weight/A"] == 0.5
+    assert any(abs(row["weight/A"] - 0.5) > 0.01 for row in outcome.curve[2:])  # eq. 15 leaves uniform after two evaluations
+    assert {"train/loss", "validation/f1/macro", "validation/em/A", "sampling/weight/B", "weights/deviation_l2", "perf/tokens_per_s"} <= {
+        key for _, metrics in logged for key in metrics
+    }
+    again = evaluate(model, own, tiny.VOCAB, PLAN)
+    assert np.mean([f1 for _, f1 in again.values()]) == pytest.approx(outcome.best_f1)  # the best weights are the ones returned
+
+
+def test_a_resumed_run_ends_bit_for_bit_as_one_that_was_not_cut(tmp_path: Path) -> None:
+    masks = RandomMask(0.5, 3)
+    whole, outcome = run(masks=masks, checkpoints=Checkpoints(tmp_path / "whole", "f"))
+
+    class Cut(Exception):
+        pass
+
+    def cut(step: int, metrics: dict[str, float]) -> None:
+        if step == 13:
+            raise Cut
+
+    plan = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=5, patience=50))
+    with pytest.raises(Cut):
+        run(masks=masks, checkpoints=Checkpoints(tmp_path / "cut", "f"), plan=Plan(plan.training), report=lambda s, m: cut(s + 3, m))
+    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["best.safetensors", "step-0000005"]
+    resumed, again = run(masks=masks, checkpoints=Checkpoints(tmp_path / "cut", "f"))
+    assert same(whole, resumed)
+    assert again.curve == outcome.curve and again.tokens == outcome.tokens
+    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["best.safetensors", "step-0000015", "step-0000020"]
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_a_foreign_one_refused(tmp_path: Path) -> None:
+    whole, _ = run(checkpoints=Checkpoints(tmp_path / "a", "f"))
+    damaged = tmp_path / "a" / "step-0000020" / "model.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    again, _ = run(checkpoints=Checkpoints(tmp_path / "a", "f"))
+    assert same(whole, again)
+    state = json.loads((tmp_path / "a" / "step-0000020" / "state.json").read_text())
+    assert state["step"] == 20 and set(state["digests"]) == {"model.safetensors", "optimizer.safetensors"}
+    with pytest.raises(ModelError, match="made with another configuration"):
+        run(checkpoints=Checkpoints(tmp_path / "a", "g"))
+
+
+def test_micro_batches_give_the_gradient_of_the_whole_batch() -> None:
+    plan = Plan(TrainingSettings(batch=8, micro_batch=3, lr=3e-3, head_lr=3e-3, evaluate_every=5))
+    a, _ = run(steps=1, plan=PLAN, model=tiny.bert())
+    b, _ = run(steps=1, plan=plan, model=tiny.bert())
+    start = tiny.bert()
+    for p, q, r in zip(a.parameters(), b.parameters(), start.parameters(), strict=True):
+        moved = (p - r).abs() > 2.9e-3  # Adam's first step has size lr wherever the gradient is not tiny
+        assert (p - q)[moved].abs().max() < 1e-4 if bool(moved.any()) else True
+    own = sets()
+    picks = [(0, row) for row in range(5)] + [(1, row) for row in range(3)]
+    parts = micro_batches(own, picks, 3)
+    assert sorted(pick for part in parts for pick in part) == picks and [len(part) for part in parts] == [3, 3, 2]
+
+
+def test_learned_masks_hold_in_training() -> None:
+    own, model = sets(), tiny.bert(dropout=True)
+    before = pretrained_copy(model)
+    rows = {windows.dataset: np.arange(45) for windows in own}
+    settings = MaskSettings(alpha0=0.0, steps=6, batch=8, density=0.2)
+    masks = learn_source_masks(model, own, rows, tiny.VOCAB, settings, PLAN, seed=0)
+    assert masks.datasets == NAMES and masks.densities() == pytest.approx({"A": 0.2, "B": 0.2}, abs=1e-4)
+    assert 0.2 < masks.union_density() < 0.4
+    _, outcome = run(masks=masks, model=model)
+    union = masks.union()
+    for name, parameter in model.named_parameters():
+        if name in masks.shapes:
+            closed = ~union.mask("union", name)
+            assert torch.equal(parameter[closed], before[name][closed])
+    assert outcome.deviation["total"].changed <= masks.union_density()
+    again = learn_source_masks(tiny.bert(dropout=True), own, rows, tiny.VOCAB, settings, PLAN, seed=0)
+    assert again.equals(masks)
+    one = learn_source_masks(tiny.bert(), own, rows, tiny.VOCAB, MaskSettings(alpha0=0.0, steps=3, batch=8, scope="global"), PLAN, seed=0)
+    assert one.datasets == ("all",)
+    run(steps=2, masks=one)
+
+
+def test_early_stopping_counts_evaluations_without_gain() -> None:
+    plan = Plan(TrainingSettings(batch=8, lr=1e-12, head_lr=1e-12, evaluate_every=2, patience=3))
+    _, outcome = run(steps=100, plan=plan)
+    assert outcome.steps == 8 and outcome.best_step == 2  # first evaluation, then three without a gain
+
+
+def test_a_loss_that_is_not_finite_stops_the_run() -> None:
+    with pytest.raises(ModelError, match=r"the training loss is (nan|inf) near step"):
+        run(steps=60, plan=Plan(TrainingSettings(batch=8, lr=1e30, head_lr=1e30, evaluate_every=20)))
+
+
+def test_the_head_warm_up_moves_the_head_alone() -> None:
+    own, model = sets(), tiny.bert()
+    start = {name: p.detach().clone() for name, p in model.named_parameters()}
+    warm_up_head(model, own, {"A": np.arange(9), "B": np.arange(9)}, tiny.VOCAB, PLAN, steps=3, seed=0)
+    moved = {name for name, p in model.named_parameters() if not torch.equal(p, start[name])}
+    assert moved == {"qa_outputs.weight", "qa_outputs.bias"}
+    batch = mixture_batches(own, {"A": np.arange(9), "B": np.arange(9)}, tiny.VOCAB, 6, 0, torch.device("cpu"))(0)
+    assert len(batch.owner) == 6
+
+
+def test_small_arithmetic() -> None:
+    assert total_steps(900, 3, 16) == 169
+    assert total_steps(1, 1, 16) == 1
+    rows = np.arange(5) + 10
+    order = in_order(rows, 0, 12, ("k",))
+    assert sorted(order[:5]) == sorted(order[5:10]) == rows.tolist() and in_order(rows, 3, 4, ("k",)) == order[3:7]
+
+
+def test_deviation_measures() -> None:
+    model = tiny.bert()
+    before = pretrained_copy(model)
+    assert "qa_outputs.weight" not in before
+    with torch.no_grad():
+        model.bert.embeddings.word_embeddings.weight[3, :4] += 0.5
+    moved = deviations(model, before)
+    norm = torch.cat([value.reshape(-1).double() for value in before.values()])
+    assert moved["total"].l2 == pytest.approx(1.0, rel=1e-6)
+    assert moved["total"].relative == pytest.approx(1.0 / float(norm.norm()), rel=1e-6)
+    assert moved["total"].changed == pytest.approx(4 / norm.numel())
+    now = torch.cat([model.get_parameter(name).detach().reshape(-1).double() for name in before])
+    assert moved["total"].cosine == pytest.approx(float(now @ norm / now.norm() / norm.norm()), rel=1e-9)
+    assert moved["layer/layer_00"].l2 == 0 and moved["kind/embedding"].l2 == pytest.approx(1.0, rel=1e-6)
