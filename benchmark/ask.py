@@ -33,7 +33,9 @@ def find_run(name: str) -> Path:
 def main() -> int:
     """Parse the command line and answer."""
     parser = command_parser(
-        "ask", __doc__ or "", 'python -m benchmark.ask sample/minilm.mt.bmt.s0 --question "Who built the lighthouse?" --context "The lighthouse was built by Ada Moor."'
+        "ask",
+        __doc__ or "",
+        'python -m benchmark.ask sample/minilm.mt.bmt.s0 --question "Who built the mill?" --context "The mill was built by Ada Moor."',
     )
     parser.add_argument("run", help="a run's folder, or its name under runs/")
     parser.add_argument("--question", required=True)

@@ -47,11 +47,11 @@ def training_data(config: Config, cell: Cell, folder: Path) -> TrainingData:
         contexts = features.examples["context_id"].to_pylist()
         train, held = carve(contexts, data.validation_cap if data.val_source == "train" else 0, data.train_cap, f"validation:{dataset}")
         sets.append(windows)
-        rows[dataset] = windows.of_examples(np.asarray(train), negatives=data.negatives, windows=data.windows)
+        rows[dataset] = windows.of_examples(train, negatives=data.negatives, windows=data.windows)
         if data.val_source == "dev":
             features = read_features(folder, dataset, "dev")
-            held = list(range(min(data.validation_cap, len(features.examples))))
-        validation.append(questions(features, dataset, np.asarray(held, dtype=np.int64)))
+            held = np.arange(min(data.validation_cap, len(features.examples)))
+        validation.append(questions(features, dataset, held))
         files[f"{dataset}.train"] = features.meta
     return TrainingData(sets, rows, validation, json_digest({name: meta["key"] for name, meta in files.items()}), files)
 

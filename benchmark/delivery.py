@@ -314,7 +314,7 @@ class Courier:
                 except Exception as error:  # whatever a store, a driver or a disk can raise: the run goes on without it
                     text = str(error) if isinstance(error, BMTError) else f"{type(error).__name__}: {error}"
                     self.failure = " ".join(text.split())[:300]
-                    self._say(f"{self.failure}: the run goes on, its journal waits in {self.path}")
+                    self._say(f"{self.failure}; the run goes on, its journal waits in {self.path}")
                     next_try, pause = time.monotonic() + pause, min(2 * pause, RETRY_SECONDS[1])
                     stopping = stopping or self._stopping
                 self.settled.set()

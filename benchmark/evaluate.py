@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmark import environment, tracking
+from benchmark.allocator import keep_freed_memory
 from benchmark.cell_data import dev_examples, questions, read_features
 from benchmark.cells import Cell
 from benchmark.command import command_parser, run_command
 from benchmark.config import Config, as_flat, find_cell, load, params_digest
 from benchmark.places import Places
 from benchmark.prepare import domain_of
-from benchmark.progress import progress
+from benchmark.progress import Bar, progress
 from benchmark.train import device_for_training
 from bmt.answering import load as load_model
 from bmt.batches import Vocabulary
@@ -31,8 +33,8 @@ from bmt.training import autocast_for
 
 COLUMNS = pa.schema(
     [
-        ("dataset", pa.string()), ("example_id", pa.string()), ("context_id", pa.string()), ("prediction", pa.string()), ("score", pa.float64()),
-        ("em", pa.float64()), ("f1", pa.float64()), ("answers", pa.list_(pa.string())),
+        ("dataset", pa.string()), ("example_id", pa.string()), ("context_id", pa.string()), ("prediction", pa.string()),
+        ("score", pa.float64()),        ("em", pa.float64()), ("f1", pa.float64()), ("answers", pa.list_(pa.string())),
     ]
 )  # fmt: skip
 
@@ -59,23 +61,24 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None) -> None
     tables, datasets = [], {}
     with (
         tracking.start(
-            cell.name, experiment=f"{config.tracking.experiment}-{config.profile}", folder=folder, params=as_flat(config) | {"cell": cell.name},
-            tags={"cell": cell.name}, run_id=trained["mlflow_run_id"],
+            cell.name, experiment=f"{config.tracking.experiment}-{config.profile}", folder=folder,
+            params=as_flat(config) | {"cell": cell.name}, tags={"cell": cell.name}, run_id=trained["mlflow_run_id"],
         ) as run,
         progress(f"evaluate {cell.name}", total=sum(len(own.rows) for own in picked.values()), unit="windows") as bar,
     ):  # fmt: skip
         for name, own in picked.items():
             found = predict(
-                model, own.windows, own.contexts, Vocabulary.of(tokenizer), config.decode, rows=own.rows, batch=config.training.evaluation_batch,
-                autocast=autocast_for(config.training.precision, model.device), progress=lambda n, _, name=name: bar.advance(n, note=name),
+                model, own.windows, own.contexts, Vocabulary.of(tokenizer), config.decode, rows=own.rows,
+                batch=config.training.evaluation_batch, autocast=autocast_for(config.training.precision, model.device),
+                progress=partial(_advance, bar, name),
             )  # fmt: skip
             table = predictions_table(name, own.examples, found, sets[name].examples)
             tables.append(table)
             digest = sets[name].meta["inputs"]["file_sha256"]
             run.data_input(name=f"{name}.dev", source=str(places.raw), digest=digest[:32], context="evaluation")
             datasets[name] = {
-                "domain": domain_of(name), "em": 100 * float(np.mean(table["em"])), "f1": 100 * float(np.mean(table["f1"])), "examples": len(table),
-                "contexts": len(set(table["context_id"].to_pylist())), "data_sha256": digest,
+                "domain": domain_of(name), "em": 100 * float(np.mean(table["em"])), "f1": 100 * float(np.mean(table["f1"])),
+                "examples": len(table), "contexts": len(set(table["context_id"].to_pylist())), "data_sha256": digest,
             }  # fmt: skip
         averages = averages_of(datasets)
         write_results(places.results, config, cell, trained, pa.concat_tables(tables), datasets, averages, missing, params)
@@ -84,6 +87,10 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None) -> None
         write_json(folder / "metrics.json", headline(averages, trained))
     for line in lines(cell, datasets, averages, missing):
         print(line)
+
+
+def _advance(bar: Bar, name: str, n: int, note: str) -> None:
+    bar.advance(n, note=name)
 
 
 def read_training(folder: Path) -> dict[str, Any]:
@@ -106,8 +113,8 @@ def predictions_table(dataset: str, examples: np.ndarray, found: list[Any], sour
     em, f1 = score(texts, answers)
     return pa.table(
         {
-            "dataset": [dataset] * len(texts), "example_id": chosen["id"], "context_id": chosen["context_id"], "prediction": texts, "score": scores,
-            "em": em, "f1": f1, "answers": answers,
+            "dataset": [dataset] * len(texts), "example_id": chosen["id"], "context_id": chosen["context_id"], "prediction": texts,
+            "score": scores, "em": em, "f1": f1, "answers": answers,
         },
         schema=COLUMNS,
     )  # fmt: skip
@@ -119,7 +126,9 @@ def averages_of(datasets: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]
     for domain, members in (("in_domain", IN_DOMAIN), ("out_of_domain", OUT_OF_DOMAIN)):
         own = [name for name in members if name in datasets]
         if own:
-            averages[domain] = {metric: float(np.mean([datasets[name][metric] for name in own])) for metric in ("em", "f1")} | {"datasets": own}
+            averages[domain] = {metric: float(np.mean([datasets[name][metric] for name in own])) for metric in ("em", "f1")} | {
+                "datasets": own
+            }
     return averages
 
 
@@ -142,21 +151,34 @@ def headline(averages: dict[str, dict[str, Any]], trained: dict[str, Any]) -> di
 
 
 def write_results(
-    folder: Path, config: Config, cell: Cell, trained: dict[str, Any], predictions: pa.Table, datasets: dict[str, Any], averages: dict[str, Any],
-    missing: list[str], params: str | None,
+    folder: Path, config: Config, cell: Cell, trained: dict[str, Any], predictions: pa.Table, datasets: dict[str, Any],
+    averages: dict[str, Any], missing: list[str], params: str | None,
 ) -> None:  # fmt: skip
     """The two files of a cell's results (schema 1, docs/compare.md)."""
     parquet = folder / f"{cell.name}.parquet"
     with write_aside(parquet) as aside:
         pq.write_table(predictions, aside, compression="zstd")
     described = environment.describe()
-    kept = ("cell", "profile", "backbone", "backbone_revision", "regime", "arm", "adapter", "seed", "p_f", "mask", "budget", "mlflow_run_id")
+    kept = (
+        "cell",
+        "profile",
+        "backbone",
+        "backbone_revision",
+        "regime",
+        "arm",
+        "adapter",
+        "seed",
+        "p_f",
+        "mask",
+        "budget",
+        "mlflow_run_id",
+    )
     write_json(
         folder / f"{cell.name}.json",
         {
-            "schema": 1, **{key: trained[key] for key in kept}, "K": None, "datasets": datasets, "averages": averages, "missing_datasets": missing,
-            "deviation": trained["deviation"]["total"], "deviation_by": trained["deviation"], "evaluator_version": EVALUATOR_VERSION,
-            "params_sha256": params_digest(params), "git": described["git"], "device": described["device"], "environment": described,
+            "schema": 1, **{key: trained[key] for key in kept}, "K": None, "datasets": datasets, "averages": averages,
+            "missing_datasets": missing, "deviation": trained["deviation"]["total"], "deviation_by": trained["deviation"],
+            "evaluator_version": EVALUATOR_VERSION, "params_sha256": params_digest(params), "git": described["git"], "device": described["device"], "environment": described,
             "trained_with": trained["environment"], "train_data_sha256": trained["data"], "predictions_sha256": file_digest(parquet),
             "seconds": trained["seconds"], "tokens_per_second": trained["tokens_per_second"], "peak_memory_mb": trained["peak_memory_mb"],
         },
@@ -165,8 +187,13 @@ def write_results(
 
 def lines(cell: Cell, datasets: dict[str, Any], averages: dict[str, Any], missing: list[str]) -> list[str]:
     """What the command prints when it is done."""
-    text = [f"{cell.name}"] + [f"  {name:<20} EM {own['em']:5.1f}  F1 {own['f1']:5.1f}  ({own['examples']} questions)" for name, own in datasets.items()]
-    text += [f"  {domain.replace('_', '-'):<20} EM {own['em']:5.1f}  F1 {own['f1']:5.1f}  (mean of {len(own['datasets'])} datasets)" for domain, own in averages.items()]
+    text = [f"{cell.name}"] + [
+        f"  {name:<20} EM {own['em']:5.1f}  F1 {own['f1']:5.1f}  ({own['examples']} questions)" for name, own in datasets.items()
+    ]
+    text += [
+        f"  {domain.replace('_', '-'):<20} EM {own['em']:5.1f}  F1 {own['f1']:5.1f}  (mean of {len(own['datasets'])} datasets)"
+        for domain, own in averages.items()
+    ]
     return text + [f"  {name:<20} no data" for name in missing]
 
 
@@ -176,6 +203,7 @@ def main() -> int:
     parser.add_argument("cell", help="<backbone>.<mt|st-Dataset>.<arm>.s<seed>")
     parser.add_argument("--params", help="params file (default: params.yaml at the repository's root)")
     arguments = parser.parse_args()
+    keep_freed_memory()
     config = load(arguments.params)
     evaluate_cell(config, find_cell(config, arguments.cell), arguments.params)
     return 0

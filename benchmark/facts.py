@@ -44,8 +44,9 @@ def _fact(row: Row, metric: str, table: Table, paper: Paper, facts: dict[str, An
     if published is None:
         return CellResult(match, NO_DATA, "the paper prints no number here", value)
     if value is None:
-        command = f": `{table.command}`" if table.command and not facts else ""
-        return CellResult(replace(match, state=MISSING), MISSING, f"no {metric} of {row.row} in table_{table.table}.json{command}")
+        command = f": `{table.command}`" if table.command else ""
+        what = f"no {metric} of {row.row} in table_{table.table}.json" if facts else f"no table_{table.table}.json in the results{command}"
+        return CellResult(replace(match, state=MISSING), MISSING, what)
     reason = ""
     if row.ours and (facts or {}).get("backbone") != row.ours.backbone:
         reason = f"backbone {(facts or {}).get('backbone') or 'not recorded'} instead of {row.ours.backbone}"

@@ -199,12 +199,13 @@ def _heat_map(
         axes.set_yticks(range(len(row_names)), row_names)
         _slant(axes, names)
         low, high = image.get_clim()
+        form = "{:.1f}" if top is None else "{:.2f}"
         size = 8.5 if len(names) <= 10 else 7 if len(names) <= 14 else 0
         for i, row in enumerate(rows):
             for j, value in enumerate(row):
                 if size and value == value:  # NaN: nothing known
                     colour = "black" if value > (low + high) / 2 else "white"
-                    axes.text(j, i, f"{value:.1f}" if top is None else f"{value:.2f}", ha="center", va="center", fontsize=size, color=colour)
+                    axes.text(j, i, form.format(value), ha="center", va="center", fontsize=size, color=colour)
     axes.set_title(title, loc="left", fontweight="bold")
     axes.set_xlabel(x)
     axes.set_ylabel(y)

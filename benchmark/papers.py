@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmark import paper_schema as schema
 from benchmark.cells import nearest
-from benchmark.config import read_yaml
 from benchmark.paper_schema import checked, same_keys
+from benchmark.yamlfile import read_yaml
 from bmt.errors import ConfigError
 
 OWN_PAPER = Path(__file__).parent / "paper"

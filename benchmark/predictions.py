@@ -71,7 +71,7 @@ def _read_run(path: Path, run: Run, wanted: set[str], found: Predictions) -> str
             table = file.read(columns=list(COLUMNS))
         types = {"em": pa.float64(), "f1": pa.float64()}
         columns = {name: table[name].cast(types.get(name, pa.string())).combine_chunks() for name in COLUMNS}
-        scores = {name: columns[name.lower()].to_numpy(zero_copy_only=False) for name in ("EM", "F1")}
+        scores = {name: _numbers(columns[name.lower()], np.float64) for name in ("EM", "F1")}
     except (pa.ArrowException, OSError, ValueError, NotImplementedError) as error:
         return f"unreadable ({' '.join(str(error).split())[:100]}): truncated or no Parquet; evaluate the run again"
     if any(column.null_count for column in columns.values()):
@@ -80,7 +80,7 @@ def _read_run(path: Path, run: Run, wanted: set[str], found: Predictions) -> str
         if not (np.isfinite(values) & (values >= 0) & (values <= 1)).all():
             return f"{name.lower()} has a value that is not a number of 0 to 1"
     dataset, mine = columns["dataset"].dictionary_encode(), found.scores.setdefault(run.cell, {})
-    codes, seen = dataset.indices.to_numpy(), set[str]()
+    codes, seen = _numbers(dataset.indices, np.int32), set[str]()
     for code, name in enumerate(dataset.dictionary.to_pylist()):
         rows = np.flatnonzero(codes == code)
         if name not in run.datasets:
@@ -104,10 +104,20 @@ def _read_run(path: Path, run: Run, wanted: set[str], found: Predictions) -> str
     return None
 
 
+def _numbers(array: Any, kind: Any) -> Any:
+    """An Arrow array without nulls as numpy; pyarrow's own to_numpy imports pandas (half a second) to do the same."""
+    import numpy as np
+
+    buffer = array.buffers()[1]
+    return np.zeros(0, kind) if buffer is None else np.frombuffer(buffer, kind)[array.offset : array.offset + len(array)]
+
+
 def _take(column: Any, rows: Any) -> Any:
     import pyarrow as pa
 
-    return column.slice(rows.start, rows.stop - rows.start) if isinstance(rows, slice) else column.take(pa.array(rows))
+    if isinstance(rows, slice):
+        return column.slice(rows.start, rows.stop - rows.start)
+    return column.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows.astype("int64"))]))
 
 
 def _order(name: str, run: Run, ids: Any, contexts: Any, found: Predictions) -> NDArray[np.intp] | None:
@@ -117,7 +127,7 @@ def _order(name: str, run: Run, ids: Any, contexts: Any, found: Predictions) -> 
 
     shared = found.examples.get(name)
     if shared is None:
-        clusters = contexts.dictionary_encode().indices.to_numpy()
+        clusters = _numbers(contexts.dictionary_encode().indices, np.int32)
         found.examples[name] = Examples(run.cell, ids, clusters)
         return None
     if ids.equals(shared.ids):
@@ -127,5 +137,5 @@ def _order(name: str, run: Run, ids: Any, contexts: Any, found: Predictions) -> 
         found.different[name] = f"the examples of {run.cell} are not those of {shared.source}"
         return None
     back = np.empty(len(mine), dtype=np.intp)
-    back[theirs.to_numpy()] = mine.to_numpy()
+    back[_numbers(theirs, np.uint64).astype(np.intp)] = _numbers(mine, np.uint64)
     return back

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from benchmark.backbones import locate
 from benchmark.command import command_parser, run_command
@@ -32,7 +33,9 @@ def wanted_files(config: Config, raw: Path) -> tuple[list[tuple[str, str, Path]]
     for dataset in config.data.train:
         path = raw / domain_of(dataset) / f"{dataset}.train.jsonl.gz"
         if not path.is_file():
-            raise DataError(f"{path}: the train file of {dataset} is missing: run `python -m benchmark.fetch`, or take {dataset} out of data.train")
+            raise DataError(
+                f"{path}: the train file of {dataset} is missing: run `python -m benchmark.fetch`, or take {dataset} out of data.train"
+            )
         files.append((dataset, "train", path))
     absent = []
     for dataset in config.data.evaluate:
@@ -47,7 +50,7 @@ def wanted_files(config: Config, raw: Path) -> tuple[list[tuple[str, str, Path]]
 
 
 def prepare(config: Config, workers: int) -> None:
-    """Write `data/features/<profile>/<backbone>/<Dataset>.<split>/` for every file and backbone; files already done under the same key are kept."""
+    """Write `data/features/<profile>/<backbone>/<Dataset>.<split>/` for every file and backbone; what has the same key is kept."""
     from bmt.features import build
     from bmt.model import open_tokenizer
 
@@ -56,7 +59,7 @@ def prepare(config: Config, workers: int) -> None:
     for backbone, settings in config.backbones.items():
         place = locate(backbone, settings)
         tokenizer = open_tokenizer(place.source, revision=place.revision, markers=config.data.special_tokens)
-        counts: dict[str, dict[str, object]] = {}
+        counts: dict[str, dict[str, Any]] = {}
         total = sum(path.stat().st_size for _, _, path in files)
         with progress(f"prepare {backbone}", total=total, unit="bytes") as bar:
             for dataset, split, path in files:
@@ -68,8 +71,8 @@ def prepare(config: Config, workers: int) -> None:
         for dataset in absent:
             print(f"{dataset}: no dev file in this profile's data: shown as no data, left out of the averages")
         write_json(places.features(backbone) / "features.json", {"backbone": place.identity, "absent": absent, "files": counts})
-        windows = sum(int(meta["counts"]["windows"]) for meta in counts.values())  # type: ignore[index]
-        questions = sum(int(meta["counts"]["examples"]) for meta in counts.values())  # type: ignore[index]
+        windows = sum(int(meta["counts"]["windows"]) for meta in counts.values())
+        questions = sum(int(meta["counts"]["examples"]) for meta in counts.values())
         print(f"prepared {questions} questions as {windows} windows of at most {config.data.window} tokens for {backbone}")
 
 

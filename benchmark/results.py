@@ -252,7 +252,7 @@ def _number(values: Mapping[str, Any], key: str, where: str = "") -> float | Non
 def _percent(values: Mapping[str, Any], key: str, where: str) -> float:
     value = _number(values, key, where)
     if value is None or not 0 <= value <= 100:
-        raise UnusableFileError(f"{where}{key}: {_shown(value)} is not allowed: a number of 0 to 100")
+        raise UnusableFileError(f"{where}{key}: {_shown(values.get(key))} is not allowed: a number of 0 to 100")
     return value
 
 

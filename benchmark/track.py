@@ -51,7 +51,7 @@ def _sync(folders: Sequence[Path]) -> int:
 
 
 def _list(folders: Sequence[Path]) -> int:
-    uri = tracking.store_uri()
+    uri = tracking.public(tracking.store_uri())
     print(f"store: {uri}")
     print(LIST.format("run", "status", "entries", "delivered", "MLflow run", "journal"))
     failed = 0

@@ -35,7 +35,7 @@ from benchmark.journal import FOLDER, Journal, allowed_name, find, milliseconds,
 from bmt.errors import DataError
 
 PROBE_SECONDS = 5.0  # that a locked database is waited for; MLflow itself would try for 100
-SETTLE_SECONDS = 30.0  # that `Run.id` waits at most for the first answer of the store
+SETTLE_SECONDS = 120.0  # that `Run.id` waits at most for the store's first answer or failure, which has time limits of its own
 DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds; with MLflow's 120 and 7 retries a dead server would hold a run for minutes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the journal retries, and knows which request must not be made twice
@@ -50,6 +50,11 @@ DATABASES = ("sqlite:", "postgresql", "mysql", "mssql")
 def store_uri() -> str:
     """MLFLOW_TRACKING_URI, or the repository's own mlflow.db."""
     return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///" + quote(str(repository_root() / "mlflow.db"))
+
+
+def public(uri: str) -> str:
+    """`uri` without a user's name and password: this is what messages and state files show."""
+    return re.sub(r"://[^/@]*@", "://", uri)
 
 
 def connect(uri: str | None = None) -> MlflowStore:
@@ -75,7 +80,7 @@ def connect(uri: str | None = None) -> MlflowStore:
         raise UnreachableError(f"MLflow's {path}: {_line(error)}") from None
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # tracebacks, migrations and retries; we tell one line
-    with _translated(uri):
+    with _translated(public(uri)):
         if not uri.startswith(DATABASES):
             return MlflowStore(mlflow.tracking.MlflowClient(uri), uri)
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -96,11 +101,21 @@ def _translated(uri: str) -> Iterator[None]:
         yield
     except MlflowException as error:
         permanent = error.error_code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST")
-        raise (RejectedError if permanent else UnreachableError)(f"MLflow at {uri}: {_line(error)}") from error
+        raise (RejectedError if permanent else UnreachableError)(f"MLflow at {uri}: {_cause(error)}") from error
     except (RejectedError, UnreachableError):
         raise
     except Exception as error:  # sqlalchemy, requests, urllib3, the disk: each has its own
-        raise UnreachableError(f"MLflow at {uri}: {_line(error)}") from error
+        raise UnreachableError(f"MLflow at {uri}: {_cause(error)}") from error
+
+
+def _cause(error: BaseException) -> str:
+    """The operating system's or database's own word where there is one below the layers, else the error's."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, sqlite3.Error | ConnectionError | TimeoutError) or (isinstance(inner, OSError) and inner.errno):
+            return _line(inner)
+        inner = inner.__cause__ or inner.__context__
+    return _line(error)
 
 
 def _line(error: BaseException) -> str:
@@ -112,7 +127,7 @@ class MlflowStore:
     """An MLflow store in plain terms (`delivery.Store`); raises RejectedError or UnreachableError only."""
 
     def __init__(self, client: Any, uri: str, create_experiment: Callable[[str], str] | None = None) -> None:
-        self.client, self.uri = client, uri
+        self.client, self.uri = client, public(uri)
         self._create_experiment = create_experiment or client.create_experiment
         self._experiments: dict[str, str] = {}
 
@@ -223,7 +238,7 @@ class Run:
 
     @property
     def id(self) -> str | None:
-        """The MLflow run id; None when the run is not tracked (yet). Waits for the store's first answer, 30 s at most."""
+        """The MLflow run id; None when the run is not tracked (yet). Waits for the store's first answer or failure."""
         if self._courier is None:
             return None
         self._courier.settled.wait(SETTLE_SECONDS)

@@ -1,4 +1,4 @@
-"""`python -m benchmark.train CELL`: train one cell: learn its masks where the arm has them, tune under them, keep model, masks and course."""
+"""`python -m benchmark.train CELL`: train one cell: learn its masks, tune under them, keep model, masks and course."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from benchmark import environment, tracking
+from benchmark.allocator import keep_freed_memory
 from benchmark.backbones import Located, locate
 from benchmark.cell_data import TrainingData, training_data
 from benchmark.cells import Cell
@@ -48,7 +49,9 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
         torch.set_num_threads(config.training.threads)
     place = locate(cell.backbone, config.backbones[cell.backbone])
     data = training_data(config, cell, places.features(cell.backbone))
-    checkpoints = Checkpoints(places.checkpoints(config, cell, data.digest), f"{section_digest(config, cell)}:{data.digest}:{place.identity}")
+    checkpoints = Checkpoints(
+        places.checkpoints(config, cell, data.digest), f"{section_digest(config, cell)}:{data.digest}:{place.identity}"
+    )
     if fresh:
         checkpoints.remove()
     device = device_for_training()
@@ -59,7 +62,12 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
     windows = sum(len(rows) for rows in data.rows.values())
     epochs = config.training.epochs_st if cell.dataset else config.training.epochs_mt
     steps = total_steps(windows, epochs, config.training.batch)
-    params_of_run = as_flat(config) | {"cell": cell.name, **{f"cell.{key}": value for key, value in asdict(cell).items()}, "steps": steps, "train_windows": windows}
+    params_of_run = as_flat(config) | {
+        "cell": cell.name,
+        **{f"cell.{key}": value for key, value in asdict(cell).items()},
+        "steps": steps,
+        "train_windows": windows,
+    }
     experiment = f"{config.tracking.experiment}-{config.profile}"
     tags = {"cell": cell.name, "params.sha256": params_digest(params), "backbone.identity": place.identity, "stage": "train"}
     with tracking.start(cell.name, experiment=experiment, folder=places.run(cell), params=params_of_run, tags=tags) as run:
@@ -74,13 +82,13 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
         log_masks(run, masks, config.tracking.figures)
         with progress(f"train {cell.name}", total=steps * config.training.batch, unit="windows") as bar:
             outcome = train(
-                model, data.sets, data.rows, data.validation, vocabulary, plan, steps=steps, seed=cell.seed, masks=masks, checkpoints=checkpoints,
-                report=lambda step, metrics: run.log(metrics, step=step), progress=bar.advance,
+                model, data.sets, data.rows, data.validation, vocabulary, plan, steps=steps, seed=cell.seed, masks=masks,
+                checkpoints=checkpoints, report=lambda step, metrics: run.log(metrics, step=step), progress=bar.advance,
             )  # fmt: skip
         run.log(final_metrics(outcome), step=outcome.steps)
-        if config.tracking.figures:
-            log_figures(run, outcome)
         write_outputs(config, cell, places.run(cell), model, tokenizer, masks, outcome, place, data, params, run.id)
+        if config.tracking.figures:
+            log_figures(run, cell, outcome)
     checkpoints.remove()
     print(summary(cell, outcome, masks))
 
@@ -96,7 +104,7 @@ def masks_of_cell(
     with progress(f"masks {cell.name}", total=sources * mask.steps * mask.batch, unit="windows") as bar:
         masks = learn_source_masks(
             model, data.sets, data.rows, vocabulary, mask, plan, seed=cell.seed,
-            report=lambda dataset, step, values: run.log({f"mask_learning/{key}/{dataset}": value for key, value in values.items()}, step=step),
+            report=lambda dataset, step, values: run.log({f"mask_learning/{key}/{dataset}": x for key, x in values.items()}, step=step),
             progress=bar.advance,
         )  # fmt: skip
     masks.save(checkpoints.masks_path)
@@ -142,15 +150,15 @@ def final_metrics(outcome: Outcome) -> dict[str, float]:
     return values
 
 
-def log_figures(run: Any, outcome: Outcome) -> None:
+def log_figures(run: Any, cell: Cell, outcome: Outcome) -> None:
     """Course of loss, validation and sampling weights, and deviation by layer, as figures."""
     from benchmark import figures
 
-    steps = [row["step"] for row in outcome.curve]
-    run.figure("weights/deviation_by_layer.png", figures.deviation_by_layer(layers(outcome.deviation)))
-    run.figure("train/loss.png", figures.loss_curve(steps, [row["loss"] for row in outcome.curve]))
-    run.figure("train/validation_f1.png", figures.validation_f1(steps, _series(outcome, "f1/")))
-    run.figure("train/sampling_weights.png", figures.sampling_weights(steps, _series(outcome, "weight/")))
+    run.figure("weights/deviation_by_layer.png", figures.deviation_by_layer({cell.name: layers(outcome.deviation)}))
+    run.figure("train/loss.png", figures.loss_curve({"train": [(row["step"], row["loss"]) for row in outcome.curve]}))
+    scores = course(outcome, "f1/") | {"macro": [(row["step"], row["macro_f1"]) for row in outcome.curve]}
+    run.figure("train/validation_f1.png", figures.validation_f1(scores, outcome.best_step))
+    run.figure("train/sampling_weights.png", figures.sampling_weights(course(outcome, "weight/")))
 
 
 def layers(deviation: dict[str, Deviation]) -> dict[str, float]:
@@ -158,9 +166,10 @@ def layers(deviation: dict[str, Deviation]) -> dict[str, float]:
     return {key.removeprefix("layer/"): moved.relative for key, moved in deviation.items() if key.startswith("layer/")}
 
 
-def _series(outcome: Outcome, prefix: str) -> dict[str, list[float]]:
+def course(outcome: Outcome, prefix: str) -> dict[str, list[tuple[float, float]]]:
+    """(step, value) at each evaluation, of every dataset's `<prefix><dataset>`."""
     names = [key for key in outcome.curve[0] if key.startswith(prefix)]
-    return {name.removeprefix(prefix): [row[name] for row in outcome.curve] for name in names}
+    return {name.removeprefix(prefix): [(row["step"], row[name]) for row in outcome.curve] for name in names}
 
 
 def write_outputs(
@@ -169,8 +178,8 @@ def write_outputs(
 ) -> None:  # fmt: skip
     """model/, masks/, curve.csv and training.json, each complete or absent."""
     model.config.bmt = {
-        "cell": cell.name, "profile": config.profile, "backbone": place.identity, "window": config.data.window, "overlap": config.data.overlap,
-        "question": config.data.question, "decode": asdict(config.decode),
+        "cell": cell.name, "profile": config.profile, "backbone": place.identity, "window": config.data.window,
+        "overlap": config.data.overlap, "question": config.data.question, "decode": asdict(config.decode),
     }  # fmt: skip
     with write_folder_aside(folder / "model") as aside, quiet_transformers():
         model.save_pretrained(aside)
@@ -194,7 +203,8 @@ def write_outputs(
             "epochs": config.training.epochs_st if cell.dataset else config.training.epochs_mt,
             "mask_steps": config.mask.steps if arm.mask == "learned" else 0,
         },
-        "validation_f1": outcome.best_f1, "seconds": outcome.seconds, "tokens_per_second": outcome.tokens / outcome.seconds if outcome.seconds else 0.0,
+        "validation_f1": outcome.best_f1, "seconds": outcome.seconds,
+        "tokens_per_second": outcome.tokens / outcome.seconds if outcome.seconds else 0.0,
         "peak_memory_mb": environment.peak_memory_mb(), "data": {name: meta["inputs"]["file_sha256"] for name, meta in data.files.items()},
         "params_sha256": params_digest(params), "environment": environment.describe(), "mlflow_run_id": run_id,
     }  # fmt: skip
@@ -234,6 +244,7 @@ def main() -> int:
     parser.add_argument("--params", help="params file (default: params.yaml at the repository's root)")
     parser.add_argument("--fresh", action="store_true", help="start again instead of resuming from the cell's checkpoints")
     arguments = parser.parse_args()
+    keep_freed_memory()
     config = load(arguments.params)
     train_cell(config, find_cell(config, arguments.cell), arguments.params, arguments.fresh)
     return 0

@@ -1,4 +1,4 @@
-"""Binary Mask Tuning (Gong et al., Knowledge-Based Systems 2025): learn a sparse gate a dataset, then fine-tune while it masks the gradient.
+"""Binary Mask Tuning (Gong et al., Knowledge-Based Systems 2025): learn a sparse gate a dataset, then tune while it masks the gradient.
 
 from bmt import learn_masks, mask_updates, span_model
 """

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from bmt.batches import Vocabulary, Windows
 from bmt.decoding import predict
+from bmt.encoding import encoder, text_tokenizer
 from bmt.errors import DataError, ModelError
 from bmt.model import open_model
 from bmt.mrqa import Example, Passage
 from bmt.settings import DataSettings, DecodeSettings
-from bmt.windows import Cut, check_cut, cut_chunk, encoder, text_tokenizer
+from bmt.windows import Cut, check_cut, cut_chunk
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -43,7 +44,9 @@ def load(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     folder = Path(folder)
     inner = folder / "model" if (folder / "model" / "config.json").is_file() else folder
     if not (inner / "config.json").is_file():
-        raise ModelError(f"{folder}: no trained model there (no config.json, nor model/config.json): train the cell, or `dvc pull` its outputs")
+        raise ModelError(
+            f"{folder}: no trained model there (no config.json, nor model/config.json): train the cell, or `dvc pull` its outputs"
+        )
     model, tokenizer = open_model(inner)
     return model.eval(), tokenizer
 

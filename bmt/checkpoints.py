@@ -1,8 +1,8 @@
 """Checkpoints of a run: complete or absent, verified on load, the newest two kept.
 
-    <folder>/step-0000040/ {model.safetensors, optimizer.safetensors, state.json}        state.json holds the digests of both and the fingerprint
-    <folder>/best.safetensors                                                            the best model so far, a hard link to a checkpoint's file
-    <folder>/masks.safetensors                                                           learned masks, once learned
+<folder>/step-0000040/ {model.safetensors, optimizer.safetensors, state.json}   state.json holds the digests of both and the fingerprint
+<folder>/best.safetensors                                                       the best model so far, a hard link to a checkpoint's file
+<folder>/masks.safetensors                                                      learned masks, once learned
 """
 
 from __future__ import annotations
@@ -111,14 +111,21 @@ def load_tensors(model: nn.Module, values: Mapping[str, Tensor]) -> None:
         raise ModelError(f"this checkpoint is of another architecture than {type(model).__name__}: tensor {odd} is on one side only")
     for name, parameter in parameters.items():
         if parameter.shape != values[name].shape:
-            raise ModelError(f"this checkpoint is of another architecture: tensor {name} is {list(values[name].shape)}, the model's {list(parameter.shape)}")
+            raise ModelError(
+                f"this checkpoint is of another architecture: tensor {name} is {list(values[name].shape)}, "
+                f"the model's {list(parameter.shape)}"
+            )
         parameter.copy_(values[name])
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimizer's state as tensors named `<parameter number>.<name>`."""
     state = optimizer.state_dict()["state"]
-    return {f"{number}.{name}": torch.as_tensor(value).detach().contiguous() for number, entries in state.items() for name, value in entries.items()}
+    return {
+        f"{number}.{name}": torch.as_tensor(value).detach().contiguous()
+        for number, entries in state.items()
+        for name, value in entries.items()
+    }
 
 
 def load_optimizer_tensors(optimizer: torch.optim.Optimizer, values: Mapping[str, Tensor]) -> None:

@@ -94,16 +94,16 @@ def predict(
         made = collate([windows], [(0, int(row)) for row in rows[take]], vocabulary).to(device)
         with autocast() if autocast is not None else torch.autocast("cpu", enabled=False):
             start, end = span_logits(model, made)
-        i, j, score = best_spans(start, end, made.allowed, decode)
-        found[take] = torch.stack([i.double(), j.double(), score.double()], 1).cpu().numpy()
+        spans = best_spans(start, end, made.allowed, decode)
+        found[take] = torch.stack([part.double() for part in spans], 1).cpu().numpy()
         if progress is not None:
             progress(len(take), "")
     model.train(training)
     best: dict[int, Prediction] = {}
-    for row, (first, last, score) in zip(rows.tolist(), found.tolist(), strict=True):
+    for row, (i, j, value) in zip(rows.tolist(), found.tolist(), strict=True):
         example = int(windows.example[row])
-        if example not in best or score > best[example].score:
+        if example not in best or value > best[example].score:
             offsets, shift = windows.offsets[row], int(windows.context_start[row])
-            begin, end_ = int(offsets[2 * (int(first) - shift)]), int(offsets[2 * (int(last) - shift) + 1])
-            best[example] = Prediction(example, contexts[example][begin:end_], begin, end_, score)
+            begin, stop = int(offsets[2 * (int(i) - shift)]), int(offsets[2 * (int(j) - shift) + 1])
+            best[example] = Prediction(example, contexts[example][begin:stop], begin, stop, value)
     return [best[example] for example in sorted(best)]

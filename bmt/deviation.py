@@ -31,7 +31,9 @@ class Deviation:
 
 def pretrained_copy(model: nn.Module) -> dict[str, Tensor]:
     """A copy of every encoder tensor (the head starts random, so it has no pretrained value)."""
-    return {name: parameter.detach().clone() for name, parameter in model.named_parameters() if not is_head(name) and kind_of(name) != "adapter"}
+    return {
+        name: parameter.detach().clone() for name, parameter in model.named_parameters() if not is_head(name) and kind_of(name) != "adapter"
+    }
 
 
 @torch.no_grad()

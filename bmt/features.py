@@ -25,13 +25,16 @@ import numpy as np
 import pyarrow as pa
 import tokenizers
 
+import bmt.encoding
 import bmt.mrqa
+import bmt.offsets
 import bmt.windows
+from bmt.encoding import Encoder, encoder, text_tokenizer
 from bmt.errors import DataError
 from bmt.files import file_digest, json_digest, write_folder_aside, write_json
 from bmt.mrqa import Passage, Report
 from bmt.settings import DataSettings
-from bmt.windows import EXAMPLES, WINDOWS, Chunk, Cut, Encoder, check_cut, cut_chunk, encoder, text_tokenizer
+from bmt.windows import EXAMPLES, WINDOWS, Chunk, Cut, check_cut, cut_chunk
 
 CHUNK_CHARACTERS = 300_000  # of contexts in one record batch; about a tenth of a second of tokenising
 Progress = Callable[[int, str], None]
@@ -130,23 +133,28 @@ def load(folder: str | Path, key: str | None = None) -> Features:
     folder = Path(folder)
     try:
         meta = json.loads((folder / "features.json").read_text(encoding="utf-8"))
-        found, sizes, counts = meta["key"], meta["files"], meta["counts"]
+        found, sizes = str(meta["key"]), dict(meta["files"])
+        rows = {"windows.arrow": meta["counts"]["windows"], "examples.arrow": meta["counts"]["examples"]}
     except OSError as error:
         raise DataError(f"{folder / 'features.json'}: {error.strerror}: make the features with `python -m benchmark.prepare`") from None
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{folder / 'features.json'}: damaged: make the features again with `python -m benchmark.prepare`") from None
     if key is not None and found != key:
-        raise DataError(f"{folder}: features of another file, tokenizer, window, overlap or code version (key {found[:12]}, not {key[:12]}): prepare again")
+        raise DataError(
+            f"{folder}: features of another file, tokenizer, window, overlap or code (key {found[:12]}, not {key[:12]}): prepare again"
+        )
     tables = []
-    for name, rows, schema in (("windows.arrow", counts["windows"], WINDOWS), ("examples.arrow", counts["examples"], EXAMPLES)):
+    for name, schema in (("windows.arrow", WINDOWS), ("examples.arrow", EXAMPLES)):
         try:
             size = (folder / name).stat().st_size
             with pa.memory_map(str(folder / name)) as source:
                 table = pa.ipc.open_stream(source).read_all()
         except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{folder / name}: cannot be opened ({str(error).splitlines()[0]}): prepare again") from None
-        if size != sizes.get(name) or len(table) != rows or table.schema != schema:
-            raise DataError(f"{folder / name}: {size} bytes, {len(table)} rows; features.json has {sizes.get(name)} and {rows}: prepare again")
+            raise DataError(f"{folder / name}: cannot be opened ({' '.join(str(error).split())}): prepare again") from None
+        if size != sizes.get(name) or len(table) != rows[name] or table.schema != schema:
+            raise DataError(
+                f"{folder / name}: {size} bytes, {len(table)} rows; features.json has {sizes.get(name)} and {rows[name]}: prepare again"
+            )
         tables.append(table)
     return Features(tables[0], tables[1], meta)
 
@@ -194,7 +202,7 @@ def _inputs(path: str | Path, spec: Encoder, data: DataSettings, train: bool, li
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}: fetch it first") from None
     code = hashlib.sha256()
-    for module in (bmt.mrqa.__file__, bmt.windows.__file__, __file__):
+    for module in (bmt.mrqa.__file__, bmt.encoding.__file__, bmt.offsets.__file__, bmt.windows.__file__, __file__):
         code.update(Path(module).read_bytes().replace(b"\r\n", b"\n"))
     return {
         "file_sha256": digest,

@@ -59,13 +59,14 @@ class HardConcrete:
         tiny = torch.finfo(u.dtype).eps / 4
         u = u.clamp(tiny, 1 - 2 * tiny)
         if self.beta == 1:  # sigmoid(logit u + alpha) without its two logarithms
-            return u / (u + (1 - u) * torch.exp(-alpha))
+            below = torch.exp(-alpha).mul_(1 - u).add_(u)
+            return torch.div(u, below, out=below)
         return torch.sigmoid((torch.log(u) - torch.log1p(-u) + alpha) / self.beta)
 
     def at(self, alpha: Tensor, u: Tensor) -> Tensor:
         """s of eq. 10 at given uniform draws, in alpha's dtype."""
         v = self.relaxed(_wide(alpha), _wide(u))
-        return (v * (self.zeta - self.gamma) + self.gamma).clamp_(0, 1).to(alpha.dtype)
+        return v.mul_(self.zeta - self.gamma).add_(self.gamma).clamp_(0, 1).to(alpha.dtype)
 
     def sample(self, alpha: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of s an element (eq. 10)."""
@@ -128,11 +129,10 @@ class HardConcrete:
         Shapes: all alike; returns (dL/dalpha, dL/dw).
         """
         v = self.relaxed(_wide(alpha), _wide(u))
-        stretched = v * (self.zeta - self.gamma) + self.gamma
-        slope = v * (1 - v) * ((self.zeta - self.gamma) / self.beta)
-        slope = torch.where((stretched > 0) & (stretched < 1), slope, 0.0)
-        grad_alpha = g * w * slope
+        s = (v * (self.zeta - self.gamma)).add_(self.gamma).clamp_(0, 1)
+        slope = v.mul_(1 - v).mul_((self.zeta - self.gamma) / self.beta)
+        grad_alpha = slope.mul_((s > 0) & (s < 1)).mul_(w).mul_(g)
         if lam:
             open_ = self.prob_open(_wide(alpha))
-            grad_alpha = grad_alpha + lam * open_ * (1 - open_)
-        return grad_alpha.to(alpha.dtype), (g * stretched.clamp(0, 1)).to(w.dtype)
+            grad_alpha.add_(open_.mul_(1 - open_), alpha=lam)
+        return grad_alpha.to(alpha.dtype), s.mul_(g).to(w.dtype)

@@ -35,11 +35,14 @@ def layer_of(name: str) -> str:
     if found:
         return f"layer_{int(found.group(1)):02d}"
     kind = kind_of(name)
-    return {"head": "head", "embedding": "embeddings", "position": "embeddings"}.get(kind, "embeddings" if "embed" in name.lower() else "other")
+    return {"head": "head", "embedding": "embeddings", "position": "embeddings"}.get(
+        kind, "embeddings" if "embed" in name.lower() else "other"
+    )
 
 
 def kind_of(name: str) -> str:
-    """query, key, value, attention_output, ffn_in, ffn_out, norm, embedding, position, adapter, head or other; the bias goes with its matrix."""
+    """query, key, value, attention_output, ffn_in, ffn_out, norm, embedding, position, adapter,
+    head or other; a bias goes with its matrix."""
     lowered = name.lower()
     for kind, pattern in _KINDS:
         if re.search(pattern, lowered):
@@ -63,5 +66,7 @@ def target_names(model: nn.Module, targets: Sequence[str] | None = None) -> list
         return [name for name in names if not is_head(name) and kind_of(name) != "adapter"]
     for pattern in targets:
         if not any(re.search(pattern, name) for name in names):
-            raise ConfigError(f"targets: the pattern {pattern!r} matches no parameter of {type(model).__name__}; names look like {names[0]}")
+            raise ConfigError(
+                f"targets: the pattern {pattern!r} matches no parameter of {type(model).__name__}; names look like {names[0]}"
+            )
     return [name for name in names if any(re.search(pattern, name) for pattern in targets)]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ from bmt.layers import target_names
 from bmt.masks import Masks
 from bmt.noise import key_number, uniform
 
-Batch = Mapping[str, Any]
+Batch = Any  # what the loss takes: a mapping of model inputs for the default loss
 Batches = Callable[[int], Batch] | Iterable[Batch]
 Loss = Callable[[nn.Module, Batch], Tensor]
 Report = Callable[[str, int, dict[str, float]], None]
@@ -50,7 +51,10 @@ class LearnedGates:
             return top_share(self.alpha, density, self.key)
         if gate == "deterministic":
             return {name: self.gate.deterministic(alpha) > 0 for name, alpha in self.alpha.items()}
-        return {name: self.gate.at(alpha, uniform(alpha.shape, (*self.key, "final", name), alpha.device)) > 0 for name, alpha in self.alpha.items()}
+        return {
+            name: self.gate.at(alpha, uniform(alpha.shape, (*self.key, "final", name), alpha.device)) > 0
+            for name, alpha in self.alpha.items()
+        }
 
 
 def model_loss(model: nn.Module, batch: Batch) -> Tensor:
@@ -110,14 +114,17 @@ def learn_masks(
         gates = learn_gates(
             model, batch_function(batches, dataset), names, law, key=(seed, "mask", dataset), alpha0=alpha0, lam=lam, alpha_lr=alpha_lr,
             alpha_eps=alpha_eps, w_lr=w_lr, clip=clip, steps=steps, loss=loss,
-            report=None if report is None else lambda step, values, dataset=dataset: report(dataset, step, values), progress=progress,
+            report=None if report is None else partial(report, dataset), progress=progress,
         )  # fmt: skip
         masks[dataset] = {name: mask.cpu() for name, mask in gates.mask(density, gate).items()}
-        expected[dataset] = float(sum(law.expected_l0(alpha) for alpha in gates.alpha.values())) / sum(a.numel() for a in gates.alpha.values())
+        expected[dataset] = float(sum(law.expected_l0(alpha) for alpha in gates.alpha.values())) / sum(
+            a.numel() for a in gates.alpha.values()
+        )
         del gates
     about = {
         "kind": "learned", "seed": seed, "steps": steps, "gamma": gamma, "zeta": zeta, "beta": beta, "alpha0": alpha0, "lam": lam,
-        "alpha_lr": alpha_lr, "alpha_eps": alpha_eps, "w_lr": w_lr, "clip": clip, "density": density, "gate": gate, "expected_density": expected,
+        "alpha_lr": alpha_lr, "alpha_eps": alpha_eps, "w_lr": w_lr, "clip": clip, "density": density, "gate": gate,
+        "expected_density": expected,
     }  # fmt: skip
     return Masks.from_bool(masks, model, about)
 
@@ -135,7 +142,9 @@ def batch_function(batches: Batches, dataset: str) -> Callable[[int], Batch]:
             iterator = iter(batches)
             batch = next(iterator, None)
         if batch is None:
-            raise ConfigError(f"batches_by_dataset[{dataset!r}] is empty, or an iterator that cannot start again: give a list or a function step -> batch")
+            raise ConfigError(
+                f"batches_by_dataset[{dataset!r}] is empty, or an iterator that cannot start again: give a list or a function step -> batch"
+            )
         return batch
 
     return following
@@ -187,7 +196,9 @@ def learn_gates(
             interior = torch.zeros((), device=value.device)
             for name, parameter in masked.items():
                 if parameter.grad is None:
-                    raise ModelError(f"tensor {name} got no gradient at mask-learning step {step}: the loss does not depend on it; leave it out with targets=")
+                    raise ModelError(
+                        f"tensor {name} got no gradient at mask-learning step {step}: the loss does not use it; leave it out with targets="
+                    )
                 u = uniform(theta[name].shape, (*key, step, name), theta[name].device)
                 grad_alpha, grad_w = law.gradients(parameter.grad, alpha[name], w[name], u, lam)
                 if reporting:

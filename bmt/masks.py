@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,10 +118,10 @@ class Masks:
 
     def density_by(self, group: str) -> dict[str, dict[str, float]]:
         """`{dataset: {group: density}}` with group "layer", "kind" or "tensor"."""
-        of = {"layer": layer_of, "kind": kind_of, "tensor": str}[group]
+        grouping: dict[str, Callable[[str], str]] = {"layer": layer_of, "kind": kind_of, "tensor": lambda name: name}
         groups: dict[str, list[str]] = {}
         for name in self.shapes:
-            groups.setdefault(of(name), []).append(name)
+            groups.setdefault(grouping[group](name), []).append(name)
         return {dataset: {key: self.density(dataset, names) for key, names in sorted(groups.items())} for dataset in self.datasets}
 
     def union(self) -> Masks:
@@ -208,5 +208,7 @@ class Masks:
         if model is not None:
             masks.check_fits(model)
             if masks.identity != json_digest(architecture(model)):
-                raise ModelError(f"{path}: these masks are for another model than this {type(model).__name__}: other parameters stand beside the masked ones")
+                raise ModelError(
+                    f"{path}: these masks are for another model than this {type(model).__name__}: other parameters stand beside"
+                )
         return masks

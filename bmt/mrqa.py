@@ -20,42 +20,17 @@ import json
 import os
 import re
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bmt.errors import DataError
+from bmt.irregularities import KINDS, LISTED, Irregularity, Report, shown
 
 # The official headers name some datasets by the variant that the organisers took.
 DATASET_NAMES = {"TriviaQA-web": "TriviaQA", "NaturalQuestionsShort": "NaturalQuestions", "DuoRC.ParaphraseRC": "DuoRC"}
 
-# Every kind of irregularity, with what becomes of it. The last three groups drop a context, a question, a span.
-KINDS = {
-    "no header": "the dataset's name is taken from the file's name",
-    "second header": "line skipped",
-    "byte-order mark": "removed",
-    "blank line": "skipped",
-    "lone surrogate": "replaced by U+FFFD",
-    "answer of a wrong type": "answer dropped",
-    "no answers": "the detected texts are taken",
-    "span text differs in case or space": "span kept",
-    "no contexts": "the file holds nothing to read",
-    "context without questions": "context skipped",
-    "empty context": "context and its questions dropped",
-    "question of a wrong type": "question dropped",
-    "empty question": "question dropped",
-    "duplicate question id": "question dropped, the first is kept",
-    "question without answers": "question dropped",
-    "question without a usable span": "question dropped from training, scored in a dev file",
-    "span of a wrong type": "span dropped",
-    "span out of range": "span dropped",
-    "span does not slice to its text": "span dropped",
-    "blank span": "span dropped",
-}
-
-LISTED = 10_000  # irregularities kept with their place; all are counted
 LONGEST_LINE = 64 << 20  # bytes; the longest official line has about 3 MB
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -84,50 +59,6 @@ class Passage:
     examples: tuple[Example, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Irregularity:
-    """One irregular place: line (from 1), kind (a key of `KINDS`), question id if it is about a question, what was found."""
-
-    line: int
-    kind: str
-    question: str | None
-    found: str
-
-
-@dataclass(slots=True)
-class Report:
-    """What reading one file found: sizes, and every irregularity by kind. `read` and `passages` fill it as they go."""
-
-    path: str = ""
-    dataset: str = ""
-    split: str = ""
-    contexts: int = 0  # with at least one question that is read
-    questions: int = 0
-    spans: int = 0
-    duplicate_spans: int = 0  # of one question; usual where several detected answers overlap
-    repeated_contexts: int = 0  # the same text on an earlier line; both get the first line's context id
-    question_tokens: int = 0  # sums over questions, of MRQA's token lists or, where these are absent, of words
-    context_tokens: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    places: list[Irregularity] = field(default_factory=list)  # the first `LISTED`
-
-    def mean_question_tokens(self) -> float:
-        return self.question_tokens / self.questions if self.questions else 0.0
-
-    def mean_context_tokens(self) -> float:
-        """Tokens of the context, averaged over questions: a context counts once for each of its questions."""
-        return self.context_tokens / self.questions if self.questions else 0.0
-
-    def lines(self, listed: int = LISTED) -> list[str]:
-        """The irregularities as text: a line a kind with its count and what became of it, then up to `listed` places."""
-        text = [f"{self.path}: {kind}: {count} ({KINDS[kind]})" for kind, count in sorted(self.counts.items())]
-        for place in self.places[:listed]:
-            about = f" question {shown(place.question)}:" if place.question is not None else ""
-            text.append(f"{self.path}, line {place.line}:{about} {place.kind}: {place.found}")
-        more = sum(self.counts.values()) - min(listed, len(self.places))
-        return [*text, f"{self.path}: and {more} more places"] if more > 0 and listed > 0 else text
-
-
 def read(path: str | Path, report: Report | None = None, strict: bool = False) -> Iterator[Example]:
     """The questions of an MRQA file in file order, in constant memory.
 
@@ -153,7 +84,7 @@ def validate(path: str | Path, strict: bool = False) -> Report:
     return report
 
 
-def passages(path: str | Path, report: Report | None = None, strict: bool = False) -> Iterator[Passage]:
+def passages(path: str | Path, report: Report | None = None, strict: bool = False) -> Generator[Passage, None, None]:
     """The contexts of an MRQA file with their questions, as `read` gives them one by one."""
     report = Report() if report is None else report
     report.path = str(path)
@@ -164,12 +95,6 @@ def passages(path: str | Path, report: Report | None = None, strict: bool = Fals
             yield passage
     if not report.contexts:
         reader.note("no contexts", f"{reader.number} lines, no question")
-
-
-def shown(value: Any, length: int = 60) -> str:
-    """`value` in one short line of an error message."""
-    text = repr(value)
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
@@ -314,24 +239,28 @@ class _Reader:
         return context_id
 
     def question(self, qa: Any, context: str, context_id: str) -> Example | None:
-        if not isinstance(qa, dict):
-            return self.note("question of a wrong type", f"{shown(qa)} found, an object is needed")
-        qid = self.text(qa.get("qid", qa.get("id")))
+        named = isinstance(qa, dict)
+        qid = self.text(qa.get("qid", qa.get("id"))) if named else None
+        question = self.text(qa.get("question")) if named else None
         if not isinstance(qid, str) or not qid:
-            return self.note("question of a wrong type", f'"qid" is {shown(qid)}, a string is needed')
-        question = self.text(qa.get("question"))
+            self.note("question of a wrong type", f'{shown(qa)} found, an object with a string "qid" is needed')
+            return None
         if not isinstance(question, str):
-            return self.note("question of a wrong type", f'"question" is {shown(question)}, a string is needed', qid)
+            self.note("question of a wrong type", f'"question" is {shown(question)}, a string is needed', qid)
+            return None
         if not question.strip():
-            return self.note("empty question", shown(question), qid)
+            self.note("empty question", shown(question), qid)
+            return None
         if qid in self.ids:
-            return self.note("duplicate question id", shown(question), qid)
+            self.note("duplicate question id", shown(question), qid)
+            return None
         answers, spans = self.answers(qa, qid), self.spans(qa, context, qid)
         if not answers and spans:
             answers = list(dict.fromkeys(context[start:end] for start, end in spans))
             self.note("no answers", f"{shown(answers)} taken", qid)
         if not answers:
-            return self.note("question without answers", f'"answers" is {shown(qa.get("answers"))}', qid)
+            self.note("question without answers", f'"answers" is {shown(qa.get("answers"))}', qid)
+            return None
         if not spans:
             self.note("question without a usable span", f"answers {shown(answers)}", qid)
         self.ids.add(qid)

@@ -86,7 +86,7 @@ def learn_source_masks(
         model, batches, gamma=mask.gamma, zeta=mask.zeta, beta=mask.beta, alpha0=mask.alpha0, lam=mask.lam, alpha_lr=mask.alpha_lr,
         alpha_eps=mask.alpha_eps, w_lr=mask.w_lr, clip=mask.clip, steps=mask.steps, density=mask.density, gate=mask.gate, seed=seed,
         loss=loss, report=report, progress=None if progress is None else lambda n, note: progress(n * mask.batch, note),
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def warm_up_head(

@@ -59,7 +59,7 @@ class Handle(Protocol):
 
 class _GroupedLinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, groups: RowGroups, masks: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, weight: Tensor, groups: RowGroups, masks: Tensor) -> Tensor:
         if torch.is_autocast_enabled(x.device.type):
             dtype = torch.get_autocast_dtype(x.device.type)
             x, cast = x.to(dtype), weight.to(dtype)
@@ -70,7 +70,7 @@ class _GroupedLinear(torch.autograd.Function):
         return F.linear(x, cast)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         x, weight = ctx.saved_tensors
         dx = dy @ weight if ctx.needs_input_grad[0] else None
         total: Tensor | None = None
@@ -84,13 +84,13 @@ class _GroupedLinear(torch.autograd.Function):
 
 class _GroupedEmbedding(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, ids: Tensor, weight: Tensor, groups: RowGroups, masks: Tensor, padding: int | None) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, ids: Tensor, weight: Tensor, groups: RowGroups, masks: Tensor, padding: int | None) -> Tensor:
         ctx.save_for_backward(ids)
         ctx.groups, ctx.masks, ctx.padding, ctx.shape, ctx.dtype = groups, masks, padding, weight.shape, weight.dtype
         return F.embedding(ids, weight)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[None, Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> tuple[None, Tensor, None, None, None]:
         (ids,) = ctx.saved_tensors
         owner = ctx.groups.owner.to(ids.device).view(-1, *([1] * (ids.dim() - 1))).expand_as(ids)
         opened = ctx.masks[owner.reshape(-1), ids.reshape(-1)]
@@ -105,12 +105,12 @@ class _CopyPerRow(torch.autograd.Function):
     """A small parameter, once a row: (…) -> (rows, …)."""
 
     @staticmethod
-    def forward(ctx: Any, parameter: Tensor, groups: RowGroups, masks: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, parameter: Tensor, groups: RowGroups, masks: Tensor) -> Tensor:
         ctx.groups, ctx.masks = groups, masks
         return parameter.unsqueeze(0).expand(len(groups), *parameter.shape)
 
     @staticmethod
-    def backward(ctx: Any, grads: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grads: Tensor) -> tuple[Tensor, None, None]:
         owner = ctx.groups.owner.to(grads.device)
         return (grads * ctx.masks[owner]).sum(0), None, None
 
@@ -164,7 +164,16 @@ def _rms_norm(module: nn.Module, groups: RowGroups, masks: dict[str, Tensor], wh
     return y.to(x.dtype) * _per_row(module.weight, groups, masks["weight"], x)  # type: ignore[arg-type]
 
 
-def _position_bias(module: Any, groups: RowGroups, masks: dict[str, Tensor], where: str, queries: int, keys: int, device: Any = None, past_seen_tokens: int = 0) -> Tensor:
+def _position_bias(
+    module: Any,
+    groups: RowGroups,
+    masks: dict[str, Tensor],
+    where: str,
+    queries: int,
+    keys: int,
+    device: Any = None,
+    past_seen_tokens: int = 0,
+) -> Tensor:
     """T5's relative position bias, (rows, heads, queries, keys) where the original gives (1, heads, queries, keys)."""
     table = module.relative_attention_bias.weight
     context = torch.arange(queries, device=table.device)[:, None] + past_seen_tokens
@@ -220,17 +229,23 @@ def split_gradients(model: nn.Module, masks: Masks, handle: Handle) -> Iterator[
 
     try:
         for where, module in model.named_modules():
-            if hasattr(module, "compute_bias") and id(weight := getattr(getattr(module, "relative_attention_bias", None), "weight", None)) in masked:
+            weight = getattr(getattr(module, "relative_attention_bias", None), "weight", None)
+            if hasattr(module, "compute_bias") and isinstance(weight, Tensor) and id(weight) in masked:
                 by_bias.add(id(weight))
                 replace(module, where, "compute_bias", _position_bias, {"relative_attention_bias.weight": opened(weight)})
         for where, module in model.named_modules():
-            own = {name: weight for name, weight in module.named_parameters(recurse=False) if id(weight) in masked and id(weight) not in by_bias}
+            own = {
+                name: weight
+                for name, weight in module.named_parameters(recurse=False)
+                if id(weight) in masked and id(weight) not in by_bias
+            }
             if not own:
                 continue
             kind = _kind(module)
             if kind is None:
                 raise ModelError(
-                    f"tensor {masked[id(next(iter(own.values())))]} stands in a {type(module).__name__}, whose gradient cannot be split by dataset: "
+                    f"tensor {masked[id(next(iter(own.values())))]} stands in a {type(module).__name__}, whose gradient cannot be split by "
+                    "dataset: "
                     "leave it out with targets=, or use one mask for all datasets"
                 )
             replace(module, where, *kind, {name: opened(weight) for name, weight in own.items()})

@@ -50,9 +50,13 @@ class Sampler:
         self.datasets = tuple(rows)
         for name, windows in rows.items():
             if len(windows) == 0:
-                raise ConfigError(f"dataset {name} has no training window: raise data.train_cap, set data.negatives to keep, or leave it out of data.train")
+                raise ConfigError(
+                    f"dataset {name} has no training window: raise data.train_cap, keep negatives, or leave it out of data.train"
+                )
         if settings.floor * len(rows) > 1:
-            raise ConfigError(f"sampling.floor: {settings.floor!r} is not allowed: {len(rows)} datasets can have at most {1 / len(rows):g} each")
+            raise ConfigError(
+                f"sampling.floor: {settings.floor!r} is not allowed: {len(rows)} datasets can have at most {1 / len(rows):g} each"
+            )
         self._rows, self._batch, self._settings, self._seed = dict(rows), batch, settings, seed
         sizes = np.asarray([len(windows) for windows in rows.values()], dtype=np.float64)
         self.weights = sizes / sizes.sum() if settings.kind == "size" else np.full(len(sizes), 1 / len(sizes))

@@ -1,6 +1,6 @@
 """The loop: masked updates on heterogeneous batches, validation, eq. 15, early stopping, checkpoints, resume.
 
-Every random number of a step is keyed by (seed, step), so a run that is cut off and resumed ends with the same weights, bit for bit, on a CPU.
+Every random number of a step is keyed by (seed, step): a run that is cut off and resumed ends with the same weights, bit for bit, on a CPU.
 """
 
 from __future__ import annotations
@@ -184,7 +184,9 @@ def train(
     with nullcontext() if masks is None else mask_updates(optimizer, model, masks, apply=plan.tuning.apply, first_step=done.step) as masked:
         while done.step < steps and done.without_gain < settings.patience:
             began = time.perf_counter()
-            loss, tokens = _step(model, optimizer, sets, sampler.draw(done.step), vocabulary, plan, masked, names, device, (seed, "train", done.step))
+            loss, tokens = _step(
+                model, optimizer, sets, sampler.draw(done.step), vocabulary, plan, masked, names, device, (seed, "train", done.step)
+            )
             losses.append(loss)
             done.step += 1
             done.tokens += tokens
@@ -195,7 +197,9 @@ def train(
                 mean_loss = float(torch.stack(losses).mean())
                 losses.clear()
                 if not math.isfinite(mean_loss):
-                    raise ModelError(f"the training loss is {mean_loss} near step {done.step}: lower training.lr, or set training.precision to fp32")
+                    raise ModelError(
+                        f"the training loss is {mean_loss} near step {done.step}: lower training.lr, or set training.precision to fp32"
+                    )
                 if report is not None:
                     report(done.step, {"train/loss": mean_loss})
                 if progress is not None:
@@ -215,7 +219,14 @@ def train(
             for name, parameter in model.named_parameters():
                 parameter.copy_(best[name])
     return Outcome(
-        done.step, done.best_step, done.best_f1, done.step * settings.batch, done.tokens, done.seconds, done.curve, deviations(model, pretrained)
+        done.step,
+        done.best_step,
+        done.best_f1,
+        done.step * settings.batch,
+        done.tokens,
+        done.seconds,
+        done.curve,
+        deviations(model, pretrained),
     )
 
 
@@ -286,8 +297,15 @@ def _evaluate_step(
     row |= {f"weight/{name}": weight for name, weight in used.items()}
     done.curve.append(row)
     if report is not None:
-        metrics = {"validation/f1/macro": macro, "weights/deviation_l2": moved.l2, "weights/deviation_relative": moved.relative, "weights/changed": moved.changed}
-        metrics |= {f"validation/em/{name}": em for name, (em, _) in scores.items()} | {f"validation/f1/{name}": f1 for name, (_, f1) in scores.items()}
+        metrics = {
+            "validation/f1/macro": macro,
+            "weights/deviation_l2": moved.l2,
+            "weights/deviation_relative": moved.relative,
+            "weights/changed": moved.changed,
+        }
+        metrics |= {f"validation/em/{name}": em for name, (em, _) in scores.items()} | {
+            f"validation/f1/{name}": f1 for name, (_, f1) in scores.items()
+        }
         metrics |= {f"sampling/weight/{name}": float(weight) for name, weight in zip(sampler.datasets, sampler.weights, strict=True)}
         if done.seconds > 0:
             metrics["perf/tokens_per_s"] = done.tokens / done.seconds

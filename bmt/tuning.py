@@ -110,7 +110,8 @@ class MaskedUpdates:
         """Check, at a forward pass that needs gradients, that its rows were said for it and not for an earlier batch."""
         if not self._fresh:
             raise ModelError(
-                f"there are masks for {len(self.datasets)} datasets ({', '.join(self.datasets)}) and the batch does not say whose its rows are: "
+                f"there are masks for {len(self.datasets)} datasets ({', '.join(self.datasets)}) "
+                "and the batch does not say whose its rows are: "
                 "call masked.rows(…) before each forward pass"
             )
         self._fresh = False
@@ -146,12 +147,16 @@ def mask_updates(
         raise ConfigError(f"apply: {apply!r} is not allowed: one of gradient, update")
     several = isinstance(masks, Masks) and len(masks.datasets) > 1
     if several and apply == "update":
-        raise ConfigError("apply: 'update' needs one mask: with several, one optimizer step mixes the datasets; use 'gradient', or masks.union()")
+        raise ConfigError(
+            "apply: 'update' needs one mask: with several, one optimizer step mixes the datasets; use 'gradient', or masks.union()"
+        )
     if isinstance(masks, Masks):
         masks.check_fits(model)
         for name, parameter in model.named_parameters():
             if name in masks.shapes and not parameter.requires_grad:
-                raise ModelError(f"tensor {name} is masked but takes no gradient (requires_grad is False): unfreeze it, or learn masks without it")
+                raise ModelError(
+                    f"tensor {name} is masked but takes no gradient (requires_grad is False): unfreeze it, or learn masks without it"
+                )
     parameters = dict(model.named_parameters())
     trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     handle = MaskedUpdates(masks.datasets if isinstance(masks, Masks) else (), first_step)
@@ -169,7 +174,9 @@ def mask_updates(
             else:
                 stack.enter_context(_masked_steps(optimizer, targets, source, handle))
         if isinstance(masks, Masks):
-            stack.enter_context(_kept_closed(optimizer, {name: parameters[name] for name in masks.shapes if id(parameters[name]) in trained}, masks))
+            stack.enter_context(
+                _kept_closed(optimizer, {name: parameters[name] for name in masks.shapes if id(parameters[name]) in trained}, masks)
+            )
         stack.enter_context(_hook(optimizer.register_step_post_hook(lambda *_: setattr(handle, "step", handle.step + 1))))
         yield handle
 
@@ -206,7 +213,9 @@ def _gradient_masker(source: _Source, name: str, handle: MaskedUpdates) -> Any:
 
 
 @contextmanager
-def _masked_steps(optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor], source: _Source, handle: MaskedUpdates) -> Iterator[None]:
+def _masked_steps(
+    optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor], source: _Source, handle: MaskedUpdates
+) -> Iterator[None]:
     """`apply="update"`: after each step, closed weights go back to what they were before it."""
     before: dict[str, Tensor] = {}
 

@@ -9,20 +9,18 @@ worker processes import this module and no torch.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from tokenizers import Encoding, Tokenizer
 
+from bmt.encoding import Encoder
 from bmt.errors import ConfigError
-from bmt.mrqa import Passage
+from bmt.mrqa import Example, Passage
+from bmt.offsets import align, clean_offsets
 
 WINDOWS = pa.schema(
     [
@@ -42,28 +40,6 @@ EXAMPLES = pa.schema(
         ("answers", pa.list_(pa.string())),
     ]
 )
-
-_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])  # U+3000 is the last space of str.isspace
-_FAR = np.iinfo(np.int64).max
-
-
-@dataclass(frozen=True, slots=True)
-class Encoder:
-    """A fast tokenizer reduced to what features need, small enough to send to a worker process.
-
-    `backend` is the JSON of a tokenizer that takes every special token in a text as text, the markers excepted; `prefix`, `middle` and
-    `suffix` are the special ids around a question and a context; `digest` identifies all of it.
-    """
-
-    backend: str
-    prefix: tuple[int, ...]
-    middle: tuple[int, ...]
-    suffix: tuple[int, ...]
-    digest: str
-
-    def specials(self) -> int:
-        """Special tokens in a window."""
-        return len(self.prefix) + len(self.middle) + len(self.suffix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,56 +62,6 @@ class Chunk:
     answered: int
     dropped: list[tuple[str, str]]  # question id, reason
     spans_lost: dict[str, int]  # by reason
-
-
-def encoder(tokenizer: Any, markers: Sequence[str]) -> Encoder:
-    """The `Encoder` of a transformers fast tokenizer (or a `tokenizers.Tokenizer`) to which the `markers` were added.
-
-    Inside a text only the markers are special. `encode_special_tokens` alone does not give that: it keeps the added tokens from matching,
-    but a Unigram model still finds "</s>" among its pieces, and a marker added as special would become text. So in a copy the special
-    pieces get names that no text has, and the markers become plain added tokens.
-
-    Raises:
-        ConfigError: the tokenizer is not a fast one, or a marker is missing from it.
-    """
-    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
-    if not isinstance(backend, Tokenizer):
-        raise ConfigError(f"tokenizer: {type(tokenizer).__name__} is not a fast tokenizer: one with a tokenizer.json is needed")
-    return _encoder(backend.to_str(), tuple(markers))
-
-
-@lru_cache(maxsize=4)  # one tokenizer serves many files
-def _encoder(backend: str, markers: tuple[str, ...]) -> Encoder:
-    parts = json.loads(backend)
-    parts["truncation"] = parts["padding"] = None
-    ids = {token["content"]: token["id"] for token in parts["added_tokens"]}
-    missing = [marker for marker in markers if marker not in ids]
-    if missing:
-        raise ConfigError(f"data.special_tokens: the tokenizer lacks {', '.join(missing)}: add them with tokenizer.add_tokens first")
-    prefix, middle, suffix = _template(Tokenizer.from_str(json.dumps(parts)))
-
-    parts["post_processor"] = None
-    hidden = {token["content"] for token in parts["added_tokens"] if token["special"] and token["content"] not in markers}
-    hidden &= _hide(parts["model"], hidden)
-    parts["added_tokens"] = [token for token in parts["added_tokens"] if token["content"] not in hidden]
-    for token in parts["added_tokens"]:
-        if token["content"] in markers:
-            token.update(special=False, normalized=False, lstrip=False, rstrip=False, single_word=False)
-    text = json.dumps(parts, ensure_ascii=False)
-    copy = Tokenizer.from_str(text)
-    moved = [token["content"] for token in parts["added_tokens"] if copy.token_to_id(token["content"]) != token["id"]]
-    if moved:
-        raise ConfigError(f"tokenizer: the ids of the added tokens {', '.join(moved)} are not in order: save it with save_pretrained, load it again")
-    digest = hashlib.sha256(f"{prefix} {middle} {suffix} {text}".encode()).hexdigest()
-    return Encoder(text, prefix, middle, suffix, digest)
-
-
-@lru_cache(maxsize=4)
-def text_tokenizer(spec: Encoder) -> Tokenizer:
-    """The tokenizer that `spec.backend` describes; it adds no special tokens and finds none in a text."""
-    tokenizer = Tokenizer.from_str(spec.backend)
-    tokenizer.encode_special_tokens = True
-    return tokenizer
 
 
 def check_cut(cut: Cut, specials: int) -> None:
@@ -242,114 +168,9 @@ def cut_chunk(passages: Sequence[Passage], spec: Encoder, tokenizer: Tokenizer, 
     )
 
 
-def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarray) -> np.ndarray:
-    """Offsets that decode to the contexts' own characters, in the coordinates of "\\n".join(contexts).
-
-    White space at a token's edges is taken off (RoBERTa's " Paris"). Characters that the tokenizer drops (combining marks, zero-width and
-    control characters) are given to the token of their word, else to the one before, so that every character that is not white space
-    belongs to a token. A token of nothing but white space becomes empty, at the end of the token before it.
-
-    Args:
-        offsets: [tokens, 2] half-open character offsets within each context.
-        contexts: the texts.
-        sizes: tokens of each context.
-    """
-    joined = "".join(f"{context}\n" for context in contexts)
-    codes = np.frombuffer(joined.encode("utf-32-le"), dtype=np.uint32)
-    space = _SPACE[np.minimum(codes, len(_SPACE) - 1)]
-    inked, spaces = np.flatnonzero(~space), np.flatnonzero(space)
-    before = np.zeros(len(codes) + 1, dtype=np.int32)
-    np.cumsum(~space, out=before[1:])  # characters before that are not white space
-
-    def ink_end(place: np.ndarray) -> np.ndarray:
-        """The end of the last character before `place` that is not white space (0 if there is none)."""
-        return np.where(before[place] > 0, inked[before[place] - 1] + 1, 0)
-
-    ends = np.cumsum([len(context) + 1 for context in contexts]) - 1
-    bases = np.append(0, ends[:-1] + 1)
-    owner = np.repeat(np.arange(len(contexts)), sizes)
-    if not len(inked) or not len(owner):
-        return np.repeat(bases[owner], 2).reshape(-1, 2)
-    inked = np.append(inked, len(codes))
-    starts, stops = (offsets + bases[owner, None]).T
-    starts, stops = inked[before[starts]], ink_end(stops)
-    real = np.flatnonzero(starts < stops)
-    begin, end, owner_real = starts[real], stops[real], owner[real]
-    opens = np.append(True, owner_real[1:] != owner_real[:-1])[: len(real)]  # first token of its context
-    closes = np.append(opens[1:], True)[: len(real)]
-    # Characters that no token has, between two tokens of a context: up to the last white space to the left one, the rest to the right one.
-    right = np.flatnonzero(~opens[1:] & (before[begin[1:]] > before[end[:-1]])) + 1
-    left_end, right_begin = end[right - 1], begin[right]
-    word_start = spaces[right_begin - before[right_begin] - 1] + 1  # after the last white space before the right token; joined[0] may be none
-    spaced = (right_begin > before[right_begin]) & (word_start > left_end)
-    end[right - 1] = np.where(spaced, ink_end(word_start), right_begin)
-    begin[right] = np.where(spaced, word_start, right_begin)
-    begin[opens] = inked[before[bases[owner_real[opens]]]]
-    end[closes] = np.maximum(end[closes], ink_end(ends[owner_real[closes]]))
-
-    cleaned = np.empty((len(offsets), 2), dtype=np.int64)
-    cleaned[real, 0], cleaned[real, 1] = begin, end
-    empty = np.flatnonzero(starts >= stops)
-    at = np.searchsorted(real, empty) - 1  # the token before that is not empty, if it is of the same context
-    if len(real):
-        same = (at >= 0) & (owner_real[at] == owner[empty])
-        cleaned[empty] = np.where(same, end[at], bases[owner[empty]])[:, None]
-    else:
-        cleaned[empty] = bases[owner[empty]][:, None]
-    return cleaned
-
-
-def align(spans: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens of character spans: from the first whose end is after the span's start to the last whose start is before the span's end.
-
-    Empty tokens are passed over. A span without a token of its own gets first > last.
-
-    Args:
-        spans: [n, 2], half-open, in the coordinates of `offsets`.
-        offsets: [tokens, 2].
-
-    Returns:
-        first and last (inclusive), each [n].
-    """
-    empty = offsets[:, 0] >= offsets[:, 1]
-    ends = np.maximum.accumulate(np.where(empty, -1, offsets[:, 1]))
-    starts = np.minimum.accumulate(np.where(empty, _FAR, offsets[:, 0])[::-1])[::-1]
-    return np.searchsorted(ends, spans[:, 0], side="right"), np.searchsorted(starts, spans[:, 1], side="left") - 1
-
-
 def pieces(values: np.ndarray, begin: np.ndarray, length: np.ndarray) -> np.ndarray:
     """The concatenation of values[begin[k] : begin[k] + length[k]] over k."""
     return values[np.repeat(begin - _starts(length), length) + np.arange(length.sum())]
-
-
-def _template(backend: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """The special ids before, between and after the two texts of a pair."""
-    encoding = backend.encode("a", "a")
-    sides = encoding.sequence_ids
-    question = [row for row, side in enumerate(sides) if side == 0]
-    context = [row for row, side in enumerate(sides) if side == 1]
-    if not question or not context or question[-1] > context[0]:
-        raise ConfigError("tokenizer: it does not put a question before a context: a pair template of both texts in order is needed")
-    ids = tuple(encoding.ids)
-    return ids[: question[0]], ids[question[-1] + 1 : context[0]], ids[context[-1] + 1 :]
-
-
-def _hide(model: dict[str, Any], tokens: set[str]) -> set[str]:
-    """Rename those of `tokens` that are pieces of the model's vocabulary, so that no text finds them; return them."""
-    vocabulary = model["vocab"]
-    if isinstance(vocabulary, dict):
-        found = tokens & vocabulary.keys()
-        model["vocab"] = {_hidden(token) if token in found else token: row for token, row in vocabulary.items()}
-        if model.get("unk_token") in found:
-            model["unk_token"] = _hidden(model["unk_token"])
-    else:
-        found = tokens & {token for token, _ in vocabulary}
-        model["vocab"] = [[_hidden(token) if token in found else token, score] for token, score in vocabulary]
-    return found
-
-
-def _hidden(token: str) -> str:
-    return f"\ufdd0{token}\ufdd1"  # noncharacters, which no text has
 
 
 def _ids(encodings: list[Encoding]) -> tuple[np.ndarray, np.ndarray]:
@@ -381,7 +202,7 @@ def _reason(spans: tuple[tuple[int, int], ...], aligned: int) -> str:
     return "span in no window" if aligned else "span without a token"
 
 
-def _example_batch(examples: list[Any], contexts: list[str], context_of: np.ndarray) -> pa.RecordBatch:
+def _example_batch(examples: list[Example], contexts: list[str], context_of: np.ndarray) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [
             pa.array([example.id for example in examples], pa.string()),

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 IN_DOMAIN = ("SQuAD", "HotpotQA", "TriviaQA", "NewsQA", "SearchQA", "NaturalQuestions")
 OUT_OF_DOMAIN = ("BioASQ", "DROP", "DuoRC", "RACE", "RelationExtraction", "TextbookQA")
-SMALL = dict.fromkeys((*IN_DOMAIN, *OUT_OF_DOMAIN), 60)
+SMALL = dict.fromkeys((*IN_DOMAIN, *OUT_OF_DOMAIN), 300)
 PAPER_SIZES = {
     "SQuAD": 10507, "HotpotQA": 5904, "TriviaQA": 7785, "NewsQA": 4212, "SearchQA": 16980, "NaturalQuestions": 12836, "BioASQ": 1504,
     "DROP": 1503, "DuoRC": 1501, "RACE": 674, "RelationExtraction": 2948, "TextbookQA": 1503,
@@ -60,11 +60,13 @@ def make_results(
     em_below: float = 10.0,
     deviation: Callable[[str, int], float] = lambda arm, seed: 0.02 + 0.001 * seed_noise(arm, "deviation", seed),
     density: float = 0.3,
+    scatter: float = 0.5,
     change: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[str]:
     """Write `<cell>.json` and `<cell>.parquet` of every arm and seed; returns the names of the cells.
 
-    f1(arm, dataset, seed): the run's mean F1 in percent, met exactly; EM is `em_below` less. change: edits each JSON before it is written.
+    f1(arm, dataset, seed): the run's mean F1 in percent, met exactly; EM is `em_below` less. scatter: how much runs differ in which
+    examples they get right (0: in their number only). change: edits each JSON before it is written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     sizes = SMALL if sizes is None else sizes
@@ -74,7 +76,7 @@ def make_results(
             parts = [backbone, regime, arm, *(["adapter"] if adapter else []), *([f"k{K}"] if K else []), f"s{seed}"]
             cell = ".".join(parts)
             levels = {dataset: f1(arm, dataset, seed) for dataset in sizes}
-            table, datasets = _predictions(sizes, levels, em_below, per_context, f"{arm}/{seed}")
+            table, datasets = _predictions(sizes, levels, em_below, per_context, scatter, f"{arm}/{seed}")
             pq.write_table(table, folder / f"{cell}.parquet", compression="zstd")
             moved = deviation(arm, seed)
             record = {
@@ -84,7 +86,8 @@ def make_results(
                 "mask": _mask(arm, sizes, density), "deviation": {"l2": 10 * moved, "relative": moved},
                 "budget": {"steps": 9, "epochs": 3 if regime == "mt" else 10, "windows": 9, "tokens": 9, "mask_steps": 18 * (arm == "bmt")},
                 "evaluator_version": "mrqa-2019/1", "params_sha256": "0" * 64, "git": {"commit": "0" * 40, "dirty": False},
-                "device": "none", "environment": {}, "mlflow_run_id": None, "predictions_sha256": "0" * 64, "tokens_per_second": 1.0, "seconds": 1.0,
+                "device": "none", "environment": {}, "mlflow_run_id": None, "predictions_sha256": "0" * 64, "tokens_per_second": 1.0,
+                "seconds": 1.0,
             }  # fmt: skip
             if change:
                 change(record)
@@ -102,7 +105,7 @@ def _mask(arm: str, sizes: dict[str, int], density: float) -> dict[str, Any] | N
 def _averages(datasets: dict[str, Any]) -> dict[str, Any]:
     averages = {}
     for domain, names in (("in_domain", IN_DOMAIN), ("out_of_domain", OUT_OF_DOMAIN)):
-        own = [name for name in names if name in datasets]
+        own = [name for name in names if name in datasets and datasets[name]["examples"]]
         if own:
             averages[domain] = {key: float(np.mean([datasets[name][key] for name in own])) for key in ("em", "f1")} | {"datasets": own}
     return averages
@@ -129,7 +132,7 @@ def _examples(dataset: str, count: int, per_context: int) -> tuple[np.ndarray, p
 
 
 def _predictions(
-    sizes: dict[str, int], levels: dict[str, float], em_below: float, per_context: int, salt: str
+    sizes: dict[str, int], levels: dict[str, float], em_below: float, per_context: int, scatter: float, salt: str
 ) -> tuple[pa.Table, dict[str, Any]]:
     tables, datasets = [], {}
     for dataset, count in sizes.items():
@@ -138,7 +141,7 @@ def _predictions(
             continue
         difficulty, ids, contexts = _examples(dataset, count, per_context)
         noise = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{salt}/{dataset}".encode()).digest()[:8], "big")).random(count)
-        order = np.argsort(difficulty + 0.5 * noise)
+        order = np.argsort(difficulty + scatter * noise)
         f1, em = scores_with_mean(order, levels[dataset] / 100), scores_with_mean(order, max(0.0, levels[dataset] - em_below) / 100)
         texts = pa.array(["an answer"] * count)
         tables.append(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from benchmark import delivery, journal, tracking
 from benchmark.delivery import DeletedError, Delivery, Item, RejectedError, StoredRun, UnreachableError
 from benchmark.journal import Journal
@@ -11,7 +12,15 @@ from tests.tracking_store import contents, make
 
 
 def header(key: str, **changes: Any) -> dict[str, Any]:
-    fields = {"key": key, "name": key, "experiment": "bmt-test", "params": {"lr": "1e-05"}, "tags": {"arm": "bmt"}, "resume": None, "parent": None}
+    fields = {
+        "key": key,
+        "name": key,
+        "experiment": "bmt-test",
+        "params": {"lr": "1e-05"},
+        "tags": {"arm": "bmt"},
+        "resume": None,
+        "parent": None,
+    }
     return fields | changes
 
 
@@ -67,7 +76,12 @@ def test_a_delivered_journal_is_all_there_with_its_own_times(tmp_path):
     assert run["times"] == (lines[0]["time"], lines[-1]["time"])
     assert run["params"] == {"lr": "1e-05"}
     assert {"arm": "bmt", "device": "EPYC", "journal.id": "k1", "journal.delivered": "k1:10"}.items() <= run["tags"].items()
-    assert run["metrics"]["train/loss"] == [(0, 2.0, lines[1]["time"]), (1, 1.0, lines[2]["time"]), (2, 0.0, lines[3]["time"]), (9, 0.5, lines[6]["time"])]
+    assert run["metrics"]["train/loss"] == [
+        (0, 2.0, lines[1]["time"]),
+        (1, 1.0, lines[2]["time"]),
+        (2, 0.0, lines[3]["time"]),
+        (9, 0.5, lines[6]["time"]),
+    ]
     assert len(run["metrics"]["nan"]) == 1
     assert run["artifacts"] == {"mask/a.txt": b"one"}
     assert run["inputs"] == [
@@ -76,53 +90,36 @@ def test_a_delivered_journal_is_all_there_with_its_own_times(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("lose_state", [False, True])
 @pytest.mark.parametrize("after", [False, True])
-def test_an_interruption_anywhere_doubles_and_loses_nothing(tmp_path, after, lose_state):
-    """Delivery fails at its first call, is repeated, fails at its second call, … until one attempt fails nowhere."""
-    uri = make(tmp_path)
-    store = tracking.connect(uri)
-    path = write(tmp_path, failure="ValueError: x", end="FAILED")
-    reference = write(tmp_path, "k2", failure="ValueError: x", end="FAILED")
-    Delivery(reference, store).deliver()
-    for fail in range(1, 100):
-        faulty = Faulty(store, fail, after)
-        try:
-            Delivery(path, faulty).deliver()
-        except UnreachableError:
-            if lose_state:
-                journal.state_path(path).unlink(missing_ok=True)
-            continue
-        if faulty.calls < fail:
-            break
-    else:
-        pytest.fail("never delivered")
-    runs = contents(uri)
-    assert set(runs) == {"k1", "k2"}
-    for name in ("params", "inputs", "artifacts", "status", "stage"):
-        assert runs["k1"][name] == runs["k2"][name]
-    points = {key: [point[:2] for point in history] for key, history in runs["k1"]["metrics"].items()}
-    assert points == {key: [point[:2] for point in history] for key, history in runs["k2"]["metrics"].items()}
-    assert {key for key in runs["k1"]["tags"]} == {key for key in runs["k2"]["tags"]}
-
-
-def test_every_single_interruption_is_survived(tmp_path):
-    """One failure at call n, for each n, each in a journal of its own; then one repetition."""
+def test_an_interruption_at_any_request_doubles_and_loses_nothing(tmp_path, after):
+    """For each request of a delivery, a journal of its own whose delivery fails there; then one repetition, half of them without the state."""
     uri = make(tmp_path)
     store = tracking.connect(uri)
     clean = Faulty(store, 0, False)
-    Delivery(write(tmp_path, "clean"), clean).deliver()
+    Delivery(write(tmp_path, "clean", end="FAILED", failure="ValueError: x"), clean).deliver()
     for fail in range(1, clean.calls + 1):
-        path = write(tmp_path, f"k{fail}")
-        with pytest.raises(UnreachableError):
-            Delivery(path, Faulty(store, fail, fail % 2 == 0)).deliver()
+        path = write(tmp_path, f"k{fail}", end="FAILED", failure="ValueError: x")
+        with pytest.raises(UnreachableError, match="lost after" if after else "lost before"):
+            Delivery(path, Faulty(store, fail, after)).deliver()
+        if fail % 2:
+            journal.state_path(path).unlink(missing_ok=True)
         Delivery(path, store).deliver()
         assert Delivery(path, store).deliver() == 0
     runs = contents(uri)
-    assert len(runs) == clean.calls + 1 >= 9
+    wanted = runs.pop("clean")
+    assert len(runs) == clean.calls >= 12
     for run in runs.values():
-        assert (run["status"], run["params"], len(run["inputs"]), run["artifacts"]) == ("FINISHED", {"lr": "1e-05"}, 2, {"mask/a.txt": b"one"})
-        assert {key: len(history) for key, history in run["metrics"].items()} == {"train/loss": 4, "f1/SQuAD": 3, "nan": 1}
+        assert all(run[name] == wanted[name] for name in ("status", "stage", "params", "inputs", "artifacts"))
+        assert {key: [point[:2] for point in history] for key, history in run["metrics"].items()} == {
+            key: [point[:2] for point in history] for key, history in wanted["metrics"].items()
+        }
+        assert {**run["tags"], "journal.id": "", "journal.delivered": ""} == {
+            **wanted["tags"],
+            "mlflow.runName": run["tags"]["mlflow.runName"],
+            "journal.id": "",
+            "journal.delivered": "",
+        }
+        assert run["tags"]["journal.delivered"] == f"{run['tags']['journal.id']}:10"
 
 
 def test_a_second_sync_adds_nothing_and_a_lost_state_is_no_harm(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
 from benchmark import environment
 
 UNKNOWN = {"commit": None, "dirty": None, "diff_sha256": None}
@@ -116,7 +117,12 @@ def test_the_gpu_is_the_device_where_there_is_one(monkeypatch):
 
 
 def test_tags_are_flat_text_without_the_unknown():
-    described = {"git": {"commit": "abc", "dirty": True, "diff_sha256": None}, "packages": {"torch": "2.13.0"}, "cpu_count": 2, "cuda": None}
+    described = {
+        "git": {"commit": "abc", "dirty": True, "diff_sha256": None},
+        "packages": {"torch": "2.13.0"},
+        "cpu_count": 2,
+        "cuda": None,
+    }
     assert environment.tags(described) == {"git.commit": "abc", "git.dirty": "true", "package.torch": "2.13.0", "cpu_count": "2"}
     tags = environment.provenance(described)
     assert tags["mlflow.source.git.commit"] == "abc"

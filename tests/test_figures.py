@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+
 from benchmark import figures
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
-from matplotlib.figure import Figure
 
 EDGES = [-1.0, 0.0, 1.0, 2.0]
 CASES = {

@@ -109,9 +109,7 @@ def test_every_precision_keeps_its_dtype_and_range(dtype: torch.dtype) -> None:
     assert float(s[0]) == 0 and float(s[-1]) == 1
 
 
-@given(
-    st.floats(-20, 20), st.floats(-5, -0.01), st.floats(1.01, 5), st.floats(0.2, 4)
-)
+@given(st.floats(-20, 20), st.floats(-5, -0.01), st.floats(1.01, 5), st.floats(0.2, 4))
 @settings(max_examples=200, deadline=None)
 def test_probabilities_are_a_law(alpha: float, gamma: float, zeta: float, beta: float) -> None:
     law, at = HardConcrete(gamma, zeta, beta), torch.tensor([alpha], dtype=torch.float64)

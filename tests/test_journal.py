@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from benchmark import journal
 from benchmark.journal import Journal
 from bmt.errors import DataError
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def make(folder: Path, key: str = "k1", **options: Any) -> Journal:

@@ -79,7 +79,9 @@ def test_theta_requires_grad_and_head_come_back_bit_for_bit() -> None:
     masks = learn_masks(model, {"A": [batch], "B": lambda step: batch}, steps=4, alpha0=0.0, report=lambda *row: seen.append(row))
     for name, parameter in model.named_parameters():
         value, pointer, grad = before[name]
-        assert torch.equal(parameter, value) and parameter.data_ptr() == pointer and parameter.requires_grad == grad and parameter.grad is None
+        assert (
+            torch.equal(parameter, value) and parameter.data_ptr() == pointer and parameter.requires_grad == grad and parameter.grad is None
+        )
     assert masks.datasets == ("A", "B") and not any(name.startswith("qa_outputs") for name in masks.shapes)
     assert [(dataset, step) for dataset, step, _ in seen] == [("A", i) for i in range(4)] + [("B", i) for i in range(4)]
     assert all(set(values) == {"loss", "density", "alpha_mean", "interior"} for *_, values in seen)
@@ -114,9 +116,9 @@ def test_top_share_is_exact_and_breaks_ties_by_key() -> None:
 
 def test_bad_input_is_named() -> None:
     _, batch_at = planted()
-    with pytest.raises(ConfigError, match="density: 1.5 is not allowed"):
+    with pytest.raises(ConfigError, match=r"density: 1\.5 is not allowed"):
         learn_masks(Regression(), {"toy": batch_at}, density=1.5, loss=squared)
-    with pytest.raises(ValueError, match="gamma 0.5 and zeta 1.5"):
+    with pytest.raises(ValueError, match=r"gamma 0\.5 and zeta 1\.5"):
         learn_masks(Regression(), {"toy": batch_at}, gamma=0.5, loss=squared)
     with pytest.raises(ConfigError, match="matches no parameter"):
         learn_masks(Regression(), {"toy": batch_at}, targets=["decoder"], loss=squared)

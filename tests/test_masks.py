@@ -81,7 +81,10 @@ def test_masks_come_back_from_a_file(tmp_path: Path) -> None:
 
 def test_masks_for_another_model_are_refused(tmp_path: Path) -> None:
     made().save(tmp_path / "masks.safetensors")
-    with pytest.raises(ModelError, match=r"another model: tensor bert\.embeddings\.word_embeddings\.weight .* RobertaForQuestionAnswering has no such tensor"):
+    with pytest.raises(
+        ModelError,
+        match=r"another model: tensor bert\.embeddings\.word_embeddings\.weight .* RobertaForQuestionAnswering has no such tensor",
+    ):
         Masks.load(tmp_path / "masks.safetensors", tiny.roberta())
     with pytest.raises(ModelError, match=r"nowhere\.safetensors: no masks there"):
         Masks.load(tmp_path / "nowhere.safetensors")

@@ -30,13 +30,20 @@ def sets() -> list[Windows]:
 
 
 def run(
-    steps: int = 20, plan: Plan = PLAN, masks: Masks | RandomMask | None = None, checkpoints: Checkpoints | None = None, model: Any = None, report: Any = None
+    steps: int = 20,
+    plan: Plan = PLAN,
+    masks: Masks | RandomMask | None = None,
+    checkpoints: Checkpoints | None = None,
+    model: Any = None,
+    report: Any = None,
 ) -> tuple[Any, Outcome]:
     own = sets()
     model = tiny.bert(dropout=True) if model is None else model
     rows = {windows.dataset: np.arange(45) for windows in own}
     validation = [tiny.as_questions(windows, np.arange(45, 60)) for windows in own]
-    outcome = train(model, own, rows, validation, tiny.VOCAB, plan, steps=steps, seed=0, masks=masks, checkpoints=checkpoints, report=report)
+    outcome = train(
+        model, own, rows, validation, tiny.VOCAB, plan, steps=steps, seed=0, masks=masks, checkpoints=checkpoints, report=report
+    )
     return model, outcome
 
 
@@ -46,7 +53,11 @@ def same(a: Any, b: Any) -> bool:
 
 def test_it_learns_and_says_what_it_did() -> None:
     logged: list[tuple[int, dict[str, float]]] = []
-    model, outcome = run(steps=150, report=lambda step, metrics: logged.append((step, metrics)))
+    model, outcome = run(
+        steps=150,
+        plan=Plan(TrainingSettings(batch=8, lr=1e-3, head_lr=1e-3, evaluate_every=5, patience=50)),
+        report=lambda step, metrics: logged.append((step, metrics)),
+    )
     assert outcome.steps == 150 and outcome.windows == 1200
     own = [tiny.as_questions(windows, np.arange(45, 60)) for windows in sets()]
     untrained = evaluate(tiny.bert(dropout=True), own, tiny.VOCAB, PLAN)
@@ -66,15 +77,15 @@ def test_a_resumed_run_ends_bit_for_bit_as_one_that_was_not_cut(tmp_path: Path) 
     masks = RandomMask(0.5, 3)
     whole, outcome = run(masks=masks, checkpoints=Checkpoints(tmp_path / "whole", "f"))
 
-    class Cut(Exception):
+    class CutOffError(Exception):
         pass
 
     def cut(step: int, metrics: dict[str, float]) -> None:
         if step == 13:
-            raise Cut
+            raise CutOffError
 
     plan = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=5, patience=50))
-    with pytest.raises(Cut):
+    with pytest.raises(CutOffError):
         run(masks=masks, checkpoints=Checkpoints(tmp_path / "cut", "f"), plan=Plan(plan.training), report=lambda s, m: cut(s + 3, m))
     assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["best.safetensors", "step-0000005"]
     resumed, again = run(masks=masks, checkpoints=Checkpoints(tmp_path / "cut", "f"))

@@ -39,7 +39,17 @@ def roberta(seed: int = 0) -> PreTrainedModel:
 def t5(seed: int = 0) -> PreTrainedModel:
     """A T5 encoder of two layers and 32 dimensions with a span head."""
     torch.manual_seed(seed)
-    config = T5Config(vocab_size=VOCABULARY, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, num_labels=2, classifier_dropout=0.0, dropout_rate=0.0)
+    config = T5Config(
+        vocab_size=VOCABULARY,
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        num_labels=2,
+        classifier_dropout=0.0,
+        dropout_rate=0.0,
+    )
     return T5ForTokenClassification(config)
 
 

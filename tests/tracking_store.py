@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import shutil
 import tempfile
@@ -14,7 +15,9 @@ from benchmark import tracking
 @functools.cache
 def _template() -> Path:
     """An empty database: making one takes seconds, a copy none."""
-    path = Path(tempfile.mkdtemp()) / "mlflow.db"
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder) / "mlflow.db"
     tracking.connect(f"sqlite:///{path}")
     return path
 
@@ -48,7 +51,10 @@ def contents(uri: str, experiment: str = "bmt-test") -> dict[str, dict[str, Any]
             "params": dict(run.data.params),
             "tags": {key: value for key, value in run.data.tags.items() if not key.startswith(("mlflow.source", "mlflow.user"))},
             "metrics": {
-                key: sorted((point.step, point.value if point.value == point.value else "nan", point.timestamp) for point in client.get_metric_history(run.info.run_id, key))
+                key: sorted(
+                    (point.step, point.value if point.value == point.value else "nan", point.timestamp)
+                    for point in client.get_metric_history(run.info.run_id, key)
+                )
                 for key in run.data.metrics
                 if not key.startswith("system/")
             },

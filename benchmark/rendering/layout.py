@@ -116,8 +116,7 @@ def _facts_block(cells: Sequence[CellResult], row: Row) -> Block:
             _signed(cell.delta),
         )
         lines.append(Line((*texts, cell.verdict), cell.verdict))
-    reasons = dict.fromkeys(f"{cell.verdict}: {cell.reason}" for cell in cells if cell.verdict in (MISSING, NOT_COMPARABLE))
-    return Block("" if row.arm else row.model, row.arm or "", tuple(lines), tuple(reasons))
+    return Block("" if row.arm else row.model, row.arm or "", tuple(lines), ())
 
 
 def _line(cell: CellResult, label: str) -> Line:
@@ -193,6 +192,9 @@ def _footer(report: Report) -> tuple[tuple[str, str], ...]:
             what = f"{cell.match.row.arm} read as arm {cell.match.row.ours.arm}, {cell.match.metric} average"
             paper = _fixed(cell.match.published, cell.match.decimals)
             lines.append(("second reading", f"{what}: paper {paper}, ours {_fixed(cell.mean, 2)} ({cell.n}), Δ {_signed(cell.delta)}"))
+    if report.table.kind == "facts":
+        reasons = dict.fromkeys((cell.verdict, cell.reason) for cell in report.cells if cell.verdict in (MISSING, NOT_COMPARABLE))
+        lines += list(reasons)
     lines += [("unreadable", str(fault)) for fault in report.faults]
     lines += [("note", note) for note in report.notes]
     lines += [("assumed", text) for text in report.assumptions]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -13,6 +14,7 @@ from benchmark.rendering.layout import CLAIM_COLUMNS, TONES, Layout, Line
 
 STYLES = {"good": "green", "bad": "bold red", "open": "yellow", "": "dim"}
 WIDTHS = (21, 6, 17, 7, 16, 22, 5, 6, 24)
+FACT_WIDTHS = (21, 10, 12, 10, 24)
 SECONDARY = ((6, 128), (5, 122), (4, 98), (7, 80))
 """Columns that are left out below a width: CV*, the equivalence interval, the prediction interval, p."""
 WIDTH = 132
@@ -21,9 +23,10 @@ WIDTH = 132
 def print_report(layout: Layout) -> None:
     """Print to the terminal; piped output is plain and `WIDTH` columns wide."""
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH
-    console.print(_document(layout, console.width))
+    if console.is_terminal:
+        console.print(_document(layout, console.width))
+    else:
+        sys.stdout.write(to_text(layout))
 
 
 def to_text(layout: Layout) -> str:
@@ -59,7 +62,7 @@ def _lines(columns: tuple[str, ...], lines: tuple[Line, ...], width: int, headed
     table = Table(box=None, show_header=headed, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     for index in shown:
         verdict, label = index == len(columns) - 1, index == 0
-        fixed = None if facts or verdict else WIDTHS[index]
+        fixed = None if verdict else (FACT_WIDTHS if facts else WIDTHS)[index]
         table.add_column(columns[index], width=fixed, min_width=14 if verdict else None, justify="left" if verdict or label else "right")
     for line in lines:
         style = STYLES[TONES.get(line.verdict, "")]

@@ -229,8 +229,8 @@ def _early_verdict(claim: ClaimData) -> tuple[str, str] | None:
     seen = claim.interval
     if seen is None:
         return NO_DATA, claim.reason or "no runs of both rows"
-    if seen.n_seeds == 1:
-        return NO_VERDICT, f"one seed a side: {seen.method}"
+    if seen.se is None:  # one seed a side, or resampled
+        return NO_VERDICT, ("one seed a side: " if seen.n_seeds == 1 else "") + seen.method
     if not seen.seed_sd:
         return UNDECIDED, "every seed gives the same difference: no variance to judge with (is the seed used?)"
     if seen.n_seeds < FEWEST_SEEDS:

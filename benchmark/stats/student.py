@@ -72,7 +72,12 @@ def seeds_needed(effect: float, sd: float, power_wanted: float = 0.8, alpha: flo
 
 
 def fewest_seeds(power_at: Callable[[Array], Any], power_wanted: float) -> int | None:
-    """The first n of 2, 3, …, `MOST_SEEDS` with power_at(n) >= power_wanted, or None."""
-    n = np.arange(2.0, MOST_SEEDS + 1)
-    enough = np.asarray(power_at(n)) >= power_wanted
-    return int(n[np.argmax(enough)]) if enough.any() else None
+    """The first n of 2, 3, …, `MOST_SEEDS` with power_at(n) >= power_wanted, or None; asked in growing stretches: mostly few do."""
+    low, high = 2, 10
+    while low <= MOST_SEEDS:
+        n = np.arange(float(low), min(high, MOST_SEEDS + 1))
+        enough = np.asarray(power_at(n)) >= power_wanted
+        if enough.any():
+            return int(n[np.argmax(enough)])
+        low, high = high, 4 * high
+    return None

@@ -208,7 +208,7 @@ RELATIONEXTRACTION = Style(
             },
         ),
         Scene(
-            "x:ship c:company d:company t:town u:town y:year a:person b:person",
+            "x:ship c:company d:company t:town u:town a:person b:person",
             (
                 "The {x} is a steamship built by {c} in {t} for {d} of {u}, named after {a} and commanded by {b}. | "
                 "Named after {a} and commanded by {b}, the {x} was built in {t} by {c} for {d} of {u}.",
@@ -222,7 +222,7 @@ RELATIONEXTRACTION = Style(
             },
         ),
         Scene(
-            "x:title a:person b:person c:person p:company q:company y:year",
+            "x:title a:person b:person c:person p:company q:company",
             (
                 "{x} is an opera by {a} to words by {b}, first conducted by {c}, printed by {p} and recorded by {q}. | "
                 "Printed by {p} and recorded by {q}, {x} is an opera with music by {a} and words by {b}, first conducted by {c}.",

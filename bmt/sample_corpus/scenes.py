@@ -10,12 +10,15 @@ from bmt.sample_corpus.words import MEANINGS, Cast, Draw
 
 TOKEN = re.compile(r"\[(?:DOC|TLE|PAR|SEP)\]|</?P>|\w+(?:[,.]\d+)*|[^\w\s]")
 
+# Kinds whose slots are filled in order, and whether from the largest: years pass, winners have more.
+ORDERED = {"year": False, "modern": False, "votes": True, "score": True}
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What a passage can tell and be asked. Wordings are separated by ` | `, one of them is drawn.
 
-    `slots`: `name:kind` pairs; years are filled in ascending order. A person's surname is `{name_last}`,
+    `slots`: `name:kind` pairs, those of an `ORDERED` kind in order. A person's surname is `{name_last}`,
     a term's meaning `{name_means}`.
     `says`: the sentences; one that starts with `title :: ` opens a paragraph of that title, in the styles that have paragraphs.
     `asks`: answers -> questions. The answers are alternatives; those that the passage does not hold word for word are aliases.
@@ -68,8 +71,8 @@ def tokens(text: str) -> list[tuple[str, int]]:
 
 
 def occurrences(text: str, answer: str) -> tuple[tuple[int, int], ...]:
-    """Half-open spans of `answer` in `text`, as whole words, in any case."""
-    return tuple(match.span() for match in re.finditer(rf"(?<![\w-]){re.escape(answer)}(?![\w-]|[,.]\d)", text, re.IGNORECASE))
+    """Half-open spans of `answer` in `text`, as whole words and numbers, in any case."""
+    return tuple(match.span() for match in re.finditer(rf"(?<!\w)(?<!\d[,.]){re.escape(answer)}(?!\w|[,.]\d)", text, re.IGNORECASE))
 
 
 def fill(slots: str, cast: Cast) -> tuple[dict[str, str], dict[str, str]]:
@@ -77,9 +80,10 @@ def fill(slots: str, cast: Cast) -> tuple[dict[str, str], dict[str, str]]:
     kinds = dict(slot.split(":") for slot in slots.split())
     names = {slot: cast.name(kind) for slot, kind in kinds.items()}
     fillers = {slot: name["whole"] for slot, name in names.items()}
-    for kind in ("year", "modern"):
-        years = [slot for slot in kinds if kinds[slot] == kind]
-        fillers |= zip(years, sorted(fillers[slot] for slot in years), strict=True)
+    for kind, falling in ORDERED.items():
+        ordered = [slot for slot in kinds if kinds[slot] == kind]
+        numbers = sorted((fillers[slot] for slot in ordered), key=lambda text: int(text.replace(",", "")), reverse=falling)
+        fillers |= zip(ordered, numbers, strict=True)
     lasts = {f"{slot}_last": name["last"] for slot, name in names.items() if kinds[slot] == "person"}
     meanings = {f"{slot}_means": MEANINGS[fillers[slot]] for slot, kind in kinds.items() if kind == "term"}
     return fillers | lasts | meanings, kinds
@@ -124,5 +128,5 @@ def passage(style: Style, split: str, index: int, seed: int) -> Passage:
         kind = kinds[re.findall(r"\{(\w+?)(?:_last)?\}", alternatives)[0]]
         aliases = tuple(style.alias(text) for text in answers)
         questions.append(Question(style.question(wording(asking, draw, fillers)), kind, aliases, detected))
-    present = tuple(dict.fromkeys(pair for pair in mentioned if occurrences(context, pair[1])))
+    present = tuple(dict.fromkeys(pair for pair in mentioned if pair[1].lower() in context.lower()))
     return Passage(context, tuple(questions), present)

@@ -88,7 +88,7 @@ NEWSQA = Style(
             },
         ),
         Scene(
-            "x:town t:town k:country a:person b:person c:person n:count m:count j:job i:job d:weekday",
+            "x:town t:town k:country a:person b:person c:person n:votes m:votes j:job i:job d:weekday",
             (
                 "{t} , {k} :: {a} won the election for mayor of {x} on {d}, results showed. | "
                 "Results showed on {d} that {a} won the election for mayor of {x}.",
@@ -169,7 +169,7 @@ SEARCHQA = Style(
             },
         ),
         Scene(
-            "x:mount z:mount a:person b:person k:country l:country y:year v:year c:count",
+            "x:mount z:mount a:person b:person k:country l:country y:year v:year c:feet",
             (
                 "{x} - Atlas :: {x} is a mountain in {k}, {c} feet high | {x} rises to {c} feet in {k}",
                 "{z} - Atlas :: {z} is a mountain in {l} and a volcano | {z} is a volcano in {l}",

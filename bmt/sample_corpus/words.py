@@ -31,7 +31,7 @@ POOLS = pools(
         Ybarrin, Zelnick, Ålsted, Branwick, Corvelle, Drummel, Ekström-Vale, Farrowby, Grünlich, Havelka, Jorvald, Kestrane,
         Lindqvale, Müllrose, Navarcz, Ottmark
     head: Halm, Brack, Wind, Ost, Kirk, Lang, Marl, Sten, Fair, Thorn, Wolf, Red, Ash, Green, Stone, Silver, Whit, Rock, Elm, North,
-        Ald, Har, Bram, Clif, Dun, East, Fern, Glen, Hazel, Iver, Kings, Lind, Mill, New, Oak, Pem
+        Ald, Har, Bram, Clif, Dun, East, Fern, Glen, Hazel, Iver, King, Lind, Mill, New, Oak, Pem
     country: Norvia, Taldania, Esteria, Moravelle, Quentara, Sundria, Balkovia, Ardonia, Velmark, Kestria, Ombara, Lusatane
     stem: Ander, Bellow, Carrow, Dover, Ellis, Falmer, Garron, Hesper, Isol, Jarrow, Kelvar, Lorran, Meridan, Nessel, Orrin, Pallas,
         Quill, Rowan, Selden, Tamar, Umber, Varrow, Wenlow, Yarrow
@@ -44,7 +44,7 @@ POOLS = pools(
         Kordal, Fennimore
     month: January, March, April, June, July, September, October, November, February, December, May, August
     weekday: Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday
-    material: granite, limestone, oak, marble, copper, brick, sandstone, steel, slate, bronze, timber, concrete, glass, basalt, clay
+    material: granite, limestone, cedar, marble, copper, brick, sandstone, steel, slate, bronze, timber, concrete, glass, basalt, clay
     crop: barley, rye, hops, tobacco, flax, lentils, wheat, potatoes, saffron, cotton, maize, grapes, rice, sugar beet, hemp
     animal: foxes, hares, geese, swallows, lizards, moths, deer, beavers, frogs, crabs, squirrels, bats, sparrows, trout, snails
     part: brakes, engines, cables, valves, pumps, batteries, doors, sensors, boilers, hinges, radios, rudders
@@ -84,7 +84,7 @@ MEANINGS = {
 DEV_POOLS = {"term": tuple(MEANINGS)} | pools(
     """
     place: kitchen, barn, library, cellar, chapel, bakery, garage, attic, garden, market, theatre, boathouse
-    gift: watch, ring, map, flute, medal, kite, diary, coat, knife, puppet, lamp, mirror, drum, necklace, scarf
+    gift: watch, ring, map, whistle, medal, kite, diary, coat, knife, puppet, lamp, basket, drum, necklace, scarf
     gene: KRV2, TLM9, DRX4, PSN7, HBL3, CQF1, MVT6, ZNK8, GRP5, WDL2, FOS9, BAX4
     drug: Velomab, Tarsiline, Corvastin, Melopram, Zendiparin, Luxazole, Nortimide, Pralucel, Dexafinib, Oxitrane, Bivarol, Setrimab
     illness: Rinke syndrome, marrow fever, Auvik disease, lattice anaemia, Sotter palsy, salt-wasting colitis, Dorran myopathy, Pelz
@@ -103,12 +103,12 @@ KINDS = {
     "person": "{first} {last}", "town": "{head}{tail}", "institute": "{head}{tail} {house}", "team": "{head}{tail} {beast}",
     "title": "The {quality} {noun}", "ship": "{quality} {noun}", "company": "{brand} {firm}", "river": "River {stem}",
     "mount": "Mount {stem}", "isle": "{stem} Island", "bridge": "{stem} Bridge", "comet": "Comet {stem}",
-    "mineral": "{stem}ite", "date": "{day} {month}", "count": "{thousands}",
+    "mineral": "{stem}ite", "date": "{day} {month}", "count": "{thousands}", "votes": "{thousands}",
 }  # fmt: skip
 # number: lowest, highest. Cut by remainder: 2 (mod 3) is dev's.
 NUMBERS = {
     "year": (1742, 1991), "modern": (1931, 1991), "birth": (1840, 1880), "death": (1901, 1940), "thousands": (1100, 98000),
-    "small": (12, 98), "metres": (120, 990), "day": (2, 28), "score": (3, 39), "yards": (18, 77),
+    "small": (12, 98), "metres": (120, 990), "day": (2, 28), "score": (3, 39), "yards": (18, 77), "feet": (4100, 24900),
 }  # fmt: skip
 
 
@@ -163,7 +163,7 @@ class Cast:
             if key in NUMBERS:
                 low, high = NUMBERS[key]
                 index = low + self._draw.below(high - low + 1)
-                word = f"{index:,}" if key == "thousands" else str(index)
+                word = f"{index:,}" if high > 2000 else str(index)
             else:
                 pool = POOLS.get(key) or DEV_POOLS[key]
                 index = self._draw.below(len(pool))

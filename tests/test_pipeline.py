@@ -1,0 +1,214 @@
+"""fetch → prepare → train → evaluate → compare on tiny models, in one process; what each leaves, and what bad input gives."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import AutoModelForQuestionAnswering
+
+import bmt
+from benchmark import ask, compare, fetch
+from benchmark.cells import parse
+from benchmark.config import load
+from benchmark.evaluate import evaluate_cell
+from benchmark.prepare import prepare
+from benchmark.train import train_cell
+from bmt.errors import BMTError, ConfigError, DataError, ModelError
+from bmt.features import load as load_features
+from bmt.masks import Masks
+from bmt.metrics import f1
+from bmt.sample_corpus import write as write_corpus
+from tests import project
+
+CELLS = ["bert.mt.none.s0", "bert.mt.mask.s0", "bert.mt.bmt.s0", "bert.mt.bmt.s1"]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample corpus, written once."""
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Iterator[Path]:
+    """A project whose four cells on a tiny BERT were trained and evaluated."""
+    root = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BMT_ROOT", str(root))
+        patch.setenv("BMT_TRACKING", "journal")
+        project.write_bert(root / "backbones" / "bert", project.corpus_texts(corpus))
+        project.write_params(root, project.params(["bert"], CELLS, manifest=str(corpus)))
+        run_all(CELLS)
+        yield root
+
+
+def run_all(cells: list[str]) -> None:
+    """fetch, prepare, then train and evaluate each cell."""
+    assert fetch.main([]) == 0
+    config = load()
+    prepare(config, workers=1)
+    for name in cells:
+        train_cell(config, parse(name))
+        evaluate_cell(config, parse(name))
+
+
+def test_a_run_leaves_exactly_these_files(trained: Path) -> None:
+    run = trained / "runs" / "tiny" / "bert.mt.bmt.s0"
+    assert {path.name for path in run.iterdir()} >= {"model", "masks", "training.json", "curve.csv", "metrics.json"}
+    assert {path.name for path in (run / "masks").iterdir()} == {"masks.safetensors", "masks.json"}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in (run / "model").iterdir()}
+    assert {path.name for path in (trained / "results" / "tiny").iterdir()} == {f"{cell}.{kind}" for cell in CELLS for kind in ("json", "parquet")}
+    assert not list(trained.rglob("*.part")) and not list((trained / ".checkpoints").iterdir())
+    assert {path.name for path in (trained / "runs" / "tiny" / "bert.mt.none.s0" / "masks").iterdir()} == {"masks.json"}
+
+
+def test_results_say_what_was_run_and_predictions_re_score_to_them(trained: Path) -> None:
+    for cell in CELLS:
+        record = json.loads((trained / "results" / "tiny" / f"{cell}.json").read_text())
+        rows = pq.read_table(trained / "results" / "tiny" / f"{cell}.parquet").to_pylist()
+        assert record["cell"] == cell and record["schema"] == 1 and record["seed"] == int(cell[-1])
+        assert set(record["datasets"]) == {*project.DATASETS, *project.OTHERS} and record["missing_datasets"] == []
+        for name, own in record["datasets"].items():
+            mine = [row for row in rows if row["dataset"] == name]
+            assert own["examples"] == len(mine) == 6
+            assert own["f1"] == pytest.approx(100 * np.mean([f1(row["prediction"], row["answers"]) for row in mine]), abs=1e-9)
+        assert record["averages"]["in_domain"]["f1"] == pytest.approx(np.mean([record["datasets"][name]["f1"] for name in project.DATASETS]))
+        assert record["averages"]["out_of_domain"]["datasets"] == list(project.OTHERS)
+        assert record["budget"]["steps"] == 8 and record["budget"]["windows"] == 64 and record["deviation"]["relative"] > 0
+
+
+def test_masks_are_learned_at_the_target_density_and_hold(trained: Path) -> None:
+    folder = trained / "runs" / "tiny" / "bert.mt.bmt.s0"
+    masks = Masks.load(folder / "masks" / "masks.safetensors")
+    assert masks.densities() == pytest.approx(dict.fromkeys(project.DATASETS, 0.3), abs=1e-4)
+    record = json.loads((folder / "training.json").read_text())
+    assert record["mask"]["union_density"] == pytest.approx(masks.union_density())
+    assert record["deviation"]["total"]["changed"] <= masks.union_density()
+    free = json.loads((trained / "runs" / "tiny" / "bert.mt.none.s0" / "training.json").read_text())
+    assert free["mask"] is None and free["deviation"]["total"]["changed"] > masks.union_density()
+
+
+def test_sampling_weights_leave_uniform(trained: Path) -> None:
+    lines = (trained / "runs" / "tiny" / "bert.mt.none.s0" / "curve.csv").read_text().splitlines()
+    column = lines[0].split(",").index("weight/SQuAD")
+    weights = [float(line.split(",")[column]) for line in lines[1:]]
+    assert weights[:2] == [0.5, 0.5] and len(weights) >= 4
+
+
+def test_a_trained_model_opens_and_answers_with_the_scores_that_evaluation_gave(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = trained / "runs" / "tiny" / "bert.mt.bmt.s0"
+    model, tokenizer = bmt.load(folder)
+    plain = AutoModelForQuestionAnswering.from_pretrained(folder / "model")
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), plain.parameters(), strict=True))
+    features = load_features(trained / "data" / "features" / "tiny" / "bert" / "SQuAD.dev").examples.to_pylist()
+    questions = {row["id"]: row for row in features}
+    rows = [row for row in pq.read_table(trained / "results" / "tiny" / "bert.mt.bmt.s0.parquet").to_pylist() if row["dataset"] == "SQuAD"]
+    for row in rows:
+        own = questions[row["example_id"]]
+        found = bmt.answer(model, tokenizer, own["question"], own["context"])
+        assert found.text == row["prediction"] == own["context"][found.start : found.end]
+        assert found.score == pytest.approx(row["score"], abs=1e-4)
+    long = " ".join(row["context"] for row in features[:6])
+    found = bmt.answer(model, tokenizer, "Who founded the town?", long)  # several windows
+    assert len(long) > 1000 and found.text == long[found.start : found.end]
+    assert ask.find_run("bert.mt.bmt.s0") == ask.find_run("tiny/bert.mt.bmt.s0") == folder
+    with pytest.raises(ModelError, match=r"nowhere: no trained run there; there are tiny/bert\.mt\.bmt\.s0, "):
+        ask.find_run("nowhere")
+    with pytest.raises(DataError, match="the question is empty"):
+        bmt.answer(model, tokenizer, " ", "text")
+    capsys.readouterr()
+
+
+def test_compare_says_not_comparable_and_tests_the_claims(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare.main(["--paper-table", "3", "--format", "json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    own = [cell for cell in table["cells"] if cell["arm"] == "MT(w/ BMT)" and cell["n"]] or [cell for cell in table["cells"] if cell["n"]]
+    assert own and all(cell["verdict"] == "not comparable" and "profile tiny" in cell["reason"] for cell in own)
+    assert table["profile"] == "tiny" and len(table["claims"]) >= 1
+
+
+def test_training_twice_gives_the_same_bits(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = trained / "runs" / "tiny" / "bert.mt.bmt.s1"
+    before = (folder / "model" / "model.safetensors").read_bytes(), (folder / "masks" / "masks.safetensors").read_bytes()
+    train_cell(load(), parse("bert.mt.bmt.s1"))
+    assert before == ((folder / "model" / "model.safetensors").read_bytes(), (folder / "masks" / "masks.safetensors").read_bytes())
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(trained, root)
+    monkeypatch.setenv("BMT_ROOT", str(root))
+    config = load()
+
+    def fails(error: type[BMTError], match: str, call: object, *arguments: object) -> None:
+        with pytest.raises(error, match=match) as caught:
+            call(*arguments)  # type: ignore[operator]
+        assert "\n" not in str(caught.value)
+
+    raw = root / "data" / "raw" / "tiny" / "in_domain" / "SQuAD.train.jsonl.gz"
+    good = raw.read_bytes()
+    raw.write_bytes(good[: len(good) // 2])
+    shutil.rmtree(root / "data" / "features")
+    fails(DataError, r"SQuAD\.train\.jsonl\.gz, line \d+", prepare, config, 1)
+    raw.unlink()
+    fails(DataError, r"SQuAD\.train\.jsonl\.gz: the train file of SQuAD is missing: run `python -m benchmark\.fetch`", prepare, config, 1)
+    assert not (root / "data" / "features" / "tiny" / "bert" / "features.json").exists()
+    fails(DataError, r"SQuAD\.train: no features there: run `python -m benchmark\.prepare`", train_cell, config, parse("bert.mt.none.s0"))
+    shutil.rmtree(root / "runs")
+    fails(ModelError, r"bert\.mt\.none\.s0: no trained model there", evaluate_cell, config, parse("bert.mt.none.s0"))
+    raw.write_bytes(good)
+    (root / "backbones" / "bert" / "model.safetensors").unlink()
+    fails(ModelError, r"backbones\.bert: .*model\.safetensors does not exist", prepare, config, 1)
+    values = project.params(["bert"], ["bert.mt.nonne.s0"])
+    project.write_params(root, values)
+    fails(ConfigError, r"cells\[0\]: cell 'bert\.mt\.nonne\.s0': arm: 'nonne' is not known \(did you mean none\?\)", load)
+
+
+def test_weights_of_another_digest_are_refused(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = project.params(["bert"], CELLS)
+    values["backbones"]["bert"]["sha256"] = "0" * 64
+    root = tmp_path / "copy"
+    shutil.copytree(trained / "backbones", root / "backbones")
+    project.write_params(root, values)
+    monkeypatch.setenv("BMT_ROOT", str(root))
+    with pytest.raises(ModelError, match="the params file 0{64}: other weights"):
+        train_cell(load(), parse("bert.mt.none.s0"))
+
+
+def test_a_full_disk_leaves_nothing_half_written(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The write of the predictions fails: results keep their old state."""
+    results = trained / "results" / "tiny"
+    before = {path.name: path.read_bytes() for path in results.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "disk")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(OSError, match="No space left"):
+        evaluate_cell(load(), parse("bert.mt.none.s0"))
+    assert {path.name: path.read_bytes() for path in results.iterdir()} == before
+
+
+@pytest.mark.parametrize("kind", ["roberta", "t5"])
+def test_the_papers_other_encoders_go_the_same_way(kind: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RoBERTa and T5 with random weights and their own tokenizers: every arm of Table 3 trains, is scored and answers."""
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path))
+    monkeypatch.setenv("BMT_TRACKING", "journal")
+    project.WRITERS[kind](tmp_path / "backbones" / kind, project.corpus_texts(corpus))
+    cells = [f"{kind}.mt.mask.s0", f"{kind}.mt.bmt.s0", f"{kind}.st-SQuAD.bmt.s0"]
+    project.write_params(tmp_path, project.params([kind], cells, manifest=str(corpus)))
+    run_all(cells)
+    model, tokenizer = bmt.load(tmp_path / "runs" / "tiny" / cells[1])
+    found = bmt.answer(model, tokenizer, "Who built the mill?", "The mill was built by Ada Moor in 1801.")
+    assert found.text and found.text in "The mill was built by Ada Moor in 1801."
+    record = json.loads((tmp_path / "results" / "tiny" / f"{cells[2]}.json").read_text())
+    assert record["regime"] == "st-SQuAD" and set(record["mask"]["density"]) == {"SQuAD"}
