@@ -160,7 +160,7 @@ def show(question: str, place: Place, features: Path, backbone: str | None) -> i
             f"{question}: no question with this id in {place.folder} or {features}: `python -m benchmark.data stats` lists the files"
         )
     if windows is None:
-        print(f"windows: none under {features}: run `python -m benchmark.prepare`")
+        print(f"windows:  none under {features}: run `python -m benchmark.prepare`")
     else:
         print("\n".join(window_lines(*windows)))
     return 0

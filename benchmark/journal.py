@@ -140,6 +140,17 @@ def find(folder: Path, reference: str) -> Path | None:
     return None
 
 
+def interrupted(folder: Path) -> str | None:
+    """The key of the newest journal in the run folder `folder`, if its run was killed or failed: what a resume goes on with."""
+    for path in reversed(journals([folder / FOLDER])):
+        try:
+            last = read_entries(path)[0][-1]
+        except (DataError, IndexError):
+            return None
+        return None if last["kind"] == "end" and last["status"] == "FINISHED" else path.stem
+    return None
+
+
 def lock(stream: IO[Any]) -> bool:
     """Lock an open journal for this process, without waiting; False when another holds it."""
     try:

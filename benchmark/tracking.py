@@ -299,8 +299,8 @@ def start(
         name: the run's name, e.g. the cell's.
         folder: the run's own folder; the journal is its `journal/`.
         params: flat scalars; fixed for good (what a resumed run has otherwise becomes a tag `resumed.<name>`).
-        run_id: go on with this run (an MLflow run id or `Run.reference`). Where the store has none such, a new run is made with the tag
-            `restored_from`.
+        run_id: go on with this run: an MLflow run id, `Run.reference`, or `journal.interrupted(folder)` after a crash. Where the store has
+            none such, a new run is made with the tag `restored_from`.
         parent: nest under this run; two levels at most.
         environment: `environment.describe()`, if it is known already.
         enabled: False records nothing (every rank but 0).

@@ -92,7 +92,7 @@ def test_a_delivered_journal_is_all_there_with_its_own_times(tmp_path):
 
 @pytest.mark.parametrize("after", [False, True])
 def test_an_interruption_at_any_request_doubles_and_loses_nothing(tmp_path, after):
-    """For each request of a delivery, a journal of its own whose delivery fails there; then one repetition, half of them without the state."""
+    """A journal for each request of a delivery, which fails there; then one repetition, for half of them without the state."""
     uri = make(tmp_path)
     store = tracking.connect(uri)
     clean = Faulty(store, 0, False)

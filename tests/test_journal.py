@@ -203,6 +203,20 @@ def test_journals_are_found_oldest_first_and_by_either_name(tmp_path):
     assert journal.find(tmp_path / "y", "abc") is None
 
 
+@pytest.mark.parametrize(("status", "found"), [(None, "k2"), ("KILLED", "k2"), ("FAILED", "k2"), ("FINISHED", None)])
+def test_a_run_that_did_not_finish_is_found_to_be_resumed(tmp_path, status, found):
+    assert journal.interrupted(tmp_path) is None
+    for key, end in (("k1", None), ("k2", status)):
+        opened = make(tmp_path, key)
+        opened.append("run", key=key)
+        if end:
+            opened.append("end", status=end, failure=None)
+        opened.close()
+    assert journal.interrupted(tmp_path) == found
+    make(tmp_path, "k3").close()
+    assert journal.interrupted(tmp_path) is None
+
+
 def test_names_and_values_are_what_mlflow_allows():
     assert journal.allowed_name("f1/HotpotQA") == "f1/HotpotQA"
     assert journal.allowed_name("weights/deviation_l2.a-b: c") == "weights/deviation_l2.a-b: c"

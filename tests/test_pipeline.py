@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
+import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -198,17 +201,62 @@ def test_a_full_disk_leaves_nothing_half_written(trained: Path, monkeypatch: pyt
     assert {path.name: path.read_bytes() for path in results.iterdir()} == before
 
 
+@pytest.fixture
+def served(corpus: Path) -> Iterator[str]:
+    """The corpus behind a local HTTP server: the address of its manifest."""
+    handler = functools.partial(QuietHandler, directory=str(corpus))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/manifest.yaml"
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """A file server that prints nothing."""
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
 @pytest.mark.parametrize("kind", ["roberta", "t5"])
-def test_the_papers_other_encoders_go_the_same_way(kind: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """RoBERTa and T5 with random weights and their own tokenizers: every arm of Table 3 trains, is scored and answers."""
+def test_the_papers_other_encoders_go_the_same_way(
+    kind: str, corpus: Path, served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RoBERTa and T5 with random weights and tokenizers of their own, data over HTTP: the arms of Table 3 train, are scored and answer."""
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
     monkeypatch.setenv("BMT_TRACKING", "journal")
+    if kind == "roberta":
+        monkeypatch.delenv("BMT_TRACKING")  # the repository's own MLflow store
     project.WRITERS[kind](tmp_path / "backbones" / kind, project.corpus_texts(corpus))
     cells = [f"{kind}.mt.mask.s0", f"{kind}.mt.bmt.s0", f"{kind}.st-SQuAD.bmt.s0"]
-    project.write_params(tmp_path, project.params([kind], cells, manifest=str(corpus)))
+    project.write_params(tmp_path, project.params([kind], cells, manifest=served))
     run_all(cells)
+    if kind == "roberta":
+        in_mlflow(tmp_path, cells)
     model, tokenizer = bmt.load(tmp_path / "runs" / "tiny" / cells[1])
     found = bmt.answer(model, tokenizer, "Who built the mill?", "The mill was built by Ada Moor in 1801.")
     assert found.text and found.text in "The mill was built by Ada Moor in 1801."
     record = json.loads((tmp_path / "results" / "tiny" / f"{cells[2]}.json").read_text())
     assert record["regime"] == "st-SQuAD" and set(record["mask"]["density"]) == {"SQuAD"}
+
+
+def in_mlflow(root: Path, cells: list[str]) -> None:
+    """Each cell is one finished run of the repository's own store, with what training and evaluation logged."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("bmt-tiny")
+    runs = {run.data.tags["cell"]: run for run in client.search_runs([experiment.experiment_id])}
+    assert sorted(runs) == sorted(cells) and all(run.info.status == "FINISHED" for run in runs.values())
+    bmt_run = runs[cells[1]]
+    result = json.loads((root / "results" / "tiny" / f"{cells[1]}.json").read_text())
+    assert bmt_run.info.run_id == result["mlflow_run_id"]
+    assert bmt_run.data.metrics["f1/avg_id"] == pytest.approx(result["averages"]["in_domain"]["f1"])
+    assert bmt_run.data.metrics["mask/density/SQuAD"] == pytest.approx(0.3, abs=1e-4)
+    assert bmt_run.data.metrics["mask/sparsity/layer_00"] == pytest.approx(0.7, abs=0.15)
+    wanted = {"em/BioASQ", "train/loss", "weights/deviation_l2", "weights/best_deviation_relative/layer_01", "perf/tokens_per_s", "perf/peak_memory_mb"}
+    assert wanted <= set(bmt_run.data.metrics)
+    assert bmt_run.data.params["mask.gamma"] == "-1.5" and bmt_run.data.params["cell.arm"] == "bmt"
+    assert {"git.commit", "git.dirty", "device", "params.sha256"} - set(bmt_run.data.tags) <= {"git.commit", "git.dirty"}  # no git checkout here
+    inputs = client.get_run(bmt_run.info.run_id).inputs.dataset_inputs
+    assert {"SQuAD.train", "SQuAD.dev", "DROP.dev"} <= {entry.dataset.name for entry in inputs}

@@ -18,12 +18,10 @@ from tests.tiny_tokenizers import FAMILIES, MARKERS, fast
 # What real contexts hold and tokenizers stumble over.
 FRAGMENTS = [
     "Paris", "the", "river", " ", "  ", "\r\n", "\t", "1804", "café", "cafe\u0301", "naïve", "😀", "👩‍👩‍👧", "e\u0301\u0323", "\u200b",
-    "\u00ad",    "\ufeff", "日本", "한국", "שָׁלוֹם", "[PAR]", "[TLE]", "[DOC]", "[SEP]", "</s>", "<s>", "(", ")", ".", "'s", "½", "ﬁ", "\u3000", "\x00",
-    "İ", "ß", "antidisestablishmentarianism",
+    "\u00ad", "\ufeff", "日本", "한국", "שָׁלוֹם", "[PAR]", "[TLE]", "[DOC]", "[SEP]", "</s>", "<s>", "(", ")", ".", "'s", "½", "ﬁ",
+    "\u3000", "\x00", "İ", "ß", "antidisestablishmentarianism",
 ]  # fmt: skip
-contexts = st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=60).map("".join) | st.text(min_size=1, max_size=60).filter(
-    lambda text: text.isprintable() or not any("\ud800" <= character <= "\udfff" for character in text)
-)
+contexts = st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=60).map("".join) | st.text(min_size=1, max_size=60)
 
 
 @st.composite
