@@ -95,7 +95,8 @@ def test_rows_of_ours_are_named_after_the_cells_that_answer_them(paper):
 
 
 def test_requirements_agree_with_table_1_and_with_the_profile_paper(paper):
-    assert paper.requires.examples == {row.row: row.values["Dev"][""] for row in paper.tables["1"].rows}
+    printed = {row.row: row.values["Dev"][""] for row in paper.tables["1"].rows}
+    assert paper.requires.examples == printed | {"HotpotQA": 5901}  # the official file's; docs/deviations.md
     profile = yaml.safe_load((ROOT / "profiles" / "paper.yaml").read_text())
     assert paper.requires.backbones == {name: f"{own['name']}@{own['revision']}" for name, own in profile["backbones"].items()}
     assert paper.requires.epochs == {"mt": profile["training"]["epochs_mt"], "st": profile["training"]["epochs_st"]}
