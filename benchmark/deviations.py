@@ -81,8 +81,8 @@ FIXED = (
     ),
     Point(
         "HotpotQA's dev questions", "contradictory",
-        "Table 1 and the organisers' own table print 5,904; public counts of the official file, and of its copy on the hub, give 5,901. The "
-        "manifest and the gate of `compare` expect 5,901.",
+        "Table 1 and the organisers' own table print 5,904; public counts of the official file, and of its copy on the hub, give 5,901. "
+        "The manifest and the gate of `compare` expect 5,901.",
     ),
 )  # fmt: skip
 

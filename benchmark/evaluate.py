@@ -178,7 +178,8 @@ def write_results(
         {
             "schema": 1, **{key: trained[key] for key in kept}, "K": None, "datasets": datasets, "averages": averages,
             "missing_datasets": missing, "deviation": trained["deviation"]["total"], "deviation_by": trained["deviation"],
-            "evaluator_version": EVALUATOR_VERSION, "params_sha256": params_digest(params), "git": described["git"], "device": described["device"], "environment": described,
+            "evaluator_version": EVALUATOR_VERSION, "params_sha256": params_digest(params), "git": described["git"],
+            "device": described["device"], "environment": described,
             "trained_with": trained["environment"], "train_data_sha256": trained["data"], "predictions_sha256": file_digest(parquet),
             "seconds": trained["seconds"], "tokens_per_second": trained["tokens_per_second"], "peak_memory_mb": trained["peak_memory_mb"],
         },

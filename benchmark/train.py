@@ -16,6 +16,7 @@ from benchmark.cell_data import TrainingData, training_data
 from benchmark.cells import Cell
 from benchmark.command import command_parser, run_command
 from benchmark.config import Config, as_flat, find_cell, load, params_digest, section_digest
+from benchmark.journal import interrupted
 from benchmark.places import Places
 from benchmark.progress import progress
 from bmt.batches import Vocabulary
@@ -70,7 +71,9 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
     }
     experiment = f"{config.tracking.experiment}-{config.profile}"
     tags = {"cell": cell.name, "params.sha256": params_digest(params), "backbone.identity": place.identity, "stage": "train"}
-    with tracking.start(cell.name, experiment=experiment, folder=places.run(cell), params=params_of_run, tags=tags) as run:
+    folder = places.run(cell)
+    crashed = None if fresh else interrupted(folder)  # its MLflow run goes on with it
+    with tracking.start(cell.name, experiment=experiment, folder=folder, params=params_of_run, tags=tags, run_id=crashed) as run:
         for name, meta in data.files.items():
             run.data_input(name=name, source=str(places.raw), digest=meta["inputs"]["file_sha256"][:32], context="training")
         masks: Masks | RandomMask | None = None
@@ -86,7 +89,7 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
                 checkpoints=checkpoints, report=lambda step, metrics: run.log(metrics, step=step), progress=bar.advance,
             )  # fmt: skip
         run.log(final_metrics(outcome), step=outcome.steps)
-        write_outputs(config, cell, places.run(cell), model, tokenizer, masks, outcome, place, data, params, run.id)
+        write_outputs(config, cell, folder, model, tokenizer, masks, outcome, place, data, params, run.reference)
         if config.tracking.figures:
             log_figures(run, cell, outcome)
     checkpoints.remove()

@@ -69,8 +69,8 @@ def write_roberta(folder: Path, texts: list[str]) -> None:
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False)
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>", cls_token="<s>", sep_token="</s>", bos_token="<s>", eos_token="</s>",
-        mask_token="<mask>", model_input_names=["input_ids", "attention_mask"],
+        tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>", cls_token="<s>", sep_token="</s>", bos_token="<s>",
+        eos_token="</s>", mask_token="<mask>", model_input_names=["input_ids", "attention_mask"],
     )  # fmt: skip
     fast.save_pretrained(folder)
     torch.manual_seed(0)
@@ -86,7 +86,11 @@ def write_t5(folder: Path, texts: list[str]) -> None:
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>", eos_token="</s>", model_input_names=["input_ids", "attention_mask"]
+        tokenizer_object=tokenizer,
+        unk_token="<unk>",
+        pad_token="<pad>",
+        eos_token="</s>",
+        model_input_names=["input_ids", "attention_mask"],
     )
     fast.save_pretrained(folder)
     torch.manual_seed(0)

@@ -26,7 +26,7 @@ from benchmark.stats import CellData, PairedScores, claim_interval, judge_cells,
 from bmt.errors import ConfigError
 
 sys.path.insert(0, str(Path(__file__).parent))
-from results_maker import IN_DOMAIN, OUT_OF_DOMAIN, SMALL, make_results, seed_noise
+from tests.results_maker import IN_DOMAIN, OUT_OF_DOMAIN, SMALL, make_results, seed_noise
 
 ROOT = Path(__file__).resolve().parent.parent
 CELL_KEYS = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -41,7 +42,7 @@ def command(root: Path, *words: str, status: int = 0) -> str:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "BMT_TRACKING": "journal", "OMP_NUM_THREADS": "1",
         "DVC_NO_ANALYTICS": "1",
     }  # fmt: skip
-    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=280, check=False)
+    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=280)
     assert done.returncode == status, f"{' '.join(words)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout + done.stderr
 
@@ -87,5 +88,6 @@ def test_repro_runs_what_is_needed_and_outputs_travel(repository: Path) -> None:
 
 def test_the_graph_is_the_pipeline(repository: Path) -> None:
     graph = dvc(repository, "dag", "--dot")
-    for edge in ('"fetch" -> "prepare"', f'"prepare" -> "train@{CELL}"', f'"train@{CELL}" -> "evaluate@{CELL}"', f'"evaluate@{CELL}" -> "compare"'):
-        assert edge in graph
+    stages = ["fetch", "prepare", f"train@{CELL}", f"evaluate@{CELL}", "compare"]
+    for before, after in itertools.pairwise(stages):
+        assert f'"{before}" -> "{after}"' in graph

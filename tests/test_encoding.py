@@ -127,3 +127,14 @@ def test_a_template_that_puts_the_context_first_is_refused():
     )
     with pytest.raises(ConfigError, match="does not put a question before a context"):
         encoder(tokenizer, [])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_special_token_outside_the_models_vocabulary_stays_text_too(family):
+    tokenizer = fast(family)
+    tokenizer.add_tokens(["<turn>"], special_tokens=True)
+    number = tokenizer.convert_tokens_to_ids("<turn>")
+    assert number in tokenizer("old <turn> mill", add_special_tokens=False)["input_ids"]
+    own = text_tokenizer(encoder(tokenizer, MARKERS))
+    assert number not in own.encode("old <turn> mill", add_special_tokens=False).ids
+    assert own.encode("[TLE]").ids == [tokenizer.convert_tokens_to_ids("[TLE]")]

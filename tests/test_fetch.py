@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 import yaml
-from file_server import FileServer, redirected, running, served, stalled, status, truncated, without_length
 
 from benchmark import fetch as command
 from benchmark.acquisition import FetchReport
@@ -26,6 +25,7 @@ from benchmark.fetch import fetch, main
 from benchmark.progress import progress
 from benchmark.transport import Patience, UnavailableError
 from bmt.errors import ConfigError, DataError
+from tests.file_server import FileServer, redirected, running, served, stalled, status, truncated, without_length
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = Patience(timeout=0.1, attempts=3, first_wait=0.001, longest_wait=0.002)

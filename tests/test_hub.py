@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from file_server import FileServer, running, served, status, truncated
 
 from benchmark.fetch import NOT_COMPARABLE, fetch, main
 from benchmark.hub import Converted, convert, parquet_url
@@ -24,6 +23,7 @@ from benchmark.progress import silent
 from benchmark.transport import Patience
 from bmt import mrqa
 from bmt.errors import DataError
+from tests.file_server import FileServer, running, served, status, truncated
 
 QUICK = Patience(timeout=0.5, attempts=3, first_wait=0.001, longest_wait=0.002)
 INT, TEXT = pa.int32(), pa.string()

@@ -69,7 +69,8 @@ def test_a_run_leaves_exactly_these_files(trained: Path) -> None:
     assert {path.name for path in run.iterdir()} >= {"model", "masks", "training.json", "curve.csv", "metrics.json"}
     assert {path.name for path in (run / "masks").iterdir()} == {"masks.safetensors", "masks.json"}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in (run / "model").iterdir()}
-    assert {path.name for path in (trained / "results" / "tiny").iterdir()} == {f"{cell}.{kind}" for cell in CELLS for kind in ("json", "parquet")}
+    results = {f"{cell}.{kind}" for cell in CELLS for kind in ("json", "parquet")}
+    assert {path.name for path in (trained / "results" / "tiny").iterdir()} == results
     assert not list(trained.rglob("*.part")) and not list((trained / ".checkpoints").iterdir())
     assert {path.name for path in (trained / "runs" / "tiny" / "bert.mt.none.s0" / "masks").iterdir()} == {"masks.json"}
 
@@ -84,7 +85,8 @@ def test_results_say_what_was_run_and_predictions_re_score_to_them(trained: Path
             mine = [row for row in rows if row["dataset"] == name]
             assert own["examples"] == len(mine) == 6
             assert own["f1"] == pytest.approx(100 * np.mean([f1(row["prediction"], row["answers"]) for row in mine]), abs=1e-9)
-        assert record["averages"]["in_domain"]["f1"] == pytest.approx(np.mean([record["datasets"][name]["f1"] for name in project.DATASETS]))
+        in_domain = [record["datasets"][name]["f1"] for name in project.DATASETS]
+        assert record["averages"]["in_domain"]["f1"] == pytest.approx(np.mean(in_domain))
         assert record["averages"]["out_of_domain"]["datasets"] == list(project.OTHERS)
         assert record["budget"]["steps"] == 8 and record["budget"]["windows"] == 64 and record["deviation"]["relative"] > 0
 
@@ -183,7 +185,7 @@ def test_weights_of_another_digest_are_refused(trained: Path, tmp_path: Path, mo
     shutil.copytree(trained / "backbones", root / "backbones")
     project.write_params(root, values)
     monkeypatch.setenv("BMT_ROOT", str(root))
-    with pytest.raises(ModelError, match="the params file 0{64}: other weights"):
+    with pytest.raises(ModelError, match=r"the params file 0{64}: other weights"):
         train_cell(load(), parse("bert.mt.none.s0"))
 
 
@@ -254,9 +256,9 @@ def in_mlflow(root: Path, cells: list[str]) -> None:
     assert bmt_run.data.metrics["f1/avg_id"] == pytest.approx(result["averages"]["in_domain"]["f1"])
     assert bmt_run.data.metrics["mask/density/SQuAD"] == pytest.approx(0.3, abs=1e-4)
     assert bmt_run.data.metrics["mask/sparsity/layer_00"] == pytest.approx(0.7, abs=0.15)
-    wanted = {"em/BioASQ", "train/loss", "weights/deviation_l2", "weights/best_deviation_relative/layer_01", "perf/tokens_per_s", "perf/peak_memory_mb"}
-    assert wanted <= set(bmt_run.data.metrics)
+    assert {"em/BioASQ", "train/loss", "weights/deviation_l2", "weights/best_deviation_relative/layer_01"} <= set(bmt_run.data.metrics)
+    assert {"perf/tokens_per_s", "perf/peak_memory_mb"} <= set(bmt_run.data.metrics)
     assert bmt_run.data.params["mask.gamma"] == "-1.5" and bmt_run.data.params["cell.arm"] == "bmt"
-    assert {"git.commit", "git.dirty", "device", "params.sha256"} - set(bmt_run.data.tags) <= {"git.commit", "git.dirty"}  # no git checkout here
+    assert {"device", "params.sha256", "package.torch"} <= set(bmt_run.data.tags)
     inputs = client.get_run(bmt_run.info.run_id).inputs.dataset_inputs
     assert {"SQuAD.train", "SQuAD.dev", "DROP.dev"} <= {entry.dataset.name for entry in inputs}

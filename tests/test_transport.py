@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from file_server import (
+
+from benchmark.progress import silent
+from benchmark.transport import Network, Patience, StoppedError, UnavailableError, copy
+from tests.file_server import (
     FileServer,
     nonsense,
     redirected,
@@ -22,9 +25,6 @@ from file_server import (
     without_length,
     wrong_range,
 )
-
-from benchmark.progress import silent
-from benchmark.transport import Network, Patience, StoppedError, UnavailableError, copy
 
 BODY = bytes(range(256)) * 8  # 2,048 bytes
 

@@ -100,4 +100,4 @@ def write(folder: str | Path, seed: int = 0) -> None:
             facts |= {"md5": hashlib.md5(data, usedforsecurity=False).hexdigest(), "sha256": hashlib.sha256(data).hexdigest()}
             facts |= {"contexts": str(contexts), "questions": str(questions)}
             manifest += "  - " + "    ".join(f"{key}: {value}\n" for key, value in facts.items())
-        (aside / "manifest.yaml").write_text(manifest, encoding="utf-8")
+        (aside / "manifest.yaml").write_text(manifest, encoding="utf-8", newline="\n")
