@@ -135,6 +135,8 @@ def log_masks(run: Any, masks: Masks | RandomMask | None, with_figures: bool) ->
         run.figure("mask/density_by_kind.png", figures.density_by_kind(masks.density_by("kind")))
         if len(masks.datasets) > 1:
             run.figure("mask/overlap.png", figures.mask_overlap(masks.overlaps()))
+        alpha = masks.about["alpha"]
+        run.figure("mask/alpha.png", figures.alpha_histogram(alpha["edges"], alpha["counts"], alpha["cuts"]))
 
 
 def final_metrics(outcome: Outcome) -> dict[str, float]:

@@ -109,7 +109,9 @@ def learn_masks(
     if not batches_by_dataset:
         raise ConfigError("batches_by_dataset is empty: give at least one dataset")
     names = target_names(model, targets)
-    masks, expected = {}, {}
+    masks, expected, counts, cuts = {}, {}, {}, {}
+    reach = min(20.0, alpha_lr * steps)  # Adam moves alpha by at most about its learning rate a step
+    edges = torch.linspace(alpha0 - reach, alpha0 + reach, 61).tolist()
     for dataset, batches in batches_by_dataset.items():
         gates = learn_gates(
             model, batch_function(batches, dataset), names, law, key=(seed, "mask", dataset), alpha0=alpha0, lam=lam, alpha_lr=alpha_lr,
@@ -117,16 +119,29 @@ def learn_masks(
             report=None if report is None else partial(report, dataset), progress=progress,
         )  # fmt: skip
         masks[dataset] = {name: mask.cpu() for name, mask in gates.mask(density, gate).items()}
+        counts[dataset] = alpha_counts(gates.alpha, edges[0], edges[-1], len(edges) - 1)
+        if density is not None:
+            chosen = [gates.alpha[name].cpu()[mask] for name, mask in masks[dataset].items()]
+            cuts[dataset] = min(float(values.min()) for values in chosen if len(values))
         expected[dataset] = float(sum(law.expected_l0(alpha) for alpha in gates.alpha.values())) / sum(
             a.numel() for a in gates.alpha.values()
         )
         del gates
-    about = {
+    about: dict[str, Any] = {
         "kind": "learned", "seed": seed, "steps": steps, "gamma": gamma, "zeta": zeta, "beta": beta, "alpha0": alpha0, "lam": lam,
         "alpha_lr": alpha_lr, "alpha_eps": alpha_eps, "w_lr": w_lr, "clip": clip, "density": density, "gate": gate,
         "expected_density": expected,
     }  # fmt: skip
+    about["alpha"] = {"edges": edges, "counts": counts, "cuts": cuts}
     return Masks.from_bool(masks, model, about)
+
+
+def alpha_counts(alpha: Mapping[str, Tensor], low: float, high: float, bins: int) -> list[int]:
+    """Gates by alpha in equal bins from `low` to `high`; what lies outside counts in the outermost bins."""
+    total = torch.zeros(bins, dtype=torch.float64)
+    for values in alpha.values():
+        total += torch.histc(values.clamp(low, high), bins, low, high).double().cpu()
+    return [int(count) for count in total]
 
 
 def batch_function(batches: Batches, dataset: str) -> Callable[[int], Batch]:

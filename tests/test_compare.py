@@ -24,8 +24,6 @@ from benchmark.compare import main
 from benchmark.papers import OWN_PAPER, load
 from benchmark.stats import CellData, PairedScores, claim_interval, judge_cells, seed_interval
 from bmt.errors import ConfigError
-
-sys.path.insert(0, str(Path(__file__).parent))
 from tests.results_maker import IN_DOMAIN, OUT_OF_DOMAIN, SMALL, make_results, seed_noise
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -114,6 +114,16 @@ def test_top_share_is_exact_and_breaks_ties_by_key() -> None:
     assert torch.equal(mask["x"], top_share(scores, 0.1, (0,))["x"]) and not torch.equal(mask["x"], top_share(scores, 0.1, (1,))["x"])
 
 
+def test_the_histogram_of_alpha_counts_every_gate() -> None:
+    _, batch_at = planted()
+    alpha = learn_masks(Regression(), {"toy": batch_at}, lam=5e-3, density=0.1, **TOY).about["alpha"]
+    assert len(alpha["edges"]) == 61 and sum(alpha["counts"]["toy"]) == 200
+    cut = alpha["cuts"]["toy"]
+    inner = sum(count for count, left in zip(alpha["counts"]["toy"], alpha["edges"], strict=False) if left >= cut)
+    outer = sum(count for count, right in zip(alpha["counts"]["toy"], alpha["edges"][1:], strict=True) if right >= cut)
+    assert inner <= 20 <= outer  # the cut leaves 20 of 200 open; it lies inside one bin
+
+
 def test_bad_input_is_named() -> None:
     _, batch_at = planted()
     with pytest.raises(ConfigError, match=r"density: 1\.5 is not allowed"):

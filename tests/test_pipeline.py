@@ -109,7 +109,9 @@ def test_sampling_weights_leave_uniform(trained: Path) -> None:
     assert weights[:2] == [0.5, 0.5] and len(weights) >= 4
 
 
-def test_a_trained_model_opens_and_answers_with_the_scores_that_evaluation_gave(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_trained_model_opens_and_answers_with_the_scores_that_evaluation_gave(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = trained / "runs" / "tiny" / "bert.mt.bmt.s0"
     model, tokenizer = bmt.load(folder)
     plain = AutoModelForQuestionAnswering.from_pretrained(folder / "model")
@@ -131,6 +133,11 @@ def test_a_trained_model_opens_and_answers_with_the_scores_that_evaluation_gave(
     with pytest.raises(DataError, match="the question is empty"):
         bmt.answer(model, tokenizer, " ", "text")
     capsys.readouterr()
+    own = questions[rows[0]["example_id"]]
+    monkeypatch.setattr("sys.argv", ["ask", "bert.mt.bmt.s0", "--json", "--question", own["question"], "--context", own["context"]])
+    assert ask.main() == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["text"] == rows[0]["prediction"] and said["score"] == pytest.approx(rows[0]["score"], abs=1e-4)
 
 
 def test_compare_says_not_comparable_and_tests_the_claims(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
