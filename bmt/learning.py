@@ -34,6 +34,7 @@ Batches = Callable[[int], Batch] | Iterable[Batch]
 Loss = Callable[[nn.Module, Batch], Tensor]
 Report = Callable[[str, int, dict[str, float]], None]
 
+BLOCK = 1 << 16  # weights that a CPU handles at a time: their temporaries stay in its cache
 GLOBAL = "all"  # the dataset name of a mask that is for the whole mixture
 
 
@@ -202,8 +203,9 @@ def learn_gates(
         for step in range(steps):
             torch.manual_seed(key_number((*key, step, "dropout")))
             for name, parameter in masked.items():
-                s = law.at(alpha[name], uniform(theta[name].shape, (*key, step, name), theta[name].device))
-                torch.addcmul(theta[name], s, w[name], out=perturbed[name])
+                draws = uniform_blocks((*key, step, name), theta[name])
+                for u, base, a, b, out in zip(draws, *map(blocks, (theta[name], alpha[name], w[name], perturbed[name])), strict=True):
+                    torch.addcmul(base, law.at(a, u), b, out=out)
                 parameter.data = perturbed[name]
             value = loss(model, batch_at(step))
             value.backward()
@@ -214,13 +216,15 @@ def learn_gates(
                     raise ModelError(
                         f"tensor {name} got no gradient at mask-learning step {step}: the loss does not use it; leave it out with targets="
                     )
-                u = uniform(theta[name].shape, (*key, step, name), theta[name].device)
-                grad_alpha, grad_w = law.gradients(parameter.grad, alpha[name], w[name], u, lam)
-                if reporting:
-                    s = law.at(alpha[name], u)
-                    interior += ((s > 0) & (s < 1)).sum()
-                alpha[name].grad = perturbed[name].copy_(grad_alpha)
-                w[name].grad = parameter.grad.copy_(grad_w)
+                draws = uniform_blocks((*key, step, name), theta[name])
+                for u, g, a, b, out in zip(draws, *map(blocks, (parameter.grad, alpha[name], w[name], perturbed[name])), strict=True):
+                    grad_alpha, grad_w = law.gradients(g, a, b, u, lam)
+                    if reporting:
+                        s = law.at(a, u)
+                        interior += ((s > 0) & (s < 1)).sum()
+                    out.copy_(grad_alpha)
+                    g.copy_(grad_w)
+                alpha[name].grad, w[name].grad = perturbed[name], parameter.grad
             _clip(alpha.values(), clip, step)
             _clip(w.values(), clip, step)
             alpha_optimizer.step()
@@ -238,6 +242,18 @@ def learn_gates(
         for name, parameter in masked.items():
             parameter.data = theta[name]
     return LearnedGates(alpha, law, key)
+
+
+def blocks(tensor: Tensor) -> tuple[Tensor, ...]:
+    """The flattened tensor in views of at most BLOCK weights on a CPU, whole elsewhere."""
+    flat = tensor.view(-1)
+    return flat.split(BLOCK) if flat.device.type == "cpu" else (flat,)
+
+
+def uniform_blocks(key: tuple[int | str, ...], like: Tensor) -> Iterator[Tensor]:
+    """U(0, 1) draws for `blocks(like)`; the same for the same key."""
+    for number, block in enumerate(blocks(like)):
+        yield uniform(block.shape, (*key, number), block.device)
 
 
 def _clip(tensors: Iterable[Tensor], clip: float | None, step: int) -> None:

@@ -20,7 +20,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,6 @@ DATASET_NAMES = {"TriviaQA-web": "TriviaQA", "NaturalQuestionsShort": "NaturalQu
 
 LONGEST_LINE = 64 << 20  # bytes; the longest official line has about 3 MB
 
-_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -130,7 +129,6 @@ class _Reader:
         self.report, self.strict = report, strict
         self.number = 0
         self.headed = False
-        self.text: Callable[[Any], Any] = _same
         self.ids: set[str] = set()
         self.context_ids: dict[bytes, str] = {}
 
@@ -188,7 +186,7 @@ class _Reader:
         if self.number == 1 and text.startswith("\ufeff"):
             text = text[1:]
             self.note("byte-order mark", "U+FEFF")
-        if not text.strip():
+        if not text or text.isspace():
             self.note("blank line", f"{len(line)} bytes")
             return None
         try:
@@ -199,14 +197,16 @@ class _Reader:
             raise self.unreadable(f"not usable JSON: {str(error).splitlines()[0][:100]}") from None
         if not isinstance(record, dict):
             raise self.unreadable(f"{shown(record)} found, a JSON object is needed")
-        # Half a surrogate pair is valid in JSON, and in no encoding that a tokenizer or Arrow takes.
-        self.text = self.mended if _SURROGATE_ESCAPE.search(line) else _same
         return record
 
-    def mended(self, value: Any) -> Any:
-        if isinstance(value, str) and (found := _SURROGATE.search(value)):
-            self.note("lone surrogate", f"{found[0]!r} at character {found.start()} of {shown(value)}")
-            return _SURROGATE.sub("\ufffd", value)
+    def text(self, value: Any) -> Any:
+        """`value`, without halves of surrogate pairs if it is a string: valid JSON, but in no encoding that Arrow takes."""
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                self.note("lone surrogate", f"{value[error.start]!r} at character {error.start} of {shown(value)}")
+                return _SURROGATE.sub("\ufffd", value)
         return value
 
     def header(self, record: dict[str, Any]) -> bool:
@@ -315,10 +315,6 @@ class _Reader:
                     self.report.duplicate_spans += 1
                 spans[start, end] = None
         return list(spans)
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def _token_count(tokens: Any, text: str) -> int:

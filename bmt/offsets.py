@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])  # U+3000 is the last space of str.isspace
+_INK = np.array([not chr(code).isspace() for code in range(0x3002)])  # U+3000 is the last character of str.isspace
 _FAR = np.iinfo(np.int64).max
 
 
@@ -29,10 +29,10 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
     """
     joined = "".join(f"{context}\n" for context in contexts)
     codes = np.frombuffer(joined.encode("utf-32-le"), dtype=np.uint32)
-    space = _SPACE[np.minimum(codes, len(_SPACE) - 1)]
-    inked, spaces = np.flatnonzero(~space), np.flatnonzero(space)
+    ink = _INK.take(codes, mode="clip")
+    inked, spaces = np.flatnonzero(ink), np.flatnonzero(~ink)
     before = np.zeros(len(codes) + 1, dtype=np.int32)
-    np.cumsum(~space, out=before[1:])  # characters before that are not white space
+    np.cumsum(ink, out=before[1:])  # characters before that are not white space
 
     def ink_end(place: np.ndarray) -> np.ndarray:
         """The end of the last character before `place` that is not white space (0 if there is none)."""
@@ -53,9 +53,8 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
     # Characters that no token has, between two tokens of a context: up to the last white space to the left one, the rest to the right one.
     right = np.flatnonzero(~opens[1:] & (before[begin[1:]] > before[end[:-1]])) + 1
     left_end, right_begin = end[right - 1], begin[right]
-    word_start = (
-        spaces[right_begin - before[right_begin] - 1] + 1
-    )  # after the last white space before the right token; joined[0] may be none
+    # After the last white space before the right token; where the text has none before it, anything: `spaced` is false.
+    word_start = spaces[right_begin - before[right_begin] - 1] + 1
     spaced = (right_begin > before[right_begin]) & (word_start > left_end)
     end[right - 1] = np.where(spaced, ink_end(word_start), right_begin)
     begin[right] = np.where(spaced, word_start, right_begin)
