@@ -40,7 +40,7 @@ class Encoder:
 
 
 def encoder(tokenizer: Any, markers: Sequence[str]) -> Encoder:
-    """The `Encoder` of a transformers fast tokenizer (or a `tokenizers.Tokenizer`) to which the `markers` were added.
+    """The `Encoder` of a transformers fast tokenizer (or a `tokenizers.Tokenizer`) with the `markers` added; an `Encoder` is itself.
 
     Inside a text only the markers are special. `encode_special_tokens` alone does not give that: it keeps the added tokens from matching,
     but a Unigram model still finds "</s>" among its pieces, and a marker added as special would become text. So in a copy the special
@@ -49,6 +49,8 @@ def encoder(tokenizer: Any, markers: Sequence[str]) -> Encoder:
     Raises:
         ConfigError: the tokenizer is not a fast one, or a marker is missing from it.
     """
+    if isinstance(tokenizer, Encoder):
+        return tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
     if not isinstance(backend, Tokenizer):
         raise ConfigError(f"tokenizer: {type(tokenizer).__name__} is not a fast tokenizer: one with a tokenizer.json is needed")

@@ -29,10 +29,13 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
     """
     joined = "".join(f"{context}\n" for context in contexts)
     codes = np.frombuffer(joined.encode("utf-32-le"), dtype=np.uint32)
-    ink = _INK.take(codes, mode="clip")
-    inked, spaces = np.flatnonzero(ink), np.flatnonzero(~ink)
+    ink = codes != 32
+    odd = np.flatnonzero(ink & (codes - np.uint32(33) > 94))  # neither a space nor printable ASCII
+    ink[odd] = _INK.take(codes[odd], mode="clip")
+    inked = np.empty(np.count_nonzero(ink) + 1, dtype=np.int64)
+    inked[:-1], inked[-1] = np.flatnonzero(ink), len(codes)
     before = np.zeros(len(codes) + 1, dtype=np.int32)
-    np.cumsum(ink, out=before[1:])  # characters before that are not white space
+    np.cumsum(ink.astype(np.int32), out=before[1:])  # characters before that are not white space
 
     def ink_end(place: np.ndarray) -> np.ndarray:
         """The end of the last character before `place` that is not white space (0 if there is none)."""
@@ -41,9 +44,8 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
     ends = np.cumsum([len(context) + 1 for context in contexts]) - 1
     bases = np.append(0, ends[:-1] + 1)
     owner = np.repeat(np.arange(len(contexts)), sizes)
-    if not len(inked) or not len(owner):
+    if len(inked) == 1 or not len(owner):
         return np.repeat(bases[owner], 2).reshape(-1, 2)
-    inked = np.append(inked, len(codes))
     starts, stops = (offsets + bases[owner, None]).T
     starts, stops = inked[before[starts]], ink_end(stops)
     real = np.flatnonzero(starts < stops)
@@ -54,6 +56,7 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
     right = np.flatnonzero(~opens[1:] & (before[begin[1:]] > before[end[:-1]])) + 1
     left_end, right_begin = end[right - 1], begin[right]
     # After the last white space before the right token; where the text has none before it, anything: `spaced` is false.
+    spaces = np.flatnonzero(~ink) if len(right) else inked
     word_start = spaces[right_begin - before[right_begin] - 1] + 1
     spaced = (right_begin > before[right_begin]) & (word_start > left_end)
     end[right - 1] = np.where(spaced, ink_end(word_start), right_begin)

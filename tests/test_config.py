@@ -303,7 +303,7 @@ MT_BMT, MT_NONE, ST_NONE = "minilm.mt.bmt.s0", "minilm.mt.none.s0", "minilm.st-S
         ("source.manifest", "real", {MT_BMT, MT_NONE, ST_NONE}),
         ("backbones.minilm.sha256", None, {MT_BMT, MT_NONE, ST_NONE}),
         ("mask.lam", 1e-6, {MT_BMT}),
-        ("sampling.floor", 0.1, {MT_BMT, MT_NONE}),
+        ("sampling.floor", 0.05, {MT_BMT, MT_NONE}),
         ("training.epochs_mt", 3, {MT_BMT, MT_NONE}),
         ("data.train", ["SQuAD", "NewsQA"], {MT_BMT, MT_NONE}),
         ("training.epochs_st", 9, {ST_NONE}),
@@ -336,7 +336,7 @@ def test_the_flat_form_has_every_key_but_the_cells_and_only_scalars() -> None:
     flat = as_flat(load(ROOT / "profiles" / "sample.yaml"))
     assert flat["training.lr"] == SAMPLE["training"]["lr"]
     assert flat["data.special_tokens"] == "[TLE],[DOC],[PAR]"
-    assert flat["data.dev_cap"] == "null"
+    assert flat["training.threads"] == "null"
     assert flat["arms.mask_p70.p_f"] == 0.7
     assert flat["tracking.figures"] is True
     sections = [f"{a}.{b}" for a in SAMPLE if isinstance(SAMPLE[a], dict) and a not in ("backbones", "arms") for b in SAMPLE[a]]
