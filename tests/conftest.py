@@ -12,6 +12,8 @@ import benchmark  # noqa: F401  (its telemetry defaults)
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Tiny models gain nothing from a second thread, and two processes of two threads each on two cores wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 for name in ("BMT_ROOT", "MLFLOW_TRACKING_URI"):
     os.environ.pop(name, None)
