@@ -21,7 +21,9 @@ from bmt.errors import ConfigError
 from bmt.files import file_digest, json_digest
 from bmt.settings import (
     IN_DOMAIN,
+    MASK_KINDS,
     OUT_OF_DOMAIN,
+    REGULARIZERS,
     DataSettings,
     DecodeSettings,
     LossSettings,
@@ -63,12 +65,18 @@ class Backbone:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """What the gradient is masked with."""
+    """What holds the weights back: a mask on the gradient, or a regularizer, or nothing."""
 
-    mask: str = knob("none", "no mask, a random one (eq. 16) or learned ones (eq. 12)", choices=("none", "random", "learned"))
+    mask: str = knob(
+        "none", "no mask; random (eq. 16, drawn anew each step); learned (eq. 12); the controls at mask.density: fixed_random (the learned "
+        "masks, their positions permuted), fisher (Child-Tuning-D), magnitude", choices=MASK_KINDS,
+    )  # fmt: skip
     p_f: float | None = knob(
         None, "p_F of eq. 16, the share of weights that a random mask leaves open; null for the others", above=0, high=1
     )
+    rescale: bool = knob(False, "whether a random mask's gradient is divided by p_f (Child-Tuning-F)")
+    regularizer: str = knob("none", "instead of a mask: mixout, l2_sp or noisy_tune", choices=REGULARIZERS)
+    strength: float | None = knob(None, "mixout's p, L2-SP's coefficient, NoisyTune's intensity; null without a regularizer", above=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +168,10 @@ def find_cell(config: Config, name: str) -> Cell:
     known_name(cell.arm, tuple(config.arms), f"cell {name!r}: arm")
     if cell.dataset:
         known_name(cell.dataset, tuple(config.data.train), f"cell {name!r}: dataset (of data.train)")
+    if config.arms[cell.arm].mask in ("fisher", "magnitude") and config.mask.density is None:
+        raise ConfigError(
+            f"cell {name!r}: mask.density: null is not allowed: a {config.arms[cell.arm].mask} mask needs the share to leave open"
+        )
     return cell
 
 
@@ -170,6 +182,21 @@ def section_digest(config: Config, cell: Cell | str) -> str:
     (threads, windows a forward pass in evaluation). Checkpoints live under it, so a run never resumes from another setting's.
     """
     cell = find_cell(config, cell if isinstance(cell, str) else cell.name)
+    return json_digest({"cell": cell.name, **_decides(config, cell)})
+
+
+def masks_digest(config: Config, cell: Cell) -> str:
+    """Digest of everything that decides the masks of `cell` and is known before they are made: cells that differ in nothing else share
+    them. The permutation of `fixed_random` comes after, so such a cell has the digest of the learned one."""
+    arm = config.arms[cell.arm]
+    decides = _decides(config, cell)
+    kind = "learned" if arm.mask == "fixed_random" else arm.mask
+    training = {key: decides["training"][key] for key in ("precision", "dropout", "batch", "head_lr", "eps")}
+    kept = {key: decides[key] for key in ("source", "backbone", "data", "mask", "loss")}
+    return json_digest({"kind": kind, "regime": cell.regime, "seed": cell.seed, "training": training, **kept})
+
+
+def _decides(config: Config, cell: Cell) -> dict[str, Any]:
     data, training, arm = asdict(config.data), asdict(config.training), config.arms[cell.arm]
     for key in ("evaluate", *(["dev_cap"] if config.data.val_source == "train" else [])):
         del data[key]
@@ -177,20 +204,18 @@ def section_digest(config: Config, cell: Cell | str) -> str:
         del training[key]
     if cell.dataset:
         data["train"] = [cell.dataset]
-    decides = {
-        "cell": cell.name,
+    return {
         "source": asdict(config.source),
         "backbone": asdict(config.backbones[cell.backbone]),
         "arm": asdict(arm),
         "data": data,
-        "mask": asdict(config.mask) if arm.mask == "learned" else None,
+        "mask": asdict(config.mask) if arm.mask not in ("none", "random") else None,
         "tuning": asdict(config.tuning),
         "training": training,
         "sampling": None if cell.dataset else asdict(config.sampling),
         "loss": asdict(config.loss),
         "decode": asdict(config.decode),  # decides the validation F1, and so eq. 15 and the stop
     }
-    return json_digest(decides)
 
 
 def as_flat(config: Config) -> dict[str, Scalar]:
@@ -314,6 +339,13 @@ def _check_whole(config: Config) -> None:
         if (arm.mask == "random") != (arm.p_f is not None):
             want = "above 0 and at most 1 for a random mask" if arm.mask == "random" else f"null for mask {arm.mask!r}"
             raise ConfigError(f"arms.{name}.p_f: {_shown(arm.p_f)} is not allowed: {want}")
+        if arm.rescale and arm.mask != "random":
+            raise ConfigError(f"arms.{name}.rescale: true is not allowed: false for mask {arm.mask!r}")
+        if (arm.regularizer == "none") != (arm.strength is None):
+            want = "null without a regularizer" if arm.regularizer == "none" else f"a number for {arm.regularizer}"
+            raise ConfigError(f"arms.{name}.strength: {_shown(arm.strength)} is not allowed: {want}")
+        if arm.regularizer == "mixout" and arm.strength is not None and arm.strength >= 1:
+            raise ConfigError(f"arms.{name}.strength: {arm.strength:g} is not allowed: below 1 for mixout")
     for name, backbone in config.backbones.items():
         _check_backbone(backbone, f"backbones.{name}")
     for index, name in enumerate(config.cells):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.cells import Cell
-from benchmark.config import Config, repository_root, section_digest
+from benchmark.config import Config, masks_digest, repository_root, section_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +42,7 @@ class Places:
     def checkpoints(self, config: Config, cell: Cell, data: str) -> Path:
         """Checkpoints of a run, outside DVC's outs; `data` is the digest of its features."""
         return self.root / ".checkpoints" / f"{cell.name}-{section_digest(config, cell)[:12]}-{data[:8]}"
+
+    def masks(self, config: Config, cell: Cell, data: str) -> Path:
+        """Masks that a cell has learned, kept for its resume and for the cells that use the same ones."""
+        return self.root / ".checkpoints" / "masks" / f"s{cell.seed}-{masks_digest(config, cell)[:16]}-{data[:8]}.safetensors"

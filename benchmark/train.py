@@ -26,7 +26,7 @@ from bmt.files import write_aside, write_folder_aside, write_json
 from bmt.learning import GLOBAL
 from bmt.masks import Masks
 from bmt.model import quiet_transformers, span_model
-from bmt.phases import learn_source_masks, warm_up_head
+from bmt.phases import source_masks, warm_up_head
 from bmt.training import Outcome, Plan, total_steps, train
 from bmt.tuning import RandomMask
 
@@ -57,7 +57,9 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
         checkpoints.remove()
     device = device_for_training()
     with quiet_transformers():
-        model, tokenizer = span_model(place.source, revision=place.revision, markers=config.data.special_tokens, seed=cell.seed)
+        model, tokenizer = span_model(
+            place.source, revision=place.revision, markers=config.data.special_tokens, seed=cell.seed, dropout=config.training.dropout
+        )
     model.to(device)
     vocabulary = Vocabulary.of(tokenizer)
     windows = sum(len(rows) for rows in data.rows.values())
@@ -76,17 +78,15 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
     with tracking.start(cell.name, experiment=experiment, folder=folder, params=params_of_run, tags=tags, run_id=crashed) as run:
         for name, meta in data.files.items():
             run.data_input(name=name, source=str(places.raw), digest=meta["inputs"]["file_sha256"][:32], context="training")
-        masks: Masks | RandomMask | None = None
-        if arm.mask == "random":
-            masks = RandomMask(float(arm.p_f or 0), cell.seed)
-        elif arm.mask == "learned":
+        if arm.mask == "learned":
             warm_up_head(model, data.sets, data.rows, vocabulary, plan, steps=config.mask.head_warmup, seed=cell.seed)
-            masks = masks_of_cell(config, cell, model, data, vocabulary, plan, checkpoints, run)
+        masks = masks_of_cell(config, cell, model, data, vocabulary, plan, places, run, fresh)
         log_masks(run, masks, config.tracking.figures)
         with progress(f"train {cell.name}", total=steps * config.training.batch, unit="windows") as bar:
             outcome = train(
                 model, data.sets, data.rows, data.validation, vocabulary, plan, steps=steps, seed=cell.seed, masks=masks,
-                checkpoints=checkpoints, report=lambda step, metrics: run.log(metrics, step=step), progress=bar.advance,
+                holds=(arm.regularizer, arm.strength), checkpoints=checkpoints,
+                report=lambda step, metrics: run.log(metrics, step=step), progress=bar.advance,
             )  # fmt: skip
         run.log(final_metrics(outcome), step=outcome.steps)
         write_outputs(config, cell, folder, model, tokenizer, masks, outcome, place, data, params, run.reference)
@@ -97,21 +97,27 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
 
 
 def masks_of_cell(
-    config: Config, cell: Cell, model: Any, data: TrainingData, vocabulary: Vocabulary, plan: Plan, checkpoints: Checkpoints, run: Any
-) -> Masks:
-    """The learned masks of a cell: from its checkpoint folder where they were learned before, else learned now and kept there."""
-    if checkpoints.masks_path.is_file():
-        return Masks.load(checkpoints.masks_path, model)
-    mask = config.mask
-    sources = 1 if mask.scope == "global" else len(data.sets)
-    with progress(f"masks {cell.name}", total=sources * mask.steps * mask.batch, unit="windows") as bar:
-        masks = learn_source_masks(
-            model, data.sets, data.rows, vocabulary, mask, plan, seed=cell.seed,
-            report=lambda dataset, step, values: run.log({f"mask_learning/{key}/{dataset}": x for key, x in values.items()}, step=step),
-            progress=bar.advance,
-        )  # fmt: skip
-    masks.save(checkpoints.masks_path)
-    return masks
+    config: Config, cell: Cell, model: Any, data: TrainingData, vocabulary: Vocabulary, plan: Plan, places: Places, run: Any, fresh: bool
+) -> Masks | RandomMask | None:
+    """The masks of a cell's arm. What takes steps to make is kept under the digest of what decides it, for a resume and for other arms."""
+    arm, mask = config.arms[cell.arm], config.mask
+    if arm.mask == "none":
+        return None
+    if arm.mask == "random":
+        return RandomMask(float(arm.p_f or 0), cell.seed, mask.targets, arm.rescale)
+    kept = places.masks(config, cell, data.digest)
+    if kept.is_file() and not fresh:
+        masks = Masks.load(kept, model)
+    else:
+        sources = 1 if mask.scope == "global" else len(data.sets)
+        with progress(f"masks {cell.name}", total=sources * mask.steps * mask.batch, unit="windows") as bar:
+            masks = source_masks(
+                "learned" if arm.mask == "fixed_random" else arm.mask, model, data.sets, data.rows, vocabulary, mask, plan, seed=cell.seed,
+                report=lambda dataset, step, values: run.log({f"mask_learning/{key}/{dataset}": x for key, x in values.items()}, step=step),
+                progress=bar.advance,
+            )  # fmt: skip
+        masks.save(kept)
+    return masks.permuted(cell.seed) if arm.mask == "fixed_random" else masks
 
 
 def log_masks(run: Any, masks: Masks | RandomMask | None, with_figures: bool) -> None:
@@ -135,8 +141,9 @@ def log_masks(run: Any, masks: Masks | RandomMask | None, with_figures: bool) ->
         run.figure("mask/density_by_kind.png", figures.density_by_kind(masks.density_by("kind")))
         if len(masks.datasets) > 1:
             run.figure("mask/overlap.png", figures.mask_overlap(masks.overlaps()))
-        alpha = masks.about["alpha"]
-        run.figure("mask/alpha.png", figures.alpha_histogram(alpha["edges"], alpha["counts"], alpha["cuts"]))
+        if masks.about["kind"] == "learned":
+            alpha = masks.about["alpha"]
+            run.figure("mask/alpha.png", figures.alpha_histogram(alpha["edges"], alpha["counts"], alpha["cuts"]))
 
 
 def final_metrics(outcome: Outcome) -> dict[str, float]:
@@ -202,11 +209,12 @@ def write_outputs(
     record = {
         "cell": cell.name, "profile": config.profile, "backbone": cell.backbone, "backbone_revision": place.identity, "regime": cell.regime,
         "arm": cell.arm, "adapter": cell.adapter, "seed": cell.seed, "p_f": arm.p_f, "mask": described,
+        "regularizer": None if arm.regularizer == "none" else {"kind": arm.regularizer, "strength": arm.strength},
         "deviation": {key: asdict(moved) for key, moved in outcome.deviation.items()},
         "budget": {
             "steps": outcome.steps, "best_step": outcome.best_step, "windows": outcome.windows, "tokens": outcome.tokens,
             "epochs": config.training.epochs_st if cell.dataset else config.training.epochs_mt,
-            "mask_steps": config.mask.steps if arm.mask == "learned" else 0,
+            "mask_steps": config.mask.steps if arm.mask in ("learned", "fixed_random", "fisher") else 0,
         },
         "validation_f1": outcome.best_f1, "seconds": outcome.seconds,
         "tokens_per_second": outcome.tokens / outcome.seconds if outcome.seconds else 0.0,

@@ -2,7 +2,6 @@
 
 <folder>/step-0000040/ {model.safetensors, optimizer.safetensors, state.json}   state.json holds the digests of both and the fingerprint
 <folder>/best.safetensors                                                       the best model so far, a hard link to a checkpoint's file
-<folder>/masks.safetensors                                                      learned masks, once learned
 """
 
 from __future__ import annotations
@@ -79,11 +78,6 @@ class Checkpoints:
     def best_path(self) -> Path:
         """File of the best model's weights."""
         return self.folder / "best.safetensors"
-
-    @property
-    def masks_path(self) -> Path:
-        """File of the learned masks."""
-        return self.folder / "masks.safetensors"
 
     def load_best(self, model: nn.Module) -> None:
         """Load the best model's weights."""

@@ -16,6 +16,7 @@ Every function is element-wise, works on float64, float32 and bfloat16 (computed
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,11 @@ class HardConcrete:
         if not self.beta > 0:
             raise GateError(f"beta {self.beta}: the gate's temperature must be above 0")
 
+    @property
+    def half_open(self) -> float:
+        """The alpha at which P(s > 0) = 1/2: beta log(-gamma / zeta)."""
+        return self.beta * math.log(-self.gamma / self.zeta)
+
     def relaxed(self, alpha: Tensor, u: Tensor) -> Tensor:
         """v of eq. 10 at the uniform draws `u` (same shape as `alpha`, kept off 0 and 1)."""
         tiny = torch.finfo(u.dtype).eps / 4
@@ -85,11 +91,11 @@ class HardConcrete:
 
     def prob_open(self, alpha: Tensor) -> Tensor:
         """P(s > 0), eq. 11's summand."""
-        return self.prob_above(alpha, 0.0)
+        return torch.sigmoid(_wide(alpha) - self.half_open).to(alpha.dtype)
 
     def prob_zero(self, alpha: Tensor) -> Tensor:
         """P(s = 0) = 1 - P(s > 0), without cancellation."""
-        return torch.sigmoid(self.beta * float(np.log(-self.gamma / self.zeta)) - _wide(alpha)).to(alpha.dtype)
+        return torch.sigmoid(self.half_open - _wide(alpha)).to(alpha.dtype)
 
     def prob_one(self, alpha: Tensor) -> Tensor:
         """P(s = 1) = sigmoid(alpha - beta log((1 - gamma) / (zeta - 1)))."""
@@ -115,7 +121,7 @@ class HardConcrete:
         logistic = self.beta * (torch.log(v) - torch.log1p(-v)) - wide  # the noise log u - log(1 - u) that gives s
         log_pdf = torch.nn.functional.logsigmoid(logistic) + torch.nn.functional.logsigmoid(-logistic)
         log_pdf = log_pdf + np.log(self.beta / (self.zeta - self.gamma)) - torch.log(v) - torch.log1p(-v)
-        at_zero = torch.nn.functional.logsigmoid(self.beta * float(np.log(-self.gamma / self.zeta)) - wide)
+        at_zero = torch.nn.functional.logsigmoid(self.half_open - wide)
         at_one = torch.nn.functional.logsigmoid(wide - self.beta * float(np.log((1 - self.gamma) / (self.zeta - 1))))
         out = torch.where(inside, log_pdf, torch.where(x == 0, at_zero, torch.where(x == 1, at_one, -torch.inf)))
         return out.to(alpha.dtype)

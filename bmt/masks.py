@@ -80,6 +80,14 @@ class Masks:
         made.check_fits(model)
         return made
 
+    @staticmethod
+    def joined(parts: Sequence[Masks], about: dict[str, Any] | None = None) -> Masks:
+        """Masks of several datasets over the same tensors of one model as one object."""
+        first = parts[0]
+        datasets = tuple(dataset for part in parts for dataset in part.datasets)
+        bits = {name: torch.cat([part.bits[name] for part in parts]) for name in first.shapes}
+        return Masks(datasets, first.shapes, bits, first.identity, dict(about or {}))
+
     def check_fits(self, model: nn.Module) -> None:
         """Raise ModelError unless every masked tensor stands in `model` with its shape."""
         have = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}

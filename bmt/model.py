@@ -6,7 +6,7 @@ BERT and RoBERTa are `AutoModelForQuestionAnswering`; T5's encoder carries the s
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ def span_model(
     revision: str | None = None,
     markers: Sequence[str] = ("[TLE]", "[DOC]", "[PAR]"),
     seed: int = 0,
+    dropout: float | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A pretrained encoder with a fresh span head, and its tokenizer with MRQA's markers.
 
@@ -37,6 +38,7 @@ def span_model(
 
     Args:
         source: a folder or a name on the hub; revision: the hub's commit.
+        dropout: probability at every place where the encoder drops out; None: as its configuration has it.
 
     Raises:
         ModelError: no such model.
@@ -44,7 +46,7 @@ def span_model(
     tokenizer = open_tokenizer(source, revision=revision, markers=markers)
     with quiet_transformers():
         torch.manual_seed(seed)
-        model = _open(_model_class(source, revision), source, revision)
+        model = _open(_model_class(source, revision), source, revision, _dropout_options(source, revision, dropout))
     grow_embeddings(model, len(tokenizer))
     return model, tokenizer
 
@@ -74,8 +76,18 @@ def _model_class(source: str | Path, revision: str | None) -> Any:
     return transformers.AutoModelForQuestionAnswering
 
 
-def _open(kind: Any, source: str | Path, revision: str | None) -> Any:
-    options: dict[str, Any] = {} if revision is None else {"revision": revision}
+def _dropout_options(source: str | Path, revision: str | None, dropout: float | None) -> dict[str, Any]:
+    """The entries of the model's configuration that set its dropout."""
+    if dropout is None:
+        return {}
+    from transformers import AutoConfig
+
+    config = _open(AutoConfig, source, revision)
+    return {key: dropout for key in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout_rate") if hasattr(config, key)}
+
+
+def _open(kind: Any, source: str | Path, revision: str | None, more: Mapping[str, Any] | None = None) -> Any:
+    options: dict[str, Any] = {**(more or {}), **({} if revision is None else {"revision": revision})}
     if kind.__name__.startswith(("AutoModel", "T5For")):
         options["dtype"] = torch.float32
     if kind.__name__ == "T5ForTokenClassification":

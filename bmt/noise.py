@@ -28,6 +28,11 @@ def _raw(count: int, key: Key) -> np.ndarray:
     return np.asarray(words).view(np.uint32)[:count]
 
 
+def words(count: int, key: Key) -> np.ndarray:
+    """`count` random int32 words, two from each of SFC64's 64-bit numbers: the fastest source of noise on a CPU."""
+    return np.random.SFC64(key_number(key)).random_raw((count + 1) // 2).view(np.int32)[:count]
+
+
 def uniform(shape: torch.Size | tuple[int, ...], key: Key, device: torch.device | str = "cpu") -> Tensor:
     """float32 draws from U(0, 1), kept off 0 and 1, from a torch generator that `key` alone seeds."""
     generator = torch.Generator(device=device).manual_seed(key_number(key))

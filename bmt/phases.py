@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from bmt.batches import Batch, Vocabulary, Windows, collate
+from bmt.controls import fisher_masks, magnitude_masks
 from bmt.layers import is_head
 from bmt.learning import GLOBAL, learn_masks
 from bmt.masks import Masks
@@ -51,7 +52,8 @@ def mixture_batches(
     return lambda step: collate(sets, sampler.draw(step), vocabulary).to(device)
 
 
-def learn_source_masks(
+def source_masks(
+    kind: str,
     model: nn.Module,
     sets: Sequence[Windows],
     rows: Mapping[str, np.ndarray],
@@ -65,7 +67,9 @@ def learn_source_masks(
 ) -> Masks:
     """The masks of the source datasets at the model's present weights: one each, or one for the mixture (`mask.scope`).
 
-    Args: as `bmt.training.train`; `report` gets (dataset, step, {loss, density, alpha_mean, interior}).
+    Args:
+        kind: "learned" (eq. 12), "fisher" over as many batches at `mask.density`, or "magnitude" at that density.
+        others: as `bmt.training.train`; `report` gets (dataset, step, {loss, density, alpha_mean, interior}).
     """
     device = next(model.parameters()).device
     cast = autocast_for(plan.training.precision, device)
@@ -74,6 +78,8 @@ def learn_source_masks(
         with cast():
             return batch_loss(model, batch, plan.loss.spans)
 
+    if kind == "magnitude":
+        return magnitude_masks(model, mask.density or 0, targets=mask.targets)
     if mask.scope == "global":
         batches = {GLOBAL: mixture_batches(sets, rows, vocabulary, mask.batch, seed, device)}
     else:
@@ -82,11 +88,12 @@ def learn_source_masks(
             for which, windows in enumerate(sets)
         }
     model.train()
-    return learn_masks(
-        model, batches, gamma=mask.gamma, zeta=mask.zeta, beta=mask.beta, alpha0=mask.alpha0, lam=mask.lam, alpha_lr=mask.alpha_lr,
-        alpha_eps=mask.alpha_eps, w_lr=mask.w_lr, clip=mask.clip, steps=mask.steps, density=mask.density, gate=mask.gate, seed=seed,
-        loss=loss, report=report, progress=None if progress is None else lambda n, note: progress(n * mask.batch, note),
-    )  # fmt: skip
+    advance = None if progress is None else lambda n, note: progress(n * mask.batch, note)
+    if kind == "fisher":
+        return fisher_masks(
+            model, batches, mask.density or 0, steps=mask.steps, targets=mask.targets, seed=seed, loss=loss, progress=advance
+        )
+    return learn_masks(model, batches, settings=mask, targets=mask.targets, seed=seed, loss=loss, report=report, progress=advance)
 
 
 def warm_up_head(

@@ -11,8 +11,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from bmt.errors import ConfigError
+from bmt.granularity import GRANULARITIES
 
 IN_DOMAIN = ("SQuAD", "HotpotQA", "TriviaQA", "NewsQA", "SearchQA", "NaturalQuestions")
+MASK_KINDS = ("none", "random", "learned", "fixed_random", "fisher", "magnitude")
+REGULARIZERS = ("none", "mixout", "l2_sp", "noisy_tune")
 OUT_OF_DOMAIN = ("BioASQ", "DROP", "DuoRC", "RACE", "RelationExtraction", "TextbookQA")
 
 
@@ -138,26 +141,47 @@ class MaskSettings:
         note="lambda, this and alpha_lr are one knob.",
     )
     w_lr: float = knob(1e-5, "learning rate of w (AdamW, from 0)", above=0, paper="silent", note="The fine-tuning learning rate.")
-    clip: float | None = knob(
-        1.0, "norm at which the gradients of alpha and of w are clipped, each apart; null: not", above=0, paper="silent",
+    alpha_clip: float | None = knob(
+        1.0, "norm at which alpha's gradient is clipped; null: not", above=0, paper="silent",
         note="Hugging Face's default for a gradient; the two differ in scale, so neither may use up the other's norm.",
     )  # fmt: skip
+    clip: float | None = knob(1.0, "norm at which w's gradient is clipped; null: not", above=0, paper="silent", note="As alpha's.")
     steps: int = knob(2048, "mask-learning steps a mask", low=0, paper="silent", note="One of the paper's checkpoint intervals.")
     batch: int = knob(8, "windows a mask-learning step", low=1, paper="silent", note="As in fine-tuning.")
     density: float | None = knob(
-        None, "target density: the share of gates left open, by top-k of alpha over all tensors; null: the gates decide",
-        above=0, high=1, paper="silent",
+        None, "target density: the share of weights left open; null: the gates decide", above=0, high=1, paper="silent",
         note="The paper reports no density. A short budget with its scale of defaults leaves all gates open: plain fine-tuning in "
         "disguise.",
     )  # fmt: skip
+    density_by: str = knob(
+        "top_k", "how the target density is met: top_k of alpha over all tensors, or lagrangian: lambda follows the expected density",
+        choices=("top_k", "lagrangian"), paper="silent",
+        note="Top-k meets it exactly after any budget; a lambda that follows needs steps enough for the gates to part.",
+    )  # fmt: skip
+    granularity: str = knob(
+        "element", "what a gate holds: a weight, a row or a column of a matrix, or a tensor", choices=GRANULARITIES, paper="silent",
+        note="Eq. 6 multiplies element by element; the 7.3M of Table 7 fits no granularity either.",
+    )  # fmt: skip
     gate: str = knob(
-        "sampled", "the gate that becomes the mask: sampled once, or Louizos' deterministic gate",
-        choices=("sampled", "deterministic"), paper="contradictory",
+        "sampled", "the gate that becomes the mask: s > 0 of one draw, of Louizos' deterministic gate, or E[s] > 1/2 (mean)",
+        choices=("sampled", "deterministic", "mean"), paper="contradictory",
         note='"By sampling u once to obtain a binary mask vector", and "s_d is not necessarily a binary vector": we binarise s > 0.',
     )  # fmt: skip
     scope: str = knob(
-        "per_dataset", "one mask a source dataset, or one for the mixture", choices=("per_dataset", "global"), paper="contradictory",
-        note='"delta_d is data-specific", while eq. 12 has one alpha under an expectation over datasets.',
+        "per_dataset", "one mask a source dataset, one for the mixture, or one learned anew on each training batch",
+        choices=("per_dataset", "global", "per_batch"), paper="contradictory",
+        note='"delta_d is data-specific", while eq. 12 has one alpha under an expectation over datasets, and section 3.2 speaks of "the '
+        'different data distributions of each batch" (Table B.11: D_i is a mini-batch).',
+    )  # fmt: skip
+    schedule: str = knob(
+        "two_phase", "two_phase: masks at theta_0, then tuning; refresh: learned again each epoch at the present theta; alternating: "
+        "a step of alpha and w before each step of theta", choices=("two_phase", "refresh", "alternating"), paper="contradictory",
+        note="Section 3 first obtains the mask and then updates with it; that alpha and w are optimised \"jointly\" and \"dynamically "
+        'adjust the weight update path\" can be read as taking turns.',
+    )  # fmt: skip
+    targets: list[str] | None = knob(
+        None, "regular expressions for the names of the masked tensors; null: every encoder tensor", paper="silent",
+        note='"The parameters theta": all of the encoder, embeddings and norms included; the head phi starts random and is not masked.',
     )  # fmt: skip
     head_warmup: int = knob(
         0,
@@ -202,6 +226,10 @@ class TrainingSettings:
     evaluate_every: int = knob(2048, "steps between evaluations and checkpoints", low=1, paper="stated")
     patience: int = knob(5, "evaluations without a gain in macro F1 before the run stops", low=1, paper="stated")
     evaluation_batch: int = knob(32, "windows a forward pass in evaluation", low=1)
+    dropout: float | None = knob(
+        None, "dropout of hidden states and attention; null: the backbone's own", low=0, below=1, paper="silent",
+        note="BERT, RoBERTa and T5 come with 0.1. On a CPU drawing it takes a fifth of a step, and short budgets learn better without.",
+    )  # fmt: skip
     micro_batch: int | None = knob(
         None, "windows a forward and backward pass; a step sums over its micro-batches; null: the whole batch", low=1
     )

@@ -26,6 +26,7 @@ from bmt.masks import Masks
 from bmt.metrics import score
 from bmt.model import span_logits, span_nll
 from bmt.noise import key_number
+from bmt.regularizers import Regularizer, regularizer
 from bmt.sampling import Sampler
 from bmt.settings import DecodeSettings, LossSettings, SamplingSettings, TrainingSettings, TuningSettings
 from bmt.tuning import MaskedUpdates, RandomMask, mask_updates
@@ -146,6 +147,7 @@ def train(
     steps: int,
     seed: int,
     masks: Masks | RandomMask | None = None,
+    holds: tuple[str, float | None] = ("none", None),
     checkpoints: Checkpoints | None = None,
     report: Report | None = None,
     progress: Progress | None = None,
@@ -157,6 +159,7 @@ def train(
         rows: training windows of each dataset, by name, in the order of `sets`.
         validation: validation questions of the same datasets.
         masks: learned masks, the random control, or None.
+        holds: kind and strength of a regularizer (bmt.regularizers).
         checkpoints: where to save at every evaluation and resume from; None: nowhere.
         report: called with (step, metrics) every few steps and at every evaluation.
         progress: called with (windows done, note).
@@ -167,6 +170,7 @@ def train(
     device = next(model.parameters()).device
     settings = plan.training
     pretrained = pretrained_copy(model)
+    keeper = regularizer(*holds, model, pretrained, seed)
     optimizer = adamw(model, settings)
     sampler = Sampler(rows, settings.batch, plan.sampling, seed)
     done = Progressed()
@@ -177,6 +181,8 @@ def train(
         done = Progressed(**restored[1]["progressed"])
         if progress is not None:
             progress(done.step * settings.batch, f"resumed at step {done.step}")
+    elif keeper is not None:
+        keeper.start()
     names = [windows.dataset for windows in sets]
     every = max(1, settings.evaluate_every // 10)
     losses: list[torch.Tensor] = []
@@ -185,7 +191,7 @@ def train(
         while done.step < steps and done.without_gain < settings.patience:
             began = time.perf_counter()
             loss, tokens = _step(
-                model, optimizer, sets, sampler.draw(done.step), vocabulary, plan, masked, names, device, (seed, "train", done.step)
+                model, optimizer, sets, sampler.draw(done.step), vocabulary, plan, masked, keeper, names, device, seed, done.step
             )
             losses.append(loss)
             done.step += 1
@@ -238,13 +244,17 @@ def _step(
     vocabulary: Vocabulary,
     plan: Plan,
     masked: MaskedUpdates | None,
+    keeper: Regularizer | None,
     names: Sequence[str],
     device: torch.device,
-    key: tuple[int | str, ...],
+    seed: int,
+    step: int,
 ) -> tuple[torch.Tensor, int]:
     """One optimizer step on the windows `picks`: the mean loss a window (on the device) and the number of real tokens."""
-    torch.manual_seed(key_number(key))
+    torch.manual_seed(key_number((seed, "train", step)))
     total, tokens = torch.zeros((), device=device), 0
+    if keeper is not None:
+        keeper.before(step)
     for part in micro_batches(sets, picks, plan.training.micro_batch):
         batch: Batch = collate(sets, part, vocabulary).to(device)
         if masked is not None:
@@ -255,6 +265,8 @@ def _step(
         loss.backward()
         total += loss.detach()
         tokens += batch.tokens
+    if keeper is not None:
+        keeper.after(step)
     if plan.tuning.clip is not None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), plan.tuning.clip)
     optimizer.step()

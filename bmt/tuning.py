@@ -32,11 +32,13 @@ class RandomMask:
         p_f: probability that a weight is open in a step, in (0, 1].
         seed: of the draws; the same on every rank.
         targets: regular expressions for the tensors; None: every encoder tensor.
+        rescale: whether the masked gradient is divided by p_f (Child-Tuning-F; Adam's steps are the same with and without).
     """
 
     p_f: float
     seed: int = 0
     targets: Sequence[str] | None = None
+    rescale: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.p_f <= 1:
@@ -48,7 +50,11 @@ class RandomMask:
 
 
 class _Source(Protocol):
-    """Where a tensor's mask of the present step comes from; None: it is not masked."""
+    """Where a tensor's mask of the present step comes from (None: it is not masked), and what a masked gradient is multiplied with."""
+
+    scale: float
+
+    def masks(self, name: str) -> bool: ...
 
     def open(self, name: str, parameter: Tensor, step: int) -> Tensor | None: ...
 
@@ -56,6 +62,10 @@ class _Source(Protocol):
 class _Drawn:
     def __init__(self, mask: RandomMask, model: nn.Module) -> None:
         self.mask, self.names = mask, set(target_names(model, mask.targets))
+        self.scale = 1 / mask.p_f if mask.rescale else 1.0
+
+    def masks(self, name: str) -> bool:
+        return name in self.names
 
     def open(self, name: str, parameter: Tensor, step: int) -> Tensor | None:
         return self.mask.draw(name, parameter.shape, step, parameter.device) if name in self.names else None
@@ -64,9 +74,14 @@ class _Drawn:
 class _Fixed:
     """A fixed mask; unpacked once where it lives (1 byte a weight while training)."""
 
+    scale = 1.0
+
     def __init__(self, masks: Masks, model: nn.Module) -> None:
         parameters = dict(model.named_parameters())
         self.unpacked = {name: unpack(masks.bits[name][0].to(parameters[name].device), shape) for name, shape in masks.shapes.items()}
+
+    def masks(self, name: str) -> bool:
+        return name in self.unpacked
 
     def open(self, name: str, parameter: Tensor, step: int) -> Tensor | None:
         return self.unpacked.get(name)
@@ -112,7 +127,7 @@ class MaskedUpdates:
             raise ModelError(
                 f"there are masks for {len(self.datasets)} datasets ({', '.join(self.datasets)}) "
                 "and the batch does not say whose its rows are: "
-                "call masked.rows(…) before each forward pass"
+                "call masked.rows(…) before each forward pass (in a Trainer: a column `dataset`, and remove_unused_columns=False)"
             )
         self._fresh = False
 
@@ -134,7 +149,7 @@ def mask_updates(
         masks: one mask or one a dataset (`Masks`), or the random control (`RandomMask`).
         apply: "gradient" (before the moments) or "update" (what the optimizer would add); the latter for one mask only.
         first_step: steps taken before, after a resume; it keys the random mask.
-        row_key: with several masks, a model input of this name is taken as `masked.rows(…)` and not passed on (HF Trainer).
+        row_key: a model input of this name is taken as `masked.rows(…)` and not passed on (HF Trainer).
 
     Yields:
         the handle; with several masks call its `rows` before each forward pass.
@@ -157,6 +172,8 @@ def mask_updates(
                 raise ModelError(
                     f"tensor {name} is masked but takes no gradient (requires_grad is False): unfreeze it, or learn masks without it"
                 )
+    while isinstance(inner := getattr(optimizer, "optimizer", None), torch.optim.Optimizer):  # accelerate's wrapper
+        optimizer = inner
     parameters = dict(model.named_parameters())
     trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     handle = MaskedUpdates(masks.datasets if isinstance(masks, Masks) else (), first_step)
@@ -164,12 +181,13 @@ def mask_updates(
         if several:
             assert isinstance(masks, Masks)
             stack.enter_context(split_gradients(model, masks, handle))
-            stack.enter_context(_hook(model.register_forward_pre_hook(_row_taker(handle, row_key), with_kwargs=True)))
         else:
             source: _Source = _Fixed(masks, model) if isinstance(masks, Masks) else _Drawn(masks, model)
             targets = {name: parameter for name, parameter in parameters.items() if id(parameter) in trained}
             if apply == "gradient":
                 for name, parameter in targets.items():
+                    if source.scale != 1:  # before it is added to what earlier backward passes of the step have left
+                        stack.enter_context(_hook(parameter.register_hook(_scaler(source, name))))
                     stack.enter_context(_hook(parameter.register_post_accumulate_grad_hook(_gradient_masker(source, name, handle))))
             else:
                 stack.enter_context(_masked_steps(optimizer, targets, source, handle))
@@ -178,6 +196,7 @@ def mask_updates(
                 _kept_closed(optimizer, {name: parameters[name] for name in masks.shapes if id(parameters[name]) in trained}, masks)
             )
         stack.enter_context(_hook(optimizer.register_step_post_hook(lambda *_: setattr(handle, "step", handle.step + 1))))
+        stack.enter_context(_hook(model.register_forward_pre_hook(_row_taker(handle, row_key), with_kwargs=True)))
         yield handle
 
 
@@ -195,11 +214,15 @@ def _row_taker(handle: MaskedUpdates, row_key: str) -> Any:
             rows = kwargs.pop(row_key)
             if torch.is_grad_enabled():
                 handle.rows(rows)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and len(handle.datasets) > 1:
             handle.use_rows()
         return args, kwargs
 
     return take
+
+
+def _scaler(source: _Source, name: str) -> Any:
+    return lambda grad: grad * source.scale if source.masks(name) else grad
 
 
 def _gradient_masker(source: _Source, name: str, handle: MaskedUpdates) -> Any:

@@ -71,7 +71,8 @@ def test_a_run_leaves_exactly_these_files(trained: Path) -> None:
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in (run / "model").iterdir()}
     results = {f"{cell}.{kind}" for cell in CELLS for kind in ("json", "parquet")}
     assert {path.name for path in (trained / "results" / "tiny").iterdir()} == results
-    assert not list(trained.rglob("*.part")) and not list((trained / ".checkpoints").iterdir())
+    assert not list(trained.rglob("*.part")) and [path.name for path in (trained / ".checkpoints").iterdir()] == ["masks"]
+    assert len(list((trained / ".checkpoints" / "masks").iterdir())) == 2  # one a BMT cell, for other arms that use the same
     assert {path.name for path in (trained / "runs" / "tiny" / "bert.mt.none.s0" / "masks").iterdir()} == {"masks.json"}
 
 

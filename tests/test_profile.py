@@ -42,12 +42,12 @@ def test_switching_copies_the_profile_byte_for_byte(copy: Path) -> None:
 
 
 def test_switching_says_each_edit_that_is_lost(copy: Path) -> None:
-    edit(copy / "params.yaml", "  lr: 3.0e-4", "  lr: 2.0e-4")
+    edit(copy / "params.yaml", "  lr: 1.5e-4", "  lr: 2.0e-4")
     edit(copy / "params.yaml", "  threads: null", "  threads: 5")
     edit(copy / "params.yaml", "  - minilm.mt.bmt.s1\n", "  - minilm.mt.bmt.s1\n  - minilm.mt.bmt.s2\n")
     assert switch("paper")[:-1] == [
         "overwrites profile sample and 3 keys changed in it, now lost:",
-        "  training.lr: 0.0002 (profile: 0.0003)",
+        "  training.lr: 0.0002 (profile: 0.00015)",
         "  training.threads: 5 (profile: null)",
         "  cells: 1 more: minilm.mt.bmt.s2 (profile: no more)",
     ]

@@ -15,7 +15,7 @@ from bmt.checkpoints import Checkpoints
 from bmt.deviation import deviations, pretrained_copy
 from bmt.errors import ModelError
 from bmt.masks import Masks
-from bmt.phases import in_order, learn_source_masks, mixture_batches, warm_up_head
+from bmt.phases import in_order, mixture_batches, source_masks, warm_up_head
 from bmt.settings import MaskSettings, TrainingSettings
 from bmt.training import Outcome, Plan, evaluate, micro_batches, total_steps, train
 from bmt.tuning import RandomMask
@@ -125,7 +125,7 @@ def test_learned_masks_hold_in_training() -> None:
     before = pretrained_copy(model)
     rows = {windows.dataset: np.arange(45) for windows in own}
     settings = MaskSettings(alpha0=0.0, steps=6, batch=8, density=0.2)
-    masks = learn_source_masks(model, own, rows, tiny.VOCAB, settings, PLAN, seed=0)
+    masks = source_masks("learned", model, own, rows, tiny.VOCAB, settings, PLAN, seed=0)
     assert masks.datasets == NAMES and masks.densities() == pytest.approx({"A": 0.2, "B": 0.2}, abs=1e-4)
     assert 0.2 < masks.union_density() < 0.4
     _, outcome = run(masks=masks, model=model)
@@ -135,9 +135,9 @@ def test_learned_masks_hold_in_training() -> None:
             closed = ~union.mask("union", name)
             assert torch.equal(parameter[closed], before[name][closed])
     assert outcome.deviation["total"].changed <= masks.union_density()
-    again = learn_source_masks(tiny.bert(dropout=True), own, rows, tiny.VOCAB, settings, PLAN, seed=0)
+    again = source_masks("learned", tiny.bert(dropout=True), own, rows, tiny.VOCAB, settings, PLAN, seed=0)
     assert again.equals(masks)
-    one = learn_source_masks(tiny.bert(), own, rows, tiny.VOCAB, MaskSettings(alpha0=0.0, steps=3, batch=8, scope="global"), PLAN, seed=0)
+    one = source_masks("learned", tiny.bert(), own, rows, tiny.VOCAB, MaskSettings(alpha0=0.0, steps=3, batch=8, scope="global"), PLAN, seed=0)
     assert one.datasets == ("all",)
     run(steps=2, masks=one)
 
