@@ -1,6 +1,6 @@
 """Tables of counted numbers (dataset statistics, parameter counts): no seeds, no statistics; ours is the printed number or it is not.
 
-Our numbers come from `table_<id>.json` in the results folder (docs/compare.md).
+Our numbers come from `table_<id>.json` in the results folder (docs/compare.md); without one, a table of parameters is counted here.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from benchmark import results
+from benchmark import parameters, results
 from benchmark.claims import fact_results
 from benchmark.compared import DIFFERS, EXACT, CellResult, Report
 from benchmark.matching import MISSING, NO_DATA, NOT_COMPARABLE, Match, Setting
@@ -18,7 +18,8 @@ from benchmark.results import Fault, Results
 
 def compare_facts(paper: Paper, table: Table, found: Results, setting: Setting, source: str) -> Report:
     """Hold a table of facts against the numbers of a results folder."""
-    facts, damaged = results.read_facts(found.folder, table.table)
+    stored, damaged = results.read_facts(found.folder, table.table)
+    facts = stored if stored or damaged else parameters.counted(table)
     cells = tuple(_fact(row, metric, table, paper, facts, damaged) for row in table.rows for metric in table.metrics)
     claims = fact_results(paper, table, facts)
     return Report(
@@ -32,6 +33,7 @@ def compare_facts(paper: Paper, table: Table, found: Results, setting: Setting, 
         claims=claims,
         faults=(damaged,) if damaged else (),
         assumptions=("exact: ours, rounded as printed, is the printed number",),
+        notes=parameters.notes(table, found, setting.seeds, stored=facts is stored),
     )
 
 
