@@ -168,11 +168,24 @@ def find_cell(config: Config, name: str) -> Cell:
     known_name(cell.arm, tuple(config.arms), f"cell {name!r}: arm")
     if cell.dataset:
         known_name(cell.dataset, tuple(config.data.train), f"cell {name!r}: dataset (of data.train)")
+    _check_schedule(config, cell)
     if config.arms[cell.arm].mask in ("fisher", "magnitude") and config.mask.density is None:
         raise ConfigError(
             f"cell {name!r}: mask.density: null is not allowed: a {config.arms[cell.arm].mask} mask needs the share to leave open"
         )
     return cell
+
+
+def _check_schedule(config: Config, cell: Cell) -> None:
+    mask, kind = config.mask, config.arms[cell.arm].mask
+    if mask.scope == "per_batch" and mask.schedule != "alternating":
+        raise ConfigError(
+            f"mask.schedule: {mask.schedule!r} is not allowed: alternating for scope per_batch, which learns before each step"
+        )
+    if kind in ("fixed_random", "fisher") and (mask.schedule != "two_phase" or mask.scope == "per_batch"):
+        raise ConfigError(
+            f"cell {cell.name!r}: mask.schedule: {mask.schedule!r} is not allowed: two_phase for a {kind} mask, which is fixed"
+        )
 
 
 def section_digest(config: Config, cell: Cell | str) -> str:

@@ -26,7 +26,8 @@ from bmt.files import write_aside, write_folder_aside, write_json
 from bmt.learning import GLOBAL
 from bmt.masks import Masks
 from bmt.model import quiet_transformers, span_model
-from bmt.phases import source_masks, warm_up_head
+from bmt.phases import mask_schedule, source_masks, warm_up_head
+from bmt.schedules import Schedule
 from bmt.training import Outcome, Plan, total_steps, train
 from bmt.tuning import RandomMask
 
@@ -80,14 +81,18 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
             run.data_input(name=name, source=str(places.raw), digest=meta["inputs"]["file_sha256"][:32], context="training")
         if arm.mask == "learned":
             warm_up_head(model, data.sets, data.rows, vocabulary, plan, steps=config.mask.head_warmup, seed=cell.seed)
-        masks = masks_of_cell(config, cell, model, data, vocabulary, plan, places, run, fresh)
-        log_masks(run, masks, config.tracking.figures)
+        made = masks_of_cell(config, cell, model, data, vocabulary, plan, places, run, fresh)
+        if made is None or isinstance(made, Masks | RandomMask):
+            log_masks(run, made, config.tracking.figures)
         with progress(f"train {cell.name}", total=steps * config.training.batch, unit="windows") as bar:
             outcome = train(
-                model, data.sets, data.rows, data.validation, vocabulary, plan, steps=steps, seed=cell.seed, masks=masks,
+                model, data.sets, data.rows, data.validation, vocabulary, plan, steps=steps, seed=cell.seed, masks=made,
                 holds=(arm.regularizer, arm.strength), checkpoints=checkpoints,
                 report=lambda step, metrics: run.log(metrics, step=step), progress=bar.advance,
             )  # fmt: skip
+        masks = made if made is None or isinstance(made, Masks | RandomMask) else made.masks()
+        if masks is not made:
+            log_masks(run, masks, config.tracking.figures)
         run.log(final_metrics(outcome), step=outcome.steps)
         write_outputs(config, cell, folder, model, tokenizer, masks, outcome, place, data, params, run.reference)
         if config.tracking.figures:
@@ -98,13 +103,29 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
 
 def masks_of_cell(
     config: Config, cell: Cell, model: Any, data: TrainingData, vocabulary: Vocabulary, plan: Plan, places: Places, run: Any, fresh: bool
-) -> Masks | RandomMask | None:
+) -> Masks | RandomMask | Schedule | None:
     """The masks of a cell's arm. What takes steps to make is kept under the digest of what decides it, for a resume and for other arms."""
     arm, mask = config.arms[cell.arm], config.mask
     if arm.mask == "none":
         return None
     if arm.mask == "random":
         return RandomMask(float(arm.p_f or 0), cell.seed, mask.targets, arm.rescale)
+
+    def report(dataset: str, step: int, values: dict[str, float]) -> None:
+        run.log({f"mask_learning/{key}/{dataset}": x for key, x in values.items()}, step=step)
+
+    if arm.mask == "learned" and mask.schedule != "two_phase":
+        return mask_schedule(
+            model,
+            data.sets,
+            data.rows,
+            vocabulary,
+            mask,
+            plan,
+            seed=cell.seed,
+            folder=places.checkpoints(config, cell, data.digest),
+            report=report,
+        )
     kept = places.masks(config, cell, data.digest)
     if kept.is_file() and not fresh:
         masks = Masks.load(kept, model)
@@ -113,8 +134,7 @@ def masks_of_cell(
         with progress(f"masks {cell.name}", total=sources * mask.steps * mask.batch, unit="windows") as bar:
             masks = source_masks(
                 "learned" if arm.mask == "fixed_random" else arm.mask, model, data.sets, data.rows, vocabulary, mask, plan, seed=cell.seed,
-                report=lambda dataset, step, values: run.log({f"mask_learning/{key}/{dataset}": x for key, x in values.items()}, step=step),
-                progress=bar.advance,
+                report=report, progress=bar.advance,
             )  # fmt: skip
         masks.save(kept)
     return masks.permuted(cell.seed) if arm.mask == "fixed_random" else masks
@@ -141,7 +161,7 @@ def log_masks(run: Any, masks: Masks | RandomMask | None, with_figures: bool) ->
         run.figure("mask/density_by_kind.png", figures.density_by_kind(masks.density_by("kind")))
         if len(masks.datasets) > 1:
             run.figure("mask/overlap.png", figures.mask_overlap(masks.overlaps()))
-        if masks.about["kind"] == "learned":
+        if "alpha" in masks.about:
             alpha = masks.about["alpha"]
             run.figure("mask/alpha.png", figures.alpha_histogram(alpha["edges"], alpha["counts"], alpha["cuts"]))
 

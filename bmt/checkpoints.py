@@ -1,6 +1,6 @@
 """Checkpoints of a run: complete or absent, verified on load, the newest two kept.
 
-<folder>/step-0000040/ {model.safetensors, optimizer.safetensors, state.json}   state.json holds the digests of both and the fingerprint
+<folder>/step-0000040/ {model, optimizer, more}.safetensors, state.json         state.json holds their digests and the fingerprint
 <folder>/best.safetensors                                                       the best model so far, a hard link to a checkpoint's file
 """
 
@@ -36,13 +36,22 @@ class Checkpoints:
     folder: Path
     fingerprint: str
 
-    def save(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], best: bool) -> None:
-        """Write the checkpoint of `step`; with `best`, its model becomes the best one. Older ones but the last are removed."""
+    def save(
+        self,
+        step: int,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        state: Mapping[str, Any],
+        best: bool,
+        more: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Write the checkpoint of `step`, with `more` tensors; with `best`, its model becomes the best one. Older ones but the last go."""
         target = self.folder / f"step-{step:07d}"
         with write_folder_aside(target) as aside:
             save_file(tensors(model), aside / "model.safetensors")
             save_file(optimizer_tensors(optimizer), aside / "optimizer.safetensors")
-            digests = {name: file_digest(aside / name) for name in ("model.safetensors", "optimizer.safetensors")}
+            save_file({name: value.detach().contiguous() for name, value in (more or {}).items()}, aside / "more.safetensors")
+            digests = {path.name: file_digest(path) for path in sorted(aside.glob("*.safetensors"))}
             write_json(aside / "state.json", {"step": step, "fingerprint": self.fingerprint, "digests": digests, "state": dict(state)})
         if best:
             with write_aside(self.best_path) as aside:
@@ -53,8 +62,8 @@ class Checkpoints:
         for old in self._folders()[:-KEEP]:
             shutil.rmtree(old)
 
-    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, dict[str, Any]] | None:
-        """Load the newest whole checkpoint into model and optimizer: its step and state, or None where there is none.
+    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """Load the newest whole checkpoint into model and optimizer: its state and further tensors, or None where there is none.
 
         Raises:
             ModelError: the newest whole checkpoint was made with another configuration.
@@ -71,7 +80,7 @@ class Checkpoints:
                 raise ModelError(f"{folder}: this checkpoint was made with another configuration; remove {self.folder} to start again")
             load_tensors(model, load_file(folder / "model.safetensors"))
             load_optimizer_tensors(optimizer, load_file(folder / "optimizer.safetensors"))
-            return int(record["step"]), record["state"]
+            return record["state"], load_file(folder / "more.safetensors")
         return None
 
     @property

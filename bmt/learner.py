@@ -22,13 +22,14 @@ import torch
 from torch import Tensor, nn
 
 from bmt.blocks import FusedGate
+from bmt.checkpoints import load_optimizer_tensors, optimizer_tensors
 from bmt.errors import ModelError
 from bmt.gates import HardConcrete
 from bmt.granularity import gate_shape, weights_a_gate
 from bmt.noise import Key, key_number, uniform
 from bmt.settings import MaskSettings
 
-PENALTY_STEP = 20.0  # a Lagrangian lambda moves by this many times `lam` a step for a density that is off by 1
+DAMPING = 30.0  # of an augmented Lagrangian: without it Adam's even steps carry the density past its target and back
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ class GateLearner:
     def __init__(self, model: nn.Module, names: Sequence[str], settings: MaskSettings, key: Key, *, fused: bool = True) -> None:
         self.law = HardConcrete(settings.gamma, settings.zeta, settings.beta)
         self.settings, self.key, self.lam, self.steps = settings, key, settings.lam, 0
+        self._multiplier = settings.lam
         parameters = dict(model.named_parameters())
         self._model, self._parameters = model, parameters
         self._masked = {name: parameters[name] for name in names}
@@ -114,9 +116,34 @@ class GateLearner:
         for name, parameter in self._masked.items():
             parameter.grad = self.alpha[name].grad = self.w[name].grad = None
         if self.settings.density is not None and self.settings.density_by == "lagrangian":
-            self.lam += PENALTY_STEP * self.settings.lam * (self.density() - self.settings.density)
+            error = self.density() - self.settings.density
+            self._multiplier += self.settings.lam_lr * error
+            self.lam = self._multiplier + DAMPING * self.settings.lam_lr * error
         self.steps += 1
         return value.detach(), interior
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that learning goes on from: alpha, w, both optimizers' state, lambda and the number of steps."""
+        kept = {f"alpha/{name}": value for name, value in self.alpha.items()} | {f"w/{name}": value for name, value in self.w.items()}
+        kept |= {f"alpha_optimizer/{key}": value for key, value in optimizer_tensors(self._alpha_optimizer).items()}
+        kept |= {f"w_optimizer/{key}": value for key, value in optimizer_tensors(self._w_optimizer).items()}
+        return kept | {"lam": torch.tensor([self.lam, self._multiplier], dtype=torch.float64), "steps": torch.tensor(self.steps)}
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from `tensors`."""
+        groups: dict[str, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            group, _, name = key.partition("/")
+            groups.setdefault(group, {})[name] = value
+        for name, value in groups["alpha"].items():
+            self.alpha[name].copy_(value)
+        for name, value in groups["w"].items():
+            self.w[name].copy_(value)
+        load_optimizer_tensors(self._alpha_optimizer, groups.get("alpha_optimizer", {}))
+        load_optimizer_tensors(self._w_optimizer, groups.get("w_optimizer", {}))
+        self.lam, self._multiplier = tensors["lam"].tolist()
+        self.steps = int(tensors["steps"])
 
     @contextmanager
     def _only_masked_gradients(self) -> Iterator[None]:

@@ -109,6 +109,13 @@ class Masks:
         """M_d of one tensor, bool, in the tensor's shape."""
         return unpack(self.bits[name][self.index(dataset)], self.shapes[name])
 
+    def unpacked(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Every mask as bool (datasets, *weight) on its parameter's device: 1 byte a weight and dataset, for training."""
+        return {
+            name: torch.stack([unpack(row.to(parameters[name].device), shape) for row in self.bits[name]])
+            for name, shape in self.shapes.items()
+        }
+
     @property
     def total(self) -> int:
         """Number of masked weights."""

@@ -1,8 +1,9 @@
-"""What comes before the loop in the two-phase schedule: an optional head warm-up, then one learned mask a dataset."""
+"""What comes before the loop: an optional head warm-up, then one learned mask a dataset, or a schedule of masks that change."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,14 +11,16 @@ from torch import nn
 
 from bmt.batches import Batch, Vocabulary, Windows, collate
 from bmt.controls import fisher_masks, magnitude_masks
+from bmt.errors import ConfigError
 from bmt.layers import is_head
 from bmt.learning import GLOBAL, learn_masks
 from bmt.masks import Masks
 from bmt.model import batch_loss
 from bmt.noise import key_number, permutation
 from bmt.sampling import Sampler
+from bmt.schedules import Alternating, PerBatch, Refresh, Schedule
 from bmt.settings import MaskSettings, SamplingSettings
-from bmt.training import Plan, Progress, autocast_for
+from bmt.training import Plan, Progress, autocast_for, total_steps
 
 MaskReport = Callable[[str, int, dict[str, float]], None]
 
@@ -52,6 +55,54 @@ def mixture_batches(
     return lambda step: collate(sets, sampler.draw(step), vocabulary).to(device)
 
 
+def plan_loss(model: nn.Module, plan: Plan) -> Callable[[nn.Module, Batch], torch.Tensor]:
+    """The loss of a batch in the plan's precision."""
+    cast = autocast_for(plan.training.precision, next(model.parameters()).device)
+
+    def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+        with cast():
+            return batch_loss(model, batch, plan.loss.spans)
+
+    return loss
+
+
+def mask_schedule(
+    model: nn.Module,
+    sets: Sequence[Windows],
+    rows: Mapping[str, np.ndarray],
+    vocabulary: Vocabulary,
+    mask: MaskSettings,
+    plan: Plan,
+    *,
+    seed: int,
+    folder: Path | None = None,
+    report: MaskReport | None = None,
+    progress: Progress | None = None,
+) -> Schedule:
+    """The masks that change while theta is tuned, as `mask.schedule` and `mask.scope` say.
+
+    Args:
+        folder: where `refresh` keeps the masks of each epoch for a resume.
+        others: as `source_masks`.
+
+    Raises:
+        ConfigError: the two-phase schedule, whose masks `source_masks` gives.
+    """
+    if mask.scope == "per_batch":
+        return PerBatch(model, sets, vocabulary, mask, seed, plan_loss(model, plan))
+    if mask.schedule == "alternating":
+        return Alternating(model, sets, vocabulary, mask, seed, plan_loss(model, plan))
+    if mask.schedule != "refresh":
+        raise ConfigError(f"mask.schedule: {mask.schedule!r} has fixed masks: source_masks makes them")
+
+    def learn(epoch: int) -> Masks:
+        key = seed if epoch == 0 else key_number((seed, "refresh", epoch))
+        return source_masks("learned", model, sets, rows, vocabulary, mask, plan, seed=key, report=report, progress=progress)
+
+    windows = sum(len(own) for own in rows.values())
+    return Refresh(model, learn, total_steps(windows, 1, plan.training.batch), folder)
+
+
 def source_masks(
     kind: str,
     model: nn.Module,
@@ -71,13 +122,7 @@ def source_masks(
         kind: "learned" (eq. 12), "fisher" over as many batches at `mask.density`, or "magnitude" at that density.
         others: as `bmt.training.train`; `report` gets (dataset, step, {loss, density, alpha_mean, interior}).
     """
-    device = next(model.parameters()).device
-    cast = autocast_for(plan.training.precision, device)
-
-    def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
-        with cast():
-            return batch_loss(model, batch, plan.loss.spans)
-
+    device, loss = next(model.parameters()).device, plan_loss(model, plan)
     if kind == "magnitude":
         return magnitude_masks(model, mask.density or 0, targets=mask.targets)
     if mask.scope == "global":

@@ -12,7 +12,7 @@ Modules of other kinds that own a masked weight are refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,7 +22,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bmt.errors import ModelError
-from bmt.masks import Masks, unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,22 +198,21 @@ def _kind(module: nn.Module) -> tuple[str, Callable[..., Tensor]] | None:
 
 
 @contextmanager
-def split_gradients(model: nn.Module, masks: Masks, handle: Handle) -> Iterator[None]:
+def split_gradients(model: nn.Module, masks: Mapping[str, Tensor], handle: Handle) -> Iterator[None]:
     """While the block runs, the gradients of masked weights are sum_d M_d * g_d, with the rows that `handle.groups` names.
+
+    Args:
+        masks: M_d by parameter name, bool (datasets, *weight); what is written into them holds from the next backward pass on.
 
     Raises:
         ModelError: a masked weight that stands in a module of a kind that cannot be split, named.
     """
     replaced: list[tuple[nn.Module, str]] = []
-    masked = {id(parameter): name for name, parameter in model.named_parameters() if name in masks.shapes}
-    unpacked: dict[str, Tensor] = {}
+    masked = {id(parameter): name for name, parameter in model.named_parameters() if name in masks}
     by_bias: set[int] = set()  # T5's relative attention bias, read by its attention and not through its embedding
 
     def opened(parameter: Tensor) -> Tensor:
-        name = masked[id(parameter)]
-        if name not in unpacked:
-            unpacked[name] = torch.stack([unpack(row.to(parameter.device), masks.shapes[name]) for row in masks.bits[name]])
-        return unpacked[name]
+        return masks[masked[id(parameter)]]
 
     def replace(module: nn.Module, where: str, method: str, new: Callable[..., Tensor], own: dict[str, Tensor]) -> None:
         old = getattr(module, method)

@@ -158,6 +158,10 @@ class MaskSettings:
         choices=("top_k", "lagrangian"), paper="silent",
         note="Top-k meets it exactly after any budget; a lambda that follows needs steps enough for the gates to part.",
     )  # fmt: skip
+    lam_lr: float = knob(
+        1e-6, "step of a lagrangian lambda: what a density that is 1 too large adds to it", above=0, paper="silent",
+        note="Of the order of lambda itself, ten steps for a density off by .1.",
+    )  # fmt: skip
     granularity: str = knob(
         "element", "what a gate holds: a weight, a row or a column of a matrix, or a tensor", choices=GRANULARITIES, paper="silent",
         note="Eq. 6 multiplies element by element; the 7.3M of Table 7 fits no granularity either.",

@@ -28,6 +28,7 @@ from bmt.model import span_logits, span_nll
 from bmt.noise import key_number
 from bmt.regularizers import Regularizer, regularizer
 from bmt.sampling import Sampler
+from bmt.schedules import Schedule
 from bmt.settings import DecodeSettings, LossSettings, SamplingSettings, TrainingSettings, TuningSettings
 from bmt.tuning import MaskedUpdates, RandomMask, mask_updates
 
@@ -146,7 +147,7 @@ def train(
     *,
     steps: int,
     seed: int,
-    masks: Masks | RandomMask | None = None,
+    masks: Masks | RandomMask | Schedule | None = None,
     holds: tuple[str, float | None] = ("none", None),
     checkpoints: Checkpoints | None = None,
     report: Report | None = None,
@@ -158,7 +159,7 @@ def train(
         sets: the source datasets' windows, in the order that `masks` may name them in any order.
         rows: training windows of each dataset, by name, in the order of `sets`.
         validation: validation questions of the same datasets.
-        masks: learned masks, the random control, or None.
+        masks: learned masks, the random control, masks that change on the way, or None.
         holds: kind and strength of a regularizer (bmt.regularizers).
         checkpoints: where to save at every evaluation and resume from; None: nowhere.
         report: called with (step, metrics) every few steps and at every evaluation.
@@ -177,8 +178,8 @@ def train(
     best = {name: parameter.detach().clone() for name, parameter in model.named_parameters()} if checkpoints is None else {}
     restored = checkpoints.restore(model, optimizer) if checkpoints is not None else None
     if restored is not None:
-        sampler.restore(restored[1]["sampler"])
-        done = Progressed(**restored[1]["progressed"])
+        sampler.restore(restored[0]["sampler"])
+        done = Progressed(**restored[0]["progressed"])
         if progress is not None:
             progress(done.step * settings.batch, f"resumed at step {done.step}")
     elif keeper is not None:
@@ -187,12 +188,21 @@ def train(
     every = max(1, settings.evaluate_every // 10)
     losses: list[torch.Tensor] = []
     model.train()
-    with nullcontext() if masks is None else mask_updates(optimizer, model, masks, apply=plan.tuning.apply, first_step=done.step) as masked:
+    schedule = None if masks is None or isinstance(masks, Masks | RandomMask) else masks
+    at_first = masks if masks is None or isinstance(masks, Masks | RandomMask) else masks.start(done.step)
+    if schedule is not None and restored is not None:
+        schedule.restore(restored[1])
+    with (
+        nullcontext()
+        if at_first is None
+        else mask_updates(optimizer, model, at_first, apply=plan.tuning.apply, first_step=done.step) as masked
+    ):
         while done.step < steps and done.without_gain < settings.patience:
             began = time.perf_counter()
-            loss, tokens = _step(
-                model, optimizer, sets, sampler.draw(done.step), vocabulary, plan, masked, keeper, names, device, seed, done.step
-            )
+            picks = sampler.draw(done.step)
+            if schedule is not None and masked is not None:
+                schedule.before(done.step, picks, masked)
+            loss, tokens = _step(model, optimizer, sets, picks, vocabulary, plan, masked, keeper, names, device, seed, done.step)
             losses.append(loss)
             done.step += 1
             done.tokens += tokens
@@ -217,7 +227,7 @@ def train(
                     best = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
                 if checkpoints is not None:
                     state = {"sampler": sampler.state(), "progressed": {key: getattr(done, key) for key in Progressed.__dataclass_fields__}}
-                    checkpoints.save(done.step, model, optimizer, state, gained)
+                    checkpoints.save(done.step, model, optimizer, state, gained, None if schedule is None else schedule.tensors())
     with torch.no_grad():
         if checkpoints is not None:
             checkpoints.load_best(model)

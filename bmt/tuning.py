@@ -9,7 +9,7 @@ A weight that is closed in every mask keeps its value bit for bit, whatever the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from bmt.errors import ConfigError, ModelError
 from bmt.layers import target_names
-from bmt.masks import Masks, unpack
+from bmt.masks import Masks
 from bmt.noise import bernoulli
 from bmt.rows import RowGroups, split_gradients
 
@@ -72,19 +72,18 @@ class _Drawn:
 
 
 class _Fixed:
-    """A fixed mask; unpacked once where it lives (1 byte a weight while training)."""
+    """One mask a tensor, (1, …)."""
 
     scale = 1.0
 
-    def __init__(self, masks: Masks, model: nn.Module) -> None:
-        parameters = dict(model.named_parameters())
-        self.unpacked = {name: unpack(masks.bits[name][0].to(parameters[name].device), shape) for name, shape in masks.shapes.items()}
+    def __init__(self, unpacked: Mapping[str, Tensor]) -> None:
+        self.unpacked = unpacked
 
     def masks(self, name: str) -> bool:
         return name in self.unpacked
 
     def open(self, name: str, parameter: Tensor, step: int) -> Tensor | None:
-        return self.unpacked.get(name)
+        return self.unpacked[name][0] if name in self.unpacked else None
 
 
 class MaskedUpdates:
@@ -94,11 +93,16 @@ class MaskedUpdates:
         step: number of optimizer steps taken, `first_step` at the start; it keys the random mask.
     """
 
-    def __init__(self, datasets: Sequence[str], first_step: int) -> None:
+    def __init__(self, datasets: Sequence[str], first_step: int, optimizer: torch.optim.Optimizer) -> None:
         self.datasets = tuple(datasets)
+        self._optimizer = optimizer
+        self._targets: dict[str, Tensor] = {}
         self.step = first_step
         self.groups: RowGroups | None = None
+        self.active = True
         self._fresh = False
+        self._unpacked: dict[str, Tensor] = {}
+        self._changed: list[Callable[[], None]] = []
 
     def rows(self, datasets: Sequence[str] | Sequence[int] | Tensor) -> None:
         """Say which dataset each row of the next batch is from: names, or indices into `datasets`; one entry a row.
@@ -130,6 +134,38 @@ class MaskedUpdates:
                 "call masked.rows(…) before each forward pass (in a Trainer: a column `dataset`, and remove_unused_columns=False)"
             )
         self._fresh = False
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While the block runs, backward passes are not masked (and `rows` need not be said)."""
+        self.active, groups, self.groups = False, self.groups, None
+        try:
+            yield
+        finally:
+            self.active, self.groups = True, groups
+
+    @torch.no_grad()
+    def use(self, masks: Mapping[str, Mapping[str, Tensor]], settle: bool = False) -> None:
+        """Put new masks in the place of datasets' old ones, from the next backward pass on.
+
+        Args:
+            masks: {dataset: {parameter name: bool tensor}}, over the tensors that are masked.
+            settle: whether the optimizer's moments become 0 where a weight is closed in every mask, so that momentum no longer moves it.
+
+        Raises:
+            ModelError: a dataset without a mask.
+        """
+        for dataset, own in masks.items():
+            index = self._index(dataset)
+            for name, mask in own.items():
+                self._unpacked[name][index].copy_(mask)
+        if settle:
+            for name, parameter in self._targets.items():
+                for value in self._optimizer.state.get(parameter, {}).values():
+                    if isinstance(value, Tensor) and value.shape == parameter.shape:
+                        value.mul_(self._unpacked[name].any(0))
+        for changed in self._changed:
+            changed()
 
 
 @contextmanager
@@ -176,13 +212,15 @@ def mask_updates(
         optimizer = inner
     parameters = dict(model.named_parameters())
     trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    handle = MaskedUpdates(masks.datasets if isinstance(masks, Masks) else (), first_step)
+    handle = MaskedUpdates(masks.datasets if isinstance(masks, Masks) else (), first_step, optimizer)
+    if isinstance(masks, Masks):
+        handle._unpacked.update(masks.unpacked(parameters))
+        handle._targets.update({name: parameters[name] for name in masks.shapes if id(parameters[name]) in trained})
     with ExitStack() as stack:
         if several:
-            assert isinstance(masks, Masks)
-            stack.enter_context(split_gradients(model, masks, handle))
+            stack.enter_context(split_gradients(model, handle._unpacked, handle))
         else:
-            source: _Source = _Fixed(masks, model) if isinstance(masks, Masks) else _Drawn(masks, model)
+            source: _Source = _Fixed(handle._unpacked) if isinstance(masks, Masks) else _Drawn(masks, model)
             targets = {name: parameter for name, parameter in parameters.items() if id(parameter) in trained}
             if apply == "gradient":
                 for name, parameter in targets.items():
@@ -192,9 +230,8 @@ def mask_updates(
             else:
                 stack.enter_context(_masked_steps(optimizer, targets, source, handle))
         if isinstance(masks, Masks):
-            stack.enter_context(
-                _kept_closed(optimizer, {name: parameters[name] for name in masks.shapes if id(parameters[name]) in trained}, masks)
-            )
+            stack.enter_context(_kept_closed(optimizer, handle._targets, handle))
+        stack.enter_context(_hook(optimizer.register_step_pre_hook(_finite_gradients(parameters, trained, handle))))
         stack.enter_context(_hook(optimizer.register_step_post_hook(lambda *_: setattr(handle, "step", handle.step + 1))))
         stack.enter_context(_hook(model.register_forward_pre_hook(_row_taker(handle, row_key), with_kwargs=True)))
         yield handle
@@ -208,13 +245,34 @@ def _hook(handle: Any) -> Iterator[None]:
         handle.remove()
 
 
+def _finite_gradients(parameters: Mapping[str, Tensor], trained: set[int], handle: MaskedUpdates) -> Any:
+    """Before a step: raise for a gradient that is not finite. On a GPU the step before is looked at, which needs no waiting."""
+    before: list[Tensor] = []
+
+    @torch.no_grad()
+    def check(*_: Any) -> None:
+        grads = {name: value.grad for name, value in parameters.items() if id(value) in trained and value.grad is not None}
+        if not grads:
+            return
+        before.append(torch.nn.utils.get_total_norm(list(grads.values())))
+        norm = before[-1] if before[-1].device.type != "cuda" else before[0]
+        del before[:-1]
+        if not bool(torch.isfinite(norm)):
+            name = next((name for name, grad in grads.items() if not bool(torch.isfinite(grad).all())), "all of them together")
+            raise ModelError(
+                f"tensor {name}: the gradient is not finite at step {handle.step}: lower the learning rate, or use fp32 where it is bf16"
+            )
+
+    return check
+
+
 def _row_taker(handle: MaskedUpdates, row_key: str) -> Any:
     def take(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if row_key in kwargs:
             rows = kwargs.pop(row_key)
             if torch.is_grad_enabled():
                 handle.rows(rows)
-        if torch.is_grad_enabled() and len(handle.datasets) > 1:
+        if handle.active and torch.is_grad_enabled() and len(handle.datasets) > 1:
             handle.use_rows()
         return args, kwargs
 
@@ -228,7 +286,7 @@ def _scaler(source: _Source, name: str) -> Any:
 def _gradient_masker(source: _Source, name: str, handle: MaskedUpdates) -> Any:
     @torch.no_grad()
     def mask(parameter: Tensor) -> None:
-        opened = source.open(name, parameter, handle.step)
+        opened = source.open(name, parameter, handle.step) if handle.active else None
         if opened is not None and parameter.grad is not None:
             parameter.grad.mul_(opened)
 
@@ -259,7 +317,7 @@ def _masked_steps(
 
 
 @contextmanager
-def _kept_closed(optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor], masks: Masks) -> Iterator[None]:
+def _kept_closed(optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor], handle: MaskedUpdates) -> Iterator[None]:
     """Weights closed in every mask go back to their value at entry after each step, where weight decay could move them.
 
     Without decay a gradient of exactly 0 leaves moments and weight as they are, and no copy is held.
@@ -267,9 +325,16 @@ def _kept_closed(optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor]
     if not any(group.get("weight_decay", 0) for group in optimizer.param_groups):
         yield
         return
-    union = masks.union()
-    closed = {name: ~union.mask("union", name).to(parameter.device) for name, parameter in targets.items()}
-    values = {name: parameter.detach()[closed[name]].clone() for name, parameter in targets.items()}
+    closed: dict[str, Tensor] = {}
+    values: dict[str, Tensor] = {}
+
+    def take() -> None:
+        for name, parameter in targets.items():
+            closed[name] = ~handle._unpacked[name].any(0)
+            values[name] = parameter.detach()[closed[name]].clone()
+
+    take()
+    handle._changed.append(take)
 
     @torch.no_grad()
     def restore(*_: Any) -> None:

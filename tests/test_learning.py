@@ -106,6 +106,49 @@ def test_runs_with_one_seed_are_equal_and_differ_between_seeds() -> None:
     assert a.equals(b) and not a.equals(c)
 
 
+@pytest.mark.parametrize("target", [0.1, 0.3, 0.6])
+def test_a_lagrangian_lambda_meets_a_target_density(target: float) -> None:
+    """The expected density ends at the target, whatever the data would have; one draw of 200 gates lies around it."""
+    _, batch_at = planted()
+    course: list[float] = []
+    masks = learn_masks(
+        Regression(), {"toy": batch_at}, lam=1e-3, density=target, density_by="lagrangian", lam_lr=0.1,
+        report=lambda dataset, step, values: course.append(values["density"]), **{**TOY, "gate": "sampled"},
+    )  # fmt: skip
+    assert course[-1] == pytest.approx(target, abs=0.01) and abs(masks.density("toy") - target) < 0.12
+
+
+def test_a_mean_gate_opens_where_e_s_is_above_a_half() -> None:
+    _, batch_at = planted()
+    masks = learn_masks(Regression(), {"toy": batch_at}, lam=5e-3, **{**TOY, "gate": "mean"})
+    assert masks.density("toy") == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize(("granularity", "density"), [("row", 1.0), ("column", 0.1), ("tensor", 1.0)])
+def test_gates_of_several_weights_open_them_together(granularity: str, density: float) -> None:
+    """The planted weight is (1, 200): a column is one weight, a row and a tensor are all of it."""
+    support, batch_at = planted()
+    masks = learn_masks(Regression(), {"toy": batch_at}, lam=5e-3, granularity=granularity, **TOY)
+    assert masks.density("toy") == pytest.approx(density, abs=0.02)
+    if granularity == "column":
+        assert int((masks.mask("toy", "encoder.weight").reshape(-1) & support).sum()) > 18
+
+
+def test_top_share_of_larger_gates_takes_them_while_they_fit() -> None:
+    scores = {"x": torch.tensor([[3.0], [1.0], [2.0]]), "y": torch.tensor([0.5])}
+    chosen = top_share(scores, 0.5, (0,), {"x": 4, "y": 8})  # of 20 weights: gates of 4, 4, 4 and 8
+    assert chosen["x"].reshape(-1).tolist() == [True, False, True] and not bool(chosen["y"])
+
+
+def test_the_course_of_learning_is_kept_with_the_masks() -> None:
+    _, batch_at = planted()
+    masks = learn_masks(Regression(), {"toy": batch_at}, lam=5e-3, **TOY)
+    rows = masks.about["course"]["toy"]
+    assert [row["step"] for row in rows] == [*range(0, 500, 25), 499]
+    assert rows[-1]["loss"] < 0.1 * rows[0]["loss"] and rows[-1]["density"] < rows[0]["density"]
+    assert masks.about["expected_density"]["toy"] == pytest.approx(rows[-1]["density"], abs=1e-6)
+
+
 def test_top_share_is_exact_and_breaks_ties_by_key() -> None:
     scores = {"x": torch.zeros(10, 10), "y": torch.tensor([1.0, 2.0, -1.0])}
     mask = top_share(scores, 0.1, (0,))
@@ -138,6 +181,8 @@ def test_bad_input_is_named() -> None:
     model.encoder_unused = nn.Linear(3, 3)
     with pytest.raises(ModelError, match=r"tensor encoder_unused\.weight got no gradient at mask-learning step 0"):
         learn_masks(model, {"toy": batch_at}, steps=1, loss=squared)
-    with pytest.raises(ModelError, match="not finite at mask-learning step 0"):
+    with pytest.raises(ConfigError, match="learn_masks: 'stepz' is not known: one of gamma"):
+        learn_masks(Regression(), {"toy": batch_at}, stepz=3, loss=squared)
+    with pytest.raises(ModelError, match=r"tensor encoder\.weight: the gradient is not finite at mask-learning step 0"):
         learn_masks(Regression(), {"toy": batch_at}, steps=1, loss=lambda m, b: squared(m, b) * float("nan"))
     assert torch.equal(model.encoder.weight, torch.zeros(1, 200)) and model.encoder.weight.grad is None

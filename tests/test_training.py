@@ -101,7 +101,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_a_foreign_one_refused(tmp_path:
     again, _ = run(checkpoints=Checkpoints(tmp_path / "a", "f"))
     assert same(whole, again)
     state = json.loads((tmp_path / "a" / "step-0000020" / "state.json").read_text())
-    assert state["step"] == 20 and set(state["digests"]) == {"model.safetensors", "optimizer.safetensors"}
+    assert state["step"] == 20 and set(state["digests"]) == {"model.safetensors", "optimizer.safetensors", "more.safetensors"}
     with pytest.raises(ModelError, match="made with another configuration"):
         run(checkpoints=Checkpoints(tmp_path / "a", "g"))
 
@@ -137,7 +137,9 @@ def test_learned_masks_hold_in_training() -> None:
     assert outcome.deviation["total"].changed <= masks.union_density()
     again = source_masks("learned", tiny.bert(dropout=True), own, rows, tiny.VOCAB, settings, PLAN, seed=0)
     assert again.equals(masks)
-    one = source_masks("learned", tiny.bert(), own, rows, tiny.VOCAB, MaskSettings(alpha0=0.0, steps=3, batch=8, scope="global"), PLAN, seed=0)
+    one = source_masks(
+        "learned", tiny.bert(), own, rows, tiny.VOCAB, MaskSettings(alpha0=0.0, steps=3, batch=8, scope="global"), PLAN, seed=0
+    )
     assert one.datasets == ("all",)
     run(steps=2, masks=one)
 

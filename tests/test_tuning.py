@@ -155,13 +155,83 @@ def test_the_random_mask_is_keyed_by_seed_step_and_tensor() -> None:
 
 
 def test_a_resumed_random_mask_goes_on_where_it_was() -> None:
-    whole = run_plain(RandomMask(0.5, 1), steps=5)
+    """Without moments, five steps are three steps and, from there with first_step=3, two more."""
+
+    def go(model: nn.Module, steps: int, first: int) -> nn.Module:
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+        with mask_updates(optimizer, model, RandomMask(0.5, 1), first_step=first) as masked:
+            for _ in range(steps):
+                loss_on(model, *ids()).backward()
+                optimizer.step()
+                optimizer.zero_grad()
+        assert masked.step == first + steps
+        return model
+
+    whole, parts, wrong = go(tiny.bert(), 5, 0), go(go(tiny.bert(), 3, 0), 2, 3), go(go(tiny.bert(), 3, 0), 2, 0)
+    assert all(torch.equal(p, q) for p, q in zip(whole.parameters(), parts.parameters(), strict=True))
+    assert not all(torch.equal(p, q) for p, q in zip(whole.parameters(), wrong.parameters(), strict=True))
+
+
+def test_child_tuning_f_divides_the_gradient_by_p_over_micro_batches() -> None:
+    """A step of two backward passes: M (g1 + g2) / p."""
+    model, mask = tiny.bert(), RandomMask(0.25, 1, rescale=True)
+    tokens, attention, target = ids()
+    want = dict.fromkeys(dict(model.named_parameters()))
+    loss_on(model, tokens, attention, target).backward()
+    loss_on(model, tokens[:3], attention[:3], target[:3]).backward()
+    want = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    with mask_updates(torch.optim.SGD(model.parameters(), lr=0.1), model, mask):
+        loss_on(model, tokens, attention, target).backward()
+        loss_on(model, tokens[:3], attention[:3], target[:3]).backward()
+    for name, p in model.named_parameters():
+        scaled = want[name] * mask.draw(name, p.shape, 0) / 0.25 if not name.startswith("qa_outputs") else want[name]
+        torch.testing.assert_close(p.grad, scaled, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("datasets", ["A", "ABC"])
+def test_masks_can_be_changed_on_the_way_and_paused(datasets: str) -> None:
+    model, first, second = tiny.bert(), masks_for(tiny.bert(), 0.3, datasets), masks_for(tiny.bert(), 0.6, datasets)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.1)
+    start = {name: p.detach().clone() for name, p in model.named_parameters()}
+    owner = [0, 0, 1, 1, 2, 2, 2] if len(datasets) > 1 else [0] * 7
+    with mask_updates(optimizer, model, first) as masked:
+
+        def step() -> None:
+            masked.rows(owner)
+            loss_on(model, *ids()).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        step()
+        with masked.paused():  # the plain gradient, and no rows need be said
+            loss_on(model, *ids()).backward()
+            name = "bert.encoder.layer.0.intermediate.dense.weight"
+            assert (dict(model.named_parameters())[name].grad != 0).double().mean() > 0.99
+            optimizer.zero_grad()
+        middle = {name: p.detach().clone() for name, p in model.named_parameters()}
+        masked.use({d: {name: second.mask(d, name) for name in second.shapes} for d in datasets}, settle=True)
+        step()
+    one, two = first.union(), second.union()
+    for name, p in model.named_parameters():
+        if name in first.shapes:
+            closed, later = ~one.mask("union", name), ~two.mask("union", name)
+            assert torch.equal(middle[name][closed], start[name][closed])
+            assert torch.equal(p[later], middle[name][later]), name  # momentum of the first mask does not move what the second closes
+            assert (p[~later & closed] != middle[name][~later & closed]).any(), name
+
+
+def test_a_gradient_that_is_not_finite_is_named_with_its_step() -> None:
     model = tiny.bert()
-    first = torch.optim.SGD(model.parameters(), lr=0.1)
-    del first
-    a, b = run_plain(RandomMask(0.5, 1), steps=1, first=3), run_plain(RandomMask(0.5, 1), steps=1, first=0)
-    names = dict(whole.named_parameters())
-    assert any(not torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True)) and names
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with mask_updates(optimizer, model, masks_for(model, 0.5, "A")):
+        loss_on(model, *ids()).backward()
+        optimizer.step()
+        model.bert.encoder.layer[1].output.dense.weight.grad[0, 0] = float("nan")
+        with pytest.raises(
+            ModelError, match=r"tensor bert\.encoder\.layer\.1\.output\.dense\.weight: the gradient is not finite at step 1"
+        ):
+            optimizer.step()
 
 
 def test_masked_gradient_steps_equal_masking_by_hand() -> None:

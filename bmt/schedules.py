@@ -1,0 +1,201 @@
+"""Masks that change while theta is tuned (`mask.schedule` and `mask.scope`); the two-phase schedule needs none of this.
+
+    refresh       the masks are learned again at the start of each epoch, at the present theta
+    alternating   before each step of theta, one step of alpha and w on the rows of each dataset in the batch; the gates stay, the mask of
+                  the step is drawn from them
+    per_batch     scope: before each step of theta, fresh gates learn `mask.steps` steps on the very batch; one mask for all its rows
+
+A schedule is asked `start` once and `before` each step; it learns with the masks of the handle paused, and puts new ones in with
+`handle.use`. What it needs to go on after a resume it keeps in files (refresh) or in the checkpoint's tensors (alternating).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from bmt.batches import Batch, Vocabulary, Windows, collate
+from bmt.layers import target_names
+from bmt.learner import GateLearner
+from bmt.learning import GLOBAL, LearnedGates
+from bmt.masks import Masks
+from bmt.settings import MaskSettings
+from bmt.tuning import MaskedUpdates
+
+Picks = Sequence[tuple[int, int]]
+
+
+class Schedule(Protocol):
+    """Masks by step."""
+
+    def start(self, step: int) -> Masks:
+        """The masks to begin with, at step 0 or after a resume at `step`."""
+
+    def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
+        """Bring the handle's masks up to date for the step that trains on `picks`."""
+
+    def masks(self) -> Masks:
+        """The masks as they are now."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps."""
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from a checkpoint's tensors."""
+
+
+class Refresh:
+    """The two-phase masks, learned anew each epoch.
+
+    Args:
+        learn: epoch -> masks at the model's present weights.
+        steps: optimizer steps an epoch.
+        folder: where each epoch's masks are kept, so that a resume finds them; None: nowhere.
+    """
+
+    def __init__(self, model: nn.Module, learn: Callable[[int], Masks], steps: int, folder: Path | None) -> None:
+        self._model, self._learn, self._steps, self._folder = model, learn, max(1, steps), folder
+        self._epoch = -1
+        self._now: Masks | None = None
+
+    def _of(self, epoch: int) -> Masks:
+        path = None if self._folder is None else self._folder / f"masks-{epoch:04d}.safetensors"
+        if path is not None and path.is_file():
+            return Masks.load(path, self._model)
+        masks = self._learn(epoch)
+        if path is not None:
+            masks.save(path)
+        return masks
+
+    def start(self, step: int) -> Masks:
+        """As `Schedule.start`: at the first step of an epoch still the masks of the one before, since `before` changes them."""
+        return self._turn(max(0, step - 1) // self._steps)
+
+    def _turn(self, epoch: int) -> Masks:
+        self._epoch, self._now = epoch, self._of(epoch)
+        return self._now
+
+    def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
+        """As `Schedule.before`: does something at the first step of an epoch only."""
+        if step // self._steps == self._epoch:
+            return
+        with handle.paused():
+            masks = self._turn(step // self._steps)
+        handle.use({dataset: {name: masks.mask(dataset, name) for name in masks.shapes} for dataset in masks.datasets}, settle=True)
+
+    def masks(self) -> Masks:
+        """As `Schedule.masks`."""
+        assert self._now is not None, "start comes first"
+        return self._now
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Nothing: the masks are in files."""
+        return {}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Nothing to restore."""
+
+
+class _OnBatches:
+    """What the two schedules share that learn on the batches theta is tuned on."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        sets: Sequence[Windows],
+        vocabulary: Vocabulary,
+        settings: MaskSettings,
+        seed: int,
+        loss: Callable[[nn.Module, Batch], Tensor],
+    ) -> None:
+        self.model, self.sets, self.vocabulary, self.settings = model, sets, vocabulary, settings
+        self.seed, self._loss = seed, loss
+        self.names = target_names(model, settings.targets)
+        self.device = next(model.parameters()).device
+
+    def loss(self, picks: Picks) -> Callable[[], Tensor]:
+        """Loss of the model as it stands on these windows."""
+
+        def measure() -> Tensor:
+            return self._loss(self.model, collate(self.sets, picks, self.vocabulary).to(self.device))
+
+        return measure
+
+    def drawn(self, learner: GateLearner, step: int) -> dict[str, Tensor]:
+        """The mask that a learner's gates give at a step."""
+        shapes = {name: tuple(value.shape) for name, value in learner.w.items()}
+        gates = LearnedGates(learner.law, learner.alpha, shapes, learner.held, (*learner.key, "at", step), [])
+        return gates.mask(self.settings)
+
+    def about(self) -> dict[str, Any]:
+        """What the masks say of themselves."""
+        return {"kind": "learned", "seed": self.seed, **asdict(self.settings)}
+
+
+class Alternating(_OnBatches):
+    """Gates that learn a step on each dataset's rows of a batch before theta does; one set a dataset, or one for the mixture."""
+
+    def start(self, step: int) -> Masks:
+        """As `Schedule.start`."""
+        owners = [GLOBAL] if self.settings.scope == "global" else [own.dataset for own in self.sets]
+        self.learners = {name: GateLearner(self.model, self.names, self.settings, (self.seed, "mask", name)) for name in owners}
+        self._step = step
+        return self.masks()
+
+    def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
+        """As `Schedule.before`."""
+        self._step = step + 1
+        by_owner: dict[str, list[tuple[int, int]]] = {}
+        for which, row in picks:
+            by_owner.setdefault(GLOBAL if self.settings.scope == "global" else self.sets[which].dataset, []).append((which, row))
+        for name, own in by_owner.items():
+            with handle.paused():
+                self.learners[name].step(self.loss(own), count=False)
+            handle.use({name: self.drawn(self.learners[name], self._step)})
+
+    def masks(self) -> Masks:
+        """As `Schedule.masks`."""
+        parts = [Masks.from_bool({name: self.drawn(learner, self._step)}, self.model) for name, learner in self.learners.items()]
+        return Masks.joined(parts, self.about())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Alpha, w and their moments of every dataset."""
+        return {f"{name}/{key}": value for name, learner in self.learners.items() for key, value in learner.tensors().items()}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """As `Schedule.restore`; the masks at the time are drawn again from the gates."""
+        for name, learner in self.learners.items():
+            learner.restore({key.split("/", 1)[1]: value for key, value in tensors.items() if key.split("/", 1)[0] == name})
+
+
+class PerBatch(_OnBatches):
+    """Fresh gates for every batch."""
+
+    def start(self, step: int) -> Masks:
+        """As `Schedule.start`: the gates before any learning."""
+        self._mask = self.drawn(GateLearner(self.model, self.names, self.settings, (self.seed, "mask", "batch", -1)), -1)
+        return self.masks()
+
+    def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
+        """As `Schedule.before`."""
+        learner = GateLearner(self.model, self.names, self.settings, (self.seed, "mask", "batch", step))
+        with handle.paused():
+            for _ in range(max(1, self.settings.steps)):
+                learner.step(self.loss(picks), count=False)
+        self._mask = self.drawn(learner, step)
+        handle.use({GLOBAL: self._mask})
+
+    def masks(self) -> Masks:
+        """The mask of the last batch."""
+        return Masks.from_bool({GLOBAL: self._mask}, self.model, self.about())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Nothing: no gate outlives its batch."""
+        return {}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Nothing to restore."""
