@@ -205,6 +205,9 @@ class TuningSettings:
         note="Eq. 14 is plain gradient descent, where both are the same; the experiments use AdamW, where they are not. Title and text "
         "say gradient.",
     )  # fmt: skip
+    compact_state: bool = knob(
+        True, "whether the optimizer keeps moments only for weights that some fixed mask opens, where that saves memory"
+    )
     clip: float | None = knob(
         1.0, "gradient norm, after masking, at which it is clipped; null: not", above=0, paper="silent", note="Hugging Face's default."
     )

@@ -195,7 +195,14 @@ def train(
     with (
         nullcontext()
         if at_first is None
-        else mask_updates(optimizer, model, at_first, apply=plan.tuning.apply, first_step=done.step) as masked
+        else mask_updates(
+            optimizer,
+            model,
+            at_first,
+            apply=plan.tuning.apply,
+            first_step=done.step,
+            compact=plan.tuning.compact_state and schedule is None,
+        ) as masked
     ):
         while done.step < steps and done.without_gain < settings.patience:
             began = time.perf_counter()

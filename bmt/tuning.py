@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from bmt.compact import compact_state
 from bmt.errors import ConfigError, ModelError
 from bmt.layers import target_names
 from bmt.masks import Masks
@@ -177,6 +178,7 @@ def mask_updates(
     apply: str = "gradient",
     first_step: int = 0,
     row_key: str = "dataset",
+    compact: bool = False,
 ) -> Iterator[MaskedUpdates]:
     """While the block runs, every backward pass on `model` and every step of `optimizer` is masked.
 
@@ -186,6 +188,7 @@ def mask_updates(
         apply: "gradient" (before the moments) or "update" (what the optimizer would add); the latter for one mask only.
         first_step: steps taken before, after a resume; it keys the random mask.
         row_key: a model input of this name is taken as `masked.rows(…)` and not passed on (HF Trainer).
+        compact: whether the optimizer keeps state for open weights alone (bmt.compact); for masks that stay, and without a GradScaler.
 
     Yields:
         the handle; with several masks call its `rows` before each forward pass.
@@ -217,6 +220,9 @@ def mask_updates(
         handle._unpacked.update(masks.unpacked(parameters))
         handle._targets.update({name: parameters[name] for name in masks.shapes if id(parameters[name]) in trained})
     with ExitStack() as stack:
+        if compact and isinstance(masks, Masks):
+            opened = {name: handle._unpacked[name].any(0) for name in handle._targets}
+            stack.enter_context(compact_state(optimizer, handle._targets, opened))
         if several:
             stack.enter_context(split_gradients(model, handle._unpacked, handle))
         else:
