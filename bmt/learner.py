@@ -54,7 +54,7 @@ class GateLearner:
         self.settings, self.key, self.lam, self.steps = settings, key, settings.lam, 0
         self._multiplier = settings.lam
         parameters = dict(model.named_parameters())
-        self._model, self._parameters = model, parameters
+        self.model, self._parameters = model, parameters
         self._masked = {name: parameters[name] for name in names}
         self.alpha = {
             name: torch.full(gate_shape(value.shape, settings.granularity), settings.alpha0, dtype=torch.float32, device=value.device)
@@ -178,7 +178,7 @@ class GateLearner:
                 parameter.data = to
             hooks = [
                 module.register_forward_pre_hook(self._row_hook(name, theta[name]))
-                for module in self._model.modules()
+                for module in self.model.modules()
                 if isinstance(module, nn.Embedding)
                 for name in self._embeddings
                 if module.weight is self._masked[name]
@@ -271,7 +271,7 @@ class GateLearner:
     def _looked_up(self) -> list[str]:
         """The fused tensors that are weights of plain `nn.Embedding`s and of nothing else."""
         owners: dict[int, list[nn.Module]] = {}
-        for module in self._model.modules():
+        for module in self.model.modules():
             for parameter in module._parameters.values():
                 if parameter is not None:
                     owners.setdefault(id(parameter), []).append(module)

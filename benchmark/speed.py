@@ -1,0 +1,128 @@
+"""`python -m benchmark.speed core`: how much slower than plain training the masks are, as ratios inside one run.
+
+core    masked steps and mask learning against the plain training step, on random weights; sizes of masks and optimizer state
+
+On a CPU: MiniLM's shape in fp32, 8 windows of 384 tokens. On a GPU: RoBERTa-base's in bf16, 48 windows of 384 tokens, and 8 beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from benchmark import environment
+from benchmark.allocator import keep_freed_memory
+from benchmark.command import command_parser, run_command
+from benchmark.config import repository_root
+from benchmark.progress import progress
+from benchmark.speeds import core
+from benchmark.speeds.rounds import Timing
+from bmt.errors import ConfigError
+from bmt.files import write_json, write_text
+
+EXAMPLE = "python -m benchmark.speed core --rounds 9 --write"
+ROWS = {"cpu": (8,), "cuda": (48, 8)}
+
+
+def core_lines(setting: core.Setting, found: dict[str, Timing]) -> list[str]:
+    """A Markdown table of one setting's timings."""
+    tokens = setting.rows * setting.tokens
+    base = median(found[core.PLAIN].seconds)
+    title = f"{setting.shape}, {setting.rows} windows of {setting.tokens} tokens, {'bf16' if setting.bf16 else 'fp32'}"
+    lines = [f"### {title}: {base:.3f} s and {tokens / base:,.0f} tokens/s a plain step", ""]
+    lines += ["| step | ratio to the plain step | smallest to largest | at most | kept |", "| --- | ---: | ---: | ---: | --- |"]
+    for name, timing in found.items():
+        if name == core.PLAIN:
+            continue
+        target = core.TARGETS.get(name)
+        kept = "" if target is None else "yes" if timing.ratio <= target else "no"
+        spread = f"{min(timing.ratios):.2f} to {max(timing.ratios):.2f}"
+        lines.append(f"| {name} | {timing.ratio:.3f} | {spread} | {'' if target is None else f'{target:.2f}'} | {kept} |")
+    return [*lines, ""]
+
+
+def size_lines(sizes: dict[str, float], state: tuple[float, float, float], shape: str) -> list[str]:
+    """Sizes of masks and optimizer state."""
+    megabyte = 1e6
+    return [
+        f"Six masks of RoBERTa-base's encoder ({sizes['weights'] / megabyte:.1f}M weights): {sizes['memory'] / megabyte:.1f} MB in memory, "
+        f"{sizes['disk'] / megabyte:.1f} MB on disk, index included (at most 100 MB).",
+        "",
+        f"AdamW's moments for {shape} under one mask that opens 2 % of the embeddings and 60 % of the layers: "
+        f"{state[0] / megabyte:.1f} MB dense, {state[1] / megabyte:.1f} MB compact, values and index counted ({state[2]:.0%} saved).",
+        "",
+    ]
+
+
+def run_core(given: argparse.Namespace) -> int:
+    """Measure, print, and with --write keep docs/performance.md's part and a JSON file."""
+    if given.rounds < 1 or given.tokens < 16 or given.tokens > 512:
+        raise ConfigError(f"--rounds {given.rounds}, --tokens {given.tokens}: not allowed: at least 1 round, 16 to 512 tokens")
+    device = torch.device("cuda" if torch.cuda.is_available() and not given.cpu else "cpu")
+    shape = given.shape or ("roberta-base" if device.type == "cuda" else "minilm")
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    described = environment.describe()
+    lines: list[str] = []
+    record: dict[str, Any] = {"environment": described, "threads": torch.get_num_threads(), "settings": []}
+    for rows in [given.rows] if given.rows else ROWS[device.type]:
+        setting = core.Setting(shape, rows, given.tokens, device, device.type == "cuda")
+        with progress(f"speed core {shape} x{rows}", total=(given.rounds + 1) * core.COUNT, unit="steps") as bar:
+            found = core.measure(setting, given.rounds, bar)
+        lines += core_lines(setting, found)
+        timings = {name: {"ratio": timing.ratio, "ratios": timing.ratios, "seconds": timing.seconds} for name, timing in found.items()}
+        record["settings"].append({"shape": shape, "rows": rows, "tokens": given.tokens, "timings": timings})
+    sizes, state = core.mask_sizes(), core.optimizer_bytes(shape, device)
+    lines += size_lines(sizes, state, shape)
+    record |= {"mask_bytes": sizes, "optimizer_bytes": {"dense": state[0], "compact": state[1]}}
+    where = described["device"] if device.type == "cuda" else f"{described['cpu']}, {torch.get_num_threads()} threads"
+    git = described["git"]
+    head = (
+        f"`python -m benchmark.speed core --rounds {given.rounds}` on {where}; torch {torch.__version__}, commit {str(git['commit'])[:7]}"
+    )
+    head += f"{', with uncommitted changes' if git['dirty'] else ''}. Medians over {given.rounds} rounds; the variants take turns."
+    print("\n".join(lines))
+    if given.write:
+        keep(repository_root() / "docs" / "performance.md", device.type, [head, "", *lines])
+        write_json(repository_root() / "reports" / "speed" / f"core-{device.type}.json", record)
+    return 0
+
+
+def keep(path: Path, name: str, lines: list[str]) -> None:
+    """Put lines between the page's markers for `name`. Raises ConfigError where it has none."""
+    begin, end = f"<!-- core {name}:begin -->", f"<!-- core {name}:end -->"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ConfigError(f"{path}: the lines {begin} and {end} must stand in it once each: the figures go between them")
+    before, after = text[: text.index(begin) + len(begin)], text[text.index(end) :]
+    write_text(path, before + "\n" + "\n".join(lines).strip() + "\n" + after)
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = command_parser("speed", __doc__ or "", EXAMPLE)
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="core")
+    own: Any = verbs.add_parser("core", help="masked steps and mask learning against the plain step", epilog=f"example:\n  {EXAMPLE}")
+    own.add_argument("--rounds", type=int, default=5, help="timed rounds of every variant (default: 5)")
+    own.add_argument("--shape", choices=list(core.SHAPES), help="whose shape (default: minilm on a CPU, roberta-base on a GPU)")
+    own.add_argument("--rows", type=int, help="windows a step (default: 8 on a CPU; 48, then 8, on a GPU)")
+    own.add_argument("--tokens", type=int, default=384, help="tokens a window (default: 384)")
+    own.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    own.add_argument("--cpu", action="store_true", help="the CPU even where a GPU is")
+    own.add_argument("--write", action="store_true", help="keep the figures in docs/performance.md and reports/speed/")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and measure."""
+    given = parse_arguments(arguments)
+    keep_freed_memory()
+    return run_core(given)
+
+
+if __name__ == "__main__":
+    run_command(main)

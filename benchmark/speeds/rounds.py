@@ -1,0 +1,47 @@
+"""Variants of one piece of work, timed in turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from benchmark.progress import Bar
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One variant: seconds of each round, and the ratio to the baseline's seconds in the same round."""
+
+    seconds: tuple[float, ...]
+    ratios: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """Median over rounds of the ratio to the baseline."""
+        return median(self.ratios)
+
+
+def take_turns(
+    variants: Mapping[str, Callable[[], None]], baseline: str, rounds: int, *, bar: Bar, wait: Callable[[], None] = lambda: None
+) -> dict[str, Timing]:
+    """Time `rounds` rounds of every variant after one that does not count; the order turns by one each round.
+
+    Args:
+        wait: waits until the work is done (a GPU's queue).
+    """
+    names = list(variants)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(-1, rounds):
+        turn = max(0, number) % len(names)
+        for name in names[turn:] + names[:turn]:
+            wait()
+            began = time.perf_counter()
+            variants[name]()
+            wait()
+            if number >= 0:
+                seconds[name].append(time.perf_counter() - began)
+            bar.advance(1, name)
+    base = seconds[baseline]
+    return {name: Timing(tuple(own), tuple(a / b for a, b in zip(own, base, strict=True))) for name, own in seconds.items()}
