@@ -1,0 +1,135 @@
+"""The course of training: `curve.csv` of each cell's run folder, and the command its journal recorded."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.cells import parse
+from benchmark.journal import FOLDER
+from benchmark.reporting.evidence import Evidence
+from benchmark.results import Identity
+from bmt.errors import ConfigError
+
+LAST_STEP = 1e12
+Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One cell: (step, value) at each evaluation. weights: the datasets' sampling weights. best_step: whose weights were kept, or None.
+
+    command: as the run's journal has it, or None.
+    """
+
+    cell: str
+    identity: Identity
+    seed: int
+    macro: Points
+    weights: dict[str, Points]
+    best_step: int | None
+    command: str | None
+
+
+def runs_folder(results: Path) -> Path | None:
+    """The folder of the runs that `<root>/results/<profile>` holds the results of: `<root>/runs/<profile>`; None for any other folder."""
+    folder = results.absolute()
+    return folder.parent.parent / "runs" / folder.name if folder.parent.name == "results" else None
+
+
+def read(folder: Path | None, found: Mapping[str, Evidence], seeds: tuple[int, ...] | None) -> tuple[list[Curve], list[str]]:
+    """The curves of every cell below `folder`, and why one that is there cannot be shown.
+
+    found: the runs by their cell; the curve of another training than the one that was evaluated is not shown.
+    """
+    curves: list[Curve] = []
+    notes: list[str] = []
+    for path in sorted(folder.glob("*/curve.csv")) if folder else []:
+        try:
+            cell = parse(path.parent.name)
+        except ConfigError:
+            continue
+        if seeds is not None and cell.seed not in seeds:
+            continue
+        evidence, trained = found.get(cell.name), _json(path.with_name("training.json"))
+        if evidence and evidence.tracked and trained.get("mlflow_run_id") not in (None, evidence.tracked):
+            notes.append(f"{cell.name}: curve.csv is of another training than the results: evaluate the cell again")
+            continue
+        try:
+            columns = read_columns(path)
+        except ValueError as error:
+            notes.append(f"{cell.name}: curve.csv: {error}; not shown")
+            continue
+        budget = trained.get("budget")
+        best = evidence.best_step if evidence else budget.get("best_step") if isinstance(budget, dict) else None
+        curves.append(
+            Curve(
+                cell.name,
+                Identity(cell.backbone, cell.regime, cell.arm, cell.adapter),
+                cell.seed,
+                columns["macro_f1"],
+                {name.removeprefix("weight/"): points for name, points in columns.items() if name.startswith("weight/")},
+                best if isinstance(best, int) else None,
+                recorded_command(path.parent),
+            )
+        )
+    return curves, notes
+
+
+def read_columns(path: Path) -> dict[str, Points]:
+    """{column: its (step, value)} of a curve file.
+
+    Raises:
+        ValueError: why it is no curve.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"cannot be read ({type(error).__name__})") from None
+    if not rows or not {"step", "macro_f1"} <= set(rows[0]):
+        raise ValueError("no lines with step and macro_f1")
+    columns: dict[str, Points] = {}
+    for name in rows[0]:
+        if name in ("step", "macro_f1") or (name and name.startswith("weight/")):
+            top = 100.0 if name == "macro_f1" else 1.0 if name != "step" else LAST_STEP
+            columns[name] = tuple(
+                (_number(row, "step", line, LAST_STEP), _number(row, name, line, top)) for line, row in enumerate(rows, 2)
+            )
+    return columns
+
+
+def recorded_command(folder: Path) -> str | None:
+    """The command of the newest journal in a run's folder, or None."""
+    for path in sorted((folder / FOLDER).glob("*.jsonl"), reverse=True):
+        try:
+            with open(path, encoding="utf-8") as stream:
+                first = json.loads(stream.readline())
+            command = first["tags"]["mlflow.source.name"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        return command if isinstance(command, str) else None
+    return None
+
+
+def _number(row: Mapping[str, Any], name: str, line: int, top: float) -> float:
+    try:
+        value = float(row[name])
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0 <= value <= top * (1 + 1e-9):
+        raise ValueError(f"line {line}: {name}: {row[name]!r:.40} is not allowed: a number of 0 to {top:g}")
+    return value
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
