@@ -174,6 +174,20 @@ class Masks:
         """Jaccard overlap of every pair of datasets."""
         return {a: {b: self.jaccard(a, b) for b in self.datasets} for a in self.datasets}
 
+    def chance_jaccard(self, a: str, b: str, other: Masks | None = None) -> float:
+        """The Jaccard overlap that two independent masks with the densities of `a` here and `b` of `other`, tensor by tensor, would have.
+
+        Of expectations, sum n p q / sum n (p + q - p q): what `jaccard` is held against, since masks that only agree on how much of each
+        tensor to open overlap by this much.
+        """
+        other = self if other is None else other
+        both = either = 0.0
+        for name, shape in self.shapes.items():
+            n, p, q = math.prod(shape), self.density(a, [name]), other.density(b, [name])
+            both += n * p * q
+            either += n * (p + q - p * q)
+        return both / either if either else 1.0
+
     def permuted(self, seed: int) -> Masks:
         """The control "which weights": each tensor's positions permuted, one permutation for all datasets' masks.
 

@@ -70,6 +70,24 @@ def test_permuted_masks_keep_density_per_tensor_and_every_overlap() -> None:
     assert 0.1 < control.jaccard("A", "A", masks) < 0.25  # chance at density .3 is .3 / 1.7 = .176
 
 
+def test_the_overlap_of_chance_is_that_of_independent_masks_with_the_densities_of_each_tensor() -> None:
+    """By hand on two tensors; and large independent masks have it."""
+    model = torch.nn.Sequential(torch.nn.Linear(400, 500, bias=False), torch.nn.Linear(500, 100, bias=False))
+    draw = torch.Generator().manual_seed(0)
+    densities = {"A": (0.1, 0.6), "B": (0.3, 0.6)}
+    masks = Masks.from_bool(
+        {
+            d: {n: torch.rand(p.shape, generator=draw) < x for (n, p), x in zip(model.named_parameters(), own, strict=True)}
+            for d, own in densities.items()
+        },
+        model,
+    )  # fmt: skip
+    want = (200_000 * 0.03 + 50_000 * 0.36) / (200_000 * 0.37 + 50_000 * 0.84)
+    assert masks.chance_jaccard("A", "B") == pytest.approx(want, rel=0.01)
+    assert masks.jaccard("A", "B") == pytest.approx(masks.chance_jaccard("A", "B"), rel=0.02)
+    assert masks.jaccard("A", "A") == 1 > masks.chance_jaccard("A", "A")
+
+
 def test_masks_come_back_from_a_file(tmp_path: Path) -> None:
     model = tiny.bert()
     masks = made(model=model)
