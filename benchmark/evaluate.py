@@ -16,6 +16,7 @@ from benchmark import environment, tracking
 from benchmark.allocator import keep_freed_memory
 from benchmark.cell_data import dev_examples, questions, read_features
 from benchmark.cells import Cell
+from benchmark.checking.seal import OWNER, SEAL, seal
 from benchmark.command import command_parser, run_command
 from benchmark.config import Config, as_flat, find_cell, load, params_digest
 from benchmark.places import Places
@@ -157,7 +158,7 @@ def write_results(
     """The two files of a cell's results (schema 1, docs/compare.md)."""
     parquet = folder / f"{cell.name}.parquet"
     with write_aside(parquet) as aside:
-        pq.write_table(predictions, aside, compression="zstd")
+        pq.write_table(predictions.replace_schema_metadata({OWNER: f"{config.profile}/{cell.name}"}), aside, compression="zstd")
     described = environment.describe()
     kept = (
         "cell",
@@ -173,17 +174,16 @@ def write_results(
         "budget",
         "mlflow_run_id",
     )
-    write_json(
-        folder / f"{cell.name}.json",
-        {
-            "schema": 1, **{key: trained[key] for key in kept}, "K": None, "datasets": datasets, "averages": averages,
-            "missing_datasets": missing, "deviation": trained["deviation"]["total"], "deviation_by": trained["deviation"],
-            "evaluator_version": EVALUATOR_VERSION, "params_sha256": params_digest(params), "git": described["git"],
-            "device": described["device"], "environment": described,
-            "trained_with": trained["environment"], "train_data_sha256": trained["data"], "predictions_sha256": file_digest(parquet),
-            "seconds": trained["seconds"], "tokens_per_second": trained["tokens_per_second"], "peak_memory_mb": trained["peak_memory_mb"],
-        },
-    )  # fmt: skip
+    record = {
+        "schema": 1, **{key: trained[key] for key in kept}, "K": None, "regularizer": trained.get("regularizer"),
+        "datasets": datasets, "averages": averages,
+        "missing_datasets": missing, "deviation": trained["deviation"]["total"], "deviation_by": trained["deviation"],
+        "evaluator_version": EVALUATOR_VERSION, "params_sha256": params_digest(params), "git": described["git"],
+        "device": described["device"], "environment": described,
+        "trained_with": trained["environment"], "train_data_sha256": trained["data"], "predictions_sha256": file_digest(parquet),
+        "seconds": trained["seconds"], "tokens_per_second": trained["tokens_per_second"], "peak_memory_mb": trained["peak_memory_mb"],
+    }  # fmt: skip
+    write_json(folder / f"{cell.name}.json", record | {SEAL: seal(record)})
 
 
 def lines(cell: Cell, datasets: dict[str, Any], averages: dict[str, Any], missing: list[str]) -> list[str]:

@@ -59,7 +59,7 @@ def ran(output: str) -> list[str]:
 
 def test_repro_runs_what_is_needed_and_outputs_travel(repository: Path) -> None:
     first = dvc(repository, "repro")
-    assert ran(first) == ["fetch", "prepare", f"train@{CELL}", f"evaluate@{CELL}", "compare"]
+    assert ran(first)[:4] == ["fetch", "prepare", f"train@{CELL}", f"evaluate@{CELL}"] and sorted(ran(first)[4:]) == ["compare", "report"]
     again = dvc(repository, "repro")
     assert "up to date" in again and ran(again) == []
     assert command(repository, "git", "status", "--porcelain", "--ignored", "runs", "results", "data", "reports").count("!!") == 4
@@ -68,7 +68,7 @@ def test_repro_runs_what_is_needed_and_outputs_travel(repository: Path) -> None:
     values = yaml.safe_load((repository / "params.yaml").read_text())
     values["cells"].append(SEED)
     project.write_params(repository, values)
-    assert sorted(ran(dvc(repository, "repro"))) == ["compare", f"evaluate@{SEED}", f"train@{SEED}"]
+    assert sorted(ran(dvc(repository, "repro"))) == ["compare", f"evaluate@{SEED}", "report", f"train@{SEED}"]
     assert (repository / "runs" / "tiny" / CELL / "model" / "model.safetensors").read_bytes() == before
 
     shown = json.loads(dvc(repository, "metrics", "show", "--json"))
