@@ -2,58 +2,38 @@
 
 Thousands of reproductions with known truth give type-I error, power and coverage by the number of seeds, their spread and the paper's
 runs. Every row has its own random stream, derived from --seed and the row's description, so a table does not depend on the others. The full
-run takes a few minutes on one core and writes docs/calibration.md; --quick takes seconds and writes nothing unless --out says where.
+run takes some five minutes on one core and writes docs/calibration.md and the README's table; --quick takes seconds and writes nothing
+unless --out says where.
 """
 
 from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmark.command import command_parser, run_command
 from benchmark.progress import progress
-from benchmark.stats.simulated_claims import Layout, claim_coverage, claim_table_rates, confirmation_rates, separate_coverage
-from benchmark.stats.simulated_tables import Rates, World, reproduction_rates
+from benchmark.stats.simulations import Row, Table, jobs, tables
 from bmt.errors import ConfigError
 from bmt.files import write_json, write_text
 
 FULL, QUICK = 20_000, 1_000
 """Simulated tables a row; a row of claims, each of which has its examples, takes a tenth of them."""
-
-SPREADS = {f"{sd:g}": (sd,) * 12 for sd in (0.3, 0.5, 0.8, 1.0)} | {
-    ".2 to 1.0": tuple(0.2 + 0.8 * i / 11 for i in (0, 11, 3, 8, 5, 6, 1, 10, 2, 9, 4, 7)),
-    "in .3, out .8": (0.3,) * 6 + (0.8,) * 6,
-}
-LAYOUTS = (
-    Layout("1 dataset, 1,500 questions, 750 contexts", 1, 750, 1500),
-    Layout("1 dataset, 258 questions, 31 contexts", 1, 31, 258),
-    Layout("6 datasets, 500 questions, 250 contexts", 6, 250, 500),
-)
-
-Row = dict[str, str | float]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One table of the report. columns: (key in the rows, heading). A float is a share, shown in percent, unless its key is in `plain`."""
-
-    key: str
-    title: str
-    note: str
-    columns: tuple[tuple[str, str], ...]
-    plain: tuple[str, ...] = ()
-    rows: list[Row] = field(default_factory=list)
+BEGIN, END = "<!-- calibration:begin -->", "<!-- calibration:end -->"
+"""Around the table of promises, in docs/calibration.md and in the README."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What the harness promises: `value` lies in low..high, give or take `slack`, three standard errors of the simulation."""
+    """What the harness promises: `value` lies in low..high, give or take `slack`, three standard errors of the simulation.
+
+    0..1 promises nothing: a figure that a reader should know all the same.
+    """
 
     text: str
     value: float
@@ -65,122 +45,6 @@ class Bound:
     def holds(self) -> bool:
         """Whether the promise is kept."""
         return self.low - self.slack <= self.value <= self.high + self.slack
-
-
-Job = tuple[str, Row, Callable[[np.random.Generator], Rates]]
-"""Table key, what identifies the row, and the simulation of its figures."""
-
-
-def tables() -> list[Table]:
-    """The tables of the report, without rows."""
-    coverage = (("coverage", "interval covers"), ("worst_coverage", "worst cell"))
-    alarm = ("false_alarm", 'false "not reproduced", per table')
-    return [
-        Table(
-            "reproduction",
-            "Reproduction verdicts by seeds and spread",
-            "12 datasets and 2 averages, published from one run. No gap: tables with any false alarm, coverage of the 95 % prediction"
-            " interval (mean over the table's 14 numbers, and its worst), cells called reproduced. A cell 1.5 off: found when it is the"
-            " only one, and the share found when all are. A gap equal to the margin (1.0 a cell, .5 an average): wrongly called"
-            " reproduced, by estimand.",
-            (
-                ("n", "seeds"), ("sd", "sd"), alarm, *coverage, ("reproduced", "no gap: reproduced"),
-                ("found_one", "one off by 1.5: found"), ("found_all", "all off by 1.5: found"),
-                ("false_printed", "gap = margin: reproduced (printed)"),
-                ("false_mean", "the same (mean)"), ("false_average", "the same, averages (printed)"),
-            ),
-        ),
-        Table(
-            "variance",
-            "Why the variance is moderated (3 seeds)",
-            "d0 = 0 is each cell's own standard deviation, d0 = 4 is ours, full pooling gives every cell the table's.",
-            (("d0", "d0"), ("sd", "sd"), alarm, *coverage, ("reproduced", "no gap: reproduced"), ("found_all", "all off by 1.5: found")),
-        ),
-        Table(
-            "published",
-            "What is assumed about the paper's runs (sd .5)",
-            "The paper's number is the mean of so many runs; the verdict assumes n_pub. Naive: the 95 % confidence interval of our mean"
-            " alone. Correlated: the cells of one seed rise and fall together, correlation .5.",
-            (
-                ("n", "seeds"), ("runs", "runs behind it"), ("n_pub", "assumed"), alarm, *coverage,
-                ("naive_coverage", "naive interval covers"),
-            ),
-        ),
-        Table(
-            "claims",
-            "Coverage of nominal 95 % intervals of a claim",
-            "Seeds crossed with contexts (ours), Student's t over seeds, bootstrap over contexts. sd: of one seed's difference. Two seeds"
-            " get an interval but no verdict, and are outside the bounds.",
-            (
-                ("n", "seeds"), ("sd", "sd"), ("layout", "test sets"), ("crossed", "crossed"), ("seeds_only", "seeds only"),
-                ("examples_only", "examples only"), ("width", "half width (points)"),
-            ),
-            ("width",),
-        ),
-        Table(
-            "separate",
-            "Coverage where seeds are separate (ST) or not paired",
-            "6 datasets of 500 questions, sd .8.",
-            (("a", "arm a"), ("b", "arm b"), ("rows", "rows"), ("crossed", "crossed")),
-        ),
-        Table(
-            "seeds",
-            "Seeds needed to confirm +1.2 at 80 % power",
-            "`seeds_needed`, and how often that many seeds find the difference.",
-            (("sd", "sd of one seed's difference"), ("seeds", "seeds"), ("power", "power")),
-            ("seeds",),
-        ),
-        Table(
-            "verdicts",
-            "Verdicts on tables of ten claims of +1.2 (sd .5)",
-            "Shares of the claims, and of the tables with any verdict but undecided: where nothing is true, the false alarms.",
-            (
-                ("n", "seeds"), ("truth", "true difference"), ("upheld", "upheld"), ("smaller than claimed", "smaller than claimed"),
-                ("contradicted", "contradicted"), ("any", "tables with any"),
-            ),
-        ),
-    ]  # fmt: skip
-
-
-def jobs(repetitions: int) -> list[Job]:
-    """Every row of every table with the simulation that fills it."""
-    made: list[Job] = []
-    claims = max(1, repetitions // 10)
-
-    def add(table: str, row: Row, simulate: Callable[..., Rates], *arguments: Any, **options: Any) -> None:
-        def run(rng: np.random.Generator) -> Rates:
-            return simulate(*arguments, rng=rng, **options)
-
-        made.append((table, row, run))
-
-    for n in (3, 5, 10):
-        for name in SPREADS:
-            add("reproduction", {"n": str(n), "sd": name}, reproduction_rates, World(n, SPREADS[name]), repetitions)
-    for label, d0 in (("0", 0.0), ("4", 4.0), ("full pooling", 1e9)):
-        for name in ("0.5", ".2 to 1.0", "in .3, out .8"):
-            add("variance", {"d0": label, "sd": name}, reproduction_rates, World(3, SPREADS[name]), repetitions, d0=d0)
-    for n in (3, 5, 10):
-        for runs, n_pub, correlation in ((1, 1, 0.0), (1, 1, 0.5), (3, 1, 0.0), (3, 3, 0.0), (1, 3, 0.0)):
-            world = World(n, SPREADS["0.5"], runs, correlation)
-            row: Row = {"n": str(n), "runs": f"{runs}" + (", correlated" if correlation else ""), "n_pub": str(n_pub)}
-            add("published", row, reproduction_rates, world, repetitions, n_pub=n_pub, alternatives=False)
-    for n in (2, 3, 5, 10):
-        for sd in (0.3, 0.5, 0.8, 1.0):
-            for layout in LAYOUTS:
-                add("claims", {"n": str(n), "sd": f"{sd:g}", "layout": layout.name}, claim_coverage, layout, n, sd, claims)
-    for seeds, separate, paired in (
-        ((3, 3), (True, True), True), ((3, 3), (True, True), False), ((3, 3), (False, True), True), ((3, 3), (False, True), False),
-        ((5, 3), (False, False), False),
-    ):  # fmt: skip
-        arms = [f"{'ST' if apart else 'MT'}, {n} seeds" for n, apart in zip(seeds, separate, strict=True)]
-        row = {"a": arms[0], "b": arms[1], "rows": "paired" if paired else "not paired"}
-        add("separate", row, separate_coverage, LAYOUTS[2], seeds, separate, paired, 0.8, claims)
-    for sd in (0.3, 0.5, 0.8, 1.0):
-        add("seeds", {"sd": f"{sd:g}"}, confirmation_rates, 1.2, sd, claims)
-    for n in (3, 5, 10):
-        for share, truth in ((0.0, "0"), (0.5, "+0.6"), (1.0, "+1.2")):
-            add("verdicts", {"n": str(n), "truth": truth}, claim_table_rates, n, share, claims)
-    return made
 
 
 def calibrate(repetitions: int, seed: int) -> list[Table]:
@@ -211,13 +75,21 @@ def bounds(filled: Sequence[Table], repetitions: int) -> list[Bound]:
         return Bound(text, value, low, high, 3 * math.sqrt(edge * (1 - edge) / count))
 
     tables_a_row, claims_a_row = repetitions, max(1, repetitions // 10)
-    exact = [row for row in judged if row.get("n_pub", "1") == str(row.get("runs", "1")).split(",")[0]]
+    exact_runs = [row for row in fair if row["n_pub"] == str(row["runs"]).split(",")[0]]
+    exact = rows["reproduction"] + exact_runs
     coverage = values(exact, "coverage")
     found = [
         bound('false "not reproduced" per table, largest', max(values(judged, "false_alarm")), 0, 0.05, tables_a_row),
         bound("prediction interval covers, smallest mean over a table", min(coverage), 0.93, 0.97, tables_a_row),
         bound("prediction interval covers, largest mean over a table", max(coverage), 0.93, 0.97, tables_a_row),
         bound("prediction interval covers, worst cell of any table", min(values(exact, "worst_coverage")), 0.88, 1, tables_a_row),
+    ]
+    reproduced = 'false "reproduced" at a gap equal to the margin, largest: '
+    at_margin = rows["reproduction"] + exact_runs
+    found += [
+        bound(f"{reproduced}gap from the printed number", max(values(rows["reproduction"], "false_fixed")), 0, 0.05, tables_a_row),
+        bound(f"{reproduced}from the mean behind it, `estimand: mean`", max(values(at_margin, "false_mean")), 0, 0.05, tables_a_row),
+        Bound(f"{reproduced}from the mean behind it, `estimand: printed` (default)", max(values(at_margin, "false_printed")), 0, 1, 0),
     ]
     for n in ("3", "5", "10"):
         crossed = values([row for row in claims if row["n"] == n], "crossed")
@@ -236,6 +108,9 @@ def bounds_markdown(found: Sequence[Bound]) -> str:
     """The promises as a markdown table (the README's)."""
     lines = ["| promise | simulated | bound | kept |", "| --- | ---: | --- | --- |"]
     for entry in found:
+        if (entry.low, entry.high) == (0, 1):
+            lines.append(f"| {entry.text} | {entry.value:.1%} | none | - |")
+            continue
         allowed = f"at most {entry.high:.0%}" if entry.low == 0 else f"at least {entry.low:.0%}" if entry.high == 1 else ""
         allowed = allowed or f"{entry.low:.0%} to {entry.high:.0%}"
         lines.append(f"| {entry.text} | {entry.value:.1%} | {allowed} | {'yes' if entry.holds else '**no**'} |")
@@ -267,9 +142,17 @@ def document(filled: Sequence[Table], found: Sequence[Bound], repetitions: int, 
         f"```\n{command}\n```",
         f"{repetitions:,} tables a row, {max(1, repetitions // 10):,} claims (or tables of claims) a row; numpy {np.__version__}. Figures"
         " are percent unless the heading says otherwise. A promise counts as kept within three standard errors of the simulation.",
-        f"<!-- calibration:begin -->\n{bounds_markdown(found)}\n<!-- calibration:end -->",
+        f"{BEGIN}\n{bounds_markdown(found)}\n{END}",
         *(table_markdown(table) for table in filled),
     ]) + "\n"  # fmt: skip
+
+
+def with_promises(text: str, document_text: str) -> str:
+    """`text` with the table of promises of `document_text` between its markers; as it was if it has none."""
+    table = document_text.partition(BEGIN)[2].partition(END)[0]
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return f"{before}{begin}{table}{end}{after}" if end else text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -278,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repetitions", type=int, help=f"simulated tables a row (default {FULL}; with --quick {QUICK})")
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; writes no document unless --out is given")
-    parser.add_argument("--out", type=Path, help="markdown to write (default docs/calibration.md)")
+    parser.add_argument("--out", type=Path, help="markdown to write (default docs/calibration.md, and its first table into README.md)")
     parser.add_argument("--json", type=Path, help="also write every figure as JSON")
     options = parser.parse_args(arguments)
     repetitions = options.repetitions if options.repetitions is not None else QUICK if options.quick else FULL
@@ -288,9 +171,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = bounds(filled, repetitions)
     text = document(filled, found, repetitions, options.seed)
     print(text, end="")
-    out = options.out or (None if options.quick else Path("docs/calibration.md"))
-    if out:
-        write_text(out, text)
+    if options.out or not options.quick:
+        write_text(options.out or Path("docs/calibration.md"), text)
+    readme = Path("README.md")
+    if not options.out and not options.quick and readme.exists():
+        write_text(readme, with_promises(readme.read_text(encoding="utf-8"), text))
     if options.json:
         kept = [asdict(entry) | {"holds": entry.holds} for entry in found]
         rows = {table.key: table.rows for table in filled}

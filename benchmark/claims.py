@@ -128,7 +128,7 @@ def _fact(claim: Claim, paper: Paper, facts: dict[str, Any] | None) -> ClaimResu
         lacking = next(row for row, number in zip(claim.rows, numbers, strict=True) if number is None)
         return ClaimResult(claim, NO_DATA, f"no {claim.metric} of {lacking}", printed, None)
     ours = float(sum(sign * number for sign, number in zip((1, -1, -1, 1), numbers, strict=False)))
-    holds = ours > 0 if claim.direction == "greater" else ours < 0 if claim.direction == "less" else ours == 0
+    holds = ours > 0 if claim.direction == "greater" else ours < 0 if claim.direction == "less" else abs(ours) <= (claim.size or 0)
     interval = Interval(ours, None, None, None, 0, FACTS)
     return ClaimResult(claim, "upheld" if holds else "contradicted", f"{FACTS}: {ours:+g}", printed, interval)
 
@@ -173,7 +173,7 @@ def _side(row: Row, datasets: Iterable[str], matcher: Matcher) -> Side:
         identity, runs = matcher.identity(row.ours, row.K, dataset), matcher.runs(row.ours, row.K, dataset)
         seeds = matcher.setting.seeds
         faults = [fault for fault in matcher.results.faults if fault.identity == identity and (seeds is None or fault.seed in seeds)]
-        for reason in seed_reasons(runs, faults, []):
+        for reason in seed_reasons(runs, faults, [], matcher.data.copies):
             if reason.mixed or faults:
                 raise NoTestError(reason.text)
         if not runs:
@@ -232,6 +232,7 @@ def _crossed(claim: Claim, sides: list[Side], datasets: list[str], predictions: 
     unpaired = len(sides) == 2 and not same
     if not unpaired and not common:
         raise NoTestError("the rows have no seed in common")
+    on_common = _common_questions(datasets, predictions)
     scores = []
     for dataset in datasets:
         halves = []
@@ -246,7 +247,16 @@ def _crossed(claim: Claim, sides: list[Side], datasets: list[str], predictions: 
         scores, paired_seeds=not unpaired, separate_a=sides[0].separate and not tied, separate_b=sides[1].separate and not tied
     )
     seeds_note = "" if same else "seeds differ: unpaired" if unpaired else f"seeds {', '.join(map(str, common))} only"
-    return interval, "; ".join(part for part in (note, seeds_note) if part)
+    return interval, "; ".join(part for part in (note, seeds_note, on_common) if part)
+
+
+def _common_questions(datasets: Iterable[str], predictions: Predictions) -> str:
+    """What a reader should know of the questions where few-shot runs leave out those that they were tuned on."""
+    examples = {dataset: predictions.examples[dataset] for dataset in datasets}
+    if nothing := [dataset for dataset, own in examples.items() if own.left_out and not len(own.contexts)]:
+        raise NoTestError(f"no question of {', '.join(nothing)} is scored by every few-shot run")
+    kept, left_out = (sum(numbers) for numbers in zip(*((len(own.contexts), own.left_out) for own in examples.values()), strict=True))
+    return f"on the {kept:,} questions that every few-shot run is scored on" if left_out else ""
 
 
 def _matrix(side: Side, dataset: str, metric: str, seeds: list[int], predictions: Predictions) -> Any:

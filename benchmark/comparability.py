@@ -7,8 +7,8 @@ unlike things, and none is shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from benchmark.papers import Requirements
 from benchmark.results import Fault, Run
@@ -26,25 +26,36 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What every run of a table must agree on, and where they do not: by dataset, and the evaluator."""
+    """What every run of a table must agree on, and where they do not: by dataset, and the evaluator. copies: runs that are another run
+    again, and which."""
 
     differences: dict[str, Reason]
     evaluators: tuple[str, ...]
+    copies: dict[str, str] = field(default_factory=dict)
 
 
-def table_data(runs: Sequence[Run], datasets: Sequence[str] = (), different: dict[str, str] | None = None) -> Data:
-    """The differences between all runs of a table. `different`: datasets whose example ids differ between runs, and between which."""
+def table_data(
+    runs: Sequence[Run], datasets: Sequence[str] = (), different: dict[str, str] | None = None, copies: dict[str, str] | None = None
+) -> Data:
+    """The differences between all runs of a table. `different`: datasets whose example ids differ between runs, and between which.
+
+    Few-shot runs of another K may be scored on more or fewer examples: not on those that they were tuned on.
+    """
     found = {dataset: Reason(f"mixed examples: {text}", True) for dataset, text in (different or {}).items()}
     for dataset in datasets:
         scored = {run.cell: run.datasets[dataset] for run in runs if dataset in run.datasets}
+        counts: dict[int | None, dict[str, str]] = {}
+        for run in runs:
+            if dataset in run.datasets:
+                counts.setdefault(run.identity.K, {})[run.cell] = f"{run.datasets[dataset].examples:,}"
         for what, values in (
             ("data digests", {cell: entry.sha256[:8] for cell, entry in scored.items() if entry.sha256}),
-            ("numbers of examples", {cell: f"{entry.examples:,}" for cell, entry in scored.items()}),
+            *(("numbers of examples", by_cell) for by_cell in counts.values()),
         ):
             if len(set(values.values())) > 1:
                 found[dataset] = Reason(f"mixed {what}: {_two(values)}", True)
                 break
-    return Data(found, tuple(sorted({run.evaluator for run in runs if run.evaluator})))
+    return Data(found, tuple(sorted({run.evaluator for run in runs if run.evaluator})), copies or {})
 
 
 def run_reasons(runs: Sequence[Run], requires: Requirements, backbone: str, p_f: float | None, data: Data) -> list[Reason]:
@@ -86,13 +97,15 @@ def _paper_reasons(runs: Sequence[Run], requires: Requirements, backbone: str) -
     return reasons
 
 
-def seed_reasons(runs: Sequence[Run], faults: Iterable[Fault], missing: Sequence[str]) -> list[Reason]:
-    """Reasons that lie in which seeds are there. missing: names of runs that should exist and do not."""
+def seed_reasons(runs: Sequence[Run], faults: Iterable[Fault], missing: Sequence[str], copies: Mapping[str, str]) -> list[Reason]:
+    """Reasons that lie in which seeds are there. missing: names of runs that should exist and do not. copies: as in `Data`."""
     reasons = [Reason(f"unreadable {fault}") for fault in faults]
     seeds = [run.seed for run in runs]
     if twice := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
         cells = ", ".join(run.cell for run in runs if run.seed == twice[0])
         reasons.append(Reason(f"duplicate seeds: {twice[0]} in {cells}", True))
+    elif again := next((run.cell for run in runs if run.cell in copies), None):
+        reasons.append(Reason(f"duplicate runs: every score of {again} is that of {copies[again]}", True))
     if missing:
         reasons.append(Reason(f"missing runs: {', '.join(missing)}"))
     if runs and len(set(seeds)) < FEWEST_SEEDS:

@@ -6,6 +6,7 @@ Reads the paper as data and a results folder; no MLflow, no DVC, no torch. docs/
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts) or len(set(map(int, parts))) < len(parts):
+    if not all(part.isdecimal() and len(part) <= 10 for part in parts) or len(set(map(int, parts))) < len(parts):
         raise ConfigError(f"--seeds {text!r}: not allowed: whole numbers with commas between, each once, as 0,1,2")
     return tuple(sorted(map(int, parts)))
 
@@ -127,7 +128,8 @@ def _config(profile: str | None) -> tuple[Config | None, bool]:
 def _shown(folder: Path) -> str:
     """The folder relative to the repository where it is in it: reports hold no path of this machine."""
     root = repository_root().resolve()
-    return str(folder.resolve().relative_to(root)) if folder.resolve().is_relative_to(root) else folder.name
+    shown = str(folder.resolve().relative_to(root)) if folder.resolve().is_relative_to(root) else folder.name
+    return os.fsencode(shown).decode("utf-8", "replace")  # a folder's name need not be UTF-8, a report must be
 
 
 if __name__ == "__main__":

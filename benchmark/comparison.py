@@ -71,7 +71,7 @@ def _matcher(
     scores = predictions.read(found, sorted(needed.values(), key=lambda run: run.cell), datasets)
     damaged = {fault.file.rsplit(".", 1)[0] for fault in scores.faults}
     kept = replace(found, runs=tuple(run for run in found.runs if run.cell not in damaged), faults=(*found.faults, *scores.faults))
-    data = table_data([run for cell, run in sorted(needed.items()) if cell not in damaged], datasets, scores.different)
+    data = table_data([run for cell, run in sorted(needed.items()) if cell not in damaged], datasets, scores.different, scores.copies)
     return Matcher(kept, paper.requires, setting, stand_in, data), scores
 
 

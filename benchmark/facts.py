@@ -20,7 +20,8 @@ def compare_facts(paper: Paper, table: Table, found: Results, setting: Setting, 
     """Hold a table of facts against the numbers of a results folder."""
     stored, damaged = results.read_facts(found.folder, table.table)
     facts = stored if stored or damaged else parameters.counted(table)
-    cells = tuple(_fact(row, metric, table, paper, facts, damaged) for row in table.rows for metric in table.metrics)
+    command = f": `{setting.switched(table.command)}`" if table.command else ""
+    cells = tuple(_fact(row, metric, table, paper, facts, damaged, command) for row in table.rows for metric in table.metrics)
     claims = fact_results(paper, table, facts)
     return Report(
         title=paper.title,
@@ -37,7 +38,10 @@ def compare_facts(paper: Paper, table: Table, found: Results, setting: Setting, 
     )
 
 
-def _fact(row: Row, metric: str, table: Table, paper: Paper, facts: dict[str, Any] | None, damaged: Fault | None) -> CellResult:
+def _fact(
+    row: Row, metric: str, table: Table, paper: Paper, facts: dict[str, Any] | None, damaged: Fault | None, command: str
+) -> CellResult:  # fmt: skip
+    """One number; `command` makes the file of our numbers, as it is shown."""
     published, decimals = row.values[metric][""], table.decimals[metric]
     match = Match(row, row.dataset or "", metric, published, decimals, None)
     if damaged:
@@ -46,7 +50,6 @@ def _fact(row: Row, metric: str, table: Table, paper: Paper, facts: dict[str, An
     if published is None:
         return CellResult(match, NO_DATA, "the paper prints no number here", value)
     if value is None:
-        command = f": `{table.command}`" if table.command else ""
         what = f"no {metric} of {row.row} in table_{table.table}.json" if facts else f"no table_{table.table}.json in the results{command}"
         return CellResult(replace(match, state=MISSING), MISSING, what)
     reason = ""

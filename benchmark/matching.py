@@ -45,11 +45,15 @@ class Setting:
             return f"few-shot transfer of {identity.stem.rsplit('.', 1)[0]} at K = {identity.K}"
         names = [f"{identity.stem}.s{seed}" for seed in seeds or (0,)]
         if set(names) <= set(self.listed):
-            return "`dvc repro`" if self.active else f"`python -m benchmark.profile {self.profile} && dvc repro`"
+            return f"`{self.switched('dvc repro')}`"
         if self.listed and identity.backbone not in {name.split(".")[0] for name in self.listed}:
             return f"profile {self.profile} has no {identity.backbone}; `python -m benchmark.profile paper` has"
         more = f" (then {', '.join(names[1:])})" if names[1:] else ""
-        return f"`python -m benchmark.train {names[0]} && python -m benchmark.evaluate {names[0]}`{more}"
+        return f"`{self.switched(f'python -m benchmark.train {names[0]} && python -m benchmark.evaluate {names[0]}')}`{more}"
+
+    def switched(self, command: str) -> str:
+        """A command, after the one that makes this profile the active one if it is not."""
+        return command if self.active or not self.listed else f"python -m benchmark.profile {self.profile} && {command}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ def _match_dataset(table: Table, row: Row, metric: str, dataset: str, matcher: M
         return Match(*printed, MISSING, f"no run of {identity.stem}" + (f": {command}" if command else ""))
     broken = {fault.seed for fault in faults}
     missing = [f"{identity.stem}.s{seed}" for seed in expected if seed not in {run.seed for run in runs} | broken]
-    reasons = seed_reasons(runs, faults, missing)
+    reasons = seed_reasons(runs, faults, missing, matcher.data.copies)
     scored = [run for run in runs if dataset in run.datasets]
     if runs and not scored:
         empty = [run.cell for run in runs if dataset in run.empty]

@@ -40,7 +40,7 @@ class Row:
     """One printed row. `values[metric][dataset or "average"]` for scores, `values[metric][""]` for facts; None: nothing printed.
 
     ours: the runs that answer it; None: literature, a system that is not ours to train. second_reading: another arm that the printed
-    numbers may stand for. K: examples a dataset of few-shot transfer. p_f: p_F of eq. 16.
+    numbers may stand for. K: examples a dataset of few-shot transfer. p_f: p_F of eq. 16. printed_gain: the arrow beside the average.
     """
 
     row: str
@@ -53,6 +53,7 @@ class Row:
     dataset: str | None = None
     second_reading: str | None = None
     note: str = ""
+    printed_gain: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Table:
     rows: tuple[Row, ...]
     published_runs: int | None = None
     command: str | None = None
+    unit: str | None = None
 
     def find(self, row: str) -> Row | None:
         """The row of this id, or None."""
@@ -140,6 +142,11 @@ def table_id(text: str) -> str:
     return "".join(character for character in text.lower() if character.isalnum())
 
 
+def table_name(table: str) -> str:
+    """The id as it is printed: `3` → `Table 3`, `a10` → `Table A.10`."""
+    return f"Table {table[0].upper()}.{table[1:]}" if table[0].isalpha() and table[1:].isdigit() else f"Table {table}"
+
+
 def load(folder: str | Path | None = None) -> Paper:
     """Read and check a paper's folder; without one, the paper that this project reproduces.
 
@@ -182,7 +189,7 @@ def _table(path: Path) -> Table:
         if any(other.row == row.row for other in rows):
             raise ConfigError(f"{where}: rows[{index}]: row: {row.row!r} stands twice: an id of its own for each row")
         rows.append(row)
-    kept = {key: values[key] for key in ("table", "caption", "where", "kind", "published_runs", "command") if key in values}
+    kept = {key: values[key] for key in ("table", "caption", "where", "kind", "published_runs", "command", "unit") if key in values}
     return Table(
         **kept,
         notes=_words(values.get("notes", "")),
@@ -215,7 +222,7 @@ def _row(entry: Any, where: str, metrics: tuple[str, ...], decimals: dict[str, i
     runs = Ours(**checked(ours, f"{where}: ours", schema.OURS)) if isinstance(ours, dict) else None
     return Row(
         values["row"], values["model"], values.get("arm"), runs, printed, values.get("K"), values.get("p_F"), values.get("dataset"),
-        second, values.get("note", ""),
+        second, values.get("note", ""), values.get("printed_gain"),
     )  # fmt: skip
 
 
@@ -262,6 +269,8 @@ def _claim(entry: Any, where: str, paper: Paper) -> list[Claim]:
         if row not in known:
             raise ConfigError(f"{where}: row {row!r} is in no table{nearest(row, known)}: one of {', '.join(known)}")
     chosen = _chosen(claim.metric, values.get("over"), table, where)
+    if claim.direction == "comparable" and claim.size is None and claim.metric not in table.metrics:
+        raise ConfigError(f"{where}: size: missing: {claim.metric} has no margin; with `comparable`, the largest difference that is none")
     if values.get("over") == "each" or len(chosen) > 1:
         return [replace(claim, id=f"{claim.id}-{dataset}", over=dataset) for dataset in chosen]
     return [replace(claim, over=chosen[0])]

@@ -7,8 +7,9 @@ Whoever wrote the results, the identity of a run is what its JSON says, not its 
 from __future__ import annotations
 
 import json
-import math
+import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from bmt.errors import ConfigError
 
 SCHEMA = 1
 NAMES = ("profile", "backbone", "regime", "arm")
+MOST = sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +112,14 @@ class UnusableFileError(Exception):
 
 
 def read(folder: Path) -> Results:
-    """Every run of a folder; a folder that does not exist has none."""
+    """Every run of a folder; a folder that does not exist has none.
+
+    Raises:
+        ConfigError: the folder may not be read.
+    """
     runs: list[Run] = []
     faults: list[Fault] = []
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(_files(folder)):
         if path.stem.startswith("table_"):
             continue
         try:
@@ -125,16 +131,24 @@ def read(folder: Path) -> Results:
     return Results(folder, tuple(runs), tuple(faults))
 
 
+def _files(folder: Path) -> list[Path]:
+    try:
+        return [folder / name for name in os.listdir(folder) if name.endswith(".json")]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(f"{folder}: the results cannot be read: {error.strerror}") from None
+
+
 def fault(path: Path, reason: str) -> Fault:
     """A fault of the file at `path`, filed under the cell that its name names."""
+    shown = os.fsencode(path.name).decode("utf-8", "replace")  # a name need not be UTF-8; what is printed must be
     shots = re.search(r"\.k([0-9]+)(?=\.s[0-9]+$)", path.stem)
     try:
         cell = parse(path.stem.replace(shots[0], "") if shots else path.stem)
     except ConfigError:
-        return Fault(path.name, reason)
-    return Fault(
-        path.name, reason, Identity(cell.backbone, cell.regime, cell.arm, cell.adapter, int(shots[1]) if shots else None), cell.seed
-    )
+        return Fault(shown, reason)
+    return Fault(shown, reason, Identity(cell.backbone, cell.regime, cell.arm, cell.adapter, int(shots[1]) if shots else None), cell.seed)
 
 
 def read_run(path: Path) -> Run:
@@ -164,7 +178,7 @@ def read_run(path: Path) -> Run:
         revision=_typed(values, "backbone_revision", str, optional=True),
         p_f=_number(values, "p_f"),
         evaluator=_typed(values, "evaluator_version", str, optional=True),
-        mask=_mapping(values, "mask") or None,
+        mask=_mask(values),
         deviation={key: number for key in ("l2", "relative") if (number := _number(deviation, key, "deviation.")) is not None},
         epochs=_number(budget, "epochs"),
         mask_steps=_typed(budget, "mask_steps", int, optional=True),
@@ -196,17 +210,33 @@ def read_facts(folder: Path, table: str) -> tuple[dict[str, Any] | None, Fault |
 def _object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_bytes())
+        json.dumps(values, ensure_ascii=False).encode()
     except OSError as error:
         raise UnusableFileError(f"cannot be read: {error.strerror}") from None
+    except UnicodeEncodeError:
+        raise UnusableFileError("a text in it is no Unicode (half of a surrogate pair)") from None
     except UnicodeDecodeError:
         raise UnusableFileError("no UTF-8 text") from None
     except json.JSONDecodeError as error:
         raise UnusableFileError(f"line {error.lineno}: no JSON ({error.msg}); an interrupted write or an edit: make it again") from None
-    except RecursionError:
-        raise UnusableFileError("no results: nested too deeply") from None
+    except (RecursionError, ValueError):  # ValueError: an integer of thousands of digits
+        raise UnusableFileError("no results: nested too deeply, or a number too long") from None
     if not isinstance(values, dict):
         raise UnusableFileError(f"{_shown(values)} is not allowed: an object")
     return values
+
+
+def _mask(values: dict[str, Any]) -> dict[str, Any] | None:
+    """What the run says of its mask, its densities checked."""
+    mask = _mapping(values, "mask")
+    shares = {f"density.{name}": value for name, value in _mapping(mask, "density", "mask.").items()} | {
+        "union_density": mask.get("union_density")
+    }
+    for key in shares:
+        share = _number(shares, key, "mask.")
+        if share is not None and not 0 <= share <= 1:
+            raise UnusableFileError(f"mask.{key}: {_shown(share)} is not allowed: a number of 0 to 1")
+    return mask or None
 
 
 def _datasets(values: dict[str, Any]) -> tuple[dict[str, Scored], tuple[str, ...]]:
@@ -244,7 +274,7 @@ def _number(values: Mapping[str, Any], key: str, where: str = "") -> float | Non
     value = values.get(key)
     if value is None:
         return None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, int | float) or isinstance(value, bool) or not -MOST <= value <= MOST:  # NaN fails too
         raise UnusableFileError(f"{where}{key}: {_shown(value)} is not allowed: a finite number")
     return float(value)
 
@@ -256,12 +286,12 @@ def _percent(values: Mapping[str, Any], key: str, where: str) -> float:
     return value
 
 
-def _mapping(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _mapping(values: Mapping[str, Any], key: str, where: str = "") -> dict[str, Any]:
     value = values.get(key)
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise UnusableFileError(f"{key}: {_shown(value)} is not allowed: an object")
+        raise UnusableFileError(f"{where}{key}: {_shown(value)} is not allowed: an object")
     return value
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from bmt.errors import ConfigError, ModelError
-from bmt.learning import learn_masks, top_share
+from bmt.learning import learn_masks
+from bmt.selection import kth_largest, top_share
 from tests import tiny
 
 
@@ -104,6 +107,18 @@ def test_runs_with_one_seed_are_equal_and_differ_between_seeds() -> None:
     options = {**TOY, "steps": 30, "gate": "sampled"}
     a, b, c = (learn_masks(Regression(), {"toy": batch_at}, seed=seed, **options) for seed in (0, 0, 1))
     assert a.equals(b) and not a.equals(c)
+
+
+@given(
+    st.lists(st.one_of(st.sampled_from([0.0, -0.0, 1.5, -1.5, 5.0]), st.floats(width=32, allow_nan=False)), min_size=1, max_size=60),
+    st.data(),
+)
+def test_the_kth_largest_is_that_of_a_sort(values: list[float], data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, len(values)))
+    flat = torch.tensor(values)
+    assert kth_largest(flat, count) == sorted(flat.tolist(), reverse=True)[count - 1]
+    chosen = top_share({"x": flat}, count / len(values), (0,))["x"]
+    assert int(chosen.sum()) == count and (not bool((~chosen).any()) or flat[chosen].min() >= flat[~chosen].max())
 
 
 @pytest.mark.parametrize("target", [0.1, 0.3, 0.6])

@@ -13,7 +13,6 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark.claims import paper_delta
 from benchmark.papers import AVERAGE, OWN_PAPER, load, table_id
 from benchmark.results import Identity
 from bmt.errors import ConfigError
@@ -60,15 +59,6 @@ def test_every_value_equals_the_transcription(paper):
 
 
 @needs_paper
-def test_every_quotation_stands_in_the_paper(paper):
-    text = " ".join((SHARED / "bmt_paper.txt").read_text(encoding="utf-8").split())
-    quotes = [quote for claim in paper.claims for quote in (claim.quote, *(other for _, other in claim.also))]
-    quotes += [" ".join(entry["quote"].split()) for entry in yaml.safe_load((OWN_PAPER / "claims.yaml").read_text())["untestable"]]
-    assert len(quotes) > 90
-    assert [quote for quote in quotes if quote not in text] == []
-
-
-@needs_paper
 def test_marks_of_table_7_and_printed_gains_equal_the_transcription():
     source = json.loads((SHARED / "tables.json").read_text())["tables"]
     own = {name: yaml.safe_load((OWN_PAPER / f"table_{name}.yaml").read_text())["rows"] for name in ("2", "3", "5", "7")}
@@ -90,7 +80,11 @@ def test_rows_of_ours_are_named_after_the_cells_that_answer_them(paper):
                 assert ("w/ BMT" in row.arm) == (ours.arm == "bmt") and ("w/ adapter" in row.arm) == ours.adapter
                 assert row.arm.startswith("ST") == (ours.regime == "st")
                 assert row.p_f == {"mask": 0.5, "mask_p30": 0.3, "mask_p70": 0.7}.get(ours.arm)
-    assert [row.second_reading for row in paper.tables["6"].rows] == ["mask", None, None, None]
+    for name in ("6", "8"):  # "w/o BMT": no mask as labelled, and held against the random mask as well
+        assert {row.row: row.second_reading for row in paper.tables[name].rows if row.ours} == {
+            "roberta-base.mt.none": "mask", "roberta-base.mt.bmt": None,
+            "roberta-base.mt.none.adapter": "mask", "roberta-base.mt.bmt.adapter": None,
+        }  # fmt: skip
     assert paper.tables["9"].published_runs == 3
 
 
@@ -101,24 +95,6 @@ def test_requirements_agree_with_table_1_and_with_the_profile_paper(paper):
     assert paper.requires.backbones == {name: f"{own['name']}@{own['revision']}" for name, own in profile["backbones"].items()}
     assert paper.requires.epochs == {"mt": profile["training"]["epochs_mt"], "st": profile["training"]["epochs_st"]}
     assert paper.requires.profile == profile["profile"]
-
-
-def test_stated_sizes_agree_with_the_printed_cells_to_rounding(paper):
-    sized = {claim.id: (claim.size, paper_delta(claim, paper)) for claim in paper.claims if claim.size}
-    assert len(sized) == 18
-    assert {name: delta for name, (size, delta) in sized.items() if abs(abs(delta) - size) > 1e-6} == {}
-
-
-def test_contrasts_and_each_dataset(paper):
-    claims = {claim.id: claim for claim in paper.claims}
-    assert paper_delta(claims["bmt-gains-more-in-mt"], paper) == pytest.approx((82.9 - 81.7) - (81.1 - 80.9))
-    assert paper_delta(claims["spread-bmt-below-none"], paper) == pytest.approx(-0.383, abs=1e-3)  # sd of 92.4 … less sd of 91.8 …
-    assert paper_delta(claims["deviation-bmt-below-none"], paper) is None
-    assert paper_delta(claims["bmt-comparable-with-adapter"], paper) == pytest.approx(0.7)
-    assert paper_delta(claims["adapter-trains-fewer-parameters"], paper) == pytest.approx(1.8 - 124.6)
-    each = [claim for claim in paper.claims if claim.id.startswith("adapter-over-none-each-")]
-    assert [claim.over for claim in each] == list(IN_DOMAIN)
-    assert paper_delta(each[IN_DOMAIN.index("TriviaQA")], paper) == pytest.approx(-0.1)  # the paper's own cell contradicts its sentence
 
 
 # --- the schema check ---------------------------------------------------------------------------------------------------------------
@@ -224,12 +200,19 @@ def test_a_wrong_table_is_one_line_with_file_key_and_what_is_allowed(tmp_path, p
         ("over", ..., "claims[0] (k): over: None is not allowed: each, average or of one"),
         ("direction", "better", "claims[0] (k): direction: 'better' is not allowed: one of greater, less, comparable"),
         ("size", -1, "claims[0] (k): size: -1 is not allowed: a number above 0, or null"),
+        ("", {"metric": "spread.F1", "over": None, "direction": "comparable"}, "claims[0] (k): size: missing: spread.F1 has no margin"),
+        (
+            "",
+            {"metric": "deviation.l2", "over": None, "direction": "comparable"},
+            "claims[0] (k): size: missing: deviation.l2 has no margin",
+        ),
         ("quote", " ", "claims[0] (k): quote: ' ' is not allowed: a text"),
         ("also", [{"section": "1"}], "claims[0] (k): also: quote: missing: a text"),
     ],
 )
 def test_a_wrong_claim_is_one_line_too(tmp_path, path, new, message):
-    folder = write_paper(tmp_path / "p", {"1": small_table()}, [changed(small_claim(), path, new)])
+    claim = changed(small_claim(), path, new) if path else {k: v for k, v in (small_claim() | new).items() if v is not None}
+    folder = write_paper(tmp_path / "p", {"1": small_table()}, [claim])
     with pytest.raises(ConfigError) as caught:
         load(folder)
     assert str(caught.value).startswith(f"{folder / 'claims.yaml'}: ")

@@ -43,6 +43,7 @@ def to_data(report: Report) -> dict[str, Any]:
             },
             "second_readings": [_cell(cell) | {"arm": cell.match.row.ours.arm} for cell in report.second_readings if cell.match.row.ours],
             "unreadable": [str(fault) for fault in report.faults],
+            "printed": {"notes": report.table.notes, "rows": {row.row: row.note for row in report.table.rows if row.note}},
             "assumptions": list(report.assumptions),
             "notes": list(report.notes),
         },

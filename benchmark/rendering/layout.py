@@ -93,11 +93,13 @@ def _block(report: Report, cells: Sequence[CellResult], row: Row, model: str) ->
         + " · ".join(f"{c.match.dataset} {_fixed(c.match.published, c.match.decimals)}" for c in cells if c.match.metric == metric)
         for metric in metrics
     ]
+    note = (f"note: {row.note}",) if row.note else ()
     if all(cell.verdict == LITERATURE for cell in cells):
-        return Block(model, title, (), (f"literature, not ours to train. {'; '.join(printed)}",))
+        return Block(model, title, (), (f"literature, not ours to train. {'; '.join(printed)}", *note))
     if all(cell.verdict == MISSING for cell in cells):
-        return Block(model, title, (), (f"missing: {cells[0].reason}", "; ".join(printed)))
-    remarks = list(_reasons(cells))
+        reasons = dict.fromkeys(f"missing: {cell.reason}" for cell in cells)  # a single-data row has runs of its own for each dataset
+        return Block(model, title, (), (*reasons, "; ".join(printed), *note))
+    remarks = [*_reasons(cells), *note]
     if density := report.densities.get(row.row):
         remarks.insert(0, _density(density))
     elif row.ours and row.ours.arm == "bmt":
@@ -170,9 +172,18 @@ def _claim(result: ClaimResult) -> ClaimLine:
     )  # fmt: skip
     # A judged claim's reason repeats its interval and p.
     reason = result.reason if result.p_holm is None and not (seen and seen.method == FACTS) else ""
-    needed = f"{result.seeds_needed} seeds to confirm" if result.seeds_needed and result.verdict in ("undecided", "no verdict") else ""
-    remark = "; ".join(part for part in (result.note, reason, needed) if part)
+    remark = "; ".join(part for part in (result.note, reason, _needed(result)) if part)
     return ClaimLine(texts, f"{claim.quote} ({claim.section})", remark, result.verdict)
+
+
+def _needed(result: ClaimResult) -> str:
+    """What more seeds would do for a claim that is open."""
+    seen, needed = result.interval, result.seeds_needed
+    if seen is None or not needed or result.verdict not in ("undecided", "no verdict"):
+        return ""
+    if needed > seen.n_seeds:
+        return f"{needed} seeds to confirm"
+    return f"{'the claimed size' if result.claim.size else 'what we see'} needs {needed} seeds for 80 % power"
 
 
 def _footer(report: Report) -> tuple[tuple[str, str], ...]:
@@ -187,18 +198,35 @@ def _footer(report: Report) -> tuple[tuple[str, str], ...]:
         lines.append(("effects", f"sign agreement {report.signs[0]}/{report.signs[1]} (the claims' rows, dataset by dataset){ratio}"))
     if report.tau_b is not None:
         lines.append(("order", f"Kendall's tau-b {report.tau_b:+.2f} between the rows' means (descriptive)"))
-    for cell in report.second_readings:
-        if cell.match.dataset == AVERAGE and cell.match.row.ours:
-            what = f"{cell.match.row.arm} read as arm {cell.match.row.ours.arm}, {cell.match.metric} average"
-            paper = _fixed(cell.match.published, cell.match.decimals)
-            lines.append(("second reading", f"{what}: paper {paper}, ours {_fixed(cell.mean, 2)} ({cell.n}), Δ {_signed(cell.delta)}"))
+    lines += [("second reading", text) for text in _second_readings(report)]
     if report.table.kind == "facts":
         reasons = dict.fromkeys((cell.verdict, cell.reason) for cell in report.cells if cell.verdict in (MISSING, NOT_COMPARABLE))
         lines += list(reasons)
     lines += [("unreadable", str(fault)) for fault in report.faults]
+    if report.table.notes:
+        lines.append(("printed", report.table.notes))
     lines += [("note", note) for note in report.notes]
     lines += [("assumed", text) for text in report.assumptions]
     return tuple(lines)
+
+
+def _second_readings(report: Report) -> list[str]:
+    """A line a row and metric: the printed numbers held against the other arm that they may stand for."""
+    lines = []
+    for row in dict.fromkeys(cell.match.row.row for cell in report.second_readings):
+        for metric in report.table.metrics:
+            cells = [cell for cell in report.second_readings if (cell.match.row.row, cell.match.metric) == (row, metric)]
+            apart = [f"{cell.match.dataset} {_signed(cell.delta)}" for cell in cells if cell.match.dataset != AVERAGE]
+            average = next((cell for cell in cells if cell.match.dataset == AVERAGE), None)
+            own = cells[0].match.row if cells else None
+            if own is None or own.ours is None:
+                continue
+            what = f"{own.arm or own.model} read as arm {own.ours.arm}{' with adapters' if own.ours.adapter else ''}, {metric}"
+            if average:
+                paper = _fixed(average.match.published, average.match.decimals)
+                what += f" average: paper {paper}, ours {_fixed(average.mean, 2)} ({average.n}), Δ {_signed(average.delta)}"
+            lines.append(f"{what}; Δ by dataset: {', '.join(apart)}")
+    return lines
 
 
 def _fixed(value: float | None, decimals: int) -> str:

@@ -188,8 +188,9 @@ def judge_cells(
             verdict = NOT_REPRODUCED
             reason = f"ours is {abs(delta):.1f} {'above' if delta > 0 else 'below'} the paper (Holm p {table.p_holm[j]:.2g})"
         else:
-            settings = (float(table.sd[j]), half_unit[j], margin[j], d0, n_pub, alpha, estimand, len(chosen))
-            verdict, seeds = INCONCLUSIVE, _seeds_to_settle(delta, *settings)
+            pool = sum(other.kind == cell.kind for other in chosen)
+            settings = (float(table.sd[j]), half_unit[j], margin[j], d0, n_pub, alpha, estimand, len(chosen), pool)
+            verdict, seeds = INCONCLUSIVE, _seeds_to_settle(len(cell.values), delta, *settings)
             more = f"{seeds} seeds would settle it" if seeds else "no number of our seeds settles it against one printed value"
             reason = f"neither within ±{margin[j]:g} nor different; {more}"
         verdicts[i] = CellVerdict(
@@ -264,20 +265,21 @@ def _margin(cell: CellData, margin_cell: float, margin_average: float) -> float:
 
 
 def _seeds_to_settle(
-    delta: float, sd: float, half_unit: float, margin: float, d0: float, n_pub: int, alpha: float, estimand: Estimand, cells: int,
-    probability: float = 0.8,
+    n_now: int, delta: float, sd: float, half_unit: float, margin: float, d0: float, n_pub: int, alpha: float, estimand: Estimand,
+    cells: int, pool: int, probability: float = 0.8,
 ) -> int | None:  # fmt: skip
-    """Seeds of ours at which the cell would be reproduced or not reproduced with this probability.
+    """Seeds of ours, more than the `n_now` there are, at which the cell would be reproduced or not reproduced with this probability.
 
-    The printed value stays as it is and our seeds vary around the delta and sd seen now; Holm counts as Bonferroni over `cells`.
+    The printed value stays as it is and our seeds vary around the delta and sd seen now; Holm counts as Bonferroni over `cells`, and the
+    variance is pooled over `pool` of them with as many seeds each.
     """
     from scipy.special import ndtr
 
     def settled(n: Array) -> Array:
-        se, df = sd / np.sqrt(n), d0 + n - 1
+        se, df = sd / np.sqrt(n), np.minimum(d0 + n - 1, pool * (n - 1))
         room = margin - half_unit - t_quantile(1 - alpha, df) * _equivalence_se(sd, n, n_pub, estimand)
         same = np.where(room > 0, ndtr((room - delta) / se) - ndtr((-room - delta) / se), 0.0)
         bar = half_unit + t_quantile(1 - alpha / (2 * cells), df) * sd * np.sqrt(1 / n + 1 / n_pub)
         return np.maximum(same, ndtr((delta - bar) / se) + ndtr((-bar - delta) / se))
 
-    return fewest_seeds(settled, probability)
+    return fewest_seeds(settled, probability, n_now + 1)

@@ -58,7 +58,9 @@ def power(effect: ArrayLike, sd: ArrayLike, n: ArrayLike, alpha: float = 0.05, e
     variance = seed_variance + np.asarray(example_se, float) ** 2
     df = np.minimum((n - 1) * (variance / seed_variance) ** 2, 1e6)
     shift, critical = np.abs(effect) / np.sqrt(variance), t_quantile(1 - alpha / 2, df)
-    return (nctdtr(df, -shift, -critical) + nctdtr(df, shift, -critical))[()]
+    # The far tail, the finding of the wrong sign, is below Phi(-shift); scipy gives it as NaN here and there beyond a shift of 4.9.
+    wrong_sign = np.nan_to_num(nctdtr(df, shift, -critical))
+    return (nctdtr(df, -shift, -critical) + wrong_sign)[()]
 
 
 def seeds_needed(effect: float, sd: float, power_wanted: float = 0.8, alpha: float = 0.05, example_se: float = 0.0) -> int | None:
@@ -71,9 +73,9 @@ def seeds_needed(effect: float, sd: float, power_wanted: float = 0.8, alpha: flo
     return fewest_seeds(lambda n: power(effect, sd, n, alpha, example_se), power_wanted)
 
 
-def fewest_seeds(power_at: Callable[[Array], Any], power_wanted: float) -> int | None:
-    """The first n of 2, 3, …, `MOST_SEEDS` with power_at(n) >= power_wanted, or None; asked in growing stretches: mostly few do."""
-    low, high = 2, 10
+def fewest_seeds(power_at: Callable[[Array], Any], power_wanted: float, first: int = 2) -> int | None:
+    """The least n of `first`, …, `MOST_SEEDS` with power_at(n) >= power_wanted, or None; asked in growing stretches: mostly few do."""
+    low, high = first, first + 8
     while low <= MOST_SEEDS:
         n = np.arange(float(low), min(high, MOST_SEEDS + 1))
         enough = np.asarray(power_at(n)) >= power_wanted

@@ -1,0 +1,87 @@
+"""`python -m benchmark.audit`: the paper against itself, from its tables and sentences alone. No run of ours is looked at.
+
+`benchmark/auditing` has the rules. docs/audit.md is what this command finds in the paper that this project reproduces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmark.auditing.across import audit_labels, audit_repeats
+from benchmark.auditing.arrows import audit_arrows
+from benchmark.auditing.findings import Audit
+from benchmark.auditing.inside import audit_averages, audit_bounds, audit_exact_match, audit_percentages, audit_shots
+from benchmark.auditing.lines import audit_lines
+from benchmark.auditing.output import SUFFIXES, print_audit, render
+from benchmark.auditing.prose import audit_backbones, audit_claims, audit_quotes
+from benchmark.command import command_parser, run_command
+from benchmark.papers import Paper, load
+from bmt.errors import ConfigError
+from bmt.files import write_text
+
+ABOUT = """Hold a paper's tables and sentences against each other: averages, arrows, percentages, EM and F1, rows and numbers that are
+printed twice, scores that fall with K, stated sizes and directions, gains that mix backbones. Rounding is no finding.
+Exit status: 0 nothing found beyond rounding, 1 findings, 2 wrong usage or a paper that cannot be read."""
+EXAMPLE = "python -m benchmark.audit --format markdown --out docs/audit.md"
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = command_parser("audit", ABOUT, EXAMPLE)
+    add = parser.add_argument
+    add("--paper", type=Path, metavar="DIR", help="a folder of tables and claims (docs/compare.md; default: the paper of this project)")
+    add("--format", default="terminal", metavar="F[,F]", help=f"of {', '.join(SUFFIXES)} (default: terminal); several need --out")
+    add("--out", type=Path, metavar="FILE", help="write there; a name without suffix gets the format's, several formats one file each")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Audit, print or write, and say by the status what was found: 0 nothing beyond rounding, 1 findings.
+
+    Raises:
+        ConfigError: wrong usage, or a paper's folder that cannot be read or breaks the schema (status 2).
+    """
+    given = parse_arguments(arguments)
+    forms = _forms(given.format, given.out)
+    audit = audit_paper(load(given.paper))
+    for form in forms:
+        if given.out is not None:
+            path = given.out if given.out.suffix and len(forms) == 1 else given.out.with_name(given.out.name + SUFFIXES[form])
+            write_text(path, render(audit, form))
+            print(f"wrote {path}", file=sys.stderr)
+        elif form == "terminal":
+            print_audit(audit)
+        else:
+            sys.stdout.write(render(audit, form))
+    return audit.status
+
+
+def audit_paper(paper: Paper) -> Audit:
+    """Everything in which a paper's tables and claims contradict themselves by more than rounding, the worst first."""
+    cells = sum(
+        number is not None for table in paper.tables.values() for row in table.rows for m in row.values.values() for number in m.values()
+    )
+    audit = Audit(paper.title, len(paper.tables), cells, len(paper.claims))
+    for table in paper.tables.values():
+        for rule in (audit_averages, audit_arrows, audit_percentages, audit_bounds, audit_exact_match, audit_lines, audit_shots):
+            rule(table, audit)
+    for whole in (audit_repeats, audit_labels, audit_claims, audit_quotes, audit_backbones):
+        whole(paper, audit)
+    audit.sort()
+    return audit
+
+
+def _forms(text: str, out: Path | None) -> list[str]:
+    forms = list(dict.fromkeys(part.strip() for part in text.split(",")))
+    for form in forms:
+        if form not in SUFFIXES:
+            raise ConfigError(f"--format {form!r}: not allowed: of {', '.join(SUFFIXES)}")
+    if len(forms) > 1 and out is None:
+        raise ConfigError(f"--format {text}: several formats need --out, a name that each format's suffix is put to")
+    return forms
+
+
+if __name__ == "__main__":
+    run_command(main)
