@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from benchmark.asked import chosen_formats, output_path
 from benchmark.auditing.across import audit_labels, audit_repeats
 from benchmark.auditing.arrows import audit_arrows
 from benchmark.auditing.findings import Audit
@@ -18,7 +19,6 @@ from benchmark.auditing.output import SUFFIXES, print_audit, render
 from benchmark.auditing.prose import audit_backbones, audit_claims, audit_quotes
 from benchmark.command import command_parser, run_command
 from benchmark.papers import Paper, load
-from bmt.errors import ConfigError
 from bmt.files import write_text
 
 ABOUT = """Hold a paper's tables and sentences against each other: averages, arrows, percentages, EM and F1, rows and numbers that are
@@ -44,11 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
         ConfigError: wrong usage, or a paper's folder that cannot be read or breaks the schema (status 2).
     """
     given = parse_arguments(arguments)
-    forms = _forms(given.format, given.out)
+    forms = chosen_formats(given.format, tuple(SUFFIXES), given.out)
     audit = audit_paper(load(given.paper))
     for form in forms:
         if given.out is not None:
-            path = given.out if given.out.suffix and len(forms) == 1 else given.out.with_name(given.out.name + SUFFIXES[form])
+            path = output_path(given.out, form, SUFFIXES, len(forms) > 1)
             write_text(path, render(audit, form))
             print(f"wrote {path}", file=sys.stderr)
         elif form == "terminal":
@@ -71,16 +71,6 @@ def audit_paper(paper: Paper) -> Audit:
         whole(paper, audit)
     audit.sort()
     return audit
-
-
-def _forms(text: str, out: Path | None) -> list[str]:
-    forms = list(dict.fromkeys(part.strip() for part in text.split(",")))
-    for form in forms:
-        if form not in SUFFIXES:
-            raise ConfigError(f"--format {form!r}: not allowed: of {', '.join(SUFFIXES)}")
-    if len(forms) > 1 and out is None:
-        raise ConfigError(f"--format {text}: several formats need --out, a name that each format's suffix is put to")
-    return forms
 
 
 if __name__ == "__main__":

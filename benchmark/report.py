@@ -40,13 +40,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Gather, write, and say where; 0 also where results cannot be used, which the page and stderr then say."""
     given = parse_arguments(arguments)
-    from benchmark.compare import _seeds
+    from benchmark.asked import chosen_seeds
     from benchmark.reporting.gather import gather
     from benchmark.reporting.page import page
 
     if given.out and given.out.is_dir():
         raise ConfigError(f"--out {given.out}: a folder: name the page's file, for example {given.out / 'report.html'}")
-    gathered = gather(given.results, given.profile, given.paper, _seeds(given.seeds))
+    gathered = gather(given.results, given.profile, given.paper, chosen_seeds(given.seeds))
     name = gathered.profile if is_word(gathered.profile) else "report"
     out = given.out or repository_root() / "reports" / name / "report.html"
     write_text(out, page(gathered, command_line(given)))

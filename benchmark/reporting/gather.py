@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import comparison, papers, results
-from benchmark.compare import _config, _place, _shown
+from benchmark.asked import configuration, results_place, shown_folder
 from benchmark.compared import Report
 from benchmark.config import CompareSettings, Config
 from benchmark.matching import Setting
@@ -71,10 +71,10 @@ def gather(folder: Path | None, profile: str | None, paper_folder: Path | None, 
         ConfigError: a folder or profile that does not exist, a paper that cannot be read.
     """
     paper = papers.load(paper_folder)
-    place, name, config, active = _place(folder, profile)
+    place, name, config, active = results_place(folder, profile)
     found = results.read(place)
     if folder and not profile and len(found.profiles) == 1:
-        config, active = _config(found.profiles[0])
+        config, active = configuration(found.profiles[0])
     setting = Setting(
         profile=name or ", ".join(found.profiles) or "unknown",
         seeds=seeds,
@@ -84,7 +84,7 @@ def gather(folder: Path | None, profile: str | None, paper_folder: Path | None, 
         commands=paper_folder is None,
     )
     settings = config.compare if config else CompareSettings()
-    reports = [comparison.compare(paper, table, found, setting, settings, _shown(place)) for table in paper.tables.values()]
+    reports = [comparison.compare(paper, table, found, setting, settings, shown_folder(place)) for table in paper.tables.values()]
     faults = {str(fault): fault for fault in (*found.faults, *(fault for report in reports for fault in report.faults))}
     damaged = {fault.file.rsplit(".", 1)[0] for fault in faults.values()}
     runs = [one for one in evidence.read(found, seeds) if one.run.cell not in damaged]
@@ -94,7 +94,7 @@ def gather(folder: Path | None, profile: str | None, paper_folder: Path | None, 
         own=paper_folder is None,
         given=folder is not None,
         profile=setting.profile,
-        source=_shown(place),
+        source=shown_folder(place),
         seeds=seeds,
         config=config,
         settings=settings,
