@@ -1,8 +1,10 @@
 # `make help` lists the targets. Inside an active virtual environment that one is used, otherwise .venv is made here.
 # PYTHON=python3.12        the interpreter that .venv is made with (3.11, 3.12 or 3.13)
+# TEST_JOBS=4              processes that `make test` spreads the test files over (2)
 # TORCH_INDEX=URL          a further package index for torch, for example https://download.pytorch.org/whl/cpu: no CUDA libraries
 PYTHON ?= python3
 TORCH_INDEX ?=
+TEST_JOBS ?= 2
 
 VENV := $(if $(VIRTUAL_ENV),$(VIRTUAL_ENV),.venv)
 BIN := $(VENV)/bin
@@ -28,8 +30,8 @@ setup: $(READY) ## make .venv and install the locked dependencies
 repro: $(READY) ## set up, then run the pipeline of params.yaml (dvc repro)
 	@$(BIN)/python -m dvc repro
 
-test: $(READY) ## set up, then the test suite
-	@$(BIN)/python -m pytest
+test: $(READY) ## set up, then the test suite, on TEST_JOBS cores (2)
+	@$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
 test-slow: $(READY) ## set up, then the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
