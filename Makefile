@@ -1,7 +1,7 @@
 # `make help` lists the targets. Inside an active virtual environment that one is used, otherwise .venv is made here.
 # PYTHON=python3.12        the interpreter that .venv is made with (3.11, 3.12 or 3.13)
 # TEST_JOBS=4              processes that `make test` spreads the test files over (2)
-# TORCH_INDEX=URL          a further package index for torch, for example https://download.pytorch.org/whl/cpu: no CUDA libraries
+# TORCH_INDEX=URL          a further package index for torch, for example PyTorch's CPU index (pytorch.org tells its address): no CUDA libraries
 PYTHON ?= python3
 TORCH_INDEX ?=
 TEST_JOBS ?= 2
