@@ -28,8 +28,8 @@ from bmt.masks import Masks
 from bmt.model import quiet_transformers, span_model
 from bmt.phases import mask_schedule, source_masks, warm_up_head
 from bmt.schedules import Schedule
+from bmt.sources import RandomMask
 from bmt.training import Outcome, Plan, total_steps, train
-from bmt.tuning import RandomMask
 
 INACTIVE = 0.95  # union density above which a mask is called nearly inactive
 

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from bmt.learning import learn_masks
     from bmt.masks import Masks
     from bmt.model import span_model
-    from bmt.tuning import RandomMask, mask_updates
+    from bmt.sources import RandomMask
+    from bmt.tuning import mask_updates
 
 _HOMES = {
     "Answer": "bmt.answering",
     "HardConcrete": "bmt.gates",
     "Masks": "bmt.masks",
-    "RandomMask": "bmt.tuning",
+    "RandomMask": "bmt.sources",
     "answer": "bmt.answering",
     "learn_masks": "bmt.learning",
     "load": "bmt.answering",

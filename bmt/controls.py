@@ -4,7 +4,7 @@
     magnitude   the weights with the largest |theta_0|; one mask, whatever the data
 
 The random mask at the learned density is `Masks.permuted`; the one drawn anew each step (eq. 16, Child-Tuning-F) is
-`bmt.tuning.RandomMask`.
+`bmt.sources.RandomMask`.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ from bmt.regularizers import Regularizer, regularizer
 from bmt.sampling import Sampler
 from bmt.schedules import Schedule
 from bmt.settings import DecodeSettings, LossSettings, SamplingSettings, TrainingSettings, TuningSettings
-from bmt.tuning import MaskedUpdates, RandomMask, mask_updates
+from bmt.sources import RandomMask
+from bmt.tuning import MaskedUpdates, mask_updates
 
 Report = Callable[[int, dict[str, float]], None]
 Progress = Callable[[int, str], None]

@@ -11,80 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bmt.compact import compact_state
 from bmt.errors import ConfigError, ModelError
-from bmt.layers import target_names
 from bmt.masks import Masks
-from bmt.noise import bernoulli
 from bmt.rows import RowGroups, split_gradients
-
-
-@dataclass(frozen=True, slots=True)
-class RandomMask:
-    """The control of eq. 16: m ~ Bernoulli(p_f), drawn anew each step, keyed by (seed, step, tensor name).
-
-    Attributes:
-        p_f: probability that a weight is open in a step, in (0, 1].
-        seed: of the draws; the same on every rank.
-        targets: regular expressions for the tensors; None: every encoder tensor.
-        rescale: whether the masked gradient is divided by p_f (Child-Tuning-F; Adam's steps are the same with and without).
-    """
-
-    p_f: float
-    seed: int = 0
-    targets: Sequence[str] | None = None
-    rescale: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 < self.p_f <= 1:
-            raise ConfigError(f"p_f: {self.p_f!r} is not allowed: above 0 and at most 1")
-
-    def draw(self, name: str, shape: Sequence[int], step: int, device: torch.device | str = "cpu") -> Tensor:
-        """The bool mask of one tensor at one step."""
-        return bernoulli(tuple(shape), self.p_f, (self.seed, "random mask", step, name), device)
-
-
-class _Source(Protocol):
-    """Where a tensor's mask of the present step comes from (None: it is not masked), and what a masked gradient is multiplied with."""
-
-    scale: float
-
-    def masks(self, name: str) -> bool: ...
-
-    def open(self, name: str, parameter: Tensor, step: int) -> Tensor | None: ...
-
-
-class _Drawn:
-    def __init__(self, mask: RandomMask, model: nn.Module) -> None:
-        self.mask, self.names = mask, set(target_names(model, mask.targets))
-        self.scale = 1 / mask.p_f if mask.rescale else 1.0
-
-    def masks(self, name: str) -> bool:
-        return name in self.names
-
-    def open(self, name: str, parameter: Tensor, step: int) -> Tensor | None:
-        return self.mask.draw(name, parameter.shape, step, parameter.device) if name in self.names else None
-
-
-class _Fixed:
-    """One mask a tensor, (1, …)."""
-
-    scale = 1.0
-
-    def __init__(self, unpacked: Mapping[str, Tensor]) -> None:
-        self.unpacked = unpacked
-
-    def masks(self, name: str) -> bool:
-        return name in self.unpacked
-
-    def open(self, name: str, parameter: Tensor, step: int) -> Tensor | None:
-        return self.unpacked[name][0] if name in self.unpacked else None
+from bmt.sources import Drawn, Fixed, RandomMask, Source
 
 
 class MaskedUpdates:
@@ -226,7 +162,7 @@ def mask_updates(
         if several:
             stack.enter_context(split_gradients(model, handle._unpacked, handle))
         else:
-            source: _Source = _Fixed(handle._unpacked) if isinstance(masks, Masks) else _Drawn(masks, model)
+            source: Source = Fixed(handle._unpacked) if isinstance(masks, Masks) else Drawn(masks, model)
             targets = {name: parameter for name, parameter in parameters.items() if id(parameter) in trained}
             if apply == "gradient":
                 for name, parameter in targets.items():
@@ -285,11 +221,11 @@ def _row_taker(handle: MaskedUpdates, row_key: str) -> Any:
     return take
 
 
-def _scaler(source: _Source, name: str) -> Any:
+def _scaler(source: Source, name: str) -> Any:
     return lambda grad: grad * source.scale if source.masks(name) else grad
 
 
-def _gradient_masker(source: _Source, name: str, handle: MaskedUpdates) -> Any:
+def _gradient_masker(source: Source, name: str, handle: MaskedUpdates) -> Any:
     @torch.no_grad()
     def mask(parameter: Tensor) -> None:
         opened = source.open(name, parameter, handle.step) if handle.active else None
@@ -300,9 +236,7 @@ def _gradient_masker(source: _Source, name: str, handle: MaskedUpdates) -> Any:
 
 
 @contextmanager
-def _masked_steps(
-    optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor], source: _Source, handle: MaskedUpdates
-) -> Iterator[None]:
+def _masked_steps(optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor], source: Source, handle: MaskedUpdates) -> Iterator[None]:
     """`apply="update"`: after each step, closed weights go back to what they were before it."""
     before: dict[str, Tensor] = {}
 

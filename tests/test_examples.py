@@ -18,7 +18,8 @@ from transformers.data.data_collator import default_data_collator
 from bmt.errors import ModelError
 from bmt.layers import target_names
 from bmt.masks import Masks
-from bmt.tuning import RandomMask, mask_updates
+from bmt.sources import RandomMask
+from bmt.tuning import mask_updates
 from tests import tiny
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples"

@@ -12,7 +12,8 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch.nn.parallel import DistributedDataParallel
 
-from bmt.tuning import RandomMask, mask_updates
+from bmt.sources import RandomMask
+from bmt.tuning import mask_updates
 from tests import tiny
 from tests.test_tuning import ids, loss_on, masks_for
 

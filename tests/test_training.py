@@ -17,8 +17,8 @@ from bmt.errors import ModelError
 from bmt.masks import Masks
 from bmt.phases import in_order, mixture_batches, source_masks, warm_up_head
 from bmt.settings import MaskSettings, TrainingSettings
+from bmt.sources import RandomMask
 from bmt.training import Outcome, Plan, evaluate, micro_batches, total_steps, train
-from bmt.tuning import RandomMask
 from tests import tiny
 
 PLAN = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=5, patience=50))

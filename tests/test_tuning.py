@@ -12,7 +12,8 @@ from transformers import PreTrainedModel
 from bmt.errors import ConfigError, ModelError
 from bmt.layers import target_names
 from bmt.masks import Masks
-from bmt.tuning import RandomMask, mask_updates
+from bmt.sources import RandomMask
+from bmt.tuning import mask_updates
 from tests import tiny
 
 

@@ -19,7 +19,8 @@ from bmt.layers import kind_of, target_names
 from bmt.learner import GateLearner
 from bmt.masks import Masks
 from bmt.settings import IN_DOMAIN, MaskSettings
-from bmt.tuning import RandomMask, mask_updates
+from bmt.sources import RandomMask
+from bmt.tuning import mask_updates
 
 SHAPES: dict[str, dict[str, int]] = {
     "minilm": {"vocab_size": 30522, "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536},
