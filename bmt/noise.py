@@ -22,10 +22,10 @@ def key_number(key: Key) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def _raw(count: int, key: Key) -> np.ndarray:
-    """`count` uint32 words from Philox under `key`."""
-    words = np.random.Philox(key=key_number(key)).random_raw((count + 1) // 2)
-    return np.asarray(words).view(np.uint32)[:count]
+def _raw(count: int, key: Key, kind: type[np.unsignedinteger]) -> np.ndarray:
+    """`count` words of 16 or 32 bits from Philox under `key`."""
+    each = 8 // np.dtype(kind).itemsize
+    return np.asarray(np.random.Philox(key=key_number(key)).random_raw(-(-count // each))).view(kind)[:count]
 
 
 def words(count: int, key: Key) -> np.ndarray:
@@ -40,12 +40,13 @@ def uniform(shape: torch.Size | tuple[int, ...], key: Key, device: torch.device 
 
 
 def bernoulli(shape: torch.Size | tuple[int, ...], p: float, key: Key, device: torch.device | str = "cpu") -> Tensor:
-    """bool draws that are True with probability `p` (to 2^-32 on the CPU)."""
+    """bool draws that are True with probability `p` (on a CPU to 2^-17, and to 2^-33 where p is below 1/64)."""
     device = torch.device(device)
     if device.type == "cpu":
         if p >= 1:
             return torch.ones(shape, dtype=torch.bool)
-        return torch.from_numpy(_raw(math.prod(shape), key) < np.uint32(round(p * 2**32))).reshape(shape)
+        kind, bits = (np.uint16, 16) if p >= 1 / 64 else (np.uint32, 32)  # a short word costs half as much
+        return torch.from_numpy(_raw(math.prod(shape), key, kind) < round(p * 2**bits)).reshape(shape)
     generator = torch.Generator(device=device).manual_seed(key_number(key))
     return torch.rand(shape, generator=generator, device=device) < p
 
