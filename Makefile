@@ -5,6 +5,7 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 TEST_JOBS ?= 2
+TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 
 VENV := $(if $(VIRTUAL_ENV),$(VIRTUAL_ENV),.venv)
 BIN := $(VENV)/bin
@@ -41,12 +42,12 @@ lint: $(READY) ## set up, then ruff and mypy
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
 
-lock: ## renew constraints.txt from the ranges of pyproject.toml, in an environment of its own
+lock: ## renew constraints.txt from the ranges of pyproject.toml, in an environment of its own; torch stays, unless TORCH=2.14.1 says which
 	@rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
-	@.lock-venv/bin/python -m pip --disable-pip-version-check -qq install $(TORCH_FROM) "torch$$(sed -n 's/^ *"torch\(.*\)",/\1/p' pyproject.toml)"
+	@.lock-venv/bin/python -m pip --disable-pip-version-check -qq install $(TORCH_FROM) torch==$(TORCH)
 	@.lock-venv/bin/python -m pip --disable-pip-version-check -qq install -e ".[dev]"
 	@sed -n '/^#/p' constraints.txt > .lock-venv/lock
-	@.lock-venv/bin/python -m pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+[^+]*$$//' >> .lock-venv/lock
+	@.lock-venv/bin/python -m pip freeze --all --exclude-editable | sed -E '/^nvidia-ml-py/!{/^(cuda-|nvidia-|triton==|pip==)/d}; s/\+[^+]*$$//' >> .lock-venv/lock
 	@mv .lock-venv/lock constraints.txt && rm -rf .lock-venv
 	@echo "constraints.txt renewed; look at the difference, then run make test"
 
