@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from bmt.batches import Windows
 from bmt.checkpoints import Checkpoints
@@ -92,6 +93,26 @@ def test_a_resumed_run_ends_bit_for_bit_as_one_that_was_not_cut(tmp_path: Path) 
     assert same(whole, resumed)
     assert again.curve == outcome.curve and again.tokens == outcome.tokens
     assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["best.safetensors", "step-0000015", "step-0000020"]
+
+
+def test_a_run_with_fixed_masks_and_compact_state_resumes_bit_for_bit(tmp_path: Path) -> None:
+    own, rows = sets(), {name: np.arange(45) for name in NAMES}
+    settings = MaskSettings(alpha0=0.0, steps=3, batch=8, density=0.1)
+    masks = source_masks("learned", tiny.bert(dropout=True), own, rows, tiny.VOCAB, settings, PLAN, seed=0)
+    whole, outcome = run(masks=masks, checkpoints=Checkpoints(tmp_path / "whole", "f"))
+
+    def cut(step: int, metrics: dict[str, float]) -> None:
+        if step == 12:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run(masks=masks, checkpoints=Checkpoints(tmp_path / "cut", "f"), report=cut)
+    resumed, again = run(masks=masks, checkpoints=Checkpoints(tmp_path / "cut", "f"))
+    assert same(whole, resumed) and again.curve == outcome.curve
+    moments = sum(
+        v.numel() for k, v in load_file(tmp_path / "cut" / "step-0000020" / "optimizer.safetensors").items() if k.endswith("exp_avg")
+    )
+    assert moments < 0.6 * sum(p.numel() for p in whole.parameters())
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_a_foreign_one_refused(tmp_path: Path) -> None:
