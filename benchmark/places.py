@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import bmt
 from benchmark.cells import Cell
 from benchmark.config import Config, masks_digest, repository_root, section_digest
+from bmt.files import file_digest, json_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,19 @@ class Places:
         """Checkpoints of a run, outside DVC's outs; `data` is the digest of its features."""
         return self.root / ".checkpoints" / f"{cell.name}-{section_digest(config, cell)[:12]}-{data[:8]}"
 
-    def masks(self, config: Config, cell: Cell, data: str) -> Path:
-        """Masks that a cell has learned, kept for its resume and for the cells that use the same ones."""
-        return self.root / ".checkpoints" / "masks" / f"s{cell.seed}-{masks_digest(config, cell)[:16]}-{data[:8]}.safetensors"
+    def masks(self, config: Config, cell: Cell, data: str, backbone: str) -> Path:
+        """Masks that a cell has learned, kept for its resume and for the cells that use the same ones.
+
+        Args:
+            data: digest of the features. backbone: identity of the weights. Both and the code of `bmt` are part of the name: masks that
+                another state of any of them has made are never taken up.
+        """
+        key = json_digest({"masks": masks_digest(config, cell), "data": data, "backbone": backbone, "code": code_digest()})
+        return self.root / ".checkpoints" / "masks" / f"s{cell.seed}-{key[:20]}.safetensors"
+
+
+@cache
+def code_digest() -> str:
+    """Digest of the files of `bmt` as they are installed."""
+    folder = Path(bmt.__file__).parent
+    return json_digest({str(path.relative_to(folder)): file_digest(path) for path in sorted(folder.rglob("*.py"))})

@@ -81,7 +81,7 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
             run.data_input(name=name, source=str(places.raw), digest=meta["inputs"]["file_sha256"][:32], context="training")
         if arm.mask == "learned":
             warm_up_head(model, data.sets, data.rows, vocabulary, plan, steps=config.mask.head_warmup, seed=cell.seed)
-        made = masks_of_cell(config, cell, model, data, vocabulary, plan, places, run, fresh)
+        made = masks_of_cell(config, cell, model, data, vocabulary, plan, places, run, fresh, place.identity)
         if made is None or isinstance(made, Masks | RandomMask):
             log_masks(run, made, config.tracking.figures)
         with progress(f"train {cell.name}", total=steps * config.training.batch, unit="windows") as bar:
@@ -102,7 +102,16 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
 
 
 def masks_of_cell(
-    config: Config, cell: Cell, model: Any, data: TrainingData, vocabulary: Vocabulary, plan: Plan, places: Places, run: Any, fresh: bool
+    config: Config,
+    cell: Cell,
+    model: Any,
+    data: TrainingData,
+    vocabulary: Vocabulary,
+    plan: Plan,
+    places: Places,
+    run: Any,
+    fresh: bool,
+    backbone: str,
 ) -> Masks | RandomMask | Schedule | None:
     """The masks of a cell's arm. What takes steps to make is kept under the digest of what decides it, for a resume and for other arms."""
     arm, mask = config.arms[cell.arm], config.mask
@@ -126,7 +135,7 @@ def masks_of_cell(
             folder=places.checkpoints(config, cell, data.digest),
             report=report,
         )
-    kept = places.masks(config, cell, data.digest)
+    kept = places.masks(config, cell, data.digest, backbone)
     if kept.is_file() and not fresh:
         masks = Masks.load(kept, model)
     else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
@@ -78,7 +76,7 @@ def test_it_goes_on_from_saved_state() -> None:
     assert all(torch.equal(p, q) for p, q in zip(whole.parameters(), cut.parameters(), strict=True))
 
 
-def test_a_mask_that_opens_nothing_of_a_tensor_is_fine(tmp_path: Path) -> None:
+def test_a_mask_that_opens_nothing_of_a_tensor_is_fine() -> None:
     model = tiny.bert()
     some = masks_for(model, 0.1, "A")
     bools = {name: some.mask("A", name) for name in some.shapes}

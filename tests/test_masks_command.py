@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from benchmark import masks as command
 from bmt.errors import ConfigError, ModelError
@@ -42,4 +41,3 @@ def test_what_it_cannot_show_is_named(root: Path) -> None:
         command.main(["bert.mt.bmt.s7"])
     with pytest.raises(ConfigError, match="3 cells: not allowed"):
         command.main(["bert.mt.bmt.s0"] * 3)
-    torch.manual_seed(0)
