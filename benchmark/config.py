@@ -32,6 +32,7 @@ from bmt.settings import (
     TrainingSettings,
     TuningSettings,
     allowed,
+    check_mask,
     check_settings,
     knob,
 )
@@ -185,6 +186,17 @@ def _check_schedule(config: Config, cell: Cell) -> None:
     if kind in ("fixed_random", "fisher") and (mask.schedule != "two_phase" or mask.scope == "per_batch"):
         raise ConfigError(
             f"cell {cell.name!r}: mask.schedule: {mask.schedule!r} is not allowed: two_phase for a {kind} mask, which is fixed"
+        )
+    if kind == "fixed_random" and (mask.gate == "resampled" or mask.keep_delta):
+        key, value = ("keep_delta", "true") if mask.keep_delta else ("gate", mask.gate)
+        raise ConfigError(
+            f"cell {cell.name!r}: mask.{key}: {value} is not allowed for a fixed_random mask: it has neither gates nor a delta"
+        )
+    several = cell.dataset is None and len(config.data.train) > 1 and mask.scope == "per_dataset"
+    if config.tuning.clip_order == "clip_then_mask" and several and kind in ("learned", "fixed_random", "fisher"):
+        raise ConfigError(
+            f"cell {cell.name!r}: tuning.clip_order: clip_then_mask is not allowed: mask_then_clip for an arm with a mask a dataset, whose "
+            "backward pass masks each row's gradient; set it for every arm that is compared"
         )
 
 
@@ -344,6 +356,7 @@ def _check_whole(config: Config) -> None:
     if data.overlap > most:
         room = f"data.window {data.window} less data.question {data.question} and {SPECIAL_TOKENS} special tokens"
         raise ConfigError(f"data.overlap: {data.overlap} is not allowed: at most {most} (below {room}), so that each window moves on")
+    check_mask(config.mask)
     if config.sampling.floor * len(data.train) >= 1:
         raise ConfigError(
             f"sampling.floor: {config.sampling.floor:g} is not allowed: below 1/{len(data.train)}, one over the datasets of data.train"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from benchmark import environment, tracking
 from benchmark.allocator import keep_freed_memory
@@ -21,7 +22,7 @@ from benchmark.places import Places
 from benchmark.progress import progress
 from bmt.batches import Vocabulary
 from bmt.checkpoints import Checkpoints
-from bmt.deviation import Deviation
+from bmt.deviation import Deviation, pretrained_copy
 from bmt.files import write_aside, write_folder_aside, write_json
 from bmt.learning import GLOBAL
 from bmt.masks import Masks
@@ -81,13 +82,14 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
             run.data_input(name=name, source=str(places.raw), digest=meta["inputs"]["file_sha256"][:32], context="training")
         if arm.mask == "learned":
             warm_up_head(model, data.sets, data.rows, vocabulary, plan, steps=config.mask.head_warmup, seed=cell.seed)
+        pretrained = pretrained_copy(model) if config.mask.keep_delta else None  # the masks move the model
         made = masks_of_cell(config, cell, model, data, vocabulary, plan, places, run, fresh, place.identity)
         if made is None or isinstance(made, Masks | RandomMask):
             log_masks(run, made, config.tracking.figures)
         with progress(f"train {cell.name}", total=steps * config.training.batch, unit="windows") as bar:
             outcome = train(
                 model, data.sets, data.rows, data.validation, vocabulary, plan, steps=steps, seed=cell.seed, masks=made,
-                holds=(arm.regularizer, arm.strength), checkpoints=checkpoints,
+                pretrained=pretrained, holds=(arm.regularizer, arm.strength), checkpoints=checkpoints,
                 report=lambda step, metrics: run.log(metrics, step=step), progress=bar.advance,
             )  # fmt: skip
         masks = made if made is None or isinstance(made, Masks | RandomMask) else made.masks()
@@ -123,7 +125,7 @@ def masks_of_cell(
     def report(dataset: str, step: int, values: dict[str, float]) -> None:
         run.log({f"mask_learning/{key}/{dataset}": x for key, x in values.items()}, step=step)
 
-    if arm.mask == "learned" and mask.schedule != "two_phase":
+    if arm.mask == "learned" and (mask.schedule != "two_phase" or mask.gate == "resampled"):
         return mask_schedule(
             model,
             data.sets,
@@ -136,8 +138,11 @@ def masks_of_cell(
             report=report,
         )
     kept = places.masks(config, cell, data.digest, backbone)
-    if kept.is_file() and not fresh:
+    started = kept.with_suffix(".theta.safetensors") if mask.keep_delta and arm.mask == "learned" else None  # theta_0 + delta
+    if kept.is_file() and (started is None or started.is_file()) and not fresh:
         masks = Masks.load(kept, model)
+        if started is not None:
+            model.load_state_dict(load_file(started), strict=False)
     else:
         sources = 1 if mask.scope == "global" else len(data.sets)
         with progress(f"masks {cell.name}", total=sources * mask.steps * mask.batch, unit="windows") as bar:
@@ -146,6 +151,9 @@ def masks_of_cell(
                 report=report, progress=bar.advance,
             )  # fmt: skip
         masks.save(kept)
+        if started is not None:
+            with write_aside(started) as aside:
+                save_file({name: value.detach() for name, value in model.named_parameters() if name in masks.shapes}, aside)
     return masks.permuted(cell.seed) if arm.mask == "fixed_random" else masks
 
 

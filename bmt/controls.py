@@ -59,7 +59,7 @@ def fisher_masks(
                 fisher[name].addcmul_(grad.float(), grad.float())
             if progress is not None:
                 progress(1, "")
-        parts.append(Masks.from_bool({dataset: top_share(fisher, density, (seed, "fisher", dataset))}, model))
+        parts.append(Masks.of({dataset: top_share(fisher, density, (seed, "fisher", dataset))}, model))
         del fisher
     return Masks.joined(parts, {"kind": "fisher", "seed": seed, "steps": steps, "density": density})
 
@@ -69,7 +69,7 @@ def magnitude_masks(model: nn.Module, density: float, *, targets: Sequence[str] 
     _check_density(density)
     parameters = dict(model.named_parameters())
     scores: dict[str, Tensor] = {name: parameters[name].detach().abs() for name in target_names(model, targets)}
-    return Masks.from_bool({GLOBAL: top_share(scores, density, ("magnitude",))}, model, {"kind": "magnitude", "density": density})
+    return Masks.of({GLOBAL: top_share(scores, density, ("magnitude",))}, model, {"kind": "magnitude", "density": density})
 
 
 def _check_density(density: float) -> None:

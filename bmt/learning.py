@@ -6,7 +6,7 @@ min over alpha, w of  E_u E_batch[ L(theta + s w, phi) ] + lambda sum P(s > 0)  
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -19,8 +19,8 @@ from bmt.layers import target_names
 from bmt.learner import GateLearner
 from bmt.masks import Masks
 from bmt.noise import Key
-from bmt.selection import open_gates, top_share
-from bmt.settings import MaskSettings, check_settings
+from bmt.selection import gate_masks, top_share
+from bmt.settings import MaskSettings, check_mask, check_settings
 
 Batch = Any  # what the loss takes: a mapping of model inputs for the default loss
 Batches = Callable[[int], Batch] | Iterable[Batch]
@@ -40,6 +40,7 @@ class LearnedGates:
         shapes: of the weights under them.
         held: weights a gate, by tensor name.
         course: about twenty rows {step, loss, density, alpha_mean, interior}.
+        w: what the gates let through, by tensor name.
     """
 
     law: HardConcrete
@@ -48,13 +49,14 @@ class LearnedGates:
     held: dict[str, int]
     key: Key
     course: list[dict[str, float]]
+    w: dict[str, Tensor] = field(default_factory=dict)
 
     def mask(self, settings: MaskSettings) -> dict[str, Tensor]:
-        """The binary mask in the weights' shapes: the top `density` of alpha, or the open gates as `gate` says."""
+        """The mask in the weights' shapes: the top `density` of alpha, or what `gate` and `binarise` make of the gates."""
         if settings.density is not None and settings.density_by == "top_k":
             chosen = top_share(self.alpha, settings.density, self.key, self.held)
         else:
-            chosen = open_gates(self.law, self.alpha, settings.gate, (*self.key, "final"))
+            chosen = gate_masks(self.law, self.alpha, settings.gate, settings.binarise, (*self.key, "final"))
         return {name: mask.expand(self.shapes[name]) for name, mask in chosen.items()}
 
     def expected_density(self) -> float:
@@ -85,6 +87,8 @@ def learn_masks(
 ) -> Masks:
     """Learn one mask a dataset at the model's present weights, which are given back bit for bit.
 
+    With `keep_delta` they are not: the model then ends at theta plus the datasets' mean of M_d w_d.
+
     Args:
         model: any torch module; its encoder tensors are masked (`targets`: regular expressions, to choose others).
         batches_by_dataset: for each dataset a function step -> batch, or an iterable of batches, which is run through again when it ends.
@@ -99,21 +103,17 @@ def learn_masks(
         ModelError: a masked parameter got no gradient, or one that is not finite (tensor and step are named).
     """
     settings = mask_settings(settings, changes)
-    if settings.steps < 1:
-        raise ConfigError(f"steps: {settings.steps!r} is not allowed: at least 1")
-    if not batches_by_dataset:
-        raise ConfigError("batches_by_dataset is empty: give at least one dataset")
-    names = target_names(model, targets)
     parts, expected, counts, cuts, courses = [], {}, {}, {}, {}
+    delta: dict[str, Tensor] = {}
     reach = min(20.0, settings.alpha_lr * settings.steps)  # Adam moves alpha by at most about its learning rate a step
     edges = torch.linspace(settings.alpha0 - reach, settings.alpha0 + reach, _ALPHA_BINS + 1).tolist()
-    for dataset, batches in batches_by_dataset.items():
-        gates = learn_gates(
-            model, batch_function(batches, dataset), names, settings, key=(seed, "mask", dataset), loss=loss,
-            report=None if report is None else partial(report, dataset), progress=progress,
-        )  # fmt: skip
+    learned = gates_by_dataset(model, batches_by_dataset, settings, targets, seed=seed, loss=loss, report=report, progress=progress)
+    for dataset, gates in learned:
         mask = gates.mask(settings)
-        parts.append(Masks.from_bool({dataset: mask}, model))
+        parts.append(Masks.of({dataset: mask}, model))
+        if settings.keep_delta:
+            for name, own in mask.items():
+                delta.setdefault(name, torch.zeros_like(gates.w[name])).add_(own * gates.w[name], alpha=1 / len(batches_by_dataset))
         counts[dataset] = alpha_counts(gates.alpha, edges[0], edges[-1], _ALPHA_BINS, gates.held)
         if settings.density is not None and settings.density_by == "top_k":
             cuts[dataset] = min(
@@ -121,9 +121,37 @@ def learn_masks(
             )
         expected[dataset], courses[dataset] = gates.expected_density(), gates.course
         del gates, mask
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in delta:
+                parameter.add_(delta[name])
     about: dict[str, Any] = {"kind": "learned", "seed": seed} | {entry.name: getattr(settings, entry.name) for entry in fields(settings)}
     about |= {"expected_density": expected, "course": courses, "alpha": {"edges": edges, "counts": counts, "cuts": cuts}}
     return Masks.joined(parts, about)
+
+
+def gates_by_dataset(
+    model: nn.Module,
+    batches_by_dataset: Mapping[str, Batches],
+    settings: MaskSettings,
+    targets: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    loss: Loss = model_loss,
+    report: Report | None = None,
+    progress: Callable[[int, str], None] | None = None,
+) -> Iterator[tuple[str, LearnedGates]]:
+    """(dataset, its learned gates), one after the other; the arguments and errors of `learn_masks`."""
+    if settings.steps < 1:
+        raise ConfigError(f"steps: {settings.steps!r} is not allowed: at least 1")
+    if not batches_by_dataset:
+        raise ConfigError("batches_by_dataset is empty: give at least one dataset")
+    names = target_names(model, targets)
+    for dataset, batches in batches_by_dataset.items():
+        yield dataset, learn_gates(
+            model, batch_function(batches, dataset), names, settings, key=(seed, "mask", dataset), loss=loss,
+            report=None if report is None else partial(report, dataset), progress=progress,
+        )  # fmt: skip
 
 
 def mask_settings(settings: MaskSettings | None, changes: Mapping[str, Any]) -> MaskSettings:
@@ -139,6 +167,7 @@ def mask_settings(settings: MaskSettings | None, changes: Mapping[str, Any]) -> 
     chosen = replace(settings or MaskSettings(), **changes)
     HardConcrete(chosen.gamma, chosen.zeta, chosen.beta)
     check_settings(chosen, "mask")
+    check_mask(chosen)
     return chosen
 
 
@@ -206,4 +235,4 @@ def learn_gates(
         if progress is not None:
             progress(1, "")
     shapes = {name: tuple(value.shape) for name, value in learner.w.items()}
-    return LearnedGates(learner.law, learner.alpha, shapes, learner.held, key, course)
+    return LearnedGates(learner.law, learner.alpha, shapes, learner.held, key, course, learner.w)

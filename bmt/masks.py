@@ -1,7 +1,8 @@
 """Binary masks over a model's weights, 1 bit a weight in memory and on disk.
 
 A `Masks` holds, for each dataset d and each masked tensor, M_d = [s_d > 0] of eq. 14. Bits are packed along the flattened tensor, most
-significant bit first: weight i of a tensor is bit 7 - i % 8 of byte i // 8.
+significant bit first: weight i of a tensor is bit 7 - i % 8 of byte i // 8. Soft masks, M_d = s_d, have the values of their open weights
+beside the bits, 2 bytes a weight.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from bmt.layers import kind_of, layer_of
 from bmt.noise import permutation
 
 FORMAT = "bmt-masks-1"
+LEVELS = "levels of "  # stands before the name of a tensor in a file of soft masks
 
 
 def pack(mask: Tensor) -> Tensor:
@@ -53,7 +55,7 @@ def architecture(model: nn.Module) -> dict[str, list[int]]:
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """One binary mask a dataset over the same tensors.
+    """One mask a dataset over the same tensors, binary unless it has levels.
 
     Attributes:
         datasets: names of the datasets, in order.
@@ -61,6 +63,7 @@ class Masks:
         bits: packed masks, uint8 (datasets, ceil(n / 8)), by parameter name.
         identity: digest of the architecture that the masks fit.
         about: how the masks were made (kind, seed, settings), JSON.
+        levels: of soft masks, M_d itself in float16, (datasets, *weight), by parameter name; empty for binary ones.
     """
 
     datasets: tuple[str, ...]
@@ -68,15 +71,21 @@ class Masks:
     bits: dict[str, Tensor]
     identity: str
     about: dict[str, Any]
+    levels: dict[str, Tensor] = field(default_factory=dict)
 
     @staticmethod
-    def from_bool(masks: Mapping[str, Mapping[str, Tensor]], model: nn.Module, about: dict[str, Any] | None = None) -> Masks:
-        """Pack `{dataset: {parameter name: bool tensor}}` made for `model`."""
+    def of(masks: Mapping[str, Mapping[str, Tensor]], model: nn.Module, about: dict[str, Any] | None = None) -> Masks:
+        """Pack `{dataset: {parameter name: tensor}}` made for `model`: bool tensors, or soft masks in [0, 1]."""
         datasets = tuple(masks)
         first = masks[datasets[0]]
         shapes = {name: tuple(mask.shape) for name, mask in first.items()}
-        bits = {name: torch.stack([pack(masks[dataset][name]) for dataset in datasets]) for name in first}
-        made = Masks(datasets, shapes, bits, json_digest(architecture(model)), dict(about or {}))
+        soft = any(mask.is_floating_point() for mask in first.values())
+        levels = {name: torch.stack([masks[dataset][name].detach().half().cpu() for dataset in datasets]) for name in first if soft}
+        bits = {
+            name: torch.stack([pack(levels[name][row] > 0 if soft else masks[dataset][name]) for row, dataset in enumerate(datasets)])
+            for name in first
+        }
+        made = Masks(datasets, shapes, bits, json_digest(architecture(model)), dict(about or {}), levels)
         made.check_fits(model)
         return made
 
@@ -86,7 +95,8 @@ class Masks:
         first = parts[0]
         datasets = tuple(dataset for part in parts for dataset in part.datasets)
         bits = {name: torch.cat([part.bits[name] for part in parts]) for name in first.shapes}
-        return Masks(datasets, first.shapes, bits, first.identity, dict(about or {}))
+        levels = {name: torch.cat([part.levels[name] for part in parts]) for name in first.levels}
+        return Masks(datasets, first.shapes, bits, first.identity, dict(about or {}), levels)
 
     def check_fits(self, model: nn.Module) -> None:
         """Raise ModelError unless every masked tensor stands in `model` with its shape."""
@@ -106,11 +116,14 @@ class Masks:
         return self.datasets.index(dataset)
 
     def mask(self, dataset: str, name: str) -> Tensor:
-        """M_d of one tensor, bool, in the tensor's shape."""
-        return unpack(self.bits[name][self.index(dataset)], self.shapes[name])
+        """M_d of one tensor in the tensor's shape: bool, or float16 of soft masks."""
+        row = self.index(dataset)
+        return self.levels[name][row] if self.levels else unpack(self.bits[name][row], self.shapes[name])
 
     def unpacked(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Every mask as bool (datasets, *weight) on its parameter's device: 1 byte a weight and dataset, for training."""
+        """Every mask as bool (datasets, *weight) on its parameter's device: 1 byte a weight and dataset; soft ones as float16."""
+        if self.levels:
+            return {name: levels.to(parameters[name].device, copy=True) for name, levels in self.levels.items()}
         return {
             name: torch.stack([unpack(row.to(parameters[name].device), shape) for row in self.bits[name]])
             for name, shape in self.shapes.items()
@@ -193,17 +206,23 @@ class Masks:
 
         Density per tensor and dataset and every overlap stay exactly the same.
         """
-        bits = {}
+        bits, levels = {}, {}
         for name, shape in self.shapes.items():
             order = permutation(math.prod(shape), (seed, "permuted mask", name))
             rows = [unpack(row, shape).reshape(-1)[torch.from_numpy(order)] for row in self.bits[name]]
             bits[name] = torch.stack([pack(row) for row in rows])
-        return Masks(self.datasets, self.shapes, bits, self.identity, {**self.about, "kind": "fixed_random", "permuted_with": seed})
+            if self.levels:
+                levels[name] = self.levels[name].flatten(1)[:, torch.from_numpy(order)].view(-1, *shape)
+        about = {**self.about, "kind": "fixed_random", "permuted_with": seed}
+        return Masks(self.datasets, self.shapes, bits, self.identity, about, levels)
 
     def equals(self, other: Masks) -> bool:
-        """Same datasets, tensors and bits (`about` is not compared)."""
+        """Same datasets, tensors, bits and levels (`about` is not compared)."""
         same = self.datasets == other.datasets and self.shapes == other.shapes and self.identity == other.identity
-        return same and all(torch.equal(self.bits[name], other.bits[name]) for name in self.shapes)
+        same = same and self.levels.keys() == other.levels.keys()
+        pairs = [(self.bits[name], other.bits[name]) for name in self.shapes] if same else []
+        pairs += [(levels, other.levels[name]) for name, levels in self.levels.items()] if same else []
+        return same and all(torch.equal(mine, theirs) for mine, theirs in pairs)
 
     def save(self, path: str | Path) -> None:
         """Write to a .safetensors file, complete or not at all."""
@@ -212,7 +231,9 @@ class Masks:
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
         }  # fmt: skip
         with write_aside(path) as aside:
-            save_file({name: bits.contiguous() for name, bits in self.bits.items()}, aside, metadata={"masks": json.dumps(index)})
+            tensors = {name: bits.contiguous() for name, bits in self.bits.items()}
+            tensors |= {f"{LEVELS}{name}": levels.contiguous() for name, levels in self.levels.items()}
+            save_file(tensors, aside, metadata={"masks": json.dumps(index)})
 
     @staticmethod
     def load(path: str | Path, model: nn.Module | None = None) -> Masks:
@@ -233,7 +254,8 @@ class Masks:
         if index["format"] != FORMAT:
             raise ModelError(f"{path}: masks of format {index['format']!r}; this version reads {FORMAT!r}")
         shapes = {name: tuple(shape) for name, shape in index["shapes"].items()}
-        masks = Masks(tuple(index["datasets"]), shapes, {name: bits[name] for name in shapes}, index["identity"], index["about"])
+        levels = {name.removeprefix(LEVELS): bits.pop(name) for name in list(bits) if name.startswith(LEVELS)}
+        masks = Masks(tuple(index["datasets"]), shapes, {name: bits[name] for name in shapes}, index["identity"], index["about"], levels)
         if model is not None:
             masks.check_fits(model)
             if masks.identity != json_digest(architecture(model)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,12 @@ from bmt.batches import Batch, Vocabulary, Windows, collate
 from bmt.controls import fisher_masks, magnitude_masks
 from bmt.errors import ConfigError
 from bmt.layers import is_head
-from bmt.learning import GLOBAL, learn_masks
+from bmt.learning import GLOBAL, gates_by_dataset, learn_masks
 from bmt.masks import Masks
 from bmt.model import batch_loss
 from bmt.noise import key_number, permutation
 from bmt.sampling import Sampler
-from bmt.schedules import Alternating, PerBatch, Refresh, Schedule
+from bmt.schedules import Alternating, PerBatch, Refresh, Resampled, Schedule
 from bmt.settings import MaskSettings, SamplingSettings
 from bmt.training import Plan, Progress, autocast_for, total_steps
 
@@ -55,6 +56,18 @@ def mixture_batches(
     return lambda step: collate(sets, sampler.draw(step), vocabulary).to(device)
 
 
+def source_batches(
+    sets: Sequence[Windows], rows: Mapping[str, np.ndarray], vocabulary: Vocabulary, mask: MaskSettings, seed: int, device: torch.device
+) -> dict[str, Callable[[int], Batch]]:
+    """The batches that each mask is learned on: by dataset, or of the mixture for a global mask."""
+    if mask.scope == "global":
+        return {GLOBAL: mixture_batches(sets, rows, vocabulary, mask.batch, seed, device)}
+    return {
+        windows.dataset: dataset_batches(sets, which, rows[windows.dataset], vocabulary, mask.batch, seed, device)
+        for which, windows in enumerate(sets)
+    }
+
+
 def plan_loss(model: nn.Module, plan: Plan) -> Callable[[nn.Module, Batch], torch.Tensor]:
     """The loss of a batch in the plan's precision."""
     cast = autocast_for(plan.training.precision, next(model.parameters()).device)
@@ -79,10 +92,10 @@ def mask_schedule(
     report: MaskReport | None = None,
     progress: Progress | None = None,
 ) -> Schedule:
-    """The masks that change while theta is tuned, as `mask.schedule` and `mask.scope` say.
+    """The masks that change while theta is tuned, as `mask.schedule`, `mask.scope` and `mask.gate` say.
 
     Args:
-        folder: where `refresh` keeps the masks of each epoch for a resume.
+        folder: where `refresh` keeps the masks of each epoch, and `resampled` the gates, for a resume.
         others: as `source_masks`.
 
     Raises:
@@ -92,6 +105,14 @@ def mask_schedule(
         return PerBatch(model, sets, vocabulary, mask, seed, plan_loss(model, plan))
     if mask.schedule == "alternating":
         return Alternating(model, sets, vocabulary, mask, seed, plan_loss(model, plan))
+    if mask.gate == "resampled":
+        device, loss = next(model.parameters()).device, plan_loss(model, plan)
+        batches = source_batches(sets, rows, vocabulary, mask, seed, device)
+        advance = None if progress is None else lambda n, note: progress(n * mask.batch, note)
+        learn_all = partial(
+            gates_by_dataset, model, batches, mask, mask.targets, seed=seed, loss=loss, report=report, progress=advance
+        )  # fmt: skip
+        return Resampled(model, [own.dataset for own in sets], mask, seed, learn_all, folder)
     if mask.schedule != "refresh":
         raise ConfigError(f"mask.schedule: {mask.schedule!r} has fixed masks: source_masks makes them")
 
@@ -125,13 +146,7 @@ def source_masks(
     device, loss = next(model.parameters()).device, plan_loss(model, plan)
     if kind == "magnitude":
         return magnitude_masks(model, mask.density or 0, targets=mask.targets)
-    if mask.scope == "global":
-        batches = {GLOBAL: mixture_batches(sets, rows, vocabulary, mask.batch, seed, device)}
-    else:
-        batches = {
-            windows.dataset: dataset_batches(sets, which, rows[windows.dataset], vocabulary, mask.batch, seed, device)
-            for which, windows in enumerate(sets)
-        }
+    batches = source_batches(sets, rows, vocabulary, mask, seed, device)
     model.train()
     advance = None if progress is None else lambda n, note: progress(n * mask.batch, note)
     if kind == "fisher":

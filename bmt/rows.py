@@ -94,7 +94,7 @@ class _GroupedEmbedding(torch.autograd.Function):
         owner = ctx.groups.owner.to(ids.device).view(-1, *([1] * (ids.dim() - 1))).expand_as(ids)
         opened = ctx.masks[owner.reshape(-1), ids.reshape(-1)]
         if ctx.padding is not None:
-            opened = opened & (ids.reshape(-1) != ctx.padding)[:, None]
+            opened = opened * (ids.reshape(-1) != ctx.padding)[:, None]
         grad = torch.zeros(ctx.shape, dtype=ctx.dtype, device=dy.device)
         grad.index_add_(0, ids.reshape(-1), dy.reshape(-1, ctx.shape[1]).to(ctx.dtype) * opened)
         return None, grad, None, None, None
@@ -202,7 +202,7 @@ def split_gradients(model: nn.Module, masks: Mapping[str, Tensor], handle: Handl
     """While the block runs, the gradients of masked weights are sum_d M_d * g_d, with the rows that `handle.groups` names.
 
     Args:
-        masks: M_d by parameter name, bool (datasets, *weight); what is written into them holds from the next backward pass on.
+        masks: M_d by parameter name, bool or in [0, 1], (datasets, *weight); what is written into them holds from the next backward on.
 
     Raises:
         ModelError: a masked weight that stands in a module of a kind that cannot be split, named.

@@ -4,25 +4,30 @@
     alternating   before each step of theta, one step of alpha and w on the rows of each dataset in the batch; the gates stay, the mask of
                   the step is drawn from them
     per_batch     scope: before each step of theta, fresh gates learn `mask.steps` steps on the very batch; one mask for all its rows
+    resampled     gate: the gates are learned once at theta_0; each step of theta draws its masks from them
 
 A schedule is asked `start` once and `before` each step; it learns with the masks of the handle paused, and puts new ones in with
-`handle.use`. What it needs to go on after a resume it keeps in files (refresh) or in the checkpoint's tensors (alternating).
+`handle.use`. What it needs to go on after a resume it keeps in files (refresh, resampled) or in the checkpoint's tensors (alternating).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bmt.batches import Batch, Vocabulary, Windows, collate
+from bmt.files import write_aside
+from bmt.gates import HardConcrete
 from bmt.layers import target_names
 from bmt.learner import GateLearner
 from bmt.learning import GLOBAL, LearnedGates
 from bmt.masks import Masks
+from bmt.selection import gate_masks
 from bmt.settings import MaskSettings
 from bmt.tuning import MaskedUpdates
 
@@ -100,6 +105,73 @@ class Refresh:
         """Nothing to restore."""
 
 
+class Resampled:
+    """Masks that each step draws anew from gates learned at theta_0 (`mask.gate: resampled`).
+
+    Args:
+        datasets: names of the source datasets, in the order of the windows' sets.
+        learn: (dataset, its learned gates), one after the other, at the model's present weights.
+        folder: where the gates are kept, so that a resume finds them; None: nowhere.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        datasets: Sequence[str],
+        settings: MaskSettings,
+        seed: int,
+        learn: Callable[[], Iterable[tuple[str, LearnedGates]]],
+        folder: Path | None,
+    ) -> None:
+        self._model, self._datasets, self._settings, self._seed, self._learn, self._folder = model, datasets, settings, seed, learn, folder
+        self._alpha: dict[str, dict[str, Tensor]] = {}
+        self._step = 0
+
+    def start(self, step: int) -> Masks:
+        """As `Schedule.start`."""
+        parameters = dict(self._model.named_parameters())
+        path = None if self._folder is None else self._folder / "gates.safetensors"
+        if path is not None and path.is_file():
+            for key, alpha in load_file(path).items():
+                dataset, _, name = key.partition("/")
+                self._alpha.setdefault(dataset, {})[name] = alpha.to(parameters[name].device)
+        else:
+            self._alpha = {dataset: gates.alpha for dataset, gates in self._learn()}
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                flat = {f"{dataset}/{name}": alpha for dataset, own in self._alpha.items() for name, alpha in own.items()}
+                with write_aside(path) as aside:
+                    save_file(flat, aside)
+        self._shapes = {name: tuple(parameters[name].shape) for name in next(iter(self._alpha.values()))}
+        self._step = step
+        return self.masks()
+
+    def _drawn(self, dataset: str, step: int) -> dict[str, Tensor]:
+        law = HardConcrete(self._settings.gamma, self._settings.zeta, self._settings.beta)
+        key = (self._seed, "mask", dataset, "at", step)
+        drawn = gate_masks(law, self._alpha[dataset], self._settings.gate, self._settings.binarise, key)
+        return {name: mask.expand(self._shapes[name]) for name, mask in drawn.items()}
+
+    def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
+        """As `Schedule.before`: new draws for the datasets of the batch."""
+        self._step = step
+        present = list(self._alpha) if GLOBAL in self._alpha else sorted({self._datasets[which] for which, _ in picks})
+        for dataset in present:
+            handle.use({dataset: self._drawn(dataset, step)})
+
+    def masks(self) -> Masks:
+        """As `Schedule.masks`: every dataset's draw at the last step."""
+        parts = [Masks.of({dataset: self._drawn(dataset, self._step)}, self._model) for dataset in self._alpha]
+        return Masks.joined(parts, {"kind": "learned", "seed": self._seed, **asdict(self._settings)})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Nothing: the gates are in a file."""
+        return {}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Nothing to restore."""
+
+
 class _OnBatches:
     """What the two schedules share that learn on the batches theta is tuned on."""
 
@@ -159,7 +231,7 @@ class Alternating(_OnBatches):
 
     def masks(self) -> Masks:
         """As `Schedule.masks`."""
-        parts = [Masks.from_bool({name: self.drawn(learner, self._step)}, self.model) for name, learner in self.learners.items()]
+        parts = [Masks.of({name: self.drawn(learner, self._step)}, self.model) for name, learner in self.learners.items()]
         return Masks.joined(parts, self.about())
 
     def tensors(self) -> dict[str, Tensor]:
@@ -191,7 +263,7 @@ class PerBatch(_OnBatches):
 
     def masks(self) -> Masks:
         """The mask of the last batch."""
-        return Masks.from_bool({GLOBAL: self._mask}, self.model, self.about())
+        return Masks.of({GLOBAL: self._mask}, self.model, self.about())
 
     def tensors(self) -> dict[str, Tensor]:
         """Nothing: no gate outlives its batch."""

@@ -12,17 +12,23 @@ from bmt.gates import HardConcrete
 from bmt.noise import Key, uniform
 
 
-def open_gates(law: HardConcrete, alpha: Mapping[str, Tensor], gate: str, key: Key) -> dict[str, Tensor]:
-    """Which gates are open, bool in alpha's shapes.
+def gate_masks(law: HardConcrete, alpha: Mapping[str, Tensor], gate: str, binarise: str, key: Key) -> dict[str, Tensor]:
+    """The gates as masks in alpha's shapes: bool, or s itself in float32.
 
     Args:
-        gate: "sampled": s > 0 for one draw under `key`; "deterministic": Louizos' gate > 0; "mean": E[s] > 1/2.
+        gate: s: "sampled" (or "resampled"): a draw under `key`; "deterministic": Louizos' gate; "mean": E[s].
+        binarise: "positive": s > 0; "half": s > 1/2; "none": s.
     """
-    if gate == "deterministic":
-        return {name: law.deterministic(value) > 0 for name, value in alpha.items()}
-    if gate == "mean":
-        return {name: law.mean(value) > 0.5 for name, value in alpha.items()}
-    return {name: law.at(value, uniform(value.shape, (*key, name), value.device)) > 0 for name, value in alpha.items()}
+    chosen = {}
+    for name, value in alpha.items():
+        if gate == "deterministic":
+            s = law.deterministic(value)
+        elif gate == "mean":
+            s = law.mean(value)
+        else:
+            s = law.at(value, uniform(value.shape, (*key, name), value.device))
+        chosen[name] = s if binarise == "none" else s > (0.5 if binarise == "half" else 0)
+    return chosen
 
 
 def top_share(scores: Mapping[str, Tensor], density: float, key: Key, weights: Mapping[str, int] | None = None) -> dict[str, Tensor]:

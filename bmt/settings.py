@@ -167,9 +167,19 @@ class MaskSettings:
         note="Eq. 6 multiplies element by element; the 7.3M of Table 7 fits no granularity either.",
     )  # fmt: skip
     gate: str = knob(
-        "sampled", "the gate that becomes the mask: s > 0 of one draw, of Louizos' deterministic gate, or E[s] > 1/2 (mean)",
-        choices=("sampled", "deterministic", "mean"), paper="contradictory",
-        note='"By sampling u once to obtain a binary mask vector", and "s_d is not necessarily a binary vector": we binarise s > 0.',
+        "sampled", "the s_d that becomes the mask: one draw, a draw before each step of theta (resampled), Louizos' deterministic gate, or "
+        "E[s] (mean)", choices=("sampled", "resampled", "deterministic", "mean"), paper="stated",
+        note='"By sampling u once to obtain a binary mask vector".',
+    )  # fmt: skip
+    binarise: str = knob(
+        "positive", "how s_d becomes M_d without a top-k density: s > 0, s > 1/2 (half), or s itself (none), which does something "
+        "under Adam only with tuning.apply: update", choices=("positive", "half", "none"), paper="contradictory",
+        note='"To obtain a binary mask vector", and "s_d is not necessarily a binary vector": we binarise s > 0.',
+    )  # fmt: skip
+    keep_delta: bool = knob(
+        False, "whether tuning starts at theta_0 plus the datasets' mean M_d w_d, instead of theta_0", paper="silent",
+        note="The paper never says what becomes of delta after the mask is learned: eq. 14 updates theta, and no delta is in the model "
+        "that is tested.",
     )  # fmt: skip
     scope: str = knob(
         "per_dataset", "one mask a source dataset, one for the mixture, or one learned anew on each training batch",
@@ -196,6 +206,32 @@ class MaskSettings:
     )
 
 
+def check_mask(mask: MaskSettings, where: str = "mask") -> None:
+    """Check the conditions that tie two keys of the mask settings together.
+
+    Raises:
+        ConfigError: naming `where.key`, the value and what is allowed.
+    """
+    top_k = mask.density is not None and mask.density_by == "top_k"
+    faults = (
+        (top_k and mask.gate == "resampled", "gate", mask.gate, "sampled with a top-k density, whose mask stays as it is"),
+        (top_k and mask.binarise != "positive", "binarise", mask.binarise, "positive with a top-k density, which is binary already"),
+        (
+            not top_k and mask.gate == "mean" and mask.binarise == "positive", "binarise", mask.binarise,
+            "half or none with gate mean: E[s] is above 0 everywhere",
+        ),
+        (mask.gate == "resampled" and mask.schedule != "two_phase", "gate", mask.gate, f"another with schedule {mask.schedule}"),
+        (mask.gate == "resampled" and mask.keep_delta, "keep_delta", "true", "false with gate resampled, which has no one M_d"),
+        (
+            mask.keep_delta and mask.schedule != "two_phase", "keep_delta", "true",
+            f"false with schedule {mask.schedule}, whose masks are learned while theta moves",
+        ),
+    )  # fmt: skip
+    for wrong, key, value, want in faults:
+        if wrong:
+            raise ConfigError(f"{where}.{key}: {value} is not allowed: {want}")
+
+
 @dataclass(frozen=True, slots=True)
 class TuningSettings:
     """The masked update, eq. 14 and 16."""
@@ -209,8 +245,13 @@ class TuningSettings:
         True, "whether the optimizer keeps moments only for weights that some fixed mask opens, where that saves memory"
     )
     clip: float | None = knob(
-        1.0, "gradient norm, after masking, at which it is clipped; null: not", above=0, paper="silent", note="Hugging Face's default."
+        1.0, "gradient norm at which it is clipped; null: not", above=0, paper="silent", note="Hugging Face's default."
     )
+    clip_order: str = knob(
+        "mask_then_clip", "whether the norm that is clipped is of the masked gradient, or of the whole one (clip_then_mask, for arms "
+        "with one mask)", choices=("mask_then_clip", "clip_then_mask"), paper="silent",
+        note="With several masks in one backward pass the unmasked total does not exist. The same for every arm that is compared.",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class Source(Protocol):
         """Whether the tensor is masked at all."""
 
     def open(self, name: str, parameter: Tensor, step: int) -> Tensor | None:
-        """The mask of a tensor at a step, bool in its shape."""
+        """The mask of a tensor at a step in its shape: bool, or in [0, 1]."""
 
 
 class Drawn:

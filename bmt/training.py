@@ -149,6 +149,7 @@ def train(
     steps: int,
     seed: int,
     masks: Masks | RandomMask | Schedule | None = None,
+    pretrained: Mapping[str, torch.Tensor] | None = None,
     holds: tuple[str, float | None] = ("none", None),
     checkpoints: Checkpoints | None = None,
     report: Report | None = None,
@@ -161,6 +162,7 @@ def train(
         rows: training windows of each dataset, by name, in the order of `sets`.
         validation: validation questions of the same datasets.
         masks: learned masks, the random control, masks that change on the way, or None.
+        pretrained: what deviation is measured from and regularizers hold to; None: the weights as they are now.
         holds: kind and strength of a regularizer (bmt.regularizers).
         checkpoints: where to save at every evaluation and resume from; None: nowhere.
         report: called with (step, metrics) every few steps and at every evaluation.
@@ -171,7 +173,7 @@ def train(
     """
     device = next(model.parameters()).device
     settings = plan.training
-    pretrained = pretrained_copy(model)
+    pretrained = pretrained_copy(model) if pretrained is None else pretrained
     keeper = regularizer(*holds, model, pretrained, seed)
     optimizer = adamw(model, settings)
     sampler = Sampler(rows, settings.batch, plan.sampling, seed)
@@ -203,6 +205,7 @@ def train(
             apply=plan.tuning.apply,
             first_step=done.step,
             compact=plan.tuning.compact_state and schedule is None,
+            before_clip=plan.tuning.clip_order == "mask_then_clip",
         ) as masked
     ):
         while done.step < steps and done.without_gain < settings.patience:

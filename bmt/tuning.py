@@ -115,6 +115,7 @@ def mask_updates(
     first_step: int = 0,
     row_key: str = "dataset",
     compact: bool = False,
+    before_clip: bool = True,
 ) -> Iterator[MaskedUpdates]:
     """While the block runs, every backward pass on `model` and every step of `optimizer` is masked.
 
@@ -125,13 +126,15 @@ def mask_updates(
         first_step: steps taken before, after a resume; it keys the random mask.
         row_key: a model input of this name is taken as `masked.rows(…)` and not passed on (HF Trainer).
         compact: whether the optimizer keeps state for open weights alone (bmt.compact); for masks that stay, and without a GradScaler.
+        before_clip: whether a gradient is masked as soon as it is accumulated; else when the optimizer steps, after whatever the loop does
+            to the whole gradient before (clipping); for one mask only.
 
     Yields:
         the handle; with several masks call its `rows` before each forward pass.
 
     Raises:
         ModelError: masks for another model, rows that were not said, a dataset without mask, a module whose gradient cannot be split.
-        ConfigError: `apply` is not one of the two, or "update" with several masks.
+        ConfigError: `apply` is not one of the two, or "update" or not `before_clip` with several masks.
     """
     if apply not in ("gradient", "update"):
         raise ConfigError(f"apply: {apply!r} is not allowed: one of gradient, update")
@@ -139,6 +142,11 @@ def mask_updates(
     if several and apply == "update":
         raise ConfigError(
             "apply: 'update' needs one mask: with several, one optimizer step mixes the datasets; use 'gradient', or masks.union()"
+        )
+    if several and not before_clip:
+        raise ConfigError(
+            "before_clip: false needs one mask: with several, each row's gradient is masked within the backward pass; use true, or "
+            "masks.union()"
         )
     if isinstance(masks, Masks):
         masks.check_fits(model)
@@ -165,10 +173,16 @@ def mask_updates(
             source: Source = Fixed(handle._unpacked) if isinstance(masks, Masks) else Drawn(masks, model)
             targets = {name: parameter for name, parameter in parameters.items() if id(parameter) in trained}
             if apply == "gradient":
+                maskers = {name: _gradient_masker(source, name, handle) for name in targets}
+                soft = isinstance(masks, Masks) and bool(masks.levels)
                 for name, parameter in targets.items():
-                    if source.scale != 1:  # before it is added to what earlier backward passes of the step have left
-                        stack.enter_context(_hook(parameter.register_hook(_scaler(source, name))))
-                    stack.enter_context(_hook(parameter.register_post_accumulate_grad_hook(_gradient_masker(source, name, handle))))
+                    # What is not 0 or 1 must meet a gradient once, before it is added to what the step's earlier backward passes have left.
+                    if source.scale != 1 or (soft and before_clip):
+                        stack.enter_context(_hook(parameter.register_hook(_scaler(source, name, parameter, handle, soft))))
+                    if before_clip and not soft:
+                        stack.enter_context(_hook(parameter.register_post_accumulate_grad_hook(maskers[name])))
+                if not before_clip:
+                    stack.enter_context(_hook(optimizer.register_step_pre_hook(_all_maskers(maskers, targets))))
             else:
                 stack.enter_context(_masked_steps(optimizer, targets, source, handle))
         if isinstance(masks, Masks):
@@ -221,8 +235,14 @@ def _row_taker(handle: MaskedUpdates, row_key: str) -> Any:
     return take
 
 
-def _scaler(source: Source, name: str) -> Any:
-    return lambda grad: grad * source.scale if source.masks(name) else grad
+def _scaler(source: Source, name: str, parameter: Tensor, handle: MaskedUpdates, soft: bool) -> Any:
+    def scale(grad: Tensor) -> Tensor:
+        if not source.masks(name) or not handle.active:
+            return grad
+        opened = source.open(name, parameter, handle.step) if soft else None
+        return grad * (source.scale if opened is None else opened.to(grad.dtype) * source.scale)
+
+    return scale
 
 
 def _gradient_masker(source: Source, name: str, handle: MaskedUpdates) -> Any:
@@ -235,9 +255,17 @@ def _gradient_masker(source: Source, name: str, handle: MaskedUpdates) -> Any:
     return mask
 
 
+def _all_maskers(maskers: Mapping[str, Callable[[Tensor], None]], targets: Mapping[str, Tensor]) -> Any:
+    def mask(*_: Any) -> None:
+        for name, parameter in targets.items():
+            maskers[name](parameter)
+
+    return mask
+
+
 @contextmanager
 def _masked_steps(optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor], source: Source, handle: MaskedUpdates) -> Iterator[None]:
-    """`apply="update"`: after each step, closed weights go back to what they were before it."""
+    """`apply="update"`: each step goes the mask's part of its way; closed weights stay what they were, bit for bit."""
     before: dict[str, Tensor] = {}
 
     @torch.no_grad()
@@ -249,7 +277,7 @@ def _masked_steps(optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor
         for name, parameter in targets.items():
             opened = source.open(name, parameter, handle.step)
             if opened is not None:
-                parameter.copy_(torch.where(opened, parameter, before[name]))
+                parameter.copy_(torch.lerp(before[name], parameter, opened.to(parameter.dtype)))  # exact where opened is 0 or 1
         before.clear()
 
     with _hook(optimizer.register_step_pre_hook(keep)), _hook(optimizer.register_step_post_hook(restore)):

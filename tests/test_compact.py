@@ -82,5 +82,5 @@ def test_a_mask_that_opens_nothing_of_a_tensor_is_fine() -> None:
     bools = {name: some.mask("A", name) for name in some.shapes}
     bools["bert.embeddings.word_embeddings.weight"] = torch.zeros_like(bools["bert.embeddings.word_embeddings.weight"])
     before = model.bert.embeddings.word_embeddings.weight.detach().clone()
-    go(model, torch.optim.AdamW(model.parameters(), lr=1e-3), Masks.from_bool({"A": bools}, model), True, 2)
+    go(model, torch.optim.AdamW(model.parameters(), lr=1e-3), Masks.of({"A": bools}, model), True, 2)
     assert torch.equal(model.bert.embeddings.word_embeddings.weight, before)

@@ -62,7 +62,7 @@ def test_a_row_says_the_choice_as_params_yaml_writes_it() -> None:
     assert rows()["mask.alpha0"][2] == "`5.0`"
     assert rows()["mask.density"][2] == "`null`"
     assert rows()["data.special_tokens"][2] == "`[TLE], [DOC], [PAR]`"
-    assert rows()["mask.gate"][1] == "contradictory"
+    assert rows()["mask.binarise"][1] == "contradictory"
 
 
 def test_the_switches_are_keys_of_the_configuration() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bmt.errors import ConfigError, ModelError
-from bmt.learning import learn_masks
+from bmt.learning import gates_by_dataset, learn_masks, mask_settings
 from bmt.selection import kth_largest, top_share
 from tests import tiny
 
@@ -135,7 +137,7 @@ def test_a_lagrangian_lambda_meets_a_target_density(target: float) -> None:
 
 def test_a_mean_gate_opens_where_e_s_is_above_a_half() -> None:
     _, batch_at = planted()
-    masks = learn_masks(Regression(), {"toy": batch_at}, lam=5e-3, **{**TOY, "gate": "mean"})
+    masks = learn_masks(Regression(), {"toy": batch_at}, lam=5e-3, **{**TOY, "gate": "mean", "binarise": "half"})
     assert masks.density("toy") == pytest.approx(0.1, abs=0.02)
 
 
@@ -201,3 +203,51 @@ def test_bad_input_is_named() -> None:
     with pytest.raises(ModelError, match=r"tensor encoder\.weight: the gradient is not finite at mask-learning step 0"):
         learn_masks(Regression(), {"toy": batch_at}, steps=1, loss=lambda m, b: squared(m, b) * float("nan"))
     assert torch.equal(model.encoder.weight, torch.zeros(1, 200)) and model.encoder.weight.grad is None
+
+
+def test_soft_masks_are_the_gates_and_halves_are_those_above_one_half() -> None:
+    _, batch_at = planted()
+    own = {**TOY, "steps": 60, "gate": "sampled", "lam": 5e-3}
+    soft, positive, half = (
+        learn_masks(Regression(), {"toy": batch_at}, **own, binarise=how).mask("toy", "encoder.weight")
+        for how in ("none", "positive", "half")
+    )
+    assert soft.dtype == torch.float16 and 0 < float(((soft > 0) & (soft < 1)).float().mean()) < 1
+    assert torch.equal(positive, soft > 0) and bool((half == (soft > 0.5)).float().mean() > 0.99)  # float16 rounds about 1/2
+    assert half.sum() < positive.sum()
+
+
+def test_delta_is_kept_only_where_asked_as_the_mean_over_datasets() -> None:
+    batches = {"a": planted(0)[1], "b": planted(1)[1]}
+    own = {**TOY, "steps": 40, "lam": 1e-3}
+    settings = mask_settings(None, {key: value for key, value in own.items() if key != "loss"})
+    plain, moved = Regression(), Regression()
+    with torch.no_grad():
+        for model in (plain, moved):
+            model.encoder.weight.fill_(0.25)
+    masks = learn_masks(plain, batches, **own)
+    assert bool((plain.encoder.weight == 0.25).all())
+    kept = learn_masks(moved, batches, **own, keep_delta=True)
+    assert masks.equals(kept)
+    name, expected = "encoder.weight", torch.full((1, 200), 0.25)
+    for dataset, gates in gates_by_dataset(plain, batches, settings, loss=squared):
+        expected += masks.mask(dataset, name) * gates.w[name] / 2
+    torch.testing.assert_close(moved.encoder.weight.detach(), expected)
+    closed = ~masks.union().mask("union", name)
+    assert bool(closed.any()) and bool((moved.encoder.weight[closed] == 0.25).all())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gate": "mean"}, "mask.binarise: positive is not allowed: half or none with gate mean"),
+        ({"gate": "resampled", "density": 0.1}, "mask.gate: resampled is not allowed: sampled with a top-k density"),
+        ({"binarise": "none", "density": 0.1}, "mask.binarise: none is not allowed: positive with a top-k density"),
+        ({"gate": "resampled", "schedule": "refresh"}, "mask.gate: resampled is not allowed: another with schedule refresh"),
+        ({"gate": "resampled", "keep_delta": True}, "mask.keep_delta: true is not allowed: false with gate resampled"),
+        ({"keep_delta": True, "schedule": "alternating"}, "mask.keep_delta: true is not allowed: false with schedule alternating"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_named(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        mask_settings(None, changes)

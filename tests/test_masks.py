@@ -21,7 +21,7 @@ def made(density: float = 0.3, seed: int = 0, model: torch.nn.Module | None = No
     parameters = dict(model.named_parameters())
     names = target_names(model)
     masks = {d: {name: torch.rand(parameters[name].shape, generator=generator) < density for name in names} for d in ("A", "B", "C")}
-    return Masks.from_bool(masks, model, {"kind": "learned"})
+    return Masks.of(masks, model, {"kind": "learned"})
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=70))
@@ -75,7 +75,7 @@ def test_the_overlap_of_chance_is_that_of_independent_masks_with_the_densities_o
     model = torch.nn.Sequential(torch.nn.Linear(400, 500, bias=False), torch.nn.Linear(500, 100, bias=False))
     draw = torch.Generator().manual_seed(0)
     densities = {"A": (0.1, 0.6), "B": (0.3, 0.6)}
-    masks = Masks.from_bool(
+    masks = Masks.of(
         {
             d: {n: torch.rand(p.shape, generator=draw) < x for (n, p), x in zip(model.named_parameters(), own, strict=True)}
             for d, own in densities.items()

@@ -63,7 +63,7 @@ def test_closed_forms_are_the_sizes_of_models_on_the_meta_device(shape: Shape) -
 def test_the_bytes_of_a_mask_are_those_of_masks_in_memory() -> None:
     model = RobertaForQuestionAnswering(config(SMALL_SHAPE))
     shapes = {name: parameter.shape for name, parameter in model.named_parameters() if name in set(target_names(model))}
-    masks = Masks.from_bool({d: {name: torch.ones(shape, dtype=torch.bool) for name, shape in shapes.items()} for d in "ABC"}, model)
+    masks = Masks.of({d: {name: torch.ones(shape, dtype=torch.bool) for name, shape in shapes.items()} for d in "ABC"}, model)
     assert masks.total == SMALL_SHAPE.encoder
     assert sum(bits.numel() for bits in masks.bits.values()) == 3 * SMALL_SHAPE.mask_bytes
 

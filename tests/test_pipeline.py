@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
+from safetensors.torch import load_file
 from transformers import AutoModelForQuestionAnswering
 
 import bmt
@@ -154,6 +156,38 @@ def test_training_twice_gives_the_same_bits(trained: Path, monkeypatch: pytest.M
     before = (folder / "model" / "model.safetensors").read_bytes(), (folder / "masks" / "masks.safetensors").read_bytes()
     train_cell(load(), parse("bert.mt.bmt.s1"))
     assert before == ((folder / "model" / "model.safetensors").read_bytes(), (folder / "masks" / "masks.safetensors").read_bytes())
+
+
+@pytest.mark.parametrize("switches", [{"keep_delta": True}, {"gate": "resampled", "density": None}], ids=["keep_delta", "resampled"])
+def test_switches_of_the_mask_train_a_cell_and_do_so_again(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, switches: dict[str, object]
+) -> None:
+    for kept in ("backbones", "data"):
+        shutil.copytree(trained / kept, tmp_path / kept)
+    values = yaml.safe_load((trained / "params.yaml").read_text(encoding="utf-8"))
+    values["mask"] |= switches
+    project.write_params(tmp_path, values)
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path))
+    folder, seen = tmp_path / "runs" / "tiny" / "bert.mt.bmt.s0", []
+    for _ in range(2):  # with keep_delta the second takes up the masks and the moved weights that the first has kept
+        train_cell(load(), parse("bert.mt.bmt.s0"))
+        seen.append((folder / "model" / "model.safetensors").read_bytes())
+    assert seen[0] == seen[1]
+    start = load_file(tmp_path / "backbones" / "bert" / "model.safetensors")
+    end, masks = load_file(folder / "model" / "model.safetensors"), Masks.load(folder / "masks" / "masks.safetensors")
+    moved = closed = 0.0
+    for name in masks.shapes:
+        if name in start and end[name].shape == start[name].shape:  # all but the embeddings, to which the markers were added
+            difference = end[name] - start[name]
+            moved += float(difference.square().sum())
+            closed += float(difference[~masks.union().mask("union", name)].abs().sum())
+    record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    if "keep_delta" in switches:
+        assert closed == 0 and moved > 0
+        assert any(path.name.endswith(".theta.safetensors") for path in (tmp_path / ".checkpoints" / "masks").iterdir())
+    plain = json.loads((trained / "runs" / "tiny" / "bert.mt.bmt.s0" / "training.json").read_text(encoding="utf-8"))
+    assert record["deviation"]["total"]["l2"] != plain["deviation"]["total"]["l2"]
+    assert record["deviation"]["total"]["l2"] ** 2 >= moved * (1 - 1e-6)  # measured from the pretrained weights
 
 
 def test_bad_input_is_one_line_and_leaves_nothing(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

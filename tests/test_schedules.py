@@ -1,4 +1,4 @@
-"""Masks that change while theta is tuned: refresh, alternating, per_batch."""
+"""Masks that change while theta is tuned: refresh, alternating, per_batch, resampled."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from bmt.checkpoints import Checkpoints
 from bmt.deviation import pretrained_copy
 from bmt.errors import ConfigError
+from bmt.gates import HardConcrete
 from bmt.masks import Masks
 from bmt.phases import mask_schedule, source_masks
 from bmt.settings import MaskSettings, TrainingSettings
@@ -26,6 +28,8 @@ KINDS = {
     "alternating": {"schedule": "alternating"},
     "alternating global": {"schedule": "alternating", "scope": "global", "density": 0.4},
     "per_batch": {"schedule": "alternating", "scope": "per_batch", "steps": 2, "density": 0.2},
+    "resampled": {"gate": "resampled", "steps": 3},
+    "resampled soft global": {"gate": "resampled", "steps": 3, "binarise": "none", "scope": "global"},
 }
 
 
@@ -103,6 +107,26 @@ def test_masks_follow_the_batches_and_theta_is_left_to_the_optimizer(kind: str, 
     else:
         assert seen[1].datasets == ("all",) and seen[1].density("all") == pytest.approx(0.2, abs=1e-3)
     assert not seen[1].equals(seen[2]) and not seen[2].equals(seen[3])
+
+
+def test_resampled_masks_are_bernoulli_draws_of_gates_learned_once(tmp_path: Path) -> None:
+    own, model = [tiny.windows("A", 60, 1, 7), tiny.windows("B", 60, 2, 8)], tiny.bert()
+    made = settings("resampled")
+    schedule = mask_schedule(model, own, ROWS, tiny.VOCAB, made, PLAN, seed=0, folder=tmp_path)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with mask_updates(optimizer, model, schedule.start(0)) as handle:
+        drawn = []
+        for step in range(40):
+            schedule.before(step, [(0, 1), (1, 2)], handle)
+            drawn.append(schedule.masks())
+    kept = load_file(tmp_path / "gates.safetensors")
+    law, name = HardConcrete(made.gamma, made.zeta, made.beta), "bert.encoder.layer.0.intermediate.dense.weight"
+    opened = law.prob_open(kept[f"A/{name}"])
+    mean = torch.stack([masks.mask("A", name).float() for masks in drawn]).mean(0)
+    error = ((mean - opened) / (opened * (1 - opened) / 40).sqrt()).square().mean()
+    assert float(error) == pytest.approx(1, abs=0.1)  # 1 in expectation, for independent draws with these probabilities
+    again = mask_schedule(model, own, ROWS, tiny.VOCAB, made, PLAN, seed=0, folder=tmp_path)
+    assert again.start(17).equals(drawn[17]) and not drawn[17].equals(drawn[18])
 
 
 def test_the_fixed_schedule_is_none_of_these() -> None:

@@ -20,7 +20,7 @@ from tests import tiny
 def masks_for(model: nn.Module, density: float = 0.3, datasets: str = "ABC") -> Masks:
     generator = torch.Generator().manual_seed(0)
     parameters = dict(model.named_parameters())
-    return Masks.from_bool(
+    return Masks.of(
         {d: {name: torch.rand(parameters[name].shape, generator=generator) < density for name in target_names(model)} for d in datasets},
         model,
     )
@@ -310,7 +310,7 @@ def test_a_module_that_cannot_be_split_is_named() -> None:
             self.scale = nn.Parameter(torch.ones(3))
 
     model = Odd()
-    masks = Masks.from_bool({d: {"scale": torch.tensor([True, False, True])} for d in "AB"}, model)
+    masks = Masks.of({d: {"scale": torch.tensor([True, False, True])} for d in "AB"}, model)
     with (
         pytest.raises(ModelError, match="tensor scale stands in a Odd, whose gradient cannot be split"),
         mask_updates(torch.optim.SGD(model.parameters(), lr=1), model, masks),

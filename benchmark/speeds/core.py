@@ -66,7 +66,7 @@ def random_masks(model: nn.Module, embeddings: float = 0.3, layers: float = 0.3)
             < (embeddings if kind_of(name) in ("embedding", "position") else layers)
             for name in target_names(model)
         }
-        parts.append(Masks.from_bool({dataset: own}, model))
+        parts.append(Masks.of({dataset: own}, model))
     return Masks.joined(parts, {"kind": "random"})
 
 
