@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -125,7 +126,7 @@ class Resampled:
     ) -> None:
         self._model, self._datasets, self._settings, self._seed, self._learn, self._folder = model, datasets, settings, seed, learn, folder
         self._alpha: dict[str, dict[str, Tensor]] = {}
-        self._step = 0
+        self._at: dict[str, int] = {}  # the step of each dataset's last draw
 
     def start(self, step: int) -> Masks:
         """As `Schedule.start`."""
@@ -143,33 +144,33 @@ class Resampled:
                 with write_aside(path) as aside:
                     save_file(flat, aside)
         self._shapes = {name: tuple(parameters[name].shape) for name in next(iter(self._alpha.values()))}
-        self._step = step
+        self._at = dict.fromkeys(self._alpha, step)
         return self.masks()
 
-    def _drawn(self, dataset: str, step: int) -> dict[str, Tensor]:
+    def _drawn(self, dataset: str) -> dict[str, Tensor]:
         law = HardConcrete(self._settings.gamma, self._settings.zeta, self._settings.beta)
-        key = (self._seed, "mask", dataset, "at", step)
+        key = (self._seed, "mask", dataset, "at", self._at[dataset])
         drawn = gate_masks(law, self._alpha[dataset], self._settings.gate, self._settings.binarise, key)
         return {name: mask.expand(self._shapes[name]) for name, mask in drawn.items()}
 
     def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
         """As `Schedule.before`: new draws for the datasets of the batch."""
-        self._step = step
-        present = list(self._alpha) if GLOBAL in self._alpha else sorted({self._datasets[which] for which, _ in picks})
-        for dataset in present:
-            handle.use({dataset: self._drawn(dataset, step)})
+        for dataset in list(self._alpha) if GLOBAL in self._alpha else sorted({self._datasets[which] for which, _ in picks}):
+            self._at[dataset] = step
+            handle.use({dataset: self._drawn(dataset)})
 
     def masks(self) -> Masks:
-        """As `Schedule.masks`: every dataset's draw at the last step."""
-        parts = [Masks.of({dataset: self._drawn(dataset, self._step)}, self._model) for dataset in self._alpha]
+        """As `Schedule.masks`: every dataset's last draw."""
+        parts = [Masks.of({dataset: self._drawn(dataset)}, self._model) for dataset in self._alpha]
         return Masks.joined(parts, {"kind": "learned", "seed": self._seed, **asdict(self._settings)})
 
     def tensors(self) -> dict[str, Tensor]:
-        """Nothing: the gates are in a file."""
-        return {}
+        """The step of each dataset's last draw; the gates are in a file."""
+        return {dataset: torch.tensor(step) for dataset, step in self._at.items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Nothing to restore."""
+        """As `Schedule.restore`."""
+        self._at = {dataset: int(step) for dataset, step in tensors.items()}
 
 
 class _OnBatches:
@@ -215,32 +216,34 @@ class Alternating(_OnBatches):
         """As `Schedule.start`."""
         owners = [GLOBAL] if self.settings.scope == "global" else [own.dataset for own in self.sets]
         self.learners = {name: GateLearner(self.model, self.names, self.settings, (self.seed, "mask", name)) for name in owners}
-        self._step = step
+        self._at = dict.fromkeys(owners, step)  # the step after which each dataset's mask was drawn last
         return self.masks()
 
     def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
         """As `Schedule.before`."""
-        self._step = step + 1
         by_owner: dict[str, list[tuple[int, int]]] = {}
         for which, row in picks:
             by_owner.setdefault(GLOBAL if self.settings.scope == "global" else self.sets[which].dataset, []).append((which, row))
         for name, own in by_owner.items():
             with handle.paused():
                 self.learners[name].step(self.loss(own), count=False)
-            handle.use({name: self.drawn(self.learners[name], self._step)})
+            self._at[name] = step + 1
+            handle.use({name: self.drawn(self.learners[name], step + 1)})
 
     def masks(self) -> Masks:
         """As `Schedule.masks`."""
-        parts = [Masks.of({name: self.drawn(learner, self._step)}, self.model) for name, learner in self.learners.items()]
+        parts = [Masks.of({name: self.drawn(learner, self._at[name])}, self.model) for name, learner in self.learners.items()]
         return Masks.joined(parts, self.about())
 
     def tensors(self) -> dict[str, Tensor]:
-        """Alpha, w and their moments of every dataset."""
-        return {f"{name}/{key}": value for name, learner in self.learners.items() for key, value in learner.tensors().items()}
+        """Alpha, w and their moments of every dataset, and when its mask was drawn."""
+        kept = {f"{name}/{key}": value for name, learner in self.learners.items() for key, value in learner.tensors().items()}
+        return kept | {f"{name}/at": torch.tensor(step) for name, step in self._at.items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """As `Schedule.restore`; the masks at the time are drawn again from the gates."""
         for name, learner in self.learners.items():
+            self._at[name] = int(tensors[f"{name}/at"])
             learner.restore({key.split("/", 1)[1]: value for key, value in tensors.items() if key.split("/", 1)[0] == name})
 
 

@@ -195,6 +195,7 @@ def train(
     at_first = masks if masks is None or isinstance(masks, Masks | RandomMask) else masks.start(done.step)
     if schedule is not None and restored is not None:
         schedule.restore(restored[1])
+        at_first = schedule.masks()
     with (
         nullcontext()
         if at_first is None
