@@ -30,7 +30,7 @@ def compare(paper: Paper, table: Table, found: Results, setting: Setting, settin
     stand_in = find_stand_in(table, found, paper.requires, setting.listed)
     if table.kind == "facts":
         return compare_facts(paper, table, found, setting, source)
-    matcher, scores = _matcher(paper, table, found, setting, stand_in)
+    matcher, scores = matched_runs(paper, table, found, setting, stand_in)
     matches = match_table(table, matcher)
     n_pub = table.published_runs or settings.n_pub
     cells = tuple(_judge(matches, paper, table, settings, n_pub))
@@ -59,7 +59,7 @@ def compare(paper: Paper, table: Table, found: Results, setting: Setting, settin
     )
 
 
-def _matcher(
+def matched_runs(
     paper: Paper, table: Table, found: Results, setting: Setting, stand_in: dict[str, str]
 ) -> tuple[Matcher, predictions.Predictions]:
     """The runs that the table's rows and claims need, with their predictions read and the damaged ones taken out."""
