@@ -81,8 +81,11 @@ TABLE: Mapping[str, Check] = {
     "average?": _TEXT,
     "published_runs?": _COUNT,
     "command?": _TEXT,
+    "references?": _MAPPING,
     "rows": _LIST,
 }
+REFERENCES: Mapping[str, Check] = {"source": _TEXT, "metric": _TEXT, "columns": _TEXTS, "rows": _LIST}
+REFERENCE: Mapping[str, Check] = {"system": _TEXT, "values": _MAPPING}
 ROW: Mapping[str, Check] = {
     "row": _TEXT,
     "model": _TEXT,

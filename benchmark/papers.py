@@ -57,6 +57,19 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class References:
+    """Systems published elsewhere, to be shown beside a table and nothing more: they are no rows, and no verdict or average has them.
+
+    columns: label → what the number is. values: system → label → number in the table's unit, None where none was published.
+    """
+
+    source: str
+    metric: str
+    columns: dict[str, str]
+    values: dict[str, dict[str, float | None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A printed table. columns: printed label → dataset. average: the label of the macro average, or None. decimals: by metric."""
 
@@ -73,6 +86,7 @@ class Table:
     published_runs: int | None = None
     command: str | None = None
     unit: str | None = None
+    references: References | None = None
 
     def find(self, row: str) -> Row | None:
         """The row of this id, or None."""
@@ -198,7 +212,25 @@ def _table(path: Path) -> Table:
         columns=columns,
         average=average,
         rows=tuple(rows),
+        references=_references(values["references"], f"{where}: references", decimals) if "references" in values else None,
     )
+
+
+def _references(entry: Any, where: str, decimals: dict[str, int]) -> References:
+    """The checked systems beside a table; their numbers have the decimals of its metric."""
+    values = checked(entry, where, schema.REFERENCES)
+    metric, columns = values["metric"], values["columns"]
+    if metric not in decimals:
+        raise ConfigError(f"{where}: metric: {metric!r} is not allowed: one of {', '.join(decimals)}")
+    systems: dict[str, dict[str, float | None]] = {}
+    for index, row in enumerate(values["rows"]):
+        key = f"{where}: rows[{index}]"
+        system = checked(row, key, schema.REFERENCE)["system"]
+        if system in systems:
+            raise ConfigError(f"{key}: system: {system!r} stands twice: each system once")
+        numbers = same_keys(row["values"], tuple(columns), f"{key} ({system}): values", "columns")
+        systems[system] = {label: _printed(numbers[label], f"{key} ({system}): values.{label}", decimals[metric]) for label in columns}
+    return References(_words(values["source"]), metric, {label: _words(text) for label, text in columns.items()}, systems)
 
 
 def _row(entry: Any, where: str, metrics: tuple[str, ...], decimals: dict[str, int], labels: dict[str, str] | None) -> Row:

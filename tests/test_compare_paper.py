@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import numpy as np
@@ -10,9 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from benchmark import paper_schema, predictions
+from benchmark import paper_schema, papers, predictions, report
+from benchmark.compare import main
+from bmt.errors import ConfigError
+from tests import html_tree
 from tests.comparing import CELL_KEYS, CLAIM_KEYS, claim_of, compared, facts
 from tests.conftest import ROOT
+from tests.results_maker import make_results
 
 pytest_plugins = ("tests.compare_fixtures",)
 pytestmark = pytest.mark.usefixtures("papers_read_once")
@@ -100,9 +105,100 @@ def test_a_made_up_paper_of_two_tables_end_to_end(capsys, tmp_path):
     assert report["summary"]["unreadable"][0].startswith("anybody-leap-2.parquet: unreadable")
 
 
+REFERENCES = {
+    "source": "Frog games.", "metric": "F1", "columns": {"waters": "mean of all waters", "land": "mean of the dry ones"},
+    "rows": [
+        {"system": "Newt_XL", "values": {"waters": 84.1, "land": None}}, {"system": "Axolotl", "values": {"waters": 61.0, "land": 2.5}},
+    ],
+}  # fmt: skip
+
+
+def paper_with(folder, references):
+    rows = [
+        {"row": "plain", "model": "Frog", "ours": {"backbone": "frog", "regime": "mt", "arm": "none"}, "values": {"F1": {"Pond": 50.0, "Mean": 50.0}}},  # noqa: E501
+        {"row": "toad", "model": "Toad", "ours": "literature", "values": {"F1": {"Pond": 40.0, "Mean": 40.0}}},
+    ]  # fmt: skip
+    table = {
+        "table": "1", "caption": "Frogs.", "where": "section 2", "kind": "scores", "metrics": ["F1"], "decimals": 1,
+        "columns": {"Pond": "pond"}, "average": "Mean", "rows": rows,
+    }  # fmt: skip
+    folder.mkdir()
+    (folder / "table_1.yaml").write_text(yaml.safe_dump(table | ({"references": references} if references else {}), sort_keys=False))
+    return folder
+
+
+def test_systems_published_elsewhere_are_shown_in_every_format_and_counted_in_none(capsys, tmp_path):
+    runs = tmp_path / "runs"
+    make_results(runs, backbone="frog", arms=["none"], sizes={"pond": 300}, f1=lambda arm, name, seed: 50.0 + 0.1 * seed)
+    plain, more = paper_with(tmp_path / "plain", None), paper_with(tmp_path / "more", REFERENCES)
+    before, after = compared(capsys, runs, plain, "1"), compared(capsys, runs, more, "1")
+    assert before["summary"].pop("references") is None
+    assert after["summary"].pop("references") == {
+        "source": "Frog games.", "metric": "F1", "columns": REFERENCES["columns"],
+        "values": {"Newt_XL": {"waters": 84.1, "land": None}, "Axolotl": {"waters": 61.0, "land": 2.5}},
+    }  # fmt: skip
+    before["summary"]["paper"] = "more"  # the folder's name, which stands for a title
+    assert after == before
+    shown = {}
+    for form in ("terminal", "markdown", "latex", "html"):
+        main(["--paper-table", "1", "--results", str(runs), "--paper", str(more), "--format", form])
+        shown[form] = capsys.readouterr().out
+    texts = {form: " ".join(text.split()) for form, text in shown.items()}
+    assert "Newt_XL 84.1 - Axolotl 61.0 2.5 Frog games. F1; waters: mean of all waters; land: mean of the dry ones." in texts["terminal"]
+    assert "| system | waters | land | | --- | ---: | ---: | | Newt\\_XL | 84.1 | - | | Axolotl | 61.0 | 2.5 |" in texts["markdown"]
+    assert r"system & waters & land \\ \midrule Newt\_XL & 84.1 & - \\ Axolotl & 61.0 & 2.5 \\ \bottomrule" in texts["latex"]
+    assert '<th scope="row">Newt_XL</th><td>84.1</td><td>-</td></tr> <tr><th scope="row">Axolotl</th><td>61.0</td>' in texts["html"]
+    for text in texts.values():
+        assert text.count("Published elsewhere") == 1
+        assert "Not the paper's rows: no verdict, claim or average counts them." in html.unescape(text)
+    page = tmp_path / "page.html"
+    report.main(["--results", str(runs), "--paper", str(more), "--out", str(page)])
+    own = html_tree.parse(page.read_text()).one(id_="table-1")
+    (beside,) = (table for table in own.all("table") if "system" in table.rows()[0])
+    assert beside.rows() == [["system", "waters", "land"], ["Newt_XL", "84.1", "-"], ["Axolotl", "61.0", "2.5"]]
+
+
+def test_the_shared_tasks_own_systems_stand_beside_table_4_as_transcribed(capsys, shared, tmp_path):
+    source = json.loads((shared / "paper" / "tables.json").read_text())["reference_systems"]
+    found = compared(capsys, tmp_path, None, "4")["summary"]
+    assert found["references"]["values"] == {
+        row["system"]: {"in-domain": row["in_domain"], "out-of-domain": row["ood_dev"]} for row in source["rows"]
+    }
+    assert found["references"]["source"] == source["source"].split(" (")[0]
+    assert found["verdicts"] == {"literature": 63, "missing": 7}
+    assert [name for name, table in papers.load().tables.items() if table.references] == ["4"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"source": ...}, "references: source: missing: a text"),
+        ({"metric": "EM"}, "references: metric: 'EM' is not allowed: one of F1"),
+        ({"columns": {}}, "references: rows[0] (Newt_XL): values: land, waters: exactly the columns"),
+        ({"rows": []}, "references: rows: [] is not allowed: a list with at least one entry"),
+        ({"rows": [{"system": "a", "values": {"waters": 1.0}}]}, "references: rows[0] (a): values: land: exactly the columns waters, land"),
+        ({"rows": [{"system": "a", "values": {"waters": 1.05, "land": 1}}]}, "rows[0] (a): values.waters: 1.05 is not allowed: at most 1"),
+        ({"rows": 2 * REFERENCES["rows"]}, "references: rows[2]: system: 'Newt_XL' stands twice: each system once"),
+        ({"rows": [{"system": "a", "value": {}}]}, "rows[0]: value: unknown key (did you mean values?): one of system, values"),
+        ({"sauce": "x"}, "references: sauce: unknown key (did you mean source?): one of source, metric, columns, rows"),
+    ],
+)  # fmt: skip
+def test_wrong_references_are_one_line_with_file_and_key(tmp_path, change, message):
+    values = {key: value for key, value in (REFERENCES | change).items() if value is not ...}
+    folder = paper_with(tmp_path / "p", values)
+    with pytest.raises(ConfigError) as caught:
+        papers.load(folder)
+    assert str(caught.value).startswith(f"{folder / 'table_1.yaml'}: references")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_the_documentation_names_every_key(capsys, faithful, small_paper):
     text = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
-    schemas = (paper_schema.PAPER, paper_schema.REQUIRES, paper_schema.TABLE, paper_schema.ROW, paper_schema.OURS, paper_schema.CLAIM)
+    schemas = (
+        paper_schema.PAPER, paper_schema.REQUIRES, paper_schema.TABLE, paper_schema.ROW, paper_schema.OURS, paper_schema.CLAIM,
+        paper_schema.REFERENCES, paper_schema.REFERENCE,
+    )  # fmt: skip
     keys = {key.rstrip("?") for schema in schemas for key in schema} | {*CELL_KEYS, *CLAIM_KEYS, *predictions.COLUMNS}
     summary = compared(capsys, faithful, small_paper)["summary"]
     keys |= {*summary, *next(iter(summary["claim_details"].values())), *summary["density"]["roberta-base.mt.bmt"], *summary["printed"]}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from benchmark.claims import ClaimResult
 from benchmark.compared import CellResult, Report
+from benchmark.papers import References
 
 FORMAT = 1
 
@@ -43,11 +45,17 @@ def to_data(report: Report) -> dict[str, Any]:
             },
             "second_readings": [_cell(cell) | {"arm": cell.match.row.ours.arm} for cell in report.second_readings if cell.match.row.ours],
             "unreadable": [str(fault) for fault in report.faults],
+            "references": _references(report.table.references),
             "printed": {"notes": report.table.notes, "rows": {row.row: row.note for row in report.table.rows if row.note}},
             "assumptions": list(report.assumptions),
             "notes": list(report.notes),
         },
     }
+
+
+def _references(found: References | None) -> dict[str, Any] | None:
+    """Systems published elsewhere; no cell, no verdict and no average has them."""
+    return None if found is None else asdict(found)
 
 
 def _cell(cell: CellResult) -> dict[str, Any]:

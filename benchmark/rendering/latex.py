@@ -30,6 +30,11 @@ def to_latex(layout: Layout) -> str:
         for remark in block.remarks:
             lines.append(rf"\multicolumn{{{count}}}{{p{{.95\linewidth}}}}{{\footnotesize {_escaped(remark)}}} \\")
     lines += [r"\bottomrule", r"\end{longtable}"]
+    if layout.beside:
+        own = layout.beside
+        lines += ["", *_head("l" + "r" * (len(own.columns) - 1), own.columns, f"{own.title}: {own.remark}"), r"\midrule"]
+        lines += [f"{' & '.join(map(_escaped, texts))} \\\\" for texts in own.lines]
+        lines += [r"\bottomrule", r"\end{longtable}"]
     if layout.claims:
         lines += ["", *_head(r"p{.4\linewidth}rrrp{.2\linewidth}", CLAIM_COLUMNS, "Claims."), r"\midrule"]
         for claim in layout.claims:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from benchmark.claims import FACTS, ClaimResult
 from benchmark.compared import DIFFERS, EXACT, NOT_REPRODUCED, REPRODUCED, CellResult, Density, Report
 from benchmark.matching import LITERATURE, MISSING, NO_DATA, NOT_COMPARABLE
-from benchmark.papers import AVERAGE, SPREAD, Row
+from benchmark.papers import AVERAGE, SPREAD, Row, Table
 
 COLUMNS = ("", "paper", "ours ± sd (n)", "Δ", "95 % PI", "90 % CI ±margin", "CV*", "Holm p", "verdict")
 CLAIM_COLUMNS = ("claim", "paper", "ours [95 % CI]", "Holm p", "verdict")
@@ -49,6 +49,16 @@ class ClaimLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """Systems published elsewhere: a small table of their own under the paper's, as texts. remark: whose numbers these are."""
+
+    title: str
+    remark: str
+    columns: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """A whole report as texts. footer: (label, text)."""
 
@@ -59,6 +69,7 @@ class Layout:
     blocks: tuple[Block, ...]
     claims: tuple[ClaimLine, ...]
     footer: tuple[tuple[str, str], ...]
+    beside: Beside | None = None
 
 
 def lay_out(report: Report) -> Layout:
@@ -80,7 +91,20 @@ def lay_out(report: Report) -> Layout:
     for result in report.claims:
         claim, quoted = _claim(result), [entry.quote for entry in claims if entry.quote]
         claims.append(replace(claim, quote="") if quoted[-1:] == [claim.quote] else claim)
-    return Layout(f"Table {name}. {table.caption}", " · ".join(shown), report.title, columns, tuple(blocks), tuple(claims), _footer(report))
+    title = f"Table {name}. {table.caption}"
+    return Layout(title, " · ".join(shown), report.title, columns, tuple(blocks), tuple(claims), _footer(report), _beside(table))
+
+
+def _beside(table: Table) -> Beside | None:
+    """The systems published elsewhere, if the table's file has any."""
+    found = table.references
+    if found is None:
+        return None
+    decimals = table.decimals[found.metric]
+    about = "; ".join(f"{label}: {text}" for label, text in found.columns.items())
+    remark = f"{found.source.rstrip('.')}. {found.metric}; {about}. Not the paper's rows: no verdict, claim or average counts them."
+    lines = tuple((system, *(_fixed(numbers[label], decimals) for label in found.columns)) for system, numbers in found.values.items())
+    return Beside("Published elsewhere", remark, ("system", *found.columns), lines)
 
 
 def _block(report: Report, cells: Sequence[CellResult], row: Row, model: str) -> Block:

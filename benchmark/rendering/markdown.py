@@ -22,6 +22,9 @@ def to_markdown(layout: Layout) -> str:
             lines.append(f"| {_escaped(name)} | {' | '.join(texts)} |")
         remarks += [(name, remark) for remark in block.remarks]
     lines += ["", *(f"- {_escaped(name)}: {_escaped(remark)}" for name, remark in remarks)]
+    if layout.beside:
+        lines += ["", f"**{layout.beside.title}**: {_escaped(layout.beside.remark)}", "", *_head(layout.beside.columns, 1)]
+        lines += [f"| {' | '.join(map(_escaped, texts))} |" for texts in layout.beside.lines]
     if layout.claims:
         lines += ["", *_head((*CLAIM_COLUMNS, "why"), 1)]
         for claim in layout.claims:

@@ -53,6 +53,15 @@ def to_html(layout: Layout) -> str:
             parts.append(f'<tr{kind}><th scope="row">{escape(line.texts[0])}</th>{cells}{_verdict(line.texts[-1], line.verdict)}</tr>')
         parts += [f'<tr><td class="remark" colspan="{count}">{escape(remark)}</td></tr>' for remark in block.remarks]
     parts.append("</tbody></table></div>")
+    if layout.beside:
+        own = layout.beside
+        parts.append(f'<h2>{escape(own.title)}</h2><p class="quiet">{escape(own.remark)}</p>')
+        parts.append('<div class="wide" tabindex="0" role="region" aria-label="published elsewhere"><table><thead><tr>')
+        parts += [f'<th scope="col">{escape(name)}</th>' for name in own.columns]
+        parts.append("</tr></thead><tbody>")
+        for name, *numbers in own.lines:
+            parts.append(f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(text)}</td>" for text in numbers)}</tr>')
+        parts.append("</tbody></table></div>")
     if layout.claims:
         parts.append('<h2>Claims</h2><div class="wide" tabindex="0" role="region" aria-label="claims"><table><thead><tr>')
         parts += [f'<th scope="col">{escape(name)}</th>' for name in CLAIM_COLUMNS]

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.rendering.layout import CLAIM_COLUMNS, TONES, Layout, Line
+from benchmark.rendering.layout import CLAIM_COLUMNS, TONES, Beside, Layout, Line
 
 STYLES = {"good": "green", "bad": "bold red", "open": "yellow", "": "dim"}
 WIDTHS = (21, 6, 17, 7, 16, 22, 5, 6, 24)
@@ -46,6 +46,9 @@ def _document(layout: Layout, width: int) -> RenderableType:
         if block.lines:
             parts.append(Padding(_lines(layout.columns, block.lines, width, headed=number == 0 or bool(block.model)), (0, 0, 0, 4)))
         parts += [Padding(Text(remark, style="yellow" if "nearly inactive" in remark else "dim"), (0, 0, 0, 4)) for remark in block.remarks]
+    if layout.beside:
+        parts += [Text(f"\n{layout.beside.title}", style="bold cyan"), Padding(_beside(layout.beside), (0, 0, 0, 4))]
+        parts.append(Padding(Text(layout.beside.remark, style="dim"), (0, 0, 0, 4)))
     if layout.claims:
         parts += [Text("\nClaims", style="bold cyan"), Padding(_claims(layout), (0, 0, 0, 2))]
     footer = Table.grid(padding=(0, 2))
@@ -68,6 +71,15 @@ def _lines(columns: tuple[str, ...], lines: tuple[Line, ...], width: int, headed
         style = STYLES[TONES.get(line.verdict, "")]
         texts = [Text(line.texts[index], style=style if index == len(columns) - 1 else "") for index in shown]
         table.add_row(*texts, style="bold" if line.average else "")
+    return table
+
+
+def _beside(beside: Beside) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for index, name in enumerate(beside.columns):
+        table.add_column(name, justify="right" if index else "left")
+    for texts in beside.lines:
+        table.add_row(*map(Text, texts))
     return table
 
 

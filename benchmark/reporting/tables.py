@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.compared import CellResult
-from benchmark.rendering.layout import TONES, Block, Line
+from benchmark.rendering.layout import TONES, Beside, Block, Line
 from benchmark.reporting.figure import details, fixed, plural, scroll_box, section
 from benchmark.reporting.gather import Compared, Gathered
 from benchmark.reporting.markup import Markup, join, tag
@@ -58,6 +58,8 @@ def _table(table: Compared) -> Markup:
     if absent:
         items = [tag("li", tag("b", block.title), *(tag("span", remark) for remark in block.remarks)) for block in absent]
         parts.append(details(f"{plural(len(absent), 'row')} without runs of ours", tag("ul", *items, class_="absent-rows")))
+    if layout.beside:
+        parts.append(_beside(layout.beside))
     footer = [(label, text) for label, text in layout.footer if label != "cells"]
     if footer:
         terms = [term for label, text in footer for term in (tag("dt", label), tag("dd", text))]
@@ -65,6 +67,14 @@ def _table(table: Compared) -> Markup:
     if any(result.interval for result in report.claims):
         parts.append(tag("p", tag("a", f"the claims of {table.name}", href=f"#claims-{table.key}"), class_="jump"))
     return section(f"table-{table.key}", layout.title, "h3", *parts)
+
+
+def _beside(beside: Beside) -> Markup:
+    """Systems published elsewhere: a table of their own, which no count of the page has."""
+    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in beside.columns)))
+    rows = [tag("tr", tag("th", name, scope="row"), *(tag("td", text) for text in numbers)) for name, *numbers in beside.lines]
+    own = tag("table", tag("caption", beside.title, class_="hidden"), head, tag("tbody", *rows), class_="numbers")
+    return details(beside.title, tag("p", beside.remark, class_="quiet"), scroll_box(beside.title, own))
 
 
 def _counts(table: Compared) -> list[tuple[str, int]]:

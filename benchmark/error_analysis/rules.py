@@ -1,0 +1,174 @@
+"""Appendix C's three categories of errors, by rules: each a small pure function with the sentence that says what it does.
+
+The paper's authors sorted their examples by hand and state no criteria. These rules are heuristics of ours: where the rules of exactly one
+category fire the example is put there, else it is undecided. No annotator has checked them; analysis.py counts how often the rules that
+look at the question alone fire on examples that every arm answers, too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from benchmark.error_analysis.wording import best_span, words
+from bmt.metrics import f1, normalise
+from bmt.mrqa import Example
+
+ANNOTATION, KNOWLEDGE, REASONING, UNDECIDED = "annotation", "commonsense and external knowledge", "discrete reasoning", "undecided"
+CATEGORIES = (ANNOTATION, KNOWLEDGE, REASONING)
+
+MOST_WORDS_APART = 3
+ALIKE = 0.9
+NEARLY = 80.0
+FEW_SHARED = 0.2
+
+_COMPARED = (
+    r"more|less|fewer|most|least|fewest|first|last|earlier|earliest|later|latest|sooner|older|oldest|younger|youngest|newer|larger|largest|"
+    r"bigger|biggest|smaller|smallest|higher|highest|lower|lowest|greater|greatest|longer|longest|shorter|shortest|taller|tallest|closer|"
+    r"closest|farther|further|before|after"
+)
+_COMPARISON = re.compile(rf"\b(?:{_COMPARED})\b.*\bor\b|\bor\b.*\b(?:{_COMPARED})\b", re.IGNORECASE)
+_BOTH = re.compile(r"^\W*(?:are|were|is|was|do|does|did|have|has)\b.*\b(?:both|same|either|and|or)\b", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"\bhow (?:many|much)\b|\bhow (?:far|long|old) (?:apart|between)\b|\b(?:difference|number of years|ratio) (?:in|between|of)\b|"
+    r"\b(?:in total|combined|altogether|on average|percent of)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A heuristic. of_question: it looks at the question, its gold answers and context alone, and so fires for every answer to it."""
+
+    name: str
+    category: str
+    text: str
+    fires: Callable[[Example, str], bool]
+    of_question: bool = False
+
+
+def is_boundary(example: Example, prediction: str) -> bool:
+    """Whether the words of the prediction are a run within a gold answer's, or the reverse, 1 to MOST_WORDS_APART being left over.
+
+    Words are compared as the evaluation does: in lower case, without punctuation and articles.
+    """
+    own = normalise(prediction).split()
+    return any(_boundary(own, normalise(answer).split()) for answer in example.answers)
+
+
+def _boundary(a: Sequence[str], b: Sequence[str]) -> bool:
+    short, long = sorted((a, b), key=len)
+    apart = len(long) - len(short)
+    if not short or not 1 <= apart <= MOST_WORDS_APART:
+        return False
+    return any(list(long[at : at + len(short)]) == list(short) for at in range(apart + 1))
+
+
+def is_spelling(example: Example, prediction: str) -> bool:
+    """Whether prediction and a gold answer differ in a few letters (similarity at least ALIKE), no digit among them."""
+    own = normalise(prediction)
+    return any(_alike(own, normalise(answer)) for answer in example.answers)
+
+
+def _alike(a: str, b: str) -> bool:
+    if a == b or re.sub(r"\D", "", a) != re.sub(r"\D", "", b):
+        return False
+    return SequenceMatcher(None, a, b, autojunk=False).ratio() >= ALIKE
+
+
+def is_other_span(example: Example, prediction: str) -> bool:
+    """Whether the prediction is the text of a span that the file marks as an answer but does not list among the answers."""
+    own = normalise(prediction)
+    listed = {normalise(answer) for answer in example.answers}
+    return bool(own) and own not in listed and any(normalise(example.context[start:end]) == own for start, end in example.spans)
+
+
+def is_nearly_right(example: Example, prediction: str) -> bool:
+    """Whether F1 is at least NEARLY percent while EM is 0."""
+    own = normalise(prediction)
+    return 100 * f1(prediction, example.answers) >= NEARLY and all(own != normalise(answer) for answer in example.answers)
+
+
+def asks_numbers(example: Example, prediction: str = "") -> bool:
+    """Whether the question asks for a count, an amount, a difference or a total."""
+    return bool(_NUMBER.search(example.question))
+
+
+def asks_comparison(example: Example, prediction: str = "") -> bool:
+    """Whether the question has two things compared: a comparing word and `or`."""
+    return bool(_COMPARISON.search(example.question))
+
+
+def asks_yes_or_no(example: Example, prediction: str = "") -> bool:
+    """Whether all gold answers are yes or no, to a question that joins two things."""
+    return bool(_BOTH.search(example.question)) and {normalise(answer) for answer in example.answers} <= {"yes", "no"}
+
+
+def is_drop(example: Example, prediction: str = "") -> bool:
+    """Whether the dataset is DROP."""
+    return example.dataset == "DROP"
+
+
+def shares_few_words(example: Example, prediction: str = "") -> bool:
+    """Whether no sentence with a gold answer has FEW_SHARED or more of the question's content words."""
+    found = best_span(example.question, example.context, example.spans)
+    return found is not None and found[1] < FEW_SHARED
+
+
+def is_not_in_context(example: Example, prediction: str = "") -> bool:
+    """Whether the file marks no usable place of an answer, and no answer stands in the context."""
+    whole = f" {' '.join(words(example.context))} "
+    return not example.spans and not any(f" {' '.join(words(answer))} " in whole for answer in example.answers)
+
+
+RULES = (
+    Rule(
+        "boundary", ANNOTATION, "a gold answer contains the prediction's words in a row, or the reverse, with 1 to "
+        f"{MOST_WORDS_APART} words left over", is_boundary,
+    ),
+    Rule(
+        "spelling", ANNOTATION, f"the prediction is a gold answer but for a few letters (similarity of at least {ALIKE:g}), no digit among "
+        "them", is_spelling,
+    ),
+    Rule(
+        "other span", ANNOTATION, "the prediction is the text of a place that the file marks as an answer but does not list among them",
+        is_other_span,
+    ),
+    Rule("nearly right", ANNOTATION, f"F1 is at least {NEARLY:g} while EM is 0", is_nearly_right),
+    Rule(
+        "few shared words", KNOWLEDGE, f"no sentence with a gold answer has {100 * FEW_SHARED:g} % or more of the question's content words",
+        shares_few_words, True,
+    ),
+    Rule("not in the context", KNOWLEDGE, "no gold answer stands in the context", is_not_in_context, True),
+    Rule(
+        "number", REASONING, "the question asks for a count, an amount, a difference or a total (how many, how much, difference between, "
+        "in total, …)", asks_numbers, True,
+    ),
+    Rule("comparison", REASONING, "the question has a comparing word (more, first, earlier, older, …) and “or”", asks_comparison, True),
+    Rule(
+        "yes or no", REASONING, "every gold answer is yes or no, and the question joins two things (both, same, either, and, or)",
+        asks_yes_or_no, True,
+    ),
+    Rule("DROP", REASONING, "the dataset is DROP, whose questions were written to need discrete reasoning", is_drop, True),
+)  # fmt: skip
+"""Predictions and answers are compared as the evaluation does it: in lower case, without punctuation and articles."""
+
+
+def fired(example: Example, wrong: Sequence[str]) -> tuple[Rule, ...]:
+    """The rules that fire for at least half of the wrong answers to an example; without an answer those of the question."""
+    found = []
+    for rule in RULES:
+        if rule.of_question:
+            fires = rule.fires(example, "")
+        else:
+            fires = bool(wrong) and 2 * sum(rule.fires(example, answer) for answer in wrong) >= len(wrong)
+        found += [rule] if fires else []
+    return tuple(found)
+
+
+def category(rules: Sequence[Rule]) -> str:
+    """The one category whose rules fired, else UNDECIDED."""
+    found = {rule.category for rule in rules}
+    return found.pop() if len(found) == 1 else UNDECIDED

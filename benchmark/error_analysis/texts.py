@@ -1,0 +1,48 @@
+"""Questions and contexts of scored examples, from the raw MRQA files that they were scored on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from benchmark.data import PATTERNS
+from benchmark.results import Run
+from bmt.errors import DataError
+from bmt.files import file_digest
+from bmt.mrqa import Example, read
+
+MAKE = "`python -m benchmark.fetch` makes the profile's files, --data names another folder"
+
+
+def dev_file(folder: Path, dataset: str, shown: str) -> Path:
+    """The dev file `<dataset>.dev.jsonl.gz` in `folder` or a folder of it.
+
+    Raises:
+        DataError: there is none, or more than one.
+    """
+    found = sorted(path for pattern in PATTERNS for path in folder.rglob(pattern) if path.name.split(".")[:2] == [dataset, "dev"])
+    if len(found) != 1:
+        names = ", ".join(path.relative_to(folder).as_posix() for path in found)
+        what = f"{len(found)} dev files of {dataset} ({names}), one is needed" if found else f"no {dataset}.dev.jsonl.gz there"
+        raise DataError(f"{shown}: {what}: {MAKE}")
+    return found[0]
+
+
+def read_examples(folder: Path, dataset: str, ids: Collection[str], runs: Sequence[Run], shown: str) -> dict[str, Example]:
+    """The examples `ids` of a dataset's dev file.
+
+    Raises:
+        DataError: no file, a file other than the one that a run says it was scored on, or a file without one of the examples.
+    """
+    path = dev_file(folder, dataset, shown)
+    name = f"{shown}/{path.relative_to(folder).as_posix()}"
+    digest = file_digest(path)
+    for run in runs:
+        stated = run.datasets[dataset].sha256
+        if stated is not None and stated != digest:
+            raise DataError(f"{name}: not the file that {run.cell} was scored on (sha256 {digest[:12]}…, not {stated[:12]}…): {MAKE}")
+    wanted = set(ids)
+    found = {example.id: example for example in read(path) if example.id in wanted}
+    if lacking := sorted(wanted - set(found)):
+        raise DataError(f"{name}: {len(lacking)} of the {len(wanted)} scored examples are not in it, {lacking[0]} for one: {MAKE}")
+    return found
