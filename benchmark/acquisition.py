@@ -94,11 +94,11 @@ class Acquisition:
                 for entry, done in self._parallel(lambda entry: self._settle(entry, bar), entries):
                     if done is not None:
                         settled[entry] = done
-                        bar.advance()
+                        bar.advance(isinstance(done, FetchedFile))
                 if waiting := [entry for entry in entries if entry not in settled]:
                     for entry, done in self._from_hub(waiting, bar):
                         settled[entry] = done
-                        bar.advance()
+                        bar.advance(isinstance(done, FetchedFile))
             except BaseException as error:
                 self.network.stop.set()
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):  # leave nothing that takes room

@@ -12,7 +12,7 @@ from benchmark.cells import Cell
 from benchmark.config import Config
 from bmt.batches import Windows
 from bmt.errors import DataError
-from bmt.features import Features, carve, load
+from bmt.features import Features, carve, load, outdated
 from bmt.files import json_digest
 from bmt.settings import DataSettings
 from bmt.training import Questions
@@ -29,12 +29,15 @@ class TrainingData:
     files: dict[str, dict[str, Any]]
 
 
-def read_features(folder: Path, dataset: str, split: str) -> Features:
-    """The features of one file. Raises DataError where they were not prepared."""
+def read_features(folder: Path, dataset: str, split: str, data: DataSettings) -> Features:
+    """The features of one file. Raises DataError where they were not prepared, or with other settings or code than today's."""
     place = folder / f"{dataset}.{split}"
     if not (place / "features.json").is_file():
         raise DataError(f"{place}: no features there: run `python -m benchmark.prepare`, or `dvc repro prepare`")
-    return load(place)
+    features = load(place)
+    if changed := outdated(features.meta, data):
+        raise DataError(f"{place}: made with another {', '.join(changed)}: run `python -m benchmark.prepare`, or `dvc repro prepare`")
+    return features
 
 
 def training_data(config: Config, cell: Cell, folder: Path) -> TrainingData:
@@ -42,14 +45,14 @@ def training_data(config: Config, cell: Cell, folder: Path) -> TrainingData:
     data = config.data
     sets, rows, validation, files = [], {}, [], {}
     for dataset in [cell.dataset] if cell.dataset else data.train:
-        features = read_features(folder, dataset, "train")
+        features = read_features(folder, dataset, "train", data)
         windows = Windows.of(features.windows, dataset)
         contexts = features.examples["context_id"].to_pylist()
         train, held = carve(contexts, data.validation_cap if data.val_source == "train" else 0, data.train_cap, f"validation:{dataset}")
         sets.append(windows)
         rows[dataset] = windows.of_examples(train, negatives=data.negatives, windows=data.windows)
         if data.val_source == "dev":
-            features = read_features(folder, dataset, "dev")
+            features = read_features(folder, dataset, "dev", data)
             held = np.arange(min(data.validation_cap, len(features.examples)))
         validation.append(questions(features, dataset, held))
         files[f"{dataset}.train"] = features.meta

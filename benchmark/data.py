@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark import papers
 from benchmark.command import command_parser, run_command
+from benchmark.dataset_table import beside_the_paper, table_1
 from bmt.errors import ConfigError, DataError
 from bmt.files import write_json
 from bmt.mrqa import Example, Report, passages, read
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
 PATTERNS = ("*.jsonl.gz", "*.jsonl")
+STYLE = re.compile("\x1b\\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +82,8 @@ def split_of(file: Path, report: Report) -> str:
     return next((part for part in ("train", "dev", "test") if part in parts), report.split or "?")
 
 
-def table_1(reports: Sequence[tuple[str, Report]], profile: str) -> dict[str, Any]:
-    """The paper's Table 1 from (split, report) pairs: mean words of questions (Q) and contexts (C), questions of each split.
-
-    Q and C are of the train file, or of the dev file of a dataset that has no train file; a context counts once for each of its questions.
-    """
-    rows: dict[str, dict[str, float | None]] = {}
-    for dataset in (*IN_DOMAIN, *OUT_OF_DOMAIN):
-        own = {split: report for split, report in reports if report.dataset == dataset}
-        chosen = own.get("train", own.get("dev"))
-        if chosen is not None:
-            rows[dataset] = {
-                "Q": chosen.mean_question_tokens(),
-                "C": chosen.mean_context_tokens(),
-                "Train": own["train"].questions if "train" in own else None,
-                "Dev": own["dev"].questions if "dev" in own else None,
-                "Test": None,
-            }
-    return {"schema": 1, "table": "1", "profile": profile, "backbone": None, "rows": rows}
-
-
 def stats(place: Place, write: bool) -> int:
-    """Print the sizes of every file; with `write` put Table 1 into the profile's results folder."""
+    """Print the sizes of every file and Table 1 beside the paper's; with `write` put it into the profile's results folder."""
     reports: list[tuple[str, Report]] = []
     for file, report, error in read_all(mrqa_files(place.folder), "read"):
         if error is not None:
@@ -115,9 +100,12 @@ def stats(place: Place, write: bool) -> int:
     absent = [name for name in rank if not any(report.dataset == name for _, report in reports)]
     if absent:
         print(f"no file of {', '.join(absent)}")
+    table = table_1(reports, place.profile)
+    if table["rows"]:
+        print("\n" + "\n".join(beside_the_paper(table["rows"], papers.load().tables["1"])))
     if write:
         path = place.results / "table_1.json"
-        write_json(path, table_1(reports, place.profile))
+        write_json(path, table)
         print(f"wrote {path}")
     return 0
 
@@ -190,11 +178,11 @@ def example_lines(example: Example, file: Path) -> list[str]:
     """An example as text, the spans of its context marked."""
     spans = ", ".join(f"{start}–{end}" for start, end in example.spans) or "none that is usable"
     return [
-        f"{example.dataset}  {example.id}  ({file}, context {example.context_id})",
+        f"{example.dataset}  {example.id}  ({short(file)}, context {example.context_id})",
         f"question: {printable(example.question)}",
         f"answers:  {' | '.join(printable(answer) for answer in example.answers)}",
         f"spans:    characters {spans}",
-        f"context:  {marked(example.context, 0, len(example.context), example.spans)}",
+        f"context:  {wrapped(marked(example.context, 0, len(example.context), example.spans), 10)}",
     ]
 
 
@@ -202,7 +190,7 @@ def window_lines(meta: dict[str, Any], folder: Path, example: dict[str, Any], wi
     """The windows of an example as text, their spans marked."""
     inputs, context = meta["inputs"], example["context"]
     lines = [
-        f"windows:  {len(windows)} of at most {inputs['window']} tokens, overlap {inputs['overlap']} ({folder}), "
+        f"windows:  {len(windows)} of at most {inputs['window']} tokens, overlap {inputs['overlap']} ({short(folder)}), "
         f"question: {printable(example['question'])}"
     ]
     for number, window in enumerate(windows, 1):
@@ -217,8 +205,13 @@ def window_lines(meta: dict[str, Any], folder: Path, example: dict[str, Any], wi
             f"  {number}: {len(window['input_ids'])} tokens, {tokens} of the context (characters {start}–{end}); "
             f"{', '.join(places) or 'no answer'}"
         )
-        lines.append(f"     {marked(context, start, end, answers)}")
+        lines.append(f"     {wrapped(marked(context, start, end, answers), 5)}")
     return lines
+
+
+def short(path: Path) -> str:
+    """A path as seen from the working directory, where that is shorter."""
+    return min(os.path.relpath(path), str(path), key=len)
 
 
 def marked(text: str, start: int, end: int, spans: Sequence[tuple[int, int]]) -> str:
@@ -235,6 +228,22 @@ def marked(text: str, start: int, end: int, spans: Sequence[tuple[int, int]]) ->
         parts += [printable(text[at:left]), bold, "«", printable(text[left:right]), "»", plain]
         at = right
     return "".join([*parts, printable(text[at:end])])
+
+
+def wrapped(text: str, indent: int) -> str:
+    """`text` broken between words to the terminal's width, all lines but the first indented; one line where stdout is no terminal."""
+    if not sys.stdout.isatty():
+        return text
+    width = max(40, shutil.get_terminal_size().columns)
+    lines, used = [""], indent
+    for word in text.split(" "):
+        length = len(STYLE.sub("", word))
+        if lines[-1] and used + 1 + length > width:
+            lines.append("")
+            used = indent
+        lines[-1] += f" {word}" if lines[-1] else word
+        used += length + (used > indent)
+    return f"\n{' ' * indent}".join(lines)
 
 
 def printable(text: str) -> str:

@@ -55,7 +55,7 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None) -> None
     model.to(device_for_training())
     names = [name for name in config.data.evaluate if (places.features(cell.backbone) / f"{name}.dev" / "features.json").is_file()]
     missing = [name for name in config.data.evaluate if name not in names]
-    sets = {name: read_features(places.features(cell.backbone), name, "dev") for name in names}
+    sets = {name: read_features(places.features(cell.backbone), name, "dev", config.data) for name in names}
     if not sets:
         raise DataError(f"{places.features(cell.backbone)}: no dev features there: run `python -m benchmark.prepare`")
     picked = {name: questions(features, name, dev_examples(features, config.data)) for name, features in sets.items()}

@@ -185,7 +185,7 @@ def _open(url: str, headers: dict[str, str], timeout: float) -> Any:
             if error.code == 416 and "Range" in headers:
                 total = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range") or "")
                 raise _RangeRefusedError(int(total[1]) if total else None) from None
-            reason = f"HTTP {error.code} {error.reason}"
+            reason = f"HTTP {error.code} {' '.join(str(error.reason).split())}"  # a redirect without end has a reason of two lines
             if error.code >= 500 or error.code in RETRIED:
                 asked = error.headers.get("Retry-After") or ""
                 raise _AgainError(reason, float(asked) if asked.isdigit() else 0.0) from None

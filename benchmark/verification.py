@@ -54,13 +54,15 @@ def count(path: Path) -> tuple[int, int]:
 
 
 def digest_fault(entry: Entry, measured: Measured) -> str | None:
-    """What contradicts the manifest's digests or size, with both values; None when nothing does."""
+    """What contradicts the manifest's size and digests, with both values; None when nothing does."""
+    faults = []
     if entry.bytes is not None and measured.bytes != entry.bytes:
-        return f"it has {measured.bytes} bytes, the manifest says {entry.bytes}"
+        faults.append(f"it has {measured.bytes} bytes, the manifest says {entry.bytes}")
     for name, stated, found in (("md5", entry.md5, measured.md5), ("sha256", entry.sha256, measured.sha256)):
         if stated is not None and found != stated:
-            return f"its {name} is {found}, the manifest says {stated}"
-    return None
+            faults.append(f"its {name} is {found}, the manifest says {stated}")
+            break  # one digest says it
+    return "; ".join(faults) or None
 
 
 def count_fault(entry: Entry, path: Path) -> str | None:

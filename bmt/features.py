@@ -6,16 +6,18 @@ A folder holds `windows.arrow` and `examples.arrow` (Arrow IPC streams, opened m
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import heapq
 import json
 import multiprocessing
 import os
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -28,6 +30,7 @@ import tokenizers
 import bmt.encoding
 import bmt.mrqa
 import bmt.offsets
+import bmt.seen
 import bmt.windows
 from bmt.encoding import Encoder, encoder, text_tokenizer
 from bmt.errors import DataError
@@ -95,12 +98,14 @@ def build(
     inputs = _inputs(path, spec, data, train, limit)
     key = json_digest(inputs)
     try:
-        return load(out_dir, key)
+        kept = load(out_dir, key)
+        if not (strict and kept.meta["irregularities"]):
+            return kept
     except DataError:
         pass  # absent, stale or damaged: made anew
     chosen = None if limit is None else _choose(path, limit, train)
     report = Report()
-    with write_folder_aside(out_dir) as aside:
+    with write_folder_aside(out_dir) as aside, _collector_paused():
         with closing(bmt.mrqa.passages(path, report, strict)) as source:
             chunks = _chunks(source if chosen is None else _only(source, chosen))
             meta = _write(_work(chunks, spec, cut, train, workers), aside, progress)
@@ -114,6 +119,7 @@ def build(
             "dataset": report.dataset,
             "split": report.split,
             "irregularities": dict(report.counts),
+            "irregular_places": [[place.line, place.kind, place.question, place.found] for place in report.places],
             "files": {name: (aside / name).stat().st_size for name in ("windows.arrow", "examples.arrow")},
         }
         write_json(aside / "features.json", meta)
@@ -159,6 +165,21 @@ def load(folder: str | Path, key: str | None = None) -> Features:
     return Features(tables[0], tables[1], meta)
 
 
+def outdated(meta: dict[str, Any], data: DataSettings, tokenizer: Any = None, path: str | Path | None = None) -> list[str]:
+    """The inputs of features whose `meta` this is that are no longer what `build` would use now, by their names in `meta["inputs"]`.
+
+    The settings and the code are always compared, the tokenizer and the MRQA file if they are given. Empty: nothing changed.
+    """
+    made = meta.get("inputs", {})
+    now: dict[str, Any] = {name: getattr(data, name) for name in ("window", "overlap", "question")}
+    now |= {"special_tokens": list(data.special_tokens), "code_sha256": _code_digest()}
+    if tokenizer is not None:
+        now["tokenizer_sha256"] = encoder(tokenizer, data.special_tokens).digest
+    if path is not None:
+        now["file_sha256"] = file_digest(path)
+    return [name for name, value in now.items() if made.get(name) != value]
+
+
 def as_dataset(folder: str | Path) -> Any:
     """The windows as a `datasets.Dataset`, memory-mapped, for users of the Hugging Face Trainer; needs the package datasets."""
     from datasets import Dataset
@@ -195,15 +216,24 @@ def carve(context_ids: Sequence[str], validation: int, train: int | None, salt: 
     return np.array(rest, dtype=np.int64), np.array(held, dtype=np.int64)
 
 
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Without Python's cyclic collector: JSON and offsets are millions of small objects, none in a cycle, that it would look through."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _inputs(path: str | Path, spec: Encoder, data: DataSettings, train: bool, limit: int | None) -> dict[str, Any]:
     """Everything that the features depend on. The code is in it by its own text: no version number to forget."""
     try:
         digest = file_digest(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}: fetch it first") from None
-    code = hashlib.sha256()
-    for module in (bmt.mrqa.__file__, bmt.encoding.__file__, bmt.offsets.__file__, bmt.windows.__file__, __file__):
-        code.update(Path(module).read_bytes().replace(b"\r\n", b"\n"))
     return {
         "file_sha256": digest,
         "tokenizer_sha256": spec.digest,
@@ -214,8 +244,16 @@ def _inputs(path: str | Path, spec: Encoder, data: DataSettings, train: bool, li
         "special_tokens": list(data.special_tokens),
         "train": train,
         "limit": limit,
-        "code_sha256": code.hexdigest(),
+        "code_sha256": _code_digest(),
     }
+
+
+def _code_digest() -> str:
+    """Digest of the modules that make features."""
+    code = hashlib.sha256()
+    for module in (bmt.mrqa, bmt.seen, bmt.encoding, bmt.offsets, bmt.windows, sys.modules[__name__]):
+        code.update(Path(str(module.__file__)).read_bytes().replace(b"\r\n", b"\n"))
+    return code.hexdigest()
 
 
 def _choose(path: str | Path, limit: int, train: bool) -> set[str]:
@@ -272,6 +310,7 @@ _worker: dict[str, Any] = {}
 
 
 def _start_worker(spec: Encoder, cut: Cut, train: bool) -> None:
+    gc.disable()  # as in `_collector_paused`
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one thread a process: the processes are the parallelism
     _worker.update(spec=spec, tokenizer=text_tokenizer(spec), cut=cut, train=train)
 

@@ -8,7 +8,7 @@ The first line is `{"header": {"dataset": …, "split": …}}`; every other line
 
 What makes a file unreadable (gzip, UTF-8, JSON, the structure of a line) raises a `DataError` that names file and line. What can be skipped
 or mended is an irregularity: counted by kind in a `Report`, with its line, and the first one raises if `strict`. Reading is streaming:
-one line, the ids seen so far and the report are all that is in memory.
+one line, eight bytes for each question and context before it (a context's own id is kept whole) and the report are all that is in memory.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any
 
 from bmt.errors import DataError
 from bmt.irregularities import KINDS, LISTED, Irregularity, Report, shown
+from bmt.seen import Seen, key
 
 # The official headers name some datasets by the variant that the organisers took.
 DATASET_NAMES = {"TriviaQA-web": "TriviaQA", "NaturalQuestionsShort": "NaturalQuestions", "DuoRC.ParaphraseRC": "DuoRC"}
@@ -129,8 +130,9 @@ class _Reader:
         self.report, self.strict = report, strict
         self.number = 0
         self.headed = False
-        self.ids: set[str] = set()
-        self.context_ids: dict[bytes, str] = {}
+        self.ids = Seen()
+        self.contexts = Seen()
+        self.given_ids: dict[str, str] = {}  # by the context's digest, where the line had an id
 
     def note(self, kind: str, found: str, question: str | None = None) -> None:
         """Count an irregularity of the line at hand; raise it if strict."""
@@ -229,14 +231,16 @@ class _Reader:
 
     def context_id(self, given: Any, context: str) -> str:
         """The line's id, else a digest of the context. A text read before keeps its first id, so that a split by context id never leaks."""
-        digest = hashlib.sha256(context.encode()).digest()
-        if digest[:16] in self.context_ids:
+        digest = hashlib.sha256(context.encode()).hexdigest()[:16]
+        if (seen := int(digest, 16)) in self.contexts:
             self.report.repeated_contexts += 1
-            return self.context_ids[digest[:16]]
+            return self.given_ids.get(digest, digest)
+        self.contexts.add(seen)
         given = self.text(given)
-        context_id = given if isinstance(given, str) and given else digest.hex()[:16]
-        self.context_ids[digest[:16]] = context_id
-        return context_id
+        if isinstance(given, str) and given:
+            self.given_ids[digest] = given
+            return given
+        return digest
 
     def question(self, qa: Any, context: str, context_id: str) -> Example | None:
         named = isinstance(qa, dict)
@@ -251,7 +255,7 @@ class _Reader:
         if not question.strip():
             self.note("empty question", shown(question), qid)
             return None
-        if qid in self.ids:
+        if (seen := key(qid)) in self.ids:
             self.note("duplicate question id", shown(question), qid)
             return None
         answers, spans = self.answers(qa, qid), self.spans(qa, context, qid)
@@ -263,7 +267,7 @@ class _Reader:
             return None
         if not spans:
             self.note("question without a usable span", f"answers {shown(answers)}", qid)
-        self.ids.add(qid)
+        self.ids.add(seen)
         self.report.spans += len(spans)
         return Example(qid, self.report.dataset, question, context, context_id, tuple(answers), tuple(spans))
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark import data
+from benchmark import data, papers
+from benchmark.dataset_table import beside_the_paper
 from bmt.errors import ConfigError, DataError
 from bmt.features import build
 from bmt.settings import DataSettings
@@ -57,6 +58,26 @@ def test_stats_prints_a_line_a_file_in_the_papers_order(folder, monkeypatch, cap
     assert lines[2].split() == ["SQuAD", "dev", "1", "2", "3", "4.0", "11.0", "0"]
     assert lines[3].split() == ["DROP", "dev", "1", "2", "1", "4.0", "2.0", "1"]
     assert lines[5].startswith("no file of HotpotQA, TriviaQA") and "SQuAD" not in lines[5] and "TextbookQA" in lines[5]
+
+
+def test_stats_prints_table_1_beside_the_papers(folder, monkeypatch, capsys):
+    assert run(monkeypatch, "stats", folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    table = {line.split()[0]: line.replace("no data", "none").split()[1:] for line in lines[10:22]}
+    train = str(sum(len(line["qas"]) for line in corpus(4)[1:]))
+    assert lines[7].startswith("Table 1 of the paper, beside these files")
+    assert lines[8].split() == ["Q", "C", "Train", "Dev", "Test"] and lines[9].split() == ["paper", "ours"] * 5
+    assert len(table) == 12 and table["SQuAD"][:2] == ["11", "4.0"] and table["SQuAD"][4:] == ["86588", train, "10507", "2", "-", "-"]
+    assert table["DROP"] == ["11", "4.0", "243", "2.0", "-", "-", "1503", "2", "1501", "none"]
+    assert table["TextbookQA"] == ["11", "none", "657", "none", "-", "-", "1503", "none", "1508", "none"]
+    assert lines[22:] == ["0 of the 18 Train and Dev counts that the paper prints are these files'"]
+
+
+def test_table_1_counts_what_agrees():
+    rows = {"SQuAD": {"Q": 11.2, "C": 137.0, "Train": 86588, "Dev": 10507, "Test": None}, "HotpotQA": {"Train": 72928, "Dev": 5901}}
+    lines = beside_the_paper(rows, papers.load().tables["1"])
+    assert lines[3].split() == ["SQuAD", "11", "11.2", "137", "137.0", "86588", "86588", "10507", "10507", "-", "-"]
+    assert lines[-1] == "3 of the 18 Train and Dev counts that the paper prints are these files'"
 
 
 def test_stats_json_is_table_1_as_compare_reads_it(folder, root, monkeypatch, capsys):
@@ -112,12 +133,12 @@ def test_show_marks_spans_in_the_context_and_in_every_window(folder, root, monke
     build(file, fast("bert"), replace(settings, window=60), root / "data" / "features" / "raw" / "wide" / "SQuAD.dev", train=False)
     assert run(monkeypatch, "show", "d1", "--data", folder) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"SQuAD  d1  ({file}, context ")
+    assert lines[0].startswith(f"SQuAD  d1  ({data.short(file)}, context ")
     assert lines[1:4] == ["question: Where is old?", "answers:  old", "spans:    characters 10–13, 45–48"]
     assert lines[4] == "context:  [PAR] The «old» mill was built in 1804. It was «old»."
     own = [row for row in made.windows.to_pylist() if row["example"] == 0]
     assert len(own) > 1 and lines[5].startswith(
-        f"windows:  {len(own)} of at most 14 tokens, overlap 4 ({root / 'data' / 'features' / 'raw' / 'tiny'}"
+        f"windows:  {len(own)} of at most 14 tokens, overlap 4 ({data.short(root / 'data' / 'features' / 'raw' / 'tiny')}"
     )
     assert len(lines) == 6 + 2 * len(own)
     assert "'old'" in lines[6] and lines[7].startswith("     [PAR] The «old» mill")
@@ -141,6 +162,20 @@ def test_marked_joins_overlapping_spans_and_cuts_to_the_window():
     assert data.marked("abcdef", 0, 6, [(1, 3), (2, 4)]) == "a«bcd»ef"
     assert data.marked("abcdef", 1, 5, [(4, 5), (1, 2)]) == "«b»cd«e»"
     assert data.marked("abc", 0, 3, []) == "abc"
+
+
+def test_a_terminal_gets_bold_spans_and_lines_of_its_width(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(data.shutil, "get_terminal_size", lambda: os.terminal_size((40, 24)))
+    text = data.marked("The old mill by the river was built in 1804 by  two brothers.", 0, 61, [(8, 12), (39, 43)])
+    assert text.count("\x1b[1;32m") == 2
+    assert data.STYLE.sub("", data.wrapped(text, 5)).split("\n") == [
+        "The old «mill» by the river was",
+        "     built in «1804» by  two brothers.",
+    ]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
+    assert data.wrapped("word " * 50, 5) == "word " * 50
 
 
 def test_a_text_cannot_steer_the_terminal():

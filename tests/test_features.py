@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 import bmt.features
 from bmt.errors import ConfigError, DataError
-from bmt.features import as_dataset, build, carve, features_key, load
+from bmt.features import as_dataset, build, carve, features_key, load, outdated
 from bmt.files import file_digest
 from bmt.mrqa import read
 from bmt.settings import DataSettings
 from bmt.windows import EXAMPLES, WINDOWS
 from tests.mrqa_files import HEADER, corpus, passage, question, write
-from tests.tiny_tokenizers import MARKERS, fast
+from tests.tiny_tokenizers import MARKERS, fast, minilm
 
 DATA = DataSettings(window=40, overlap=8, question=16)
 
@@ -73,12 +73,12 @@ def test_what_a_folder_holds(file, tokenizer, tmp_path):
 def test_any_number_of_workers_gives_the_same_bytes(file, tokenizer, tmp_path, monkeypatch):
     monkeypatch.setattr(bmt.features, "CHUNK_CHARACTERS", 300)  # more chunks than are in flight
     calls = []
-    for workers in (1, 3):
+    for workers in (1, 2, 3):
         build(file, tokenizer, DATA, tmp_path / str(workers), train=True, workers=workers, progress=lambda n, note: calls.append((n, note)))
-    assert digests(tmp_path / "1") == digests(tmp_path / "3")
+    assert digests(tmp_path / "1") == digests(tmp_path / "2") == digests(tmp_path / "3")
     questions = sum(1 for _ in read(file))
-    assert sum(n for n, _ in calls) == 2 * questions
-    assert calls[-1][1] == f"{len(load(tmp_path / '1').windows)} windows" and len(calls) > 2 * 9
+    assert sum(n for n, _ in calls) == 3 * questions
+    assert calls[-1][1] == f"{len(load(tmp_path / '1').windows)} windows" and len(calls) > 3 * 9
 
 
 def test_chunks_change_neither_windows_nor_examples(file, tokenizer, tmp_path, monkeypatch):
@@ -121,7 +121,7 @@ def test_everything_that_features_depend_on_is_in_the_key(file, tokenizer, tmp_p
     monkeypatch.setattr(bmt.features.tokenizers, "__version__", "0.0")
     keys["library"] = features_key(file, tokenizer, DATA, True)
     monkeypatch.undo()
-    for module in ("mrqa", "encoding", "offsets", "windows", "features"):
+    for module in ("mrqa", "seen", "encoding", "offsets", "windows", "features"):
         place = tmp_path / f"{module}.py"
         source = Path(str(sys.modules[f"bmt.{module}"].__file__))
         place.write_text(source.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
@@ -197,6 +197,7 @@ def test_training_lists_what_it_drops_and_a_dev_file_keeps_it(tokenizer, tmp_pat
     assert made.meta["dropped"] == {"no usable span": 1, "span in no window": 1}
     assert made.meta["dropped_questions"] == [["lost", "no usable span"], ["long", "span in no window"]]
     assert made.meta["irregularities"] == {"question without a usable span": 1}
+    assert made.meta["irregular_places"] == [[2, "question without a usable span", "lost", "answers ['absent']"]]
     dev = build(file, tokenizer, DATA, tmp_path / "dev", train=False)
     assert dev.examples["id"].to_pylist() == ["good", "lost", "long"] and dev.meta["dropped"] == {}
     assert [any(spans) for spans in dev.windows["spans"].to_pylist()].count(True) == 1
@@ -207,6 +208,25 @@ def test_strict_raises_at_the_first_irregularity(tokenizer, tmp_path):
     with pytest.raises(DataError, match=r"x\.jsonl, line 2: question 'q2': question without a usable span"):
         build(file, tokenizer, DATA, tmp_path / "out", train=True, strict=True)
     assert not (tmp_path / "out").exists()
+    build(file, tokenizer, DATA, tmp_path / "out", train=True)
+    with pytest.raises(DataError, match=r"x\.jsonl, line 2: question 'q2'"):  # features that are there do not hide it
+        build(file, tokenizer, DATA, tmp_path / "out", train=True, strict=True)
+    assert load(tmp_path / "out").examples["id"].to_pylist() == ["q1"], "they stay"
+
+
+def test_features_know_what_of_theirs_has_changed(file, tokenizer, tmp_path, monkeypatch):
+    meta = build(file, tokenizer, DATA, tmp_path / "out", train=True).meta
+    assert outdated(meta, DATA) == outdated(meta, replace(DATA, dev_cap=3), tokenizer, file) == []
+    other = write(tmp_path / "other.jsonl.gz", corpus(20, seed=1))
+    changed = replace(DATA, window=41, overlap=9, question=15, special_tokens=MARKERS[:2])
+    settings = ["window", "overlap", "question", "special_tokens"]
+    assert outdated(meta, changed) == settings
+    assert outdated(meta, changed, fast("t5"), other) == [*settings, "tokenizer_sha256", "file_sha256"]
+    place = tmp_path / "windows.py"
+    place.write_text("# changed", encoding="utf-8")
+    monkeypatch.setattr(sys.modules["bmt.windows"], "__file__", str(place))
+    assert outdated(meta, DATA) == ["code_sha256"]
+    assert len(outdated({}, DATA)) == 5
 
 
 def test_a_file_of_which_nothing_is_usable_is_an_error(tokenizer, tmp_path):
@@ -319,3 +339,17 @@ def test_real_files_become_features_without_a_drop(real_data, tokenizer, tmp_pat
                 exact += text in gold
                 total += 1
         assert exact / total > 0.95, "MRQA's spans are mostly whole words"
+
+
+@pytest.mark.parametrize(("window", "overlap", "question"), [(256, 64, 64), (512, 256, 64)])  # profiles mini and paper
+def test_no_question_of_the_real_files_is_dropped(real_data, tmp_path, window, overlap, question):
+    """The drops of all 17 files by kind: none. Three long questions of TriviaQA are cut, and counted."""
+    settings = DataSettings(window=window, overlap=overlap, question=question)
+    files = sorted(real_data.glob("*/*.jsonl.gz"))
+    assert len(files) == 17
+    for file in files:
+        made = build(file, minilm(), settings, tmp_path / file.name, train=True)
+        assert (made.meta["dropped"], made.meta["irregularities"], made.meta["irregular_places"]) == ({}, {}, []), file
+        assert made.meta["spans_lost"] == {"no token": 0, "in no window": 0}, file
+        assert made.meta["counts"]["examples"] == sum(1 for _ in read(file)) == len(set(made.examples["id"].to_pylist()))
+        assert made.meta["counts"]["truncated_questions"] == (3 if file.name.startswith("TriviaQA.train") else 0), file

@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,6 +152,42 @@ def test_a_bad_day_on_the_network_ends_with_the_right_files(server: FileServer, 
     assert record(out)["files"]["in_domain/SQuAD.train.jsonl.gz"]["url"] == f"{server.url}{squad}"
 
 
+def test_files_come_at_the_same_time(server: FileServer, out: Path):
+    """Each answer waits until all three files were asked for."""
+    together = threading.Barrier(3, timeout=20)
+
+    def wait_for_the_others(handler: Any, body: bytes) -> None:
+        together.wait()
+        handler.wfile.write(handler.begin(body))
+
+    for path in CONTENT:
+        server.will(f"/{path}", wait_for_the_others)
+    assert fetch(f"{server.url}/", out, jobs=3, patience=Patience(timeout=20, attempts=1)).missing == ()
+    assert tree(out) == CONTENT and len(server.requests) == 4
+
+
+def test_a_killed_fetch_goes_on_where_it_ended(server: FileServer, tmp_path: Path):
+    path = "/in_domain/SQuAD.train.jsonl.gz"
+    server.will(path, stalled(1500))
+    run = [sys.executable, "-m", "benchmark.fetch", "--manifest", f"{server.url}/", "--out", "raw", "--jobs", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    part = tmp_path / "raw/in_domain/.SQuAD.train.jsonl.gz.part"
+    first = subprocess.Popen(run, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        ends = time.monotonic() + 60
+        while not (part.exists() and part.stat().st_size == 1500):
+            assert first.poll() is None and time.monotonic() < ends
+            time.sleep(0.02)
+    finally:
+        first.kill()
+        first.wait()
+    assert not (tmp_path / "raw/in_domain/SQuAD.train.jsonl.gz").exists(), "what is not verified has not the file's name"
+    again = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert again.returncode == 0, again.stderr
+    assert server.ranges(path) == [None, "bytes=1500-"]
+    assert tree(tmp_path / "raw") == CONTENT
+
+
 def test_a_partial_file_is_continued_and_a_stale_one_thrown_away(server: FileServer, out: Path):
     squad, dev, _ = CONTENT
     (out / "in_domain").mkdir(parents=True)
@@ -183,6 +221,11 @@ def test_wrong_bytes_are_kept_aside_and_both_digests_named(server: FileServer, o
         ({"questions": 7}, "it holds 2 questions, the manifest says 7"),
         ({"contexts": 7}, "it holds 2 contexts, the manifest says 7"),
         ({"bytes": 7}, f"it has {len(CONTENT['in_domain/SQuAD.dev.jsonl.gz'])} bytes, the manifest says 7"),
+        (
+            {"bytes": 7, "md5": "0" * 32},
+            f"it has {len(CONTENT['in_domain/SQuAD.dev.jsonl.gz'])} bytes, the manifest says 7; "
+            f"its md5 is {md5(CONTENT['in_domain/SQuAD.dev.jsonl.gz'])}, the manifest says {'0' * 32}",
+        ),
         ({"sha256": "0" * 64}, f"its sha256 is {sha256(CONTENT['in_domain/SQuAD.dev.jsonl.gz'])}, the manifest says {'0' * 64}"),
     ],
 )  # fmt: skip

@@ -119,6 +119,12 @@ def test_every_kind_of_irregularity_has_a_test():
     assert set(KINDS) == set(CASES) | {"no header", "byte-order mark", "no contexts"}
 
 
+def test_the_documentation_says_what_becomes_of_each(root):
+    lines = (root / "docs" / "data.md").read_text(encoding="utf-8").splitlines()
+    first = lines.index("| irregularity | what becomes of it |") + 2
+    assert lines[first : first + len(KINDS) + 1] == [*(f"| {kind} | {effect} |" for kind, effect in KINDS.items()), ""]
+
+
 def test_a_file_without_a_header_has_the_name_of_the_file(tmp_path):
     examples, irregular = found(tmp_path, [b"\n", passage(CONTEXT, GOOD), passage("old", question("old", "old"))], "NewsQA.dev.jsonl.gz")
     assert [example.dataset for example in examples] == ["NewsQA", "NewsQA"]
@@ -306,6 +312,26 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4_000_000
+
+
+def test_memory_hardly_grows_with_the_questions(tmp_path, monkeypatch):
+    """20,000 questions whose ids and contexts take 5 MB as sets of texts; a repeated id is found however far apart the two are."""
+    monkeypatch.setattr("bmt.seen.RECENT", 1000)
+    monkeypatch.setattr("bmt.mrqa.LISTED", 10)
+    line = json.dumps({"context": "the old mill", "qas": [{"qid": "#", "question": "?", "answers": ["old"], "detected_answers": []}]})
+    path = tmp_path / "x.jsonl"
+    with path.open("w") as stream:
+        stream.write(json.dumps(HEADER) + "\n")
+        stream.writelines(line.replace("#", f"{row:032x}").replace("mill", f"mill {row}") + "\n" for row in [*range(20_000), 7])
+    report = Report()
+    tracemalloc.start()
+    for _ in passages(path, report):
+        pass
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert report.counts == {"question without a usable span": 20_000, "duplicate question id": 1}
+    assert (report.questions, report.repeated_contexts) == (20_000, 1)
+    assert peak < 1_500_000
 
 
 def test_all_real_files_are_read_without_a_drop(real_data):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gzip
+import itertools
 import json
 import random
 import re
@@ -12,8 +13,10 @@ import pytest
 
 from bmt.errors import DataError
 from bmt.irregularities import KINDS, Report
-from bmt.mrqa import read
+from bmt.mrqa import passages
+from bmt.windows import Cut, cut_chunk
 from tests.mrqa_files import as_bytes, corpus
+from tests.tiny_tokenizers import prepared
 
 QUESTION_DROPPED = {
     kind for kind, effect in KINDS.items() if effect.startswith("question dropped") and kind != "question without a usable span"
@@ -27,11 +30,12 @@ def check(path, data, source):
     path.write_bytes(data)
     report = Report()
     try:
-        examples = list(read(path, report, strict=source.random() < 0.05))
+        made = list(passages(path, report, strict=source.random() < 0.05))
     except DataError as error:
         message = str(error)
         assert re.match(re.escape(str(path)) + r", line [1-9]\d*: \S", message) and "\n" not in message, message
         return None
+    examples = [example for passage in made for example in passage.examples]
     assert len({example.id for example in examples}) == len(examples) == report.questions
     for example in examples:
         assert example.answers and example.question.strip() and example.context.strip() and example.id and example.context_id
@@ -41,6 +45,10 @@ def check(path, data, source):
         assert len(set(example.spans)) == len(example.spans)
     assert set(report.counts) <= set(KINDS) and sum(report.counts.values()) == len(report.places)
     assert all(1 <= place.line <= data.count(b"\n") + 1 or path.suffix == ".gz" for place in report.places)
+    if examples:  # whatever is read can be cut into windows, and written
+        chunk = cut_chunk(made, *prepared("bert"), Cut(64, 16, 16), train=False)
+        assert chunk.examples["id"].to_pylist() == [example.id for example in examples]
+        assert len(set(chunk.windows["example"].to_pylist())) == len(examples)
     return report
 
 
@@ -153,14 +161,17 @@ def test_2500_mutants_of_generated_files(tmp_path, seed):
     assert was_read > 50 and refused > 50, "the mutants are too tame or too wild to show anything"
 
 
-def test_mutants_of_the_heads_of_all_real_files(tmp_path, real_data):
+def test_2040_mutants_of_all_real_files(tmp_path, real_data):
+    """120 mutants of each file: its header and two of its first forty contexts."""
     files = sorted(real_data.glob("*/*.jsonl.gz"))
     assert len(files) == 17
     totals = [0, 0]
     for seed, file in enumerate(files):
         with gzip.open(file, "rb") as stream:
-            lines = [json.loads(stream.readline()) for _ in range(3)]
-        for line in lines[1:]:  # long token lists would only make this slow
-            line["context_tokens"] = line["context_tokens"][:20]
-        totals = [total + more for total, more in zip(totals, fuzz(tmp_path / "x.jsonl", lines, 40, seed), strict=True)]
-    assert sum(totals) == 680 and min(totals) > 100
+            head = [json.loads(line) for line in itertools.islice(stream, 41)]
+        lines = [head[0], *random.Random(seed).sample(head[1:], min(2, len(head) - 1))]
+        for line in lines[1:]:  # long token lists and many questions would only make this slow
+            line["context_tokens"], line["qas"] = line["context_tokens"][:20], line["qas"][:4]
+        assert check(tmp_path / "x.jsonl", as_bytes(lines), random.Random(1)) is not None
+        totals = [total + more for total, more in zip(totals, fuzz(tmp_path / "x.jsonl", lines, 120, seed), strict=True)]
+    assert sum(totals) == 2040 and min(totals) > 300, "the mutants are too tame or too wild to show anything"

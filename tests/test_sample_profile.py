@@ -41,7 +41,7 @@ def test_the_sample_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     model, tokenizer = span_model(place.source, markers=config.data.special_tokens)
     dev = []
     for name in IN_DOMAIN:
-        own_features = read_features(features, name, "dev")
+        own_features = read_features(features, name, "dev", config.data)
         dev.append(questions(own_features, name, dev_examples(own_features, config.data)))
     scores = evaluate(model, dev, Vocabulary.of(tokenizer), Plan(config.training, decode=config.decode))
     assert np.mean([f1 for _, f1 in scores.values()]) < 15

@@ -134,6 +134,21 @@ def test_a_redirect_keeps_the_range(server: FileServer, network: Network, tmp_pa
     assert server.requests == [("/old", "bytes=100-"), ("/f", "bytes=100-")]
 
 
+def test_a_redirect_without_end_is_one_line(server: FileServer, network: Network, tmp_path: Path):
+    server.will("/f", *[redirected("/f")] * 20)
+    with pytest.raises(UnavailableError, match=r"^HTTP 302 .*infinite loop.*$") as caught:
+        network.download(f"{server.url}/f", tmp_path / "part", silent())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_redirect_to_the_local_disk_is_refused(server: FileServer, network: Network, tmp_path: Path):
+    (tmp_path / "secret").write_bytes(BODY)
+    server.will("/f", redirected(f"file://{tmp_path}/secret"))
+    with pytest.raises(UnavailableError, match=r"^HTTP 302 .*not allowed$"):
+        network.download(f"{server.url}/f", tmp_path / "part", silent())
+    assert not (tmp_path / "part").exists()
+
+
 def test_attempts_without_progress_end(server: FileServer, network: Network, tmp_path: Path):
     server.will("/f", *[truncated(700, ranges=False)] * 9)
     with pytest.raises(UnavailableError, match=r"^the connection closed after 700 of 2048 bytes \(4 attempts\)$"):

