@@ -94,6 +94,9 @@ def _paper_reasons(runs: Sequence[Run], requires: Requirements, backbone: str) -
     if epochs and (wrong := [run for run in runs if run.epochs != epochs]):
         found = "not recorded" if wrong[0].epochs is None else f"{wrong[0].epochs:g} epochs"
         reasons.append(Reason(f"step budget {found} instead of {epochs:g} epochs ({wrong[0].cell})"))
+    if copied := next((run for run in runs if run.from_hub), None):
+        named = f"{', '.join(copied.from_hub)} ({copied.cell})"
+        reasons.append(Reason(f"data of the hub's copy, not known to be the official examples: {named}"))
     return reasons
 
 

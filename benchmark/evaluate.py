@@ -177,13 +177,20 @@ def write_results(
     record = {
         "schema": 1, **{key: trained[key] for key in kept}, "K": None, "regularizer": trained.get("regularizer"),
         "datasets": datasets, "averages": averages,
-        "missing_datasets": missing, "deviation": trained["deviation"]["total"], "deviation_by": trained["deviation"],
+        "missing_datasets": missing, "from_hub": hub_files(config, cell, [*trained["data"], *(f"{name}.dev" for name in datasets)]),
+        "deviation": trained["deviation"]["total"], "deviation_by": trained["deviation"],
         "evaluator_version": EVALUATOR_VERSION, "params_sha256": params_digest(params), "git": described["git"],
         "device": described["device"], "environment": described,
         "trained_with": trained["environment"], "train_data_sha256": trained["data"], "predictions_sha256": file_digest(parquet),
         "seconds": trained["seconds"], "tokens_per_second": trained["tokens_per_second"], "peak_memory_mb": trained["peak_memory_mb"],
     }  # fmt: skip
     write_json(folder / f"{cell.name}.json", record | {SEAL: seal(record)})
+
+
+def hub_files(config: Config, cell: Cell, names: list[str]) -> list[str]:
+    """Those of the files `<Dataset>.<split>` that came from the Hugging Face hub's copy, as `benchmark.prepare` noted."""
+    noted = json.loads((Places.of(config).features(cell.backbone) / "features.json").read_text(encoding="utf-8"))["files"]
+    return [name for name in names if noted.get(name, {}).get("source") == "hub"]
 
 
 def lines(cell: Cell, datasets: dict[str, Any], averages: dict[str, Any], missing: list[str]) -> list[str]:

@@ -72,6 +72,7 @@ class Run:
     mask_steps: int | None = None
     commit: str | None = None
     dirty: bool | None = None
+    from_hub: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,7 @@ def read_run(path: Path) -> Run:
         mask_steps=_typed(budget, "mask_steps", int, optional=True),
         commit=_typed(git, "commit", str, optional=True),
         dirty=_typed(git, "dirty", bool, optional=True),
+        from_hub=_names(values, "from_hub"),
     )
 
 
@@ -205,6 +207,14 @@ def read_facts(folder: Path, table: str) -> tuple[dict[str, Any] | None, Fault |
     except UnusableFileError as error:
         return None, Fault(path.name, str(error))
     return values, None
+
+
+def _names(values: dict[str, Any], key: str) -> tuple[str, ...]:
+    """A list of names that a file may leave out."""
+    found = values.get(key) or []
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise UnusableFileError(f"{key}: {_shown(found)} is not allowed: a list of names")
+    return tuple(found)
 
 
 def _object(path: Path) -> dict[str, Any]:

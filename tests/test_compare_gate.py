@@ -46,6 +46,10 @@ def at(*keys: str):
         (("evaluator_version",), "squad/2", "mixed evaluator versions: mrqa-2019/1, squad/2", ALL_DATASETS, False),
         (("budget", "epochs"), 2, "step budget 2 epochs instead of 3 epochs", ALL_DATASETS, True),
         (("budget", "epochs"), None, "step budget not recorded instead of 3 epochs", ALL_DATASETS, True),
+        (
+            ("from_hub",), ["SQuAD.dev"],
+            "data of the hub's copy, not known to be the official examples: SQuAD.dev (roberta-base.mt.bmt.s1)", ALL_DATASETS, True,
+        ),
         (("budget", "mask_steps"), 99, "mixed step budgets: 18, 99 mask steps", ALL_DATASETS, False),
         (("datasets", "NewsQA", "data_sha256"), "ab" * 32, "mixed data digests: ", ("NewsQA", "average"), False),
     ],

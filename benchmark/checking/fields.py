@@ -79,6 +79,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("backbone_revision", "evaluator_version", "mlflow_run_id"), TEXT),
     **dict.fromkeys(("predictions_sha256", "params_sha256", SEAL), SHA256),
     "missing_datasets": TEXTS,
+    "from_hub": TEXTS,
     "averages": OBJECT,
     "averages.*": OBJECT,
     "averages.*.em": PERCENT,

@@ -1,0 +1,128 @@
+"""What a table of the paper needs of this project: its cells, the few-shot transfers of them, or one file of counted numbers.
+
+A row names its runs (`ours`), and `benchmark.matching` says which identity answers which column: the same rules decide here, so what is
+planned is what `benchmark.compare` looks for. An ST row needs a cell a dataset. A row with K needs one transfer a sampling seed, each from
+the same adapter cell. Table 8 needs no cells of its own: those of Table 6, scored on the datasets out of domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from benchmark.config import Config, find_cell
+from benchmark.matching import Matcher, Setting
+from benchmark.papers import Table
+from benchmark.parameters import counted
+from benchmark.results import Identity
+from bmt.errors import ConfigError
+
+FEWSHOT_SEEDS = (7, 19, 29)
+"""Of the K examples, where the params file does not say; Table 9 prints the mean over the three."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """One run that must exist, or one file of facts (identity None).
+
+    rows: ids of the table's rows that it answers. datasets: what must be scored. scored: False for a cell that only gives its model to
+    transfers. source: the cell that a transfer starts from. command: of facts.
+    """
+
+    name: str
+    identity: Identity | None
+    seed: int
+    rows: tuple[str, ...]
+    datasets: tuple[str, ...] = ()
+    scored: bool = True
+    source: str | None = None
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """A row, or some of its datasets, that this profile cannot make, and why."""
+
+    row: str
+    reason: str
+
+
+def needed(
+    table: Table, config: Config, matcher: Matcher, seeds: tuple[int, ...] | None = None, also: Sequence[str] = ()
+) -> tuple[list[Needed], list[Unavailable]]:
+    """What a table needs, in the order of its rows, the source of a transfer before it; and what the profile cannot make.
+
+    Args:
+        matcher: says which identity answers a column, the profile's stand-in included.
+        seeds: of the cells; None: those that the profile lists for a cell, else 0.
+        also: names of further cells, for example controls that the paper has not.
+
+    Raises:
+        ConfigError: one of `also` that the profile does not have.
+    """
+    if table.kind != "scores":
+        return _facts(table)
+    found: dict[str, Needed] = {}
+    lacking: dict[Unavailable, None] = {}
+    for row in table.rows:
+        if row.ours is None:
+            continue
+        for dataset in table.columns.values():
+            identity = matcher.identity(row.ours, row.K, dataset)
+            source = replace(identity, K=None)
+            own = seeds_of(source, config, seeds)
+            if reason := _refusal(config, source, own[0]):
+                lacking[Unavailable(row.row, reason)] = None
+                continue
+            if row.K is None:
+                for seed in own:
+                    _add(found, Needed(f"{identity.stem}.s{seed}", identity, seed, (row.row,), (dataset,)))
+                continue
+            start = f"{source.stem}.s{own[0]}"
+            _add(found, Needed(start, source, own[0], (row.row,), scored=False))
+            section = getattr(config, "fewshot", None)
+            for seed in section.seeds if section else FEWSHOT_SEEDS:
+                _add(found, Needed(f"{identity.stem}.s{seed}", identity, seed, (row.row,), (dataset,), source=start))
+    for name in also:
+        cell = find_cell(config, name)
+        _add(found, Needed(cell.name, Identity(cell.backbone, cell.regime, cell.arm, cell.adapter), cell.seed, ("--also",)))
+    return list(found.values()), list(lacking)
+
+
+def seeds_of(identity: Identity, config: Config, seeds: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The seeds of a cell: those asked for, else those that the profile lists for it, else 0."""
+    setting = Setting(config.profile, seeds=seeds, listed=tuple(config.cells), whole=True)
+    return setting.expected(identity) or (0,)
+
+
+def _facts(table: Table) -> tuple[list[Needed], list[Unavailable]]:
+    """A table of counted numbers: one file, or none where `benchmark.compare` counts by itself."""
+    if table.command:
+        return [Needed(f"table_{table.table}", None, 0, tuple(row.row for row in table.rows), command=table.command)], []
+    why = "counted by benchmark.compare itself: no run, no file" if counted(table) else "its file names no command that makes its numbers"
+    return [], [Unavailable("all rows", why)]
+
+
+def _refusal(config: Config, identity: Identity, seed: int) -> str:
+    """Why the profile cannot make a cell; empty if it can."""
+    if identity.backbone not in config.backbones:
+        return f"profile {config.profile} has no {identity.backbone}"
+    if identity.arm not in config.arms:
+        return f"profile {config.profile} has no arm {identity.arm}"
+    dataset = identity.regime.removeprefix("st-")
+    if identity.regime != "mt" and dataset not in config.data.train:
+        return f"profile {config.profile} does not train on {dataset}"
+    try:
+        find_cell(config, f"{identity.stem}.s{seed}")
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+def _add(found: dict[str, Needed], new: Needed) -> None:
+    """Put a run into `found`, joined with what other rows and columns need of it."""
+    old = found.get(new.name)
+    if old is not None:
+        rows, datasets = (tuple(dict.fromkeys(pair)) for pair in ((*old.rows, *new.rows), (*old.datasets, *new.datasets)))
+        new = replace(old, rows=rows, datasets=datasets, scored=old.scored or new.scored)
+    found[new.name] = new
