@@ -40,13 +40,17 @@ def main() -> int:
     parser.add_argument("run", help="a run's folder, or its name under runs/")
     parser.add_argument("--question", required=True)
     parser.add_argument("--context", help="the text; without it the text is read from standard input")
+    parser.add_argument("--adapter", metavar="DATASET", help="whose adapter and head answer, of a run with adapters (default: their mean)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     folder = find_run(arguments.run)
     context = sys.stdin.read() if arguments.context is None else arguments.context
+    from bmt.adapters import averaged, datasets_of
     from bmt.answering import answer, load
 
-    model, tokenizer = load(folder)
+    model, tokenizer = load(folder, adapter=arguments.adapter)
+    if arguments.adapter is None and len(datasets_of(model)) > 1:
+        model = averaged(model)
     found = answer(model, tokenizer, arguments.question, context)
     if arguments.json:
         print(json.dumps(asdict(found), ensure_ascii=False))

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from benchmark.cells import Cell, is_word, known_name, nearest, parse
 from benchmark.yamlfile import read_yaml
 from bmt.errors import ConfigError
+from bmt.few_shot_settings import FewShotSettings
 from bmt.files import file_digest, json_digest
 from bmt.settings import (
     IN_DOMAIN,
@@ -120,6 +121,7 @@ class Config:
     sampling: SamplingSettings
     loss: LossSettings
     decode: DecodeSettings
+    fewshot: FewShotSettings
     backbones: dict[str, Backbone]
     arms: dict[str, Arm]
     cells: list[str]
@@ -225,7 +227,8 @@ def _decides(config: Config, cell: Cell) -> dict[str, Any]:
     data, training, arm = asdict(config.data), asdict(config.training), config.arms[cell.arm]
     for key in ("evaluate", *(["dev_cap"] if config.data.val_source == "train" else [])):
         del data[key]
-    for key in ("evaluation_batch", "threads", "epochs_st" if cell.dataset is None else "epochs_mt"):
+    others = ["epochs_st" if cell.dataset is None else "epochs_mt", *([] if cell.adapter else ["epochs_adapter"])]
+    for key in ("evaluation_batch", "threads", *others):
         del training[key]
     if cell.dataset:
         data["train"] = [cell.dataset]
@@ -252,7 +255,7 @@ def as_flat(config: Config) -> dict[str, Scalar]:
             for key, inner in value.items():
                 walk(f"{prefix}.{key}" if prefix else key, inner)
         elif isinstance(value, list):
-            flat[prefix] = ",".join(value)
+            flat[prefix] = ",".join(map(str, value))
         else:
             flat[prefix] = "null" if value is None else value
 
@@ -308,8 +311,9 @@ def _value(kind: Any, value: Any, key: str, bounds: str) -> Any:
                 raise ConfigError(f"{key}: the name {_shown(name)} is not allowed: letters, digits, - and _ only, as text")
         return {name: _build(inner, entry, f"{key}.{name}") for name, entry in value.items()}
     if typing.get_origin(kind) is list:
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise ConfigError(f"{key}: {_shown(value)} is not allowed: a list of names")
+        inner, words = (int, "whole numbers") if typing.get_args(kind)[0] is int else (str, "names")
+        if not isinstance(value, list) or not all(isinstance(item, inner) and not isinstance(item, bool) for item in value):
+            raise ConfigError(f"{key}: {_shown(value)} is not allowed: a list of {words}")
         return list(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
@@ -357,6 +361,7 @@ def _check_whole(config: Config) -> None:
         room = f"data.window {data.window} less data.question {data.question} and {SPECIAL_TOKENS} special tokens"
         raise ConfigError(f"data.overlap: {data.overlap} is not allowed: at most {most} (below {room}), so that each window moves on")
     check_mask(config.mask)
+    _check_few_shot(config.fewshot)
     if config.sampling.floor * len(data.train) >= 1:
         raise ConfigError(
             f"sampling.floor: {config.sampling.floor:g} is not allowed: below 1/{len(data.train)}, one over the datasets of data.train"
@@ -382,6 +387,14 @@ def _check_whole(config: Config) -> None:
     for key, text in (("source.manifest", config.source.manifest), ("tracking.experiment", config.tracking.experiment)):
         if not text.strip():
             raise ConfigError(f"{key}: {text!r} is not allowed: a name")
+
+
+def _check_few_shot(settings: FewShotSettings) -> None:
+    for key, values in (("sizes", settings.sizes), ("seeds", settings.seeds)):
+        if not values or len(set(values)) < len(values) or min(values) < 0:
+            raise ConfigError(f"fewshot.{key}: {values} is not allowed: at least one number, none below 0, each once")
+    if odd := [size for size in settings.sizes if size < 2 or size % 2]:
+        raise ConfigError(f"fewshot.sizes: {odd[0]} is not allowed: an even number from 2 on, half to train on and half to validate on")
 
 
 def _check_backbone(backbone: Backbone, where: str) -> None:

@@ -130,7 +130,7 @@ def _default(entry: Any) -> str:
     """A field's default as params.yaml writes it."""
     value = entry.default_factory() if callable(entry.default_factory) else entry.default
     if isinstance(value, list):
-        return ", ".join(value)
+        return ", ".join(map(str, value))
     if isinstance(value, float):
         text = re.sub(r"e([+-])0+", r"e\1", f"{value:g}")
         return text if "e" in text or "." in text else f"{text}.0"

@@ -1,8 +1,12 @@
-"""`python -m benchmark.evaluate CELL`: score a trained cell on the dev sets; keep every prediction."""
+"""`python -m benchmark.evaluate CELL`: score a trained cell on the dev sets; keep every prediction.
+
+On several GPUs or machines (which share the project's folder) the questions are shared out: `accelerate launch -m benchmark.evaluate CELL`.
+"""
 
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,16 +25,18 @@ from benchmark.command import command_parser, run_command
 from benchmark.config import Config, as_flat, find_cell, load, params_digest
 from benchmark.places import Places
 from benchmark.prepare import domain_of
-from benchmark.progress import Bar, progress
-from benchmark.train import device_for_training
+from benchmark.progress import Bar, progress, silent
+from benchmark.train import device_for_training, plan_of
+from bmt.adapters import datasets_of
 from bmt.answering import load as load_model
 from bmt.batches import Vocabulary
-from bmt.decoding import predict
 from bmt.errors import DataError
 from bmt.files import file_digest, write_aside, write_json
 from bmt.metrics import EVALUATOR_VERSION, score
+from bmt.ranks import Ranks, launched
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
-from bmt.training import autocast_for
+from bmt.transfer import zero_shot
+from bmt.validation import answers
 
 COLUMNS = pa.schema(
     [
@@ -40,12 +46,15 @@ COLUMNS = pa.schema(
 )  # fmt: skip
 
 
-def evaluate_cell(config: Config, cell: Cell, params: str | None = None) -> None:
+def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: Ranks | None = None) -> None:
     """Answer every dev question with a cell's model; write `results/<profile>/<cell>.json` and `.parquet`, and log to the cell's run.
+
+    Of several ranks, which all call this, each answers its share of the questions and the first alone writes, tracks and prints.
 
     Raises:
         ModelError: the cell was not trained. DataError: no features.
     """
+    ranks = ranks or Ranks()
     places = Places.of(config)
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
@@ -64,15 +73,17 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None) -> None
         tracking.start(
             cell.name, experiment=f"{config.tracking.experiment}-{config.profile}", folder=folder,
             params=as_flat(config) | {"cell": cell.name}, tags={"cell": cell.name}, run_id=trained["mlflow_run_id"],
+            enabled=ranks.first,
         ) as run,
-        progress(f"evaluate {cell.name}", total=sum(len(own.rows) for own in picked.values()), unit="windows") as bar,
+        progress(f"evaluate {cell.name}", total=sum(len(own.shared(ranks)) for own in picked.values()), unit="windows")
+        if ranks.first else nullcontext(silent()) as bar,
     ):  # fmt: skip
+        elsewhere = zero_shot(model)  # with adapters: their mean, for datasets that none of them is of
         for name, own in picked.items():
-            found = predict(
-                model, own.windows, own.contexts, Vocabulary.of(tokenizer), config.decode, rows=own.rows,
-                batch=config.training.evaluation_batch, autocast=autocast_for(config.training.precision, model.device),
-                progress=partial(_advance, bar, name),
-            )  # fmt: skip
+            answering = model if name in datasets_of(model) else elsewhere
+            found = answers(answering, own, Vocabulary.of(tokenizer), plan_of(config), partial(_advance, bar, name), ranks)
+            if not ranks.first:
+                continue
             table = predictions_table(name, own.examples, found, sets[name].examples)
             tables.append(table)
             digest = sets[name].meta["inputs"]["file_sha256"]
@@ -81,12 +92,14 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None) -> None
                 "domain": domain_of(name), "em": 100 * float(np.mean(table["em"])), "f1": 100 * float(np.mean(table["f1"])),
                 "examples": len(table), "contexts": len(set(table["context_id"].to_pylist())), "data_sha256": digest,
             }  # fmt: skip
+        if not ranks.first:
+            return
         averages = averages_of(datasets)
-        write_results(places.results, config, cell, trained, pa.concat_tables(tables), datasets, averages, missing, params)
+        write_results(places.results, config, cell, trained, pa.concat_tables(tables), datasets, averages, missing, params, {"K": None})
         metrics = dev_metrics(datasets, averages)
         run.log(metrics, step=trained["budget"]["steps"])
         write_json(folder / "metrics.json", headline(averages, trained))
-    for line in lines(cell, datasets, averages, missing):
+    for line in lines(cell.name, datasets, averages, missing):
         print(line)
 
 
@@ -153,12 +166,13 @@ def headline(averages: dict[str, dict[str, Any]], trained: dict[str, Any]) -> di
 
 def write_results(
     folder: Path, config: Config, cell: Cell, trained: dict[str, Any], predictions: pa.Table, datasets: dict[str, Any],
-    averages: dict[str, Any], missing: list[str], params: str | None,
+    averages: dict[str, Any], missing: list[str], params: str | None, more: dict[str, Any],
 ) -> None:  # fmt: skip
-    """The two files of a cell's results (schema 1, docs/compare.md)."""
-    parquet = folder / f"{cell.name}.parquet"
+    """The two files of a run's results (schema 1, docs/compare.md): a trained cell's, or with another name in `more` a transfer's."""
+    name = more.get("cell", cell.name)
+    parquet = folder / f"{name}.parquet"
     with write_aside(parquet) as aside:
-        pq.write_table(predictions.replace_schema_metadata({OWNER: f"{config.profile}/{cell.name}"}), aside, compression="zstd")
+        pq.write_table(predictions.replace_schema_metadata({OWNER: f"{config.profile}/{name}"}), aside, compression="zstd")
     described = environment.describe()
     kept = (
         "cell",
@@ -175,7 +189,7 @@ def write_results(
         "mlflow_run_id",
     )
     record = {
-        "schema": 1, **{key: trained[key] for key in kept}, "K": None, "regularizer": trained.get("regularizer"),
+        "schema": 1, **{key: trained[key] for key in kept}, "regularizer": trained.get("regularizer"),
         "datasets": datasets, "averages": averages,
         "missing_datasets": missing, "from_hub": hub_files(config, cell, [*trained["data"], *(f"{name}.dev" for name in datasets)]),
         "deviation": trained["deviation"]["total"], "deviation_by": trained["deviation"],
@@ -183,8 +197,8 @@ def write_results(
         "device": described["device"], "environment": described,
         "trained_with": trained["environment"], "train_data_sha256": trained["data"], "predictions_sha256": file_digest(parquet),
         "seconds": trained["seconds"], "tokens_per_second": trained["tokens_per_second"], "peak_memory_mb": trained["peak_memory_mb"],
-    }  # fmt: skip
-    write_json(folder / f"{cell.name}.json", record | {SEAL: seal(record)})
+    } | more  # fmt: skip
+    write_json(folder / f"{name}.json", record | {SEAL: seal(record)})
 
 
 def hub_files(config: Config, cell: Cell, names: list[str]) -> list[str]:
@@ -193,9 +207,9 @@ def hub_files(config: Config, cell: Cell, names: list[str]) -> list[str]:
     return [name for name in names if noted.get(name, {}).get("source") == "hub"]
 
 
-def lines(cell: Cell, datasets: dict[str, Any], averages: dict[str, Any], missing: list[str]) -> list[str]:
+def lines(name: str, datasets: dict[str, Any], averages: dict[str, Any], missing: list[str]) -> list[str]:
     """What the command prints when it is done."""
-    text = [f"{cell.name}"] + [
+    text = [name] + [
         f"  {name:<20} EM {own['em']:5.1f}  F1 {own['f1']:5.1f}  ({own['examples']} questions)" for name, own in datasets.items()
     ]
     text += [
@@ -213,7 +227,9 @@ def main() -> int:
     arguments = parser.parse_args()
     keep_freed_memory()
     config = load(arguments.params)
-    evaluate_cell(config, find_cell(config, arguments.cell), arguments.params)
+    cell = find_cell(config, arguments.cell)
+    with launched() as ranks:
+        evaluate_cell(config, cell, arguments.params, ranks)
     return 0
 
 

@@ -7,7 +7,7 @@ backbone of the table's first model; the rows of the other models are then missi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from benchmark.comparability import Data, Reason, data_reasons, run_reasons, seed_reasons
@@ -41,13 +41,14 @@ class Setting:
         """How the runs of this cell are made, or what keeps them from being made; empty where nothing can be said."""
         if not self.commands:
             return ""
-        if identity.K is not None:
-            return f"few-shot transfer of {identity.stem.rsplit('.', 1)[0]} at K = {identity.K}"
         names = [f"{identity.stem}.s{seed}" for seed in seeds or (0,)]
         if set(names) <= set(self.listed):
             return f"`{self.switched('dvc repro')}`"
         if self.listed and identity.backbone not in {name.split(".")[0] for name in self.listed}:
             return f"profile {self.profile} has no {identity.backbone}; `python -m benchmark.profile paper` has"
+        if identity.K is not None:
+            source = f"{replace(identity, K=None).stem}.s0"
+            return f"`{self.switched(f'python -m benchmark.transfer {source} --k {identity.K}')}`, once {source} is trained"
         more = f" (then {', '.join(names[1:])})" if names[1:] else ""
         return f"`{self.switched(f'python -m benchmark.train {names[0]} && python -m benchmark.evaluate {names[0]}')}`{more}"
 

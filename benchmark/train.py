@@ -1,8 +1,12 @@
-"""`python -m benchmark.train CELL`: train one cell: learn its masks, tune under them, keep model, masks and course."""
+"""`python -m benchmark.train CELL`: train one cell: learn its masks, tune under them, keep model, masks and course.
+
+On several GPUs or machines (which share the project's folder): `accelerate launch -m benchmark.train CELL`, or torchrun.
+"""
 
 from __future__ import annotations
 
 import csv
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmark import environment, tracking
+from benchmark.adapting import second_phase, start_adapters
 from benchmark.allocator import keep_freed_memory
 from benchmark.backbones import Located, locate
 from benchmark.cell_data import TrainingData, training_data
@@ -19,18 +24,20 @@ from benchmark.command import command_parser, run_command
 from benchmark.config import Config, as_flat, find_cell, load, params_digest, section_digest
 from benchmark.journal import interrupted
 from benchmark.places import Places
-from benchmark.progress import progress
+from benchmark.progress import progress, silent
 from bmt.batches import Vocabulary
 from bmt.checkpoints import Checkpoints
 from bmt.deviation import Deviation, pretrained_copy
+from bmt.errors import ModelError
 from bmt.files import write_aside, write_folder_aside, write_json
 from bmt.learning import GLOBAL
 from bmt.masks import Masks
 from bmt.model import quiet_transformers, span_model
 from bmt.phases import mask_schedule, source_masks, warm_up_head
+from bmt.ranks import Ranks, launched, own_device
 from bmt.schedules import Schedule
 from bmt.sources import RandomMask
-from bmt.training import Outcome, Plan, total_steps, train
+from bmt.training import Outcome, Plan, planned_steps, train
 
 INACTIVE = 0.95  # union density above which a mask is called nearly inactive
 
@@ -41,12 +48,16 @@ def plan_of(config: Config) -> Plan:
 
 
 def device_for_training() -> torch.device:
-    """The first GPU, or the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """This rank's GPU, the first one for a process alone, or the CPU."""
+    return own_device()
 
 
-def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: bool = False) -> None:
-    """Train a cell and write `runs/<profile>/<cell>/`; resumes from its checkpoints unless `fresh`."""
+def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: bool = False, ranks: Ranks | None = None) -> None:
+    """Train a cell and write `runs/<profile>/<cell>/`; resumes from its checkpoints unless `fresh`.
+
+    Of several ranks, which all call this, the first alone writes, tracks and prints.
+    """
+    ranks = ranks or Ranks()
     places, arm, plan = Places.of(config), config.arms[cell.arm], plan_of(config)
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
@@ -55,8 +66,9 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
     checkpoints = Checkpoints(
         places.checkpoints(config, cell, data.digest), f"{section_digest(config, cell)}:{data.digest}:{place.identity}"
     )
-    if fresh:
+    if fresh and ranks.first:
         checkpoints.remove()
+    ranks.wait()
     device = device_for_training()
     with quiet_transformers():
         model, tokenizer = span_model(
@@ -66,7 +78,7 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
     vocabulary = Vocabulary.of(tokenizer)
     windows = sum(len(rows) for rows in data.rows.values())
     epochs = config.training.epochs_st if cell.dataset else config.training.epochs_mt
-    steps = total_steps(windows, epochs, config.training.batch)
+    steps = planned_steps(data.sets, data.rows, epochs, config.training)
     params_of_run = as_flat(config) | {
         "cell": cell.name,
         **{f"cell.{key}": value for key, value in asdict(cell).items()},
@@ -76,27 +88,35 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
     experiment = f"{config.tracking.experiment}-{config.profile}"
     tags = {"cell": cell.name, "params.sha256": params_digest(params), "backbone.identity": place.identity, "stage": "train"}
     folder = places.run(cell)
-    crashed = None if fresh else interrupted(folder)  # its MLflow run goes on with it
-    with tracking.start(cell.name, experiment=experiment, folder=folder, params=params_of_run, tags=tags, run_id=crashed) as run:
+    crashed = None if fresh or not ranks.first else interrupted(folder)  # its MLflow run goes on with it
+    with tracking.start(
+        cell.name, experiment=experiment, folder=folder, params=params_of_run, tags=tags | {"ranks": ranks.world}, run_id=crashed,
+        enabled=ranks.first,
+    ) as run:  # fmt: skip
         for name, meta in data.files.items():
             run.data_input(name=name, source=str(places.raw), digest=meta["inputs"]["file_sha256"][:32], context="training")
         if arm.mask == "learned":
             warm_up_head(model, data.sets, data.rows, vocabulary, plan, steps=config.mask.head_warmup, seed=cell.seed)
         pretrained = pretrained_copy(model) if config.mask.keep_delta else None  # the masks move the model
-        made = masks_of_cell(config, cell, model, data, vocabulary, plan, places, run, fresh, place.identity)
+        made = masks_of_cell(config, cell, model, data, vocabulary, plan, places, run, fresh, place.identity, ranks)
         if made is None or isinstance(made, Masks | RandomMask):
             log_masks(run, made, config.tracking.figures)
-        with progress(f"train {cell.name}", total=steps * config.training.batch, unit="windows") as bar:
+        start_adapters(model, cell, data)
+        expected = steps * config.training.batch if config.training.batch_tokens is None else round(epochs * windows)
+        with progress(f"train {cell.name}", total=expected, unit="windows") if ranks.first else nullcontext(silent()) as bar:
             outcome = train(
                 model, data.sets, data.rows, data.validation, vocabulary, plan, steps=steps, seed=cell.seed, masks=made,
                 pretrained=pretrained, holds=(arm.regularizer, arm.strength), checkpoints=checkpoints,
-                report=lambda step, metrics: run.log(metrics, step=step), progress=bar.advance,
+                report=lambda step, metrics: run.log(metrics, step=step), progress=bar.advance, ranks=ranks,
             )  # fmt: skip
+        adapters = second_phase(config, cell, model, data, vocabulary, plan, checkpoints, run, ranks)
+        if not ranks.first:
+            return
         masks = made if made is None or isinstance(made, Masks | RandomMask) else made.masks()
         if masks is not made:
             log_masks(run, masks, config.tracking.figures)
         run.log(final_metrics(outcome), step=outcome.steps)
-        write_outputs(config, cell, folder, model, tokenizer, masks, outcome, place, data, params, run.reference)
+        write_outputs(config, cell, folder, model, tokenizer, masks, outcome, place, data, params, run.reference, ranks.world, adapters)
         if config.tracking.figures:
             log_figures(run, cell, outcome)
     checkpoints.remove()
@@ -114,8 +134,13 @@ def masks_of_cell(
     run: Any,
     fresh: bool,
     backbone: str,
+    ranks: Ranks | None = None,
 ) -> Masks | RandomMask | Schedule | None:
-    """The masks of a cell's arm. What takes steps to make is kept under the digest of what decides it, for a resume and for other arms."""
+    """The masks of a cell's arm. What takes steps to make is kept under the digest of what decides it, for a resume and for other arms.
+
+    Of several ranks the first learns and keeps masks, and the others read what it kept.
+    """
+    ranks = ranks or Ranks()
     arm, mask = config.arms[cell.arm], config.mask
     if arm.mask == "none":
         return None
@@ -139,21 +164,25 @@ def masks_of_cell(
         )
     kept = places.masks(config, cell, data.digest, backbone)
     started = kept.with_suffix(".theta.safetensors") if mask.keep_delta and arm.mask == "learned" else None  # theta_0 + delta
-    if kept.is_file() and (started is None or started.is_file()) and not fresh:
-        masks = Masks.load(kept, model)
-        if started is not None:
-            model.load_state_dict(load_file(started), strict=False)
-    else:
-        sources = 1 if mask.scope == "global" else len(data.sets)
-        with progress(f"masks {cell.name}", total=sources * mask.steps * mask.batch, unit="windows") as bar:
-            masks = source_masks(
-                "learned" if arm.mask == "fixed_random" else arm.mask, model, data.sets, data.rows, vocabulary, mask, plan, seed=cell.seed,
-                report=report, progress=bar.advance,
-            )  # fmt: skip
-        masks.save(kept)
-        if started is not None:
-            with write_aside(started) as aside:
-                save_file({name: value.detach() for name, value in model.named_parameters() if name in masks.shapes}, aside)
+    with ranks.first_before_others():
+        there = kept.is_file() and (started is None or started.is_file())
+        if not ranks.first and not there:
+            raise ModelError(f"{kept}: rank {ranks.rank} does not see it: let all ranks share the project's folder")
+        if there and not (fresh and ranks.first):
+            masks = Masks.load(kept, model)
+            if started is not None:
+                model.load_state_dict(load_file(started), strict=False)
+        else:
+            sources = 1 if mask.scope == "global" else len(data.sets)
+            with progress(f"masks {cell.name}", total=sources * mask.steps * mask.batch, unit="windows") as bar:
+                masks = source_masks(
+                    "learned" if arm.mask == "fixed_random" else arm.mask, model, data.sets, data.rows, vocabulary, mask, plan,
+                    seed=cell.seed, report=report, progress=bar.advance,
+                )  # fmt: skip
+            masks.save(kept)
+            if started is not None:
+                with write_aside(started) as aside:
+                    save_file({name: value.detach() for name, value in model.named_parameters() if name in masks.shapes}, aside)
     return masks.permuted(cell.seed) if arm.mask == "fixed_random" else masks
 
 
@@ -193,6 +222,7 @@ def final_metrics(outcome: Outcome) -> dict[str, float]:
             values[f"weights/best_deviation_relative{suffix}"] = moved.relative
     if outcome.seconds:
         values["perf/tokens_per_s"] = outcome.tokens / outcome.seconds
+    values["perf/padding_waste"] = outcome.padding_waste
     values["perf/peak_memory_mb"] = environment.peak_memory_mb()
     if (gpu := environment.gpu_peak_memory_mb()) is not None:
         values["perf/gpu_peak_memory_mb"] = gpu
@@ -223,7 +253,7 @@ def course(outcome: Outcome, prefix: str) -> dict[str, list[tuple[float, float]]
 
 def write_outputs(
     config: Config, cell: Cell, folder: Path, model: Any, tokenizer: Any, masks: Masks | RandomMask | None, outcome: Outcome,
-    place: Located, data: TrainingData, params: str | None, run_id: str | None,
+    place: Located, data: TrainingData, params: str | None, run_id: str | None, ranks: int, adapters: dict[str, Any] | None,
 ) -> None:  # fmt: skip
     """model/, masks/, curve.csv and training.json, each complete or absent."""
     model.config.bmt = {
@@ -254,7 +284,8 @@ def write_outputs(
             "mask_steps": config.mask.steps if arm.mask in ("learned", "fixed_random", "fisher") else 0,
         },
         "validation_f1": outcome.best_f1, "seconds": outcome.seconds,
-        "tokens_per_second": outcome.tokens / outcome.seconds if outcome.seconds else 0.0,
+        "tokens_per_second": outcome.tokens / outcome.seconds if outcome.seconds else 0.0, "padding_waste": outcome.padding_waste,
+        "ranks": ranks, "adapters": adapters,
         "peak_memory_mb": environment.peak_memory_mb(), "data": {name: meta["inputs"]["file_sha256"] for name, meta in data.files.items()},
         "params_sha256": params_digest(params), "environment": environment.describe(), "mlflow_run_id": run_id,
     }  # fmt: skip
@@ -290,13 +321,15 @@ def summary(cell: Cell, outcome: Outcome, masks: Masks | RandomMask | None) -> s
 def main() -> int:
     """Parse the command line and train."""
     parser = command_parser("train", __doc__ or "", "python -m benchmark.train minilm.mt.bmt.s0")
-    parser.add_argument("cell", help="<backbone>.<mt|st-Dataset>.<arm>.s<seed>")
+    parser.add_argument("cell", help="<backbone>.<mt|st-Dataset>.<arm>[.adapter].s<seed>")
     parser.add_argument("--params", help="params file (default: params.yaml at the repository's root)")
     parser.add_argument("--fresh", action="store_true", help="start again instead of resuming from the cell's checkpoints")
     arguments = parser.parse_args()
     keep_freed_memory()
     config = load(arguments.params)
-    train_cell(config, find_cell(config, arguments.cell), arguments.params, arguments.fresh)
+    cell = find_cell(config, arguments.cell)
+    with launched() as ranks:
+        train_cell(config, cell, arguments.params, arguments.fresh, ranks)
     return 0
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmt.adapters import AVERAGE, alone, averaged, datasets_of
 from bmt.batches import Vocabulary, Windows
 from bmt.decoding import predict
 from bmt.encoding import encoder, text_tokenizer
@@ -35,11 +36,15 @@ class Answer:
     score: float
 
 
-def load(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load(folder: str | Path, *, adapter: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Open a trained model and its tokenizer from `runs/<profile>/<cell>` or its `model/` folder; the model is in evaluation mode.
 
+    Args:
+        adapter: of a model with adapters: one dataset's alone, or "average", their uniform mean, for questions of any other origin;
+            None: all of them, and `bmt.adapters.adapters_of(model).only(dataset)` says which one answers.
+
     Raises:
-        ModelError: no model there, or one that cannot be opened.
+        ModelError: no model there, or one that cannot be opened; an adapter that it does not have.
     """
     folder = Path(folder)
     inner = folder / "model" if (folder / "model" / "config.json").is_file() else folder
@@ -48,6 +53,8 @@ def load(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
             f"{folder}: no trained model there (no config.json, nor model/config.json): train the cell, or `dvc pull` its outputs"
         )
     model, tokenizer = open_model(inner)
+    if adapter is not None:
+        model = averaged(model) if adapter == AVERAGE and AVERAGE not in datasets_of(model) else alone(model, adapter)
     return model.eval(), tokenizer
 
 

@@ -172,6 +172,9 @@ def collate(sets: Sequence[Windows], picks: Sequence[tuple[int, int]], vocabular
 
 
 def length_batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:
-    """Row numbers in batches of `size`, longest first, so that a batch is padded little and the largest comes first."""
+    """Row numbers in batches of `size`, longest first, so that a batch is padded little and the largest comes first.
+
+    No limit on padding as in training (bmt.microbatches): thousands of windows in order of length leave next to none.
+    """
     order = np.argsort(-lengths, kind="stable")
     return [order[i : i + size] for i in range(0, len(order), size)]

@@ -101,14 +101,14 @@ class Checkpoints:
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Every parameter by name; shared ones once."""
-    return {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
+    """Every parameter that is trained, by name; shared ones once. Frozen ones (theta in adapter tuning) are what they were."""
+    return {name: parameter.detach().contiguous() for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 @torch.no_grad()
 def load_tensors(model: nn.Module, values: Mapping[str, Tensor]) -> None:
-    """Copy values into the model's parameters; names and shapes must be the same (ModelError)."""
-    parameters = dict(model.named_parameters())
+    """Copy values into the model's trained parameters; names and shapes must be the same (ModelError)."""
+    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if parameters.keys() != values.keys():
         odd = sorted(parameters.keys() ^ values.keys())[0]
         raise ModelError(f"this checkpoint is of another architecture than {type(model).__name__}: tensor {odd} is on one side only")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bmt.layers import is_head, kind_of, layer_of
+from bmt.layers import in_encoder, kind_of, layer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,8 @@ class Deviation:
 
 
 def pretrained_copy(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of every encoder tensor (the head starts random, so it has no pretrained value)."""
-    return {
-        name: parameter.detach().clone() for name, parameter in model.named_parameters() if not is_head(name) and kind_of(name) != "adapter"
-    }
+    """A copy of every encoder tensor (heads and adapters start anew, so they have no pretrained value)."""
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters() if in_encoder(name)}
 
 
 @torch.no_grad()

@@ -55,6 +55,11 @@ def is_head(name: str) -> bool:
     return name.split(".")[0] in _HEADS
 
 
+def in_encoder(name: str) -> bool:
+    """Whether a tensor belongs to theta. Heads phi and adapters psi do not: they start anew, learn at `head_lr` and are never masked."""
+    return not is_head(name) and kind_of(name) != "adapter"
+
+
 def target_names(model: nn.Module, targets: Sequence[str] | None = None) -> list[str]:
     """Names of the parameters that masks act on: every encoder tensor, or those whose name matches one of the regular expressions.
 
@@ -63,7 +68,7 @@ def target_names(model: nn.Module, targets: Sequence[str] | None = None) -> list
     """
     names = [name for name, _ in model.named_parameters()]
     if targets is None:
-        return [name for name in names if not is_head(name) and kind_of(name) != "adapter"]
+        return [name for name in names if in_encoder(name)]
     for pattern in targets:
         if not any(re.search(pattern, name) for name in names):
             raise ConfigError(

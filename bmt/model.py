@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from bmt.adapters import adapters_of, add_adapters
+from bmt.checkpoints import load_tensors
 from bmt.errors import ModelError
 
 if TYPE_CHECKING:
@@ -52,9 +54,40 @@ def span_model(
 
 
 def open_model(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A span model and its tokenizer as they were saved. Raises ModelError where they cannot be opened."""
+    """A span model, with its adapters if it has some, and its tokenizer as `save_pretrained` left them.
+
+    Raises:
+        ModelError: they cannot be opened, or the weights do not fit the configuration beside them.
+    """
+    from transformers import AutoConfig
+
     with quiet_transformers():
+        config = _open(AutoConfig, folder, None)
+        if hasattr(config, "bmt_adapters"):
+            return _open_adapters(folder, config), open_tokenizer(folder)
         return _open(_model_class(folder, None), folder, None), open_tokenizer(folder)
+
+
+def _open_adapters(folder: Path, config: Any) -> PreTrainedModel:
+    """A model with adapters: built from its configuration, then filled. Its head is none that `from_pretrained` knows."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path, told = folder / "model.safetensors", config.bmt_adapters
+    kind = _model_class(folder, None)
+    model: PreTrainedModel = kind.from_config(config) if hasattr(kind, "from_config") else kind(config)
+    try:
+        add_adapters(model, told["datasets"], bottleneck=told["bottleneck"])
+        load_tensors(model.float(), load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}): train the cell again, or `dvc pull` its outputs") from error
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"{folder}/config.json: bmt_adapters: {told!r}: expected datasets and bottleneck, as add_adapters writes"
+        ) from error
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    return model
 
 
 def open_tokenizer(source: str | Path, *, revision: str | None = None, markers: Sequence[str] = ()) -> PreTrainedTokenizerBase:
@@ -129,8 +162,14 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def span_logits(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Start and end scores, float32 (rows, tokens) each."""
-    out = model(**batch.inputs)
+    """Start and end scores, float32 (rows, tokens) each. Rows of a training batch pass their own dataset's adapter and head.
+
+    Raises:
+        ModelError: several adapters and no gradient: say whose adapter answers, with `bmt.adapters.adapters_of(model).only(dataset)`.
+    """
+    adapters = adapters_of(model)
+    with nullcontext() if adapters is None else adapters.reading(batch.owner):
+        out = model(**batch.inputs)
     if hasattr(out, "start_logits"):
         return out.start_logits.float(), out.end_logits.float()
     return out.logits[..., 0].float(), out.logits[..., 1].float()

@@ -21,7 +21,7 @@ from bmt.noise import key_number, permutation
 from bmt.sampling import Sampler
 from bmt.schedules import Alternating, PerBatch, Refresh, Resampled, Schedule
 from bmt.settings import MaskSettings, SamplingSettings
-from bmt.training import Plan, Progress, autocast_for, total_steps
+from bmt.training import Plan, Progress, autocast_for, planned_steps
 
 MaskReport = Callable[[str, int, dict[str, float]], None]
 
@@ -120,8 +120,7 @@ def mask_schedule(
         key = seed if epoch == 0 else key_number((seed, "refresh", epoch))
         return source_masks("learned", model, sets, rows, vocabulary, mask, plan, seed=key, report=report, progress=progress)
 
-    windows = sum(len(own) for own in rows.values())
-    return Refresh(model, learn, total_steps(windows, 1, plan.training.batch), folder)
+    return Refresh(model, learn, planned_steps(sets, rows, 1, plan.training), folder)
 
 
 def source_masks(

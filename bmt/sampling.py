@@ -4,11 +4,16 @@
 
 Uniform until two evaluations exist; where no dataset moved the old weights stay; `floor` is the least weight. A step's draws depend on
 (seed, step), the weights and how many windows each dataset has given so far: a few numbers, which a checkpoint keeps.
+
+A step has `batch` windows, or as many as a budget of tokens holds. Either way the weights alone decide whose the windows are: the draw
+that no longer fits a budget is the next step's first, so that long windows are not passed over.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,18 +40,56 @@ def dynamic_weights(now: Sequence[float], before: Sequence[float], old: Sequence
         low |= newly
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Tokens a step, padding not counted.
+
+    Attributes:
+        tokens: what a step holds at most.
+        lengths: tokens of every window of each dataset, by name and row.
+    """
+
+    tokens: int
+    lengths: Mapping[str, np.ndarray]
+
+    def check(self, rows: Mapping[str, np.ndarray]) -> None:
+        """Raise ConfigError where one of the windows `rows` does not fit."""
+        for name, windows in rows.items():
+            longest = int(self.lengths[name][windows].max())
+            if longest > self.tokens:
+                raise ConfigError(
+                    f"training.batch_tokens: {self.tokens} is not allowed: at least {longest}, the tokens of the longest window of {name}"
+                )
+
+    def steps(self, rows: Mapping[str, np.ndarray], epochs: float) -> int:
+        """Steps that `epochs` passes over the windows `rows` take, at least 1: one pass in a random order is cut as the steps are.
+
+        Raises:
+            ConfigError: a window that does not fit the budget.
+        """
+        self.check(rows)
+        lengths = np.concatenate([self.lengths[name][windows] for name, windows in rows.items()])
+        filled = np.cumsum(lengths[permutation(len(lengths), ("steps of a pass",))])
+        steps, before = 0.0, 0
+        while True:
+            end = int(np.searchsorted(filled, before + self.tokens, side="right"))
+            if end == len(filled):
+                return max(1, math.ceil(epochs * (steps + (int(filled[-1]) - before) / self.tokens)))
+            steps, before = steps + 1, int(filled[end - 1])
+
+
 class Sampler:
     """Draws the windows of each step and follows the validation scores.
 
     Args:
         rows: training windows of each dataset, by name.
-        batch: windows a step.
+        batch: windows a step, or its budget of tokens.
 
     Raises:
-        ConfigError: a dataset without training windows, or a floor that the datasets cannot all have.
+        ConfigError: a dataset without training windows, a floor that the datasets cannot all have, a window that does not fit the budget.
     """
 
-    def __init__(self, rows: Mapping[str, np.ndarray], batch: int, settings: SamplingSettings, seed: int) -> None:
+    def __init__(self, rows: Mapping[str, np.ndarray], batch: int | Budget, settings: SamplingSettings, seed: int) -> None:
         self.datasets = tuple(rows)
         for name, windows in rows.items():
             if len(windows) == 0:
@@ -58,6 +101,10 @@ class Sampler:
                 f"sampling.floor: {settings.floor!r} is not allowed: {len(rows)} datasets can have at most {1 / len(rows):g} each"
             )
         self._rows, self._batch, self._settings, self._seed = dict(rows), batch, settings, seed
+        self._shortest, self._held = 1, -1
+        if isinstance(batch, Budget):
+            batch.check(rows)
+            self._shortest = min(int(batch.lengths[name][windows].min()) for name, windows in rows.items())
         sizes = np.asarray([len(windows) for windows in rows.values()], dtype=np.float64)
         self.weights = sizes / sizes.sum() if settings.kind == "size" else np.full(len(sizes), 1 / len(sizes))
         self._given = dict.fromkeys(self.datasets, 0)
@@ -66,14 +113,29 @@ class Sampler:
 
     def draw(self, step: int) -> list[tuple[int, int]]:
         """(position of the dataset, window row) of each of a step's windows. A dataset's windows all come once before any comes again."""
+        if isinstance(self._batch, Budget):
+            return self._fill(self._batch, step)
         which = choice(self.weights, self._batch, (self._seed, "dataset", step))
-        picks = []
-        for index in np.sort(which).tolist():
-            name = self.datasets[index]
-            passes, at = divmod(self._given[name], len(self._rows[name]))
-            picks.append((index, int(self._rows[name][self._order(name, passes)[at]])))
-            self._given[name] += 1
-        return picks
+        return [self._next(index, take=True) for index in np.sort(which).tolist()]
+
+    def _fill(self, budget: Budget, step: int) -> list[tuple[int, int]]:
+        """Draws until the next window would exceed the budget; its dataset is held back for the step after."""
+        drawn = choice(self.weights, budget.tokens // self._shortest + 1, (self._seed, "dataset", step)).tolist()
+        picks, tokens = [], 0
+        for index in ([self._held] if self._held >= 0 else []) + drawn:
+            tokens += int(budget.lengths[self.datasets[index]][self._next(index)[1]])
+            if tokens > budget.tokens:
+                self._held = index
+                break
+            picks.append(self._next(index, take=True))
+        return sorted(picks, key=lambda pick: pick[0])
+
+    def _next(self, index: int, take: bool = False) -> tuple[int, int]:
+        """The next window of a dataset; with `take` it is given away."""
+        name = self.datasets[index]
+        passes, at = divmod(self._given[name], len(self._rows[name]))
+        self._given[name] += int(take)
+        return index, int(self._rows[name][self._order(name, passes)[at]])
 
     def _order(self, name: str, passes: int) -> np.ndarray:
         if (name, passes) not in self._orders:
@@ -90,9 +152,9 @@ class Sampler:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"weights": self.weights.tolist(), "given": self._given, "scores": self._scores}
+        return {"weights": self.weights.tolist(), "given": self._given, "scores": self._scores, "held": self._held}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint's state."""
         self.weights = np.asarray(state["weights"], dtype=np.float64)
-        self._given, self._scores = dict(state["given"]), state["scores"]
+        self._given, self._scores, self._held = dict(state["given"]), state["scores"], int(state["held"])

@@ -41,6 +41,9 @@ class Schedule(Protocol):
     def start(self, step: int) -> Masks:
         """The masks to begin with, at step 0 or after a resume at `step`."""
 
+    def in_files(self, step: int) -> bool:
+        """Whether `before` this step makes something that it keeps in a file: of several ranks one makes it and the others read it."""
+
     def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
         """Bring the handle's masks up to date for the step that trains on `picks`."""
 
@@ -84,6 +87,10 @@ class Refresh:
     def _turn(self, epoch: int) -> Masks:
         self._epoch, self._now = epoch, self._of(epoch)
         return self._now
+
+    def in_files(self, step: int) -> bool:
+        """As `Schedule.in_files`: the masks of a new epoch."""
+        return step // self._steps != self._epoch
 
     def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
         """As `Schedule.before`: does something at the first step of an epoch only."""
@@ -153,6 +160,10 @@ class Resampled:
         drawn = gate_masks(law, self._alpha[dataset], self._settings.gate, self._settings.binarise, key)
         return {name: mask.expand(self._shapes[name]) for name, mask in drawn.items()}
 
+    def in_files(self, step: int) -> bool:
+        """As `Schedule.in_files`: the gates are learned before."""
+        return False
+
     def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
         """As `Schedule.before`: new draws for the datasets of the batch."""
         for dataset in list(self._alpha) if GLOBAL in self._alpha else sorted({self._datasets[which] for which, _ in picks}):
@@ -189,6 +200,10 @@ class _OnBatches:
         self.seed, self._loss = seed, loss
         self.names = target_names(model, settings.targets)
         self.device = next(model.parameters()).device
+
+    def in_files(self, step: int) -> bool:
+        """As `Schedule.in_files`: every rank learns on all of the batch, from the same numbers."""
+        return False
 
     def loss(self, picks: Picks) -> Callable[[], Tensor]:
         """Loss of the model as it stands on these windows."""

@@ -271,6 +271,10 @@ class TrainingSettings:
     eps: float = knob(1e-8, "AdamW's epsilon", above=0, paper="stated", note="Hugging Face's default.")
     epochs_mt: float = knob(3, "epochs over all source datasets", above=0, paper="stated")
     epochs_st: float = knob(10, "epochs over one dataset", above=0, paper="stated")
+    epochs_adapter: float = knob(
+        3, "epochs over each dataset's own windows, at most, in which its adapter and head are tuned behind a frozen encoder", above=0,
+        paper="silent", note="Section 4.5 says only when this second phase begins.",
+    )  # fmt: skip
     evaluate_every: int = knob(2048, "steps between evaluations and checkpoints", low=1, paper="stated")
     patience: int = knob(5, "evaluations without a gain in macro F1 before the run stops", low=1, paper="stated")
     evaluation_batch: int = knob(32, "windows a forward pass in evaluation", low=1)
@@ -278,9 +282,20 @@ class TrainingSettings:
         None, "dropout of hidden states and attention; null: the backbone's own", low=0, below=1, paper="silent",
         note="BERT, RoBERTa and T5 come with 0.1. On a CPU drawing it takes a fifth of a step, and short budgets learn better without.",
     )  # fmt: skip
+    batch_tokens: int | None = knob(
+        None, "tokens a step in place of a number of windows, padding not counted: windows are drawn until the next would exceed it (the "
+        "head warm-up keeps to `batch`); null: `batch` windows", low=32,
+    )  # fmt: skip
     micro_batch: int | None = knob(
-        None, "windows a forward and backward pass; a step sums over its micro-batches; null: the whole batch", low=1
+        None, "windows a forward and backward pass has at most; a step sums over its passes; null: any number", low=1
     )
+    micro_tokens: int | None = knob(
+        None, "tokens that a forward and backward pass has at most, padding counted, as the memory allows; null: any number", low=32
+    )
+    padding: float | None = knob(
+        0.08, "share of padding that the passes of a step may have together: windows of like length go into the fewest passes that keep to "
+        "it; null: any share", low=0, below=1,
+    )  # fmt: skip
     precision: str = knob(
         "auto", "fp32, bf16 by autocast, or auto: bf16 on CUDA, fp32 elsewhere", choices=("auto", "fp32", "bf16"), paper="silent",
         note="The paper's V100 has no bf16; weights, gates and moments are fp32 whatever stands here.",

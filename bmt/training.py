@@ -1,6 +1,7 @@
 """The loop: masked updates on heterogeneous batches, validation, eq. 15, early stopping, checkpoints, resume.
 
 Every random number of a step is keyed by (seed, step): a run that is cut off and resumed ends with the same weights, bit for bit, on a CPU.
+Several ranks run one loop (`bmt.ranks`): the same windows, masks, scores and stop on each; any number of them resumes a checkpoint.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,54 +17,27 @@ import numpy as np
 import torch
 from torch import nn
 
-from bmt.batches import Batch, Vocabulary, Windows, collate
+from bmt.adapters import check_order
+from bmt.batches import Vocabulary, Windows
 from bmt.checkpoints import Checkpoints
-from bmt.decoding import predict
 from bmt.deviation import Deviation, deviations, pretrained_copy
 from bmt.errors import ModelError
-from bmt.layers import is_head
+from bmt.layers import in_encoder
 from bmt.masks import Masks
-from bmt.metrics import score
-from bmt.model import span_logits, span_nll
-from bmt.noise import key_number
-from bmt.regularizers import Regularizer, regularizer
+from bmt.plan import Plan, autocast_for, pass_limits, planned_steps, step_size, total_steps
+from bmt.ranks import Ranks
+from bmt.regularizers import regularizer
 from bmt.sampling import Sampler
 from bmt.schedules import Schedule
-from bmt.settings import DecodeSettings, LossSettings, SamplingSettings, TrainingSettings, TuningSettings
+from bmt.settings import TrainingSettings
 from bmt.sources import RandomMask
-from bmt.tuning import MaskedUpdates, mask_updates
+from bmt.steps import Stepper
+from bmt.tuning import mask_updates
+from bmt.validation import Progress, Questions, evaluate
+
+__all__ = ["Outcome", "Plan", "Progress", "Questions", "autocast_for", "evaluate", "planned_steps", "total_steps", "train"]
 
 Report = Callable[[int, dict[str, float]], None]
-Progress = Callable[[int, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Questions:
-    """Questions of one dataset to be answered and scored.
-
-    Attributes:
-        windows: windows of the file.
-        rows: the windows of these questions.
-        examples: rows of these questions in the file's examples.
-        contexts, answers: context and gold answers of every example row of the file.
-    """
-
-    windows: Windows
-    rows: np.ndarray
-    examples: np.ndarray
-    contexts: Sequence[str]
-    answers: Sequence[Sequence[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The settings that the loop reads."""
-
-    training: TrainingSettings = field(default_factory=TrainingSettings)
-    tuning: TuningSettings = field(default_factory=TuningSettings)
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    loss: LossSettings = field(default_factory=LossSettings)
-    decode: DecodeSettings = field(default_factory=DecodeSettings)
 
 
 @dataclass(slots=True)
@@ -71,7 +45,9 @@ class Progressed:
     """What the loop has done so far: the part of a checkpoint that is not a tensor."""
 
     step: int = 0
+    windows: int = 0
     tokens: int = 0
+    padded: int = 0
     seconds: float = 0.0
     best_f1: float = -1.0
     best_step: int = 0
@@ -84,6 +60,7 @@ class Outcome:
     """What a run has come to. The model holds the weights of `best_step`.
 
     Attributes:
+        tokens, padded: trained on, without and with padding.
         curve: one row an evaluation: step, loss, macro_f1, f1/<dataset>, weight/<dataset>, deviation.
         deviation: of the best model from the pretrained one, by group (bmt.deviation).
     """
@@ -93,49 +70,28 @@ class Outcome:
     best_f1: float
     windows: int
     tokens: int
+    padded: int
     seconds: float
     curve: list[dict[str, float]]
     deviation: dict[str, Deviation]
 
+    @property
+    def padding_waste(self) -> float:
+        """Share of the positions trained on that were padding; 0 where nothing was."""
+        return padding_waste(self.tokens, self.padded)
 
-def total_steps(windows: int, epochs: float, batch: int) -> int:
-    """Steps of a run: every window `epochs` times on average, `batch` a step; at least 1."""
-    return max(1, math.ceil(windows * epochs / batch))
 
-
-def autocast_for(precision: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
-    """The context of a forward pass: bf16 by autocast, or nothing."""
-    if precision == "bf16" or (precision == "auto" and device.type == "cuda"):
-        return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext
+def padding_waste(tokens: int, padded: int) -> float:
+    """Share of `padded` positions that hold none of the `tokens`."""
+    return 1 - tokens / padded if padded else 0.0
 
 
 def adamw(model: nn.Module, training: TrainingSettings) -> torch.optim.AdamW:
-    """AdamW over all weights: the encoder at `lr`, the head at `head_lr`."""
-    named = list(model.named_parameters())
-    groups = [
-        {"params": [parameter for name, parameter in named if not is_head(name)], "lr": training.lr},
-        {"params": [parameter for name, parameter in named if is_head(name)], "lr": training.head_lr},
-    ]
+    """AdamW over all weights that are trained: the encoder at `lr`, heads and adapters at `head_lr`."""
+    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    sides = ((training.lr, True), (training.head_lr, False))
+    groups = [{"params": [own for name, own in named if in_encoder(name) == inner], "lr": rate} for rate, inner in sides]
     return torch.optim.AdamW(groups, eps=training.eps, weight_decay=training.weight_decay, fused=True)
-
-
-def evaluate(
-    model: nn.Module, questions: Sequence[Questions], vocabulary: Vocabulary, plan: Plan, progress: Progress | None = None
-) -> dict[str, tuple[float, float]]:
-    """EM and F1, in percent, of each dataset's questions. A question without a window counts as wrong."""
-    device = next(model.parameters()).device
-    scores = {}
-    for own in questions:
-        found = predict(
-            model, own.windows, own.contexts, vocabulary, plan.decode, rows=own.rows, batch=plan.training.evaluation_batch,
-            autocast=autocast_for(plan.training.precision, device), progress=progress,
-        )  # fmt: skip
-        texts = {prediction.example: prediction.text for prediction in found}
-        examples = own.examples.tolist()
-        em, f1 = score([texts.get(example, "") for example in examples], [list(own.answers[example]) for example in examples])
-        scores[own.windows.dataset] = (100 * float(np.mean(em)), 100 * float(np.mean(f1)))
-    return scores
 
 
 def train(
@@ -154,6 +110,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     report: Report | None = None,
     progress: Progress | None = None,
+    ranks: Ranks | None = None,
 ) -> Outcome:
     """Fine-tune `model` for `steps` steps, or until `patience` evaluations bring no gain in macro F1; it ends with the best weights.
 
@@ -167,16 +124,21 @@ def train(
         checkpoints: where to save at every evaluation and resume from; None: nowhere.
         report: called with (step, metrics) every few steps and at every evaluation.
         progress: called with (windows done, note).
+        ranks: of the processes that all call this with the same arguments; the first alone writes checkpoints. Default: a process alone.
 
     Raises:
-        ModelError: a loss that is not finite (step and datasets named), a checkpoint of another configuration.
+        ModelError: adapters for other datasets, a loss that is not finite (step named), a checkpoint of another configuration, or one that
+            not all ranks see.
+        ConfigError: a window that does not fit a step or a pass.
     """
-    device = next(model.parameters()).device
+    ranks = ranks or Ranks()
+    check_order(model, [own.dataset for own in sets])
     settings = plan.training
     pretrained = pretrained_copy(model) if pretrained is None else pretrained
     keeper = regularizer(*holds, model, pretrained, seed)
     optimizer = adamw(model, settings)
-    sampler = Sampler(rows, settings.batch, plan.sampling, seed)
+    sampler = Sampler(rows, step_size(sets, settings), plan.sampling, seed)
+    limits = pass_limits(sets, rows, settings)
     done = Progressed()
     best = {name: parameter.detach().clone() for name, parameter in model.named_parameters()} if checkpoints is None else {}
     restored = checkpoints.restore(model, optimizer) if checkpoints is not None else None
@@ -184,18 +146,18 @@ def train(
         sampler.restore(restored[0]["sampler"])
         done = Progressed(**restored[0]["progressed"])
         if progress is not None:
-            progress(done.step * settings.batch, f"resumed at step {done.step}")
+            progress(done.windows, f"resumed at step {done.step}")
     elif keeper is not None:
         keeper.start()
-    names = [windows.dataset for windows in sets]
+    if len(set(found := ranks.gathered(done.step))) > 1:
+        where = "" if checkpoints is None else f"{checkpoints.folder}: "
+        raise ModelError(f"{where}the ranks resume at steps {found}: let all of them share the folder")
+    ranks.share_weights(model)
     every = max(1, settings.evaluate_every // 10)
     losses: list[torch.Tensor] = []
     model.train()
     schedule = None if masks is None or isinstance(masks, Masks | RandomMask) else masks
-    at_first = masks if masks is None or isinstance(masks, Masks | RandomMask) else masks.start(done.step)
-    if schedule is not None and restored is not None:
-        schedule.restore(restored[1])
-        at_first = schedule.masks()
+    at_first = masks if masks is None or isinstance(masks, Masks | RandomMask) else _first_masks(masks, done.step, restored, ranks)
     with (
         nullcontext()
         if at_first is None
@@ -209,17 +171,21 @@ def train(
             before_clip=plan.tuning.clip_order == "mask_then_clip",
         ) as masked
     ):
+        stepper = Stepper(model, optimizer, sets, vocabulary, plan, limits, seed, masked, keeper, ranks)
         while done.step < steps and done.without_gain < settings.patience:
             began = time.perf_counter()
             picks = sampler.draw(done.step)
             if schedule is not None and masked is not None:
-                schedule.before(done.step, picks, masked)
-            loss, tokens = _step(model, optimizer, sets, picks, vocabulary, plan, masked, keeper, names, device, seed, done.step)
-            losses.append(loss)
+                with ranks.first_before_others(schedule.in_files(done.step)):
+                    schedule.before(done.step, picks, masked)
+            taken = stepper.take(done.step, picks)
+            losses.append(taken.loss)
             done.step += 1
-            done.tokens += tokens
+            done.windows += len(picks)
+            done.tokens += taken.tokens
+            done.padded += taken.padded
             if progress is not None:
-                progress(settings.batch, "")
+                progress(len(picks), "")
             last = done.step == steps
             if done.step % every == 0 or done.step % settings.evaluate_every == 0 or last:
                 mean_loss = float(torch.stack(losses).mean())
@@ -234,15 +200,17 @@ def train(
                     progress(0, f"loss {mean_loss:.2f}")
             done.seconds += time.perf_counter() - began
             if done.step % settings.evaluate_every == 0 or last:
-                gained = _evaluate_step(model, validation, vocabulary, plan, sampler, pretrained, done, mean_loss, report)
+                gained = _evaluate_step(model, validation, vocabulary, plan, sampler, pretrained, done, mean_loss, report, ranks)
                 if gained and checkpoints is None:
                     best = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-                if checkpoints is not None:
+                if checkpoints is not None and ranks.first:
                     state = {"sampler": sampler.state(), "progressed": {key: getattr(done, key) for key in Progressed.__dataclass_fields__}}
                     checkpoints.save(done.step, model, optimizer, state, gained, None if schedule is None else schedule.tensors())
     with torch.no_grad():
         if checkpoints is not None:
+            ranks.wait()  # until the last checkpoint is written
             checkpoints.load_best(model)
+            ranks.wait()  # until all have read it, so that the first may remove it
         else:
             for name, parameter in model.named_parameters():
                 parameter.copy_(best[name])
@@ -250,58 +218,23 @@ def train(
         done.step,
         done.best_step,
         done.best_f1,
-        done.step * settings.batch,
+        done.windows,
         done.tokens,
+        done.padded,
         done.seconds,
         done.curve,
         deviations(model, pretrained),
     )
 
 
-def _step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    sets: Sequence[Windows],
-    picks: Sequence[tuple[int, int]],
-    vocabulary: Vocabulary,
-    plan: Plan,
-    masked: MaskedUpdates | None,
-    keeper: Regularizer | None,
-    names: Sequence[str],
-    device: torch.device,
-    seed: int,
-    step: int,
-) -> tuple[torch.Tensor, int]:
-    """One optimizer step on the windows `picks`: the mean loss a window (on the device) and the number of real tokens."""
-    torch.manual_seed(key_number((seed, "train", step)))
-    total, tokens = torch.zeros((), device=device), 0
-    if keeper is not None:
-        keeper.before(step)
-    for part in micro_batches(sets, picks, plan.training.micro_batch):
-        batch: Batch = collate(sets, part, vocabulary).to(device)
-        if masked is not None:
-            masked.rows([names[which] for which in batch.owner])
-        with autocast_for(plan.training.precision, device)():
-            start, end = span_logits(model, batch)
-        loss = span_nll(start, end, batch, plan.loss.spans).sum() / len(picks)
-        loss.backward()
-        total += loss.detach()
-        tokens += batch.tokens
-    if keeper is not None:
-        keeper.after(step)
-    if plan.tuning.clip is not None:
-        torch.nn.utils.clip_grad_norm_(model.parameters(), plan.tuning.clip)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return total, tokens
-
-
-def micro_batches(sets: Sequence[Windows], picks: Sequence[tuple[int, int]], size: int | None) -> list[list[tuple[int, int]]]:
-    """A step's windows in parts of at most `size`, windows of like length together; the step's gradient is the sum over its parts."""
-    if size is None or size >= len(picks):
-        return [list(picks)]
-    ordered = sorted(picks, key=lambda pick: -len(sets[pick[0]].input_ids[pick[1]]))
-    return [ordered[i : i + size] for i in range(0, len(ordered), size)]
+def _first_masks(schedule: Schedule, step: int, restored: tuple[Any, Mapping[str, torch.Tensor]] | None, ranks: Ranks) -> Masks:
+    """The masks that a schedule begins with, or goes on with after a resume."""
+    with ranks.first_before_others():
+        masks = schedule.start(step)
+    if restored is None:
+        return masks
+    schedule.restore(restored[1])
+    return schedule.masks()
 
 
 def _evaluate_step(
@@ -314,9 +247,10 @@ def _evaluate_step(
     done: Progressed,
     loss: float,
     report: Report | None,
+    ranks: Ranks,
 ) -> bool:
     """Validate, move the sampling weights, note the course; True where macro F1 is the best so far."""
-    scores = evaluate(model, validation, vocabulary, plan)
+    scores = ranks.of_first(evaluate(model, validation, vocabulary, plan, ranks=ranks))
     macro = float(np.mean([f1 for _, f1 in scores.values()]))
     used = dict(zip(sampler.datasets, sampler.weights.tolist(), strict=True))
     sampler.update({name: em + f1 for name, (em, f1) in scores.items()})
@@ -343,5 +277,6 @@ def _evaluate_step(
         metrics |= {f"sampling/weight/{name}": float(weight) for name, weight in zip(sampler.datasets, sampler.weights, strict=True)}
         if done.seconds > 0:
             metrics["perf/tokens_per_s"] = done.tokens / done.seconds
+        metrics["perf/padding_waste"] = padding_waste(done.tokens, done.padded)
         report(done.step, metrics)
     return gained

@@ -6,13 +6,15 @@ import itertools
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from bmt.batches import Windows, collate, length_batches
-from bmt.decoding import best_spans, predict
+from bmt.decoding import Prediction, best_predictions, best_spans, predict
 from bmt.model import log_probabilities, span_nll
 from bmt.settings import DecodeSettings
+from bmt.windows import WINDOWS
 from tests import tiny
 
 
@@ -37,6 +39,45 @@ def test_the_joint_argmax_equals_brute_force(longest: int) -> None:
         want = max(spans, key=lambda span: float(log_start[row, span[0]] + log_end[row, span[1]]))
         assert (int(first[row]), int(last[row])) == want
         assert float(value[row]) == pytest.approx(float(log_start[row, want[0]] + log_end[row, want[1]]))
+
+
+@pytest.mark.parametrize("longest", [1, 2, 5, 6, 30])
+def test_of_equal_spans_the_shortest_then_the_first_is_taken(longest: int) -> None:
+    generator = torch.Generator().manual_seed(longest)
+    start, end = torch.randint(0, 3, (2, 200, 15), generator=generator).float()  # few values: many ties, as bf16 gives them
+    allowed = scores(200)[2]
+    first, last, value = best_spans(start, end, allowed, DecodeSettings("joint", longest))
+    log_start, log_end = log_probabilities(start, allowed).numpy(), log_probabilities(end, allowed).numpy()
+    tied = 0
+    for row in range(200):
+        context = [i for i in range(1, 15) if allowed[row, i]]
+        spans = [(i, j) for i, j in itertools.product(context, context) if i <= j < i + longest]
+        sums = {span: log_start[row, span[0]] + log_end[row, span[1]] for span in spans}
+        want = max(spans, key=lambda span: (sums[span], span[0] - span[1], -span[0]))
+        assert (int(first[row]), int(last[row]), float(value[row])) == (*want, float(sums[want]))
+        tied += sum(total == sums[want] for total in sums.values()) > 1
+    assert tied > 50
+
+
+def test_scores_that_are_no_numbers_give_token_zero() -> None:
+    start, end, allowed = scores(3)
+    start[1] = torch.nan
+    allowed[2, 1:] = False
+    first, last, value = best_spans(start, end, allowed, DecodeSettings())
+    assert first[1:].tolist() == last[1:].tolist() == [0, 0] and value[1:].tolist() == [-math.inf] * 2 and value[0] > -math.inf
+
+
+def test_the_first_of_equally_good_windows_answers_and_a_window_without_context_does_not() -> None:
+    rows = {
+        "example": [0, 0, 1, 2], "input_ids": [[1, 7, 2, 30, 31, 2]] * 3 + [[1, 7, 2, 2]], "context_start": [3] * 4,
+        "offsets": [[0, 1, 2, 4], [4, 5, 6, 7], [0, 2, 2, 3], []], "spans": [[]] * 4,
+    }  # fmt: skip
+    own = Windows.of(pa.table(rows, schema=WINDOWS), "A")
+    found = np.array([[3, 4, -1.0], [3, 4, -1.0], [0, 0, -math.inf], [0, 0, -math.inf]])
+    texts = ["abcdefgh", "xyz", "?"]
+    assert best_predictions(own, np.arange(4), found, texts) == [Prediction(0, "abcd", 0, 4, -1.0), Prediction(1, "xy", 0, 2, -math.inf)]
+    assert best_predictions(own, np.array([1]), found[1:2], texts) == [Prediction(0, "efg", 4, 7, -1.0)]
+    assert best_predictions(own, np.array([3]), found[3:], texts) == []
 
 
 def test_greedy_takes_the_best_start_first() -> None:

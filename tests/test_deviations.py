@@ -8,6 +8,7 @@ import pytest
 
 from benchmark.config import Config, load
 from benchmark.deviations import document
+from bmt.few_shot_settings import FewShotSettings
 from bmt.settings import (
     DataSettings,
     DecodeSettings,
@@ -27,6 +28,7 @@ SECTIONS = {
     "sampling": SamplingSettings,
     "loss": LossSettings,
     "decode": DecodeSettings,
+    "fewshot": FewShotSettings,
 }
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForQuestionAnswering
 
 import bmt
-from benchmark import ask, compare, fetch
+from benchmark import ask, check, compare, fetch, transfer
 from benchmark.cells import parse
 from benchmark.config import load
 from benchmark.evaluate import evaluate_cell
@@ -28,7 +28,7 @@ from benchmark.train import train_cell
 from bmt.errors import BMTError, ConfigError, DataError, ModelError
 from bmt.features import load as load_features
 from bmt.masks import Masks
-from bmt.metrics import f1
+from bmt.metrics import f1, score
 from bmt.sample_corpus import write as write_corpus
 from tests import project
 
@@ -304,3 +304,69 @@ def in_mlflow(root: Path, cells: list[str]) -> None:
     assert {"device", "params.sha256", "package.torch"} <= set(bmt_run.data.tags)
     inputs = client.get_run(bmt_run.info.run_id).inputs.dataset_inputs
     assert {"SQuAD.train", "SQuAD.dev", "DROP.dev"} <= {entry.dataset.name for entry in inputs}
+
+
+def test_a_cell_with_adapters_trains_in_two_phases_and_answers_with_its_own_or_their_mean(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kept in ("backbones", "data", ".checkpoints"):
+        shutil.copytree(trained / kept, tmp_path / kept)
+    shutil.copy(trained / "params.yaml", tmp_path / "params.yaml")
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path))
+    name = "bert.mt.bmt.adapter.s0"
+    train_cell(load(), parse(name))
+    evaluate_cell(load(), parse(name))
+    folder = tmp_path / "runs" / "tiny" / name
+    record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    phase = record["adapters"]
+    assert phase["parameters"] == 2 * 2 * (2 * 32 * 2 + 2 + 32) and set(phase["tuned"]) == {"SQuAD", "HotpotQA"}
+    assert all(one["after"] >= one["before"] and one["steps"] >= 1 for one in phase["tuned"].values())
+    masks, plain = Masks.load(folder / "masks" / "masks.safetensors"), trained / "runs" / "tiny" / "bert.mt.bmt.s0"
+    assert masks.equals(Masks.load(plain / "masks" / "masks.safetensors"))  # theta's masks, learned once for both
+    start, end = load_file(tmp_path / "backbones" / "bert" / "model.safetensors"), load_file(folder / "model" / "model.safetensors")
+    whole = [key for key in masks.shapes if key in start and end[key].shape == start[key].shape]
+    assert len(whole) > 20
+    for key in whole:
+        closed = ~masks.union().mask("union", key)
+        assert torch.equal(end[key][closed], start[key][closed]), key
+    result = json.loads((tmp_path / "results" / "tiny" / f"{name}.json").read_text(encoding="utf-8"))
+    assert result["adapter"] is True and set(result["datasets"]) == {"SQuAD", "HotpotQA", "BioASQ", "DROP"}
+    predictions = pq.read_table(tmp_path / "results" / "tiny" / f"{name}.parquet").to_pylist()
+    for dataset, adapter in (("HotpotQA", "HotpotQA"), ("DROP", "average")):
+        model, tokenizer = bmt.load(folder, adapter=adapter)
+        examples = load_features(tmp_path / "data" / "features" / "tiny" / "bert" / f"{dataset}.dev").examples.to_pylist()
+        row = next(row for row in predictions if row["dataset"] == dataset)
+        example = next(one for one in examples if one["id"] == row["example_id"])
+        found = bmt.answer(model, tokenizer, example["question"], example["context"])
+        assert (found.text, found.score) == (row["prediction"], pytest.approx(row["score"], abs=1e-5))
+    few_shot_results(tmp_path, name, folder)
+
+
+def few_shot_results(root: Path, name: str, folder: Path) -> None:
+    """`benchmark.transfer` on the same cell: K = 4, two seeds, updates counted, answers scored without the K examples."""
+    values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    values["data"]["dev_cap"] = None
+    values["fewshot"] |= {"steps": 3, "lr": 1.0e-3}
+    project.write_params(root, values)
+    evaluate_cell(load(), parse(name))
+    assert transfer.main([name, "--k", "4", "--seed", "7", "--seed", "19"]) == 0
+    features = {n: load_features(root / "data" / "features" / "tiny" / "bert" / f"{n}.dev").examples for n in ("BioASQ", "DROP")}
+    for seed in (7, 19):
+        stem = root / "results" / "tiny" / f"bert.mt.bmt.adapter.k4.s{seed}"
+        result = json.loads(stem.with_suffix(f".s{seed}.json").read_text(encoding="utf-8"))
+        assert (result["K"], result["seed"], result["adapter"], result["source_cell"]) == (4, seed, True, name)
+        for dataset, own in result["datasets"].items():
+            assert own["examples"] == len(features[dataset]) - 4
+            one = result["few_shot"]["runs"][dataset]
+            assert sum(one["weights"].values()) == pytest.approx(1) and one["steps_an_epoch"] == 1 and 1 <= one["steps"] <= 3
+        found = pq.read_table(stem.with_suffix(f".s{seed}.parquet")).to_pylist()
+        em, f1_scores = score([row["prediction"] for row in found], [row["answers"] for row in found])
+        assert [row["f1"] for row in found] == f1_scores.tolist() and [row["em"] for row in found] == em.tolist()
+    first = (root / "results" / "tiny" / "bert.mt.bmt.adapter.k4.s7.parquet").read_bytes()
+    assert transfer.main([name, "--k", "4", "--seed", "7"]) == 0  # finished: read from its files
+    assert (root / "results" / "tiny" / "bert.mt.bmt.adapter.k4.s7.parquet").read_bytes() == first
+    assert check.main([str(root / "results" / "tiny")]) == 0
+    with pytest.raises(ConfigError, match=r"fewshot\.sizes: 256 examples of \w+ are asked for, which has \d+ to give"):
+        transfer.main([name, "--k", "256"])
+    with pytest.raises(ModelError, match="no trained model there"):
+        transfer.main(["bert.mt.none.adapter.s3", "--k", "4"])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bmt.errors import ConfigError
-from bmt.sampling import Sampler, dynamic_weights
+from bmt.sampling import Budget, Sampler, dynamic_weights
 from bmt.settings import SamplingSettings
 
 
@@ -78,7 +80,71 @@ def test_a_restored_sampler_goes_on_with_the_same_draws() -> None:
     assert sampler(seed=1).draw(0) != sampler(seed=0).draw(0)
 
 
+def three(times: int = 1) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Rows and lengths of three datasets whose windows are 10, 20 and 40 tokens long, give or take some."""
+    random = np.random.default_rng(5)
+    rows = {name: np.arange(times * size) + 100 for name, size in (("A", 50), ("B", 90), ("C", 60))}
+    return rows, {name: mean + random.integers(-5, 6, times * 90 + 100) for name, mean in (("A", 10), ("B", 20), ("C", 40))}
+
+
+def by_tokens(tokens: int, seed: int = 0) -> tuple[Sampler, Budget]:
+    rows, lengths = three()
+    budget = Budget(tokens, lengths)
+    return Sampler(rows, budget, SamplingSettings(kind="uniform"), seed), budget
+
+
+def tokens_of(own: Sampler, budget: Budget, picks: list[tuple[int, int]]) -> int:
+    return sum(int(budget.lengths[own.datasets[which]][row]) for which, row in picks)
+
+
+def test_a_budget_of_tokens_is_filled_until_the_next_window_would_exceed_it() -> None:
+    own, budget = by_tokens(100)
+    steps = [own.draw(step) for step in range(300)]
+    sizes = [tokens_of(own, budget, picks) for picks in steps]
+    assert max(sizes) <= 100 and min(sizes) > 100 - 45  # 45: the longest window, which may be the one that did not fit
+    assert all(picks == sorted(picks, key=lambda pick: pick[0]) for picks in steps)
+    assert len({len(picks) for picks in steps}) > 2
+
+
+def test_the_weights_decide_whose_the_windows_are_whatever_fits() -> None:
+    """Without the draw that is held over, the long windows of C would come a tenth less often than their weight says."""
+    own, _ = by_tokens(100)
+    own.weights = np.array([0.2, 0.3, 0.5])
+    picks = [pick for step in range(3000) for pick in own.draw(step)]
+    shares = np.bincount([which for which, _ in picks], minlength=3) / len(picks)
+    assert shares == pytest.approx([0.2, 0.3, 0.5], abs=0.015)
+    of_c = [row for which, row in picks if which == 2]
+    assert sorted(of_c[:60]) == list(range(100, 160)) == sorted(of_c[60:120])  # pass after pass, none left out
+
+
+@pytest.mark.parametrize("cut", [1, 7, 8])
+def test_a_budgeted_sampler_resumes_at_any_step(cut: int) -> None:
+    whole, _ = by_tokens(90)
+    drawn = [whole.draw(step) for step in range(20)]
+    first, _ = by_tokens(90)
+    assert [first.draw(step) for step in range(cut)] == drawn[:cut]
+    again, _ = by_tokens(90)
+    again.restore(json.loads(json.dumps(first.state())))
+    assert [again.draw(step) for step in range(cut, 20)] == drawn[cut:]
+    assert by_tokens(90, seed=1)[0].draw(0) != drawn[0]
+
+
+def test_steps_of_a_budget_are_those_that_a_pass_over_the_windows_takes() -> None:
+    rows = {"A": np.arange(10), "B": np.arange(20)}
+    even = Budget(100, {"A": np.full(10, 30), "B": np.full(20, 30)})
+    assert even.steps(rows, 1) == 10 and even.steps(rows, 2.5) == 25 and even.steps(rows, 0.01) == 1  # three windows of 30 fit
+    assert Budget(30, even.lengths).steps(rows, 1) == 30
+    rows, lengths = three(times=10)
+    budget = Budget(100, lengths)
+    own = Sampler(rows, budget, SamplingSettings(kind="size"), 0)
+    planned = budget.steps(rows, 3)
+    assert planned > 1.1 * 3 * sum(int(lengths[name][windows].sum()) for name, windows in rows.items()) / 100  # a step is not full
+    assert sum(len(own.draw(step)) for step in range(planned)) == pytest.approx(3 * 2000, rel=0.01)
+
+
 def test_bad_input_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"training\.batch_tokens: 40 is not allowed: at least 45, the tokens of the longest window of C"):
+        by_tokens(40)
     with pytest.raises(ConfigError, match="dataset B has no training window"):
         sampler(sizes=(5, 0, 6))
     with pytest.raises(ConfigError, match=r"sampling\.floor: 0\.4 is not allowed: 3 datasets"):

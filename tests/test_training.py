@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,19 @@ from safetensors.torch import load_file
 from bmt.batches import Windows
 from bmt.checkpoints import Checkpoints
 from bmt.deviation import deviations, pretrained_copy
-from bmt.errors import ModelError
+from bmt.errors import ConfigError, ModelError
 from bmt.masks import Masks
+from bmt.microbatches import Limits, micro_batches
 from bmt.phases import in_order, mixture_batches, source_masks, warm_up_head
-from bmt.settings import MaskSettings, TrainingSettings
+from bmt.plan import pass_limits
+from bmt.ranks import Ranks
+from bmt.settings import MaskSettings, TrainingSettings, TuningSettings
 from bmt.sources import RandomMask
-from bmt.training import Outcome, Plan, evaluate, micro_batches, total_steps, train
+from bmt.steps import Stepper
+from bmt.training import Outcome, Plan, evaluate, planned_steps, total_steps, train
+from bmt.tuning import mask_updates
 from tests import tiny
+from tests.test_tuning import masks_for
 
 PLAN = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=5, patience=50))
 NAMES = ("A", "B")
@@ -67,9 +74,15 @@ def test_it_learns_and_says_what_it_did() -> None:
     assert [row["step"] for row in outcome.curve] == list(range(5, 151, 5))
     assert outcome.curve[0]["weight/A"] == outcome.curve[1]["weight/A"] == 0.5
     assert any(abs(row["weight/A"] - 0.5) > 0.01 for row in outcome.curve[2:])  # eq. 15 leaves uniform after two evaluations
-    assert {"train/loss", "validation/f1/macro", "validation/em/A", "sampling/weight/B", "weights/deviation_l2", "perf/tokens_per_s"} <= {
-        key for _, metrics in logged for key in metrics
-    }
+    assert {
+        "train/loss",
+        "validation/f1/macro",
+        "validation/em/A",
+        "sampling/weight/B",
+        "weights/deviation_l2",
+        "perf/tokens_per_s",
+        "perf/padding_waste",
+    } <= {key for _, metrics in logged for key in metrics}
     again = evaluate(model, own, tiny.VOCAB, PLAN)
     assert np.mean([f1 for _, f1 in again.values()]) == pytest.approx(outcome.best_f1)  # the best weights are the ones returned
 
@@ -137,8 +150,59 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch() -> None:
         assert (p - q)[moved].abs().max() < 1e-4 if bool(moved.any()) else True
     own = sets()
     picks = [(0, row) for row in range(5)] + [(1, row) for row in range(3)]
-    parts = micro_batches(own, picks, 3)
-    assert sorted(pick for part in parts for pick in part) == picks and [len(part) for part in parts] == [3, 3, 2]
+    parts = micro_batches(own, picks, Limits(rows=3))
+    assert sorted(pick for part in parts for pick in part) == picks and sorted(len(part) for part in parts) == [2, 3, 3]
+
+
+def one_gradient(training: TrainingSettings, masks: Masks | RandomMask | None, picks: list[tuple[int, int]]) -> tuple[float, Any]:
+    """Loss and gradients of one step on `picks`, as the optimizer sees them."""
+    own, model = sets(), tiny.bert()
+    optimizer, seen = torch.optim.SGD(model.parameters(), lr=0.0), {}
+    keep = lambda *_: seen.update({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})  # noqa: E731
+    optimizer.register_step_pre_hook(keep)
+    plan = Plan(training, TuningSettings(clip=None))
+    limits = pass_limits(own, {name: np.arange(45) for name in NAMES}, training)
+    with nullcontext() if masks is None else mask_updates(optimizer, model, masks) as masked:
+        taken = Stepper(model, optimizer, own, tiny.VOCAB, plan, limits, 0, masked, None, Ranks()).take(0, picks)
+    assert taken.tokens == sum(len(own[which].input_ids[row]) for which, row in picks)
+    assert 1 - taken.tokens / taken.padded <= (training.padding or 1)
+    return float(taken.loss), seen
+
+
+@pytest.mark.parametrize("kind", ["none", "random", "several"])
+def test_the_gradient_is_that_of_one_padded_batch(kind: str) -> None:
+    picks = [(0, row) for row in range(9)] + [(1, row) for row in range(7)]
+    kinds = {"none": None, "random": RandomMask(0.5, 3), "several": masks_for(tiny.bert(), 0.4, "AB")}
+    want_loss, want = one_gradient(TrainingSettings(padding=None), kinds[kind], picks)
+    for training in (TrainingSettings(), TrainingSettings(padding=0.0), TrainingSettings(padding=0.3, micro_tokens=60)):
+        loss, found = one_gradient(training, kinds[kind], picks)
+        assert loss == pytest.approx(want_loss, abs=1e-5) and found.keys() == want.keys()
+        for name, gradient in want.items():
+            assert (found[name] - gradient).norm() <= 1e-5 * gradient.norm() + 1e-7, name
+
+
+def test_a_run_by_tokens_resumes_counts_and_keeps_to_its_budget(tmp_path: Path) -> None:
+    plan = Plan(TrainingSettings(batch_tokens=100, lr=3e-3, head_lr=3e-3, evaluate_every=5, patience=50))
+    whole, outcome = run(plan=plan, checkpoints=Checkpoints(tmp_path / "whole", "f"))
+    assert outcome.tokens <= 20 * 100 and outcome.tokens > 20 * 75 and 20 < outcome.windows < 200
+    assert 0 < outcome.padding_waste <= 0.08 and outcome.padded == pytest.approx(outcome.tokens / (1 - outcome.padding_waste))
+
+    def cut(step: int, metrics: dict[str, float]) -> None:
+        if step == 13:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run(plan=plan, checkpoints=Checkpoints(tmp_path / "cut", "f"), report=lambda step, metrics: cut(step + 3, metrics))
+    resumed, again = run(plan=plan, checkpoints=Checkpoints(tmp_path / "cut", "f"))
+    assert same(whole, resumed) and again.curve == outcome.curve
+    assert (again.windows, again.tokens, again.padded) == (outcome.windows, outcome.tokens, outcome.padded)
+
+
+def test_windows_that_fit_no_step_or_no_pass_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"training\.batch_tokens: 20 is not allowed: at least 23, the tokens of the longest window of A"):
+        run(plan=Plan(TrainingSettings(batch_tokens=20)))
+    with pytest.raises(ConfigError, match=r"training\.micro_tokens: 20 is not allowed: at least 23, the tokens of A's longest training w"):
+        run(plan=Plan(TrainingSettings(micro_tokens=20)))
 
 
 def test_learned_masks_hold_in_training() -> None:
@@ -189,6 +253,10 @@ def test_the_head_warm_up_moves_the_head_alone() -> None:
 def test_small_arithmetic() -> None:
     assert total_steps(900, 3, 16) == 169
     assert total_steps(1, 1, 16) == 1
+    own, taken = sets(), {name: np.arange(45) for name in NAMES}
+    assert planned_steps(own, taken, 3, TrainingSettings(batch=16)) == total_steps(90, 3, 16) == 17
+    by_tokens = planned_steps(own, taken, 3, TrainingSettings(batch_tokens=200))
+    assert by_tokens > 3 * sum(int(windows.lengths[:45].sum()) for windows in own) / 200
     rows = np.arange(5) + 10
     order = in_order(rows, 0, 12, ("k",))
     assert sorted(order[:5]) == sorted(order[5:10]) == rows.tolist() and in_order(rows, 3, 4, ("k",)) == order[3:7]

@@ -80,6 +80,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("predictions_sha256", "params_sha256", SEAL), SHA256),
     "missing_datasets": TEXTS,
     "from_hub": TEXTS,
+    "source_cell": TEXT,
     "averages": OBJECT,
     "averages.*": OBJECT,
     "averages.*.em": PERCENT,

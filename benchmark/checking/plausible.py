@@ -85,10 +85,20 @@ def _masks(record: Record, findings: Findings) -> None:
         findings.fault("masks", file, "budget.mask_steps", shown(steps), f"a run {what} learns none: 0", EDITED)
     if mask.get("p_f") is not None and p_f is not None and mask["p_f"] != p_f:
         findings.fault("masks", file, "mask.p_f", shown(mask["p_f"]), f"p_f of the run is {shown(p_f)}", EDITED)
+    own = source_seed(record)
     for where, seed in (("mask.seed", mask.get("seed")), ("mask.about.seed", (mask.get("about") or {}).get("seed"))):
-        if isinstance(seed, int) and seed != record.run.seed:
-            findings.fault("masks", file, where, shown(seed), f"the run's seed is {record.run.seed}", EDITED)
+        if isinstance(seed, int) and own is not None and seed != own:
+            whose = "run" if record.run.identity.K is None else "source run"
+            findings.fault("masks", file, where, shown(seed), f"the {whose}'s seed is {own}", EDITED)
     _densities(record, mask, findings)
+
+
+def source_seed(record: Record) -> int | None:
+    """The seed that a run's masks were made under: its own, of a few-shot run that of `source_cell`; None where that is not recorded."""
+    if record.run.identity.K is None:
+        return record.run.seed
+    last = str(record.values.get("source_cell") or "").rsplit(".s", 1)[-1]
+    return int(last) if last.isdecimal() else None
 
 
 def _densities(record: Record, mask: dict[str, Any], findings: Findings) -> None:

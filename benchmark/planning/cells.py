@@ -17,9 +17,6 @@ from benchmark.parameters import counted
 from benchmark.results import Identity
 from bmt.errors import ConfigError
 
-FEWSHOT_SEEDS = (7, 19, 29)
-"""Of the K examples, where the params file does not say; Table 9 prints the mean over the three."""
-
 
 @dataclass(frozen=True, slots=True)
 class Needed:
@@ -80,8 +77,7 @@ def needed(
                 continue
             start = f"{source.stem}.s{own[0]}"
             _add(found, Needed(start, source, own[0], (row.row,), scored=False))
-            section = getattr(config, "fewshot", None)
-            for seed in section.seeds if section else FEWSHOT_SEEDS:
+            for seed in config.fewshot.seeds:
                 _add(found, Needed(f"{identity.stem}.s{seed}", identity, seed, (row.row,), (dataset,), source=start))
     for name in also:
         cell = find_cell(config, name)

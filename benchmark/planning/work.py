@@ -27,8 +27,6 @@ FORWARD = 1 / 3
 """Scoring a token against tuning on it: the forward pass without the two of the backward pass."""
 ADAPTER_PHASES = 2
 """Phase 1 trains everything, phase 2 each dataset's adapter and head: counted as much again."""
-FEWSHOT = (300, 8)
-"""Updates of a few-shot transfer a dataset, at most, and windows an update, where the params file does not say (`bmt.few_shot`)."""
 QUESTIONS = 1500
 """Of a file that neither the features nor the paper's Table 1 count."""
 
@@ -113,9 +111,8 @@ def cell_work(config: Config, cell: Cell, features: Path, masks_made: bool = Fal
 def transfer_work(config: Config, arm: str, datasets: Sequence[str], features: Path) -> Work:
     """The work of one few-shot transfer, at most: every step taken on every dataset, as many windows validated, the dev sets scored."""
     files = [sizes(features, name, "dev", config.data.window) for name in datasets]
-    section = getattr(config, "fewshot", None)
-    steps, batch = (section.steps, section.batch) if section else FEWSHOT
-    windows = steps * batch
+    steps = config.fewshot.steps
+    windows = steps * config.fewshot.batch
     tuned = [windows * file.tokens_a_window for file in files]
     learned = config.arms[arm].mask in ("learned", "fixed_random", "fisher")
     masks = [config.mask.steps * config.mask.batch * file.tokens_a_window for file in files] if learned else []

@@ -1,0 +1,52 @@
+"""The part of a cell with adapters: one adapter and head a dataset before the joint training, and each tuned alone after it (Table 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from benchmark.cell_data import TrainingData
+from benchmark.cells import Cell
+from benchmark.config import Config
+from benchmark.progress import progress, silent
+from bmt.adapter_tuning import TunedAdapter, tune_adapters
+from bmt.adapters import adapter_size, add_adapters
+from bmt.batches import Vocabulary
+from bmt.checkpoints import Checkpoints
+from bmt.ranks import Ranks
+from bmt.training import Plan
+
+
+def start_adapters(model: Any, cell: Cell, data: TrainingData) -> None:
+    """Give a cell's model its adapters and heads, if it has any. After the masks: they are theta's, and the same as without adapters."""
+    if cell.adapter:
+        add_adapters(model, [own.dataset for own in data.sets], seed=cell.seed)
+
+
+def second_phase(
+    config: Config, cell: Cell, model: Any, data: TrainingData, vocabulary: Vocabulary, plan: Plan, checkpoints: Checkpoints, run: Any,
+    ranks: Ranks,
+) -> dict[str, Any] | None:  # fmt: skip
+    """Tune each dataset's adapter and head behind the frozen encoder; what training.json says of it. None for a cell without adapters."""
+    if not cell.adapter:
+        return None
+    windows = round(sum(len(rows) for rows in data.rows.values()) * config.training.epochs_adapter)
+    with progress(f"adapters {cell.name}", total=windows, unit="windows") if ranks.first else nullcontext(silent()) as bar:
+        tuned = tune_adapters(
+            model, data.sets, data.rows, data.validation, vocabulary, plan, epochs=config.training.epochs_adapter, seed=cell.seed,
+            folder=checkpoints.folder, fingerprint=checkpoints.fingerprint, report=lambda step, metrics: run.log(metrics, step=step),
+            progress=bar.advance, ranks=ranks,
+        )  # fmt: skip
+    return {"parameters": adapter_size(model), "epochs": config.training.epochs_adapter, "tuned": described(tuned)}
+
+
+def described(tuned: Sequence[TunedAdapter]) -> dict[str, dict[str, Any]]:
+    """By dataset: validation F1 before and after, percent, whether the tuned parameters were kept, and what it took."""
+    return {
+        one.dataset: {
+            "before": one.before, "after": max(one.before, one.outcome.best_f1), "kept": one.kept, "steps": one.outcome.steps,
+            "windows": one.outcome.windows, "tokens": one.outcome.tokens, "seconds": one.outcome.seconds,
+        }
+        for one in tuned
+    }  # fmt: skip

@@ -1,0 +1,323 @@
+"""Few-shot transfer to one dataset (section 4.6.2): K of its dev questions, a mean of adapters, some updates, the test.
+
+    K examples drawn under the seed ──┬─ K/2 train ────────────────▶ updates of theta, phi', psi' under the arm's mask
+      └─ loss of each adapter on all K ┴─ K/2 validation ─▶ when to stop, which step is best
+           alpha = softmax(-loss)  ──▶  phi' = sum alpha_i phi_i, psi' likewise: where the updates start
+
+An update is `batch` training windows: n windows make ceil(n / batch) updates an epoch, the last one of the windows that are left, so that
+8 examples of one window each, at batch 8, give one update an epoch and never none.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from bmt.adapters import adapters_of, averaged
+from bmt.batches import Vocabulary, Windows, collate, length_batches
+from bmt.decoding import Prediction, predict
+from bmt.errors import ConfigError, ModelError
+from bmt.few_shot_settings import FewShotSettings
+from bmt.masks import Masks
+from bmt.model import span_logits, span_nll
+from bmt.noise import key_number, permutation
+from bmt.plan import pass_limits
+from bmt.ranks import Ranks
+from bmt.schedules import Schedule
+from bmt.settings import DataSettings, check_settings
+from bmt.sources import RandomMask
+from bmt.steps import Stepper
+from bmt.training import Plan, Questions, Report, adamw, autocast_for, evaluate
+from bmt.tuning import mask_updates
+
+TargetMasks = Callable[[nn.Module, Windows, np.ndarray], Masks | RandomMask | Schedule | None]
+"""(model as it starts, the target's windows, its training rows) -> what holds the updates back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Example rows of a target dataset's dev file: K/2 to train on, K/2 to validate on, and those that are scored."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What the updates have come to. The model holds the weights of `best_step` (0: as it started).
+
+    Attributes:
+        windows: training windows.
+        steps: updates that the optimizer made.
+        steps_an_epoch: ceil(windows / batch).
+        curve: a row an epoch, the first before any update: step, em, f1 in percent, loss where it was trained, validation_loss where F1
+            tied with the best or beat it.
+    """
+
+    windows: int
+    steps: int
+    steps_an_epoch: int
+    best_step: int
+    best_f1: float
+    curve: list[dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class FewShot:
+    """One (dataset, K, seed).
+
+    Attributes:
+        losses, weights: of each source adapter on the K examples; empty for a model without adapters.
+        found: answers to the test examples.
+    """
+
+    dataset: str
+    k: int
+    seed: int
+    losses: dict[str, float]
+    weights: dict[str, float]
+    split: Split
+    tuned: Tuned
+    found: list[Prediction]
+
+
+def draw(target: Questions, k: int, seed: int, test: str = "minus_k") -> Split:
+    """K examples with an answer in some window, drawn under (seed, dataset), and the split into halves.
+
+    K is not part of the key: under one seed the first 16 of 64 are those of K = 16, on the same sides, so that a curve over K adds examples
+    and exchanges none. Sides alternate along the draw.
+
+    Args:
+        target: the dev questions that may be drawn and are scored.
+        test: "minus_k" or "entire_dev".
+
+    Raises:
+        ConfigError: K is odd or below 2, or more than the dataset has to give.
+    """
+    name = target.windows.dataset
+    if k < 2 or k % 2:
+        raise ConfigError(f"fewshot.sizes: {k!r} is not allowed: an even number from 2 on, half to train on and half to validate on")
+    answered = np.unique(target.windows.example[target.windows.spans.lengths > 0])
+    pool = target.examples[np.isin(target.examples, answered)]
+    most = min(len(pool), len(target.examples) - (test == "minus_k"))
+    if k > most:
+        raise ConfigError(
+            f"fewshot.sizes: {k} examples of {name} are asked for, which has {most} to give ({len(pool)} of its {len(target.examples)} "
+            f"questions have an answer in a window{', and one at least is left to test on' if test == 'minus_k' else ''}): lower K, or "
+            "leave the dataset out"
+        )
+    drawn = pool[permutation(len(pool), (seed, "few-shot", name))[:k]]
+    scored = target.examples if test == "entire_dev" else target.examples[~np.isin(target.examples, drawn)]
+    return Split(drawn[::2], drawn[1::2], scored)
+
+
+@torch.no_grad()
+def mean_loss(model: nn.Module, windows: Windows, rows: np.ndarray, vocabulary: Vocabulary, plan: Plan) -> float:
+    """Mean -log p of the windows `rows`, the loss of training, without dropout."""
+    device, training = next(model.parameters()).device, model.training
+    model.eval()
+    total = 0.0
+    for take in length_batches(windows.lengths[rows], plan.training.evaluation_batch):
+        batch = collate([windows], [(0, int(row)) for row in rows[take]], vocabulary).to(device)
+        with autocast_for(plan.training.precision, device)():
+            start, end = span_logits(model, batch)
+        total += float(span_nll(start, end, batch, plan.loss.spans).double().sum())
+    model.train(training)
+    return total / len(rows)
+
+
+def adapter_losses(model: nn.Module, windows: Windows, rows: np.ndarray, vocabulary: Vocabulary, plan: Plan) -> dict[str, float]:
+    """`mean_loss` with each of the model's adapters and heads, by its dataset; nothing for a model without adapters."""
+    handle, losses = adapters_of(model), {}
+    for name in () if handle is None else handle.datasets:
+        with handle.only(name):  # type: ignore[union-attr]
+            losses[name] = mean_loss(model, windows, rows, vocabulary, plan)
+    return losses
+
+
+def loss_weights(losses: Mapping[str, float]) -> dict[str, float]:
+    """alpha_i = softmax(-loss_i): at least 0, 1 in sum."""
+    values = np.asarray(list(losses.values()), dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ModelError(f"the few-shot losses of the adapters are {dict(losses)}: all must be finite; train the model again")
+    powers = np.exp(values.min(initial=np.inf) - values)
+    return dict(zip(losses, (powers / powers.sum()).tolist(), strict=True))
+
+
+def few_shot(
+    model: nn.Module,
+    target: Questions,
+    k: int,
+    seed: int,
+    vocabulary: Vocabulary,
+    plan: Plan,
+    settings: FewShotSettings,
+    *,
+    data: DataSettings | None = None,
+    masks: TargetMasks | None = None,
+    report: Report | None = None,
+) -> FewShot:
+    """Tune a copy of `model` on K examples of a target dataset and answer its test questions. The model itself stays as it is.
+
+    The same (model, dataset, K, seed) gives the same answers, on a CPU bit for bit.
+
+    Args:
+        model: trained on the source datasets; one with several adapters starts from their loss-weighted mean, another as it is.
+        target: the target's dev questions.
+        plan: of training; batch size and learning rates are the settings'.
+        data: which training windows (`negatives`, `windows`).
+        masks: what holds the updates back (bmt.transfer.target_masks); None: nothing.
+        report: called with (update, metrics) at each epoch.
+
+    Raises:
+        ConfigError: a setting that is not allowed, K odd or larger than the dataset. ModelError: a loss that is not finite.
+    """
+    check_settings(settings, "fewshot")
+    windows, chosen = target.windows, data or DataSettings()
+    split = draw(target, k, seed, settings.test)
+
+    def rows(examples: np.ndarray) -> np.ndarray:
+        return windows.of_examples(examples, negatives=chosen.negatives, windows=chosen.windows)
+
+    losses = adapter_losses(model, windows, rows(np.concatenate([split.train, split.validation])), vocabulary, plan)
+    weights = loss_weights(losses) if losses else {}
+    started = averaged(model, weights, literal=settings.literal_weights) if weights else copy.deepcopy(model)
+    key = (seed, "few-shot", windows.dataset, k)
+    train = rows(split.train)
+    held = None if masks is None else masks(started, windows, train)
+    validation = those_of(target, split.validation)
+    tuned = tune(
+        started,
+        windows,
+        train,
+        validation,
+        vocabulary,
+        few_shot_plan(plan, settings),
+        settings,
+        seed=key_number(key),
+        masks=held,
+        report=report,
+    )
+    found = predict(
+        started, windows, target.contexts, vocabulary, plan.decode, rows=windows.of_examples(split.test),
+        batch=plan.training.evaluation_batch, autocast=autocast_for(plan.training.precision, next(started.parameters()).device),
+    )  # fmt: skip
+    return FewShot(windows.dataset, k, seed, losses, weights, split, tuned, found)
+
+
+def few_shot_plan(plan: Plan, settings: FewShotSettings) -> Plan:
+    """The plan with the settings' batch size, and their one learning rate for theta, adapter and head."""
+    training = replace(plan.training, batch=settings.batch, batch_tokens=None, lr=settings.lr, head_lr=settings.lr)
+    return replace(plan, training=training)
+
+
+def those_of(questions: Questions, examples: np.ndarray) -> Questions:
+    """The questions of the same file with these example rows."""
+    return replace(questions, rows=questions.windows.of_examples(examples), examples=examples)
+
+
+def tune(
+    model: nn.Module,
+    windows: Windows,
+    rows: np.ndarray,
+    validation: Questions,
+    vocabulary: Vocabulary,
+    plan: Plan,
+    settings: FewShotSettings,
+    *,
+    seed: int,
+    masks: Masks | RandomMask | Schedule | None = None,
+    report: Report | None = None,
+) -> Tuned:
+    """Update all of a model's parameters, in place, on the windows `rows`; it ends with the weights of the best epoch.
+
+    Epochs are whole: each takes every window once, in an order of its own. Best is the highest validation F1, of equals the lowest
+    validation loss, of equals the earliest; the start is one of them. It stops after `settings.steps` updates or `settings.patience` epochs
+    without a higher F1.
+
+    Raises:
+        ConfigError: no training window, masks for several datasets. ModelError: a loss that is not finite.
+    """
+    batch = plan.training.batch
+    if len(rows) == 0:
+        raise ConfigError(f"few-shot: the training examples of {windows.dataset} have no window: keep data.negatives, or raise K")
+    if isinstance(masks, Masks) and len(masks.datasets) != 1:
+        raise ConfigError(f"few-shot: masks of {', '.join(masks.datasets)}: one is needed for {windows.dataset}: use masks.union()")
+    an_epoch, taken = math.ceil(len(rows) / batch), 0
+    limits = pass_limits([windows], {windows.dataset: rows}, plan.training)
+    optimizer = adamw(model, plan.training)
+
+    def count(*_: object) -> None:
+        nonlocal taken
+        taken += 1
+
+    optimizer.register_step_post_hook(count)
+    schedule = None if masks is None or isinstance(masks, Masks | RandomMask) else masks
+    at_first = masks if masks is None or isinstance(masks, Masks | RandomMask) else masks.start(0)
+    compact = plan.tuning.compact_state and schedule is None
+    before_clip = plan.tuning.clip_order == "mask_then_clip"
+    best = _Best(model, validation, vocabulary, plan)
+    best.look(0, {}, report)
+    losses: list[float] = []
+    model.train()
+    with (
+        nullcontext()
+        if at_first is None
+        else mask_updates(optimizer, model, at_first, apply=plan.tuning.apply, before_clip=before_clip, compact=compact)
+    ) as masked:
+        stepper = Stepper(model, optimizer, [windows], vocabulary, plan, limits, seed, masked, None, Ranks())
+        for step in range(settings.steps):
+            epoch, at = divmod(step, an_epoch)
+            order = permutation(len(rows), (seed, "order", epoch))[at * batch : (at + 1) * batch]
+            picks = [(0, int(rows[place])) for place in order]
+            if schedule is not None and masked is not None:
+                schedule.before(step, picks, masked)
+            losses.append(float(stepper.take(step, picks).loss))
+            if not math.isfinite(losses[-1]):
+                raise ModelError(f"few-shot: the training loss is {losses[-1]} at update {taken} on {windows.dataset}: lower fewshot.lr")
+            if at == an_epoch - 1 or step == settings.steps - 1:
+                best.look(taken, {"loss": float(np.mean(losses))}, report)
+                losses.clear()
+                if best.without_gain >= settings.patience:
+                    break
+    best.restore()
+    return Tuned(len(rows), taken, an_epoch, best.step, best.f1, best.curve)
+
+
+class _Best:
+    """The best weights so far: by F1, then by loss, which is measured only where F1 is not below the best."""
+
+    def __init__(self, model: nn.Module, validation: Questions, vocabulary: Vocabulary, plan: Plan) -> None:
+        self.model, self.validation, self.vocabulary, self.plan = model, validation, vocabulary, plan
+        self.step, self.f1, self.loss, self.without_gain = 0, -1.0, math.inf, -1
+        self.curve: list[dict[str, float]] = []
+        self._weights: dict[str, torch.Tensor] = {}
+
+    def look(self, step: int, row: dict[str, float], report: Report | None) -> None:
+        """Evaluate the model after `step` updates."""
+        em, f1 = evaluate(self.model, [self.validation], self.vocabulary, self.plan)[self.validation.windows.dataset]
+        row = {"step": float(step), **row, "em": em, "f1": f1}
+        self.without_gain = 0 if f1 > self.f1 else self.without_gain + 1
+        if f1 >= self.f1:
+            loss = mean_loss(self.model, self.validation.windows, self.validation.rows, self.vocabulary, self.plan)
+            row["validation_loss"] = loss
+            if f1 > self.f1 or loss < self.loss:
+                self.step, self.f1, self.loss = step, f1, loss
+                self._weights = {name: parameter.detach().clone() for name, parameter in self.model.named_parameters()}
+        self.curve.append(row)
+        if report is not None:
+            report(step, {f"few_shot/{key}": value for key, value in row.items()})
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Put the best weights back into the model."""
+        for name, parameter in self.model.named_parameters():
+            parameter.copy_(self._weights[name])
