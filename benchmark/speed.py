@@ -1,13 +1,19 @@
-"""`python -m benchmark.speed core`: how much slower than plain training the masks are, as ratios inside one run.
+"""`python -m benchmark.speed core|data`: how fast the project is, as ratios inside one run.
 
 core    masked steps and mask learning against the plain training step, on random weights; sizes of masks and optimizer state
+data    features against the tokenizer alone and the transformers recipe, padding, decoding and scoring; with --long also what a second
+        process brings and the memory that a large file takes
 
-On a CPU: MiniLM's shape in fp32, 8 windows of 384 tokens. On a GPU: RoBERTa-base's in bf16, 48 windows of 384 tokens, and 8 beside it.
+core on a CPU: MiniLM's shape in fp32, 8 windows of 384 tokens. On a GPU: RoBERTa-base's in bf16, 48 windows of 384 tokens, and 8 beside it.
+data: MiniLM's tokenizer, windows of 512 tokens that share 256, on the real subset and on generated files.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,12 +25,13 @@ from benchmark.allocator import keep_freed_memory
 from benchmark.command import command_parser, run_command
 from benchmark.config import repository_root
 from benchmark.progress import progress
-from benchmark.speeds import core
+from benchmark.speeds import core, data
 from benchmark.speeds.rounds import Timing
 from bmt.errors import ConfigError
 from bmt.files import write_json, write_text
 
 EXAMPLE = "python -m benchmark.speed core --rounds 9 --write"
+DATA_EXAMPLE = "python -m benchmark.speed data --long --write"
 ROWS = {"cpu": (8,), "cuda": (48, 8)}
 
 
@@ -87,14 +94,41 @@ def run_core(given: argparse.Namespace) -> int:
     head += f"{', with uncommitted changes' if git['dirty'] else ''}. Medians over {given.rounds} rounds; the variants take turns."
     print("\n".join(lines))
     if given.write:
-        keep(repository_root() / "docs" / "performance.md", device.type, [head, "", *lines])
+        keep(repository_root() / "docs" / "performance.md", f"core {device.type}", [head, "", *lines])
         write_json(repository_root() / "reports" / "speed" / f"core-{device.type}.json", record)
+    return 0
+
+
+def run_data(given: argparse.Namespace) -> int:
+    """Measure, print, and with --write keep docs/performance.md's part and a JSON file; parts that were not measured stay as they are."""
+    if given.rounds < 1:
+        raise ConfigError(f"--rounds {given.rounds}: not allowed: at least 1")
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    root = repository_root()
+    page, record = root / "docs" / "performance.md", root / "reports" / "speed" / "data.json"
+    found: dict[str, Any] = {}
+    subject = data.subject(given.data or root / "data" / "raw" / "mini", root / "profiles" / "mini.yaml")
+    described = environment.describe()
+    git = described["git"]
+    for name in data.wanted(given.only or (), given.long):
+        measured, steps, _ = data.PARTS[name]
+        with progress(f"speed data {name}", total=steps(subject, given.rounds), unit="steps") as bar:
+            part = measured(subject, given.rounds, bar)
+        where = f"{described['cpu']}, commit {str(git['commit'])[:7]}{', with uncommitted changes' if git['dirty'] else ''}"
+        lines = [*part.lines(), f"Measured on {where}; {given.rounds} rounds." if part.repeated else f"Measured on {where}.", ""]
+        print("\n".join(lines))
+        found[name] = {"environment": described, "lines": lines, "figures": [asdict(figure) for figure in part.figures], **part.record}
+    if given.write:
+        kept = (json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}) | found
+        head = "`python -m benchmark.speed data --long`; ratios are medians over rounds in which the variants take turns."
+        keep(page, "data cpu", [head, "", *(line for name in data.PARTS if name in kept for line in kept[name]["lines"])])
+        write_json(record, kept)
     return 0
 
 
 def keep(path: Path, name: str, lines: list[str]) -> None:
     """Put lines between the page's markers for `name`. Raises ConfigError where it has none."""
-    begin, end = f"<!-- core {name}:begin -->", f"<!-- core {name}:end -->"
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise ConfigError(f"{path}: the lines {begin} and {end} must stand in it once each: the figures go between them")
@@ -104,8 +138,8 @@ def keep(path: Path, name: str, lines: list[str]) -> None:
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = command_parser("speed", __doc__ or "", EXAMPLE)
-    verbs = parser.add_subparsers(dest="what", required=True, metavar="core")
+    parser = command_parser("speed", __doc__ or "", f"{EXAMPLE}\n  {DATA_EXAMPLE}")
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="core|data")
     own: Any = verbs.add_parser("core", help="masked steps and mask learning against the plain step", epilog=f"example:\n  {EXAMPLE}")
     own.add_argument("--rounds", type=int, default=5, help="timed rounds of every variant (default: 5)")
     own.add_argument("--shape", choices=list(core.SHAPES), help="whose shape (default: minilm on a CPU, roberta-base on a GPU)")
@@ -114,12 +148,20 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     own.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
     own.add_argument("--cpu", action="store_true", help="the CPU even where a GPU is")
     own.add_argument("--write", action="store_true", help="keep the figures in docs/performance.md and reports/speed/")
+    own = verbs.add_parser("data", help="features, padding, answers, memory", epilog=f"example:\n  {DATA_EXAMPLE}")
+    own.add_argument("--data", type=Path, help="folder of MRQA files, <domain>/<Dataset>.<split>.jsonl.gz (default: data/raw/mini)")
+    own.add_argument("--rounds", type=int, default=3, help="timed rounds of every variant (default: 3)")
+    own.add_argument("--long", action="store_true", help="also a second process and a large file's memory: ten minutes more")
+    own.add_argument("--only", action="append", choices=list(data.PARTS), help="this part alone; may be given again")
+    own.add_argument("--write", action="store_true", help="keep the figures in docs/performance.md and reports/speed/")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and measure."""
     given = parse_arguments(arguments)
+    if given.what == "data":
+        return run_data(given)
     keep_freed_memory()
     return run_core(given)
 

@@ -140,9 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = command_parser("transfer", __doc__ or "", EXAMPLE)
     parser.add_argument("cell", help="a trained cell, <backbone>.mt.<arm>[.adapter].s<seed>")
     parser.add_argument("--k", type=int, action="append", metavar="K", help="examples a dataset (may be repeated; default: fewshot.sizes)")
-    parser.add_argument(
-        "--seed", type=int, action="append", metavar="S", help="seed of the K examples (likewise; default: fewshot.seeds)"
-    )
+    parser.add_argument("--seed", type=int, action="append", metavar="S", help="seed of the K examples (likewise; default: fewshot.seeds)")
     parser.add_argument("--params", help="params file (default: params.yaml at the repository's root)")
     given = parser.parse_args(arguments)
     keep_freed_memory()

@@ -34,9 +34,8 @@ def exact_match(prediction: str, answers: Sequence[str]) -> float:
 
 def f1(prediction: str, answers: Sequence[str]) -> float:
     """The best F1 over `answers` of the words shared with `prediction`, 0..1; 0.0 if there are no answers."""
-    words = normalise(prediction).split()
-    bag = Counter(words)
-    return max((_word_f1(bag, len(words), answer) for answer in map(_bag, answers)), default=0.0)
+    bag = _bag(prediction)
+    return max((_word_f1(bag, _bag(answer)) for answer in answers), default=0.0)
 
 
 def score(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
@@ -57,31 +56,35 @@ def score(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> tuple
     em = np.zeros(len(predictions))
     f1_scores = np.zeros(len(predictions))
     for row, (prediction, golds) in enumerate(zip(predictions, answers, strict=True)):
-        normalised = normalise(prediction)
-        words = normalised.split()
-        bag = Counter(words)
+        bag = _made_bag(prediction)
         for gold in set(golds):
             gold_bag = _bag(gold)
-            if normalised == gold_bag[0]:
+            if bag[0] == gold_bag[0]:
                 em[row] = 1.0
-                f1_scores[row] = max(f1_scores[row], 1.0 if words else 0.0)
-            elif not bag.keys().isdisjoint(gold_bag[1]):
-                f1_scores[row] = max(f1_scores[row], _word_f1(bag, len(words), gold_bag))
+                f1_scores[row] = 1.0 if bag[0] else f1_scores[row]
+            elif not bag[1].isdisjoint(gold_bag[1]):
+                f1_scores[row] = max(f1_scores[row], _word_f1(bag, gold_bag))
     return em, f1_scores
 
 
-@lru_cache(maxsize=200_000)
-def _bag(answer: str) -> tuple[str, Counter[str], int]:
-    """The normalised answer, its words with their counts (not to be changed: it is cached), and the number of words."""
+Bag = tuple[str, frozenset[str], int]
+
+
+def _made_bag(answer: str) -> Bag:
+    """The normalised answer, its different words, and the number of its words."""
     normalised = normalise(answer)
     words = normalised.split()
-    return normalised, Counter(words), len(words)
+    return normalised, frozenset(words), len(words)
 
 
-def _word_f1(bag: Counter[str], size: int, gold: tuple[str, Counter[str], int]) -> float:
-    _, gold_bag, gold_size = gold
-    same = sum(min(count, gold_bag[word]) for word, count in bag.items() if word in gold_bag)
+_bag = lru_cache(maxsize=200_000)(_made_bag)
+
+
+def _word_f1(bag: Bag, gold: Bag) -> float:
+    same = len(bag[1] & gold[1])
     if same == 0:
         return 0.0
-    precision, recall = same / size, same / gold_size
+    if len(bag[1]) < bag[2] and len(gold[1]) < gold[2]:  # only words that both repeat are shared more than once
+        same = (Counter(bag[0].split()) & Counter(gold[0].split())).total()
+    precision, recall = same / bag[2], same / gold[2]
     return 2 * precision * recall / (precision + recall)

@@ -27,46 +27,59 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
         contexts: the texts.
         sizes: tokens of each context.
     """
-    joined = "".join(f"{context}\n" for context in contexts)
-    codes = np.frombuffer(joined.encode("utf-32-le"), dtype=np.uint32)
-    ink = codes != 32
-    odd = np.flatnonzero(ink & (codes - np.uint32(33) > 94))  # neither a space nor printable ASCII
-    ink[odd] = _INK.take(codes[odd], mode="clip")
-    inked = np.empty(np.count_nonzero(ink) + 1, dtype=np.int64)
-    inked[:-1], inked[-1] = np.flatnonzero(ink), len(codes)
+    codes = np.frombuffer("\n".join([*contexts, ""]).encode("utf-32-le"), dtype=np.uint32)
+    ink = np.ones(len(codes) + 2, dtype=bool)  # not white space; one place before the text and one after it count as ink
+    inner = ink[1:-1]
+    odd = np.flatnonzero(codes - np.uint32(33) > 94)  # no printable ASCII
+    inner[odd] = _INK.take(codes[odd], mode="clip")
+    inked = np.flatnonzero(ink)  # 1 + the place of every character that is not white space, with the two ends
+    lengths = np.array([len(context) + 1 for context in contexts], dtype=np.int64)
+    bases = np.cumsum(lengths) - lengths
+    base_of = np.repeat(bases, sizes)
+    if len(inked) == 2 or not len(offsets):
+        return np.repeat(base_of, 2).reshape(-1, 2)
     before = np.zeros(len(codes) + 1, dtype=np.int32)
-    np.cumsum(ink.astype(np.int32), out=before[1:])  # characters before that are not white space
+    np.cumsum(inner.astype(np.int32), out=before[1:])  # characters before that are not white space
+
+    def ink_start(place: np.ndarray) -> np.ndarray:
+        """The first character from `place` on that is not white space (the text's end if there is none)."""
+        found: np.ndarray = inked.take(before.take(place) + 1)
+        found -= 1
+        return found
 
     def ink_end(place: np.ndarray) -> np.ndarray:
         """The end of the last character before `place` that is not white space (0 if there is none)."""
-        return np.where(before[place] > 0, inked[before[place] - 1] + 1, 0)
+        return inked.take(before.take(place))
 
-    ends = np.cumsum([len(context) + 1 for context in contexts]) - 1
-    bases = np.append(0, ends[:-1] + 1)
+    ends = bases + lengths - 1
+    starts, stops = ink_start(offsets[:, 0] + base_of), ink_end(offsets[:, 1] + base_of)
+    full = starts < stops
+    all_real = bool(full.all())
+    real = np.arange(len(full)) if all_real else np.flatnonzero(full)
     owner = np.repeat(np.arange(len(contexts)), sizes)
-    if len(inked) == 1 or not len(owner):
-        return np.repeat(bases[owner], 2).reshape(-1, 2)
-    starts, stops = (offsets + bases[owner, None]).T
-    starts, stops = inked[before[starts]], ink_end(stops)
-    real = np.flatnonzero(starts < stops)
-    begin, end, owner_real = starts[real], stops[real], owner[real]
-    opens = np.append(True, owner_real[1:] != owner_real[:-1])[: len(real)]  # first token of its context
+    begin, end, owner_real = (starts, stops, owner) if all_real else (starts[real], stops[real], owner[real])
+    opens = np.ones(len(real), dtype=bool)  # first token of its context
+    np.not_equal(owner_real[1:], owner_real[:-1], out=opens[1:])
     closes = np.append(opens[1:], True)[: len(real)]
     # Characters that no token has, between two tokens of a context: up to the last white space to the left one, the rest to the right one.
-    right = np.flatnonzero(~opens[1:] & (before[begin[1:]] > before[end[:-1]])) + 1
+    right = np.flatnonzero(before.take(begin[1:]) > before.take(end[:-1])) + 1
+    right = right[~opens[right]]
     left_end, right_begin = end[right - 1], begin[right]
     # After the last white space before the right token; where the text has none before it, anything: `spaced` is false.
-    spaces = np.flatnonzero(~ink) if len(right) else inked
+    spaces = np.flatnonzero(~inner) if len(right) else inked
     word_start = spaces[right_begin - before[right_begin] - 1] + 1
     spaced = (right_begin > before[right_begin]) & (word_start > left_end)
     end[right - 1] = np.where(spaced, ink_end(word_start), right_begin)
     begin[right] = np.where(spaced, word_start, right_begin)
-    begin[opens] = inked[before[bases[owner_real[opens]]]]
+    begin[opens] = ink_start(bases[owner_real[opens]])
     end[closes] = np.maximum(end[closes], ink_end(ends[owner_real[closes]]))
 
     cleaned = np.empty((len(offsets), 2), dtype=np.int64)
+    if all_real:
+        cleaned[:, 0], cleaned[:, 1] = begin, end
+        return cleaned
     cleaned[real, 0], cleaned[real, 1] = begin, end
-    empty = np.flatnonzero(starts >= stops)
+    empty = np.flatnonzero(~full)
     at = np.searchsorted(real, empty) - 1  # the token before that is not empty, if it is of the same context
     if len(real):
         same = (at >= 0) & (owner_real[at] == owner[empty])

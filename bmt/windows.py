@@ -151,7 +151,7 @@ def cut_chunk(passages: Sequence[Passage], spec: Encoder, tokenizer: Tokenizer, 
             pa.array(rows[window_question].astype(np.int32)),
             _lists(pieces(pool, begin.ravel(), take.ravel()), take.sum(1)),
             pa.array(context_start.astype(np.int32)),
-            _lists(pieces(relative, first_id, length).ravel(), 2 * length),
+            _lists(pieces(relative.view(np.int64)[:, 0], first_id, length).view(np.int32), 2 * length),  # a pair at a time
             _lists(span_tokens.astype(np.int32).ravel(), 2 * answers),
         ],
         schema=WINDOWS,
@@ -170,7 +170,9 @@ def cut_chunk(passages: Sequence[Passage], spec: Encoder, tokenizer: Tokenizer, 
 
 def pieces(values: np.ndarray, begin: np.ndarray, length: np.ndarray) -> np.ndarray:
     """The concatenation of values[begin[k] : begin[k] + length[k]] over k."""
-    return values[np.repeat(begin - _starts(length), length) + np.arange(length.sum())]
+    index = np.repeat(begin - _starts(length), length)
+    index += np.arange(len(index))
+    return values.take(index)
 
 
 def _ids(encodings: list[Encoding]) -> tuple[np.ndarray, np.ndarray]:

@@ -51,9 +51,7 @@ def masks_of(datasets: str) -> Masks:
     generator = torch.Generator().manual_seed(0)
     model = tiny.bert()
     parameters, names = dict(model.named_parameters()), target_names(model)
-    return Masks.of(
-        {d: {name: torch.rand(parameters[name].shape, generator=generator) < 0.4 for name in names} for d in datasets}, model
-    )
+    return Masks.of({d: {name: torch.rand(parameters[name].shape, generator=generator) < 0.4 for name in names} for d in datasets}, model)
 
 
 def questions(count: int) -> list[dict[str, Any]]:

@@ -68,4 +68,4 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     page.write_text("no markers")
     with pytest.raises(ConfigError, match="<!-- core cpu:begin --> and <!-- core cpu:end --> must stand in it once each"):
-        speed.keep(page, "cpu", ["x"])
+        speed.keep(page, "core cpu", ["x"])

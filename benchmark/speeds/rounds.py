@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from benchmark.progress import Bar
 
@@ -24,24 +25,34 @@ class Timing:
 
 
 def take_turns(
-    variants: Mapping[str, Callable[[], None]], baseline: str, rounds: int, *, bar: Bar, wait: Callable[[], None] = lambda: None
+    variants: Mapping[str, Callable[[], Any]],
+    baseline: str,
+    rounds: int,
+    *,
+    bar: Bar,
+    wait: Callable[[], None] = lambda: None,
+    clock: Callable[[], float] | None = None,
+    warm: bool = True,
 ) -> dict[str, Timing]:
     """Time `rounds` rounds of every variant after one that does not count; the order turns by one each round.
 
     Args:
+        warm: the round that does not count comes first; without it every round counts.
         wait: waits until the work is done (a GPU's queue).
+        clock: seconds; default: of the wall. `time.process_time` leaves out what else the machine does.
     """
+    clock = clock or time.perf_counter
     names = list(variants)
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(-1, rounds):
+    for number in range(-1 if warm else 0, rounds):
         turn = max(0, number) % len(names)
         for name in names[turn:] + names[:turn]:
             wait()
-            began = time.perf_counter()
+            began = clock()
             variants[name]()
             wait()
             if number >= 0:
-                seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(clock() - began)
             bar.advance(1, name)
     base = seconds[baseline]
     return {name: Timing(tuple(own), tuple(a / b for a, b in zip(own, base, strict=True))) for name, own in seconds.items()}
