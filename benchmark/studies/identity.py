@@ -1,0 +1,94 @@
+"""What makes two calls the same study: a study's F1s can be compared with each other only as long as nothing but the values differs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import optuna
+
+from bmt.errors import ConfigError
+from bmt.files import json_digest
+
+KEY = "bmt.identity"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What all trials of a study share.
+
+    Attributes:
+        profile, cell: the cell without its seed, e.g. `minilm.mt.bmt`.
+        space: as `Space.plain`.
+        objective, pruner, seeds: what a trial is scored by, and when it is given up.
+        settings: digest of every other setting that decides a training.
+        data, weights: digest of the features, identity of the backbone's weights.
+        changed: the changes to the params file (`--set`).
+        params_sha256: of the params file; told, not compared, for a comment in it changes nothing.
+    """
+
+    profile: str
+    cell: str
+    space: dict[str, dict[str, Any]]
+    objective: str
+    pruner: str
+    seeds: list[int]
+    settings: str
+    data: str
+    weights: str
+    changed: dict[str, Any]
+    params_sha256: str
+
+    @property
+    def digest(self) -> str:
+        """Of all that is compared."""
+        return json_digest(self._compared())
+
+    def _compared(self) -> dict[str, Any]:
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        del plain["params_sha256"], plain["changed"]  # what a change does stands in `settings`
+        return plain
+
+    def text(self) -> str:
+        """As a study's attribute."""
+        return json.dumps(asdict(self))
+
+
+def identity_of(study: optuna.Study) -> Identity:
+    """The identity that a study carries.
+
+    Raises:
+        ConfigError: it carries none: it was made by something else.
+    """
+    try:
+        return Identity(**json.loads(study.user_attrs[KEY]))
+    except (KeyError, TypeError, ValueError):
+        raise ConfigError(f"study {study.study_name!r}: not made by this command: take another --study or --storage") from None
+
+
+def claim(study: optuna.Study, ours: Identity) -> bool:
+    """Write our identity on a new study, or check that an old one's is the same; True for a new one.
+
+    Raises:
+        ConfigError: the study is another one; names what differs, there and here.
+    """
+    new = KEY not in study.user_attrs and not study.get_trials(deepcopy=False)
+    if new:
+        study.set_user_attr(KEY, ours.text())
+    theirs = identity_of(study)
+    if theirs.digest != ours.digest:
+        found, wanted = theirs._compared(), ours._compared()
+        odd = [key for key in wanted if found[key] != wanted[key]]
+        shown = "; ".join(f"{key} {_words(found[key])}, here {_words(wanted[key])}" for key in odd)
+        raise ConfigError(f"study {study.study_name!r} is another one: it has {shown}. Take another --study name, or call it as before")
+    return new
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {own['low']:g} to {own['high']:g}" for name, own in value.items())
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return value[:12] if isinstance(value, str) and len(value) == 64 else str(value)

@@ -1,0 +1,193 @@
+"""What a study searches: parameters of an arm, each between two ends.
+
+name        key             what it is                                 changes something for
+lam         mask.lam        lambda of eq. 12, on a log scale           learned masks
+gamma       mask.gamma      lower stretch of the gate, below 0         learned masks
+zeta        mask.zeta       upper stretch of the gate, above 1         learned masks
+steps       mask.steps      mask-learning steps, on a log scale        learned masks, Fisher
+alpha_lr    mask.alpha_lr   learning rate of alpha, on a log scale     learned masks
+density     mask.density    target density                             learned masks, Fisher, magnitude
+p_f         arms.ARM.p_f    p_F of eq. 16                              random masks
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import optuna
+
+from benchmark.cells import known_name
+from benchmark.config import Arm, Config
+from bmt.errors import ConfigError
+from bmt.settings import MaskSettings, allowed
+
+Values = dict[str, float]
+"""{parameter: value}; whole numbers are ints."""
+
+LOG = ("lam", "steps", "alpha_lr")
+WHOLE = ("steps",)
+ENDS = {"lam": (1e-9, 1e-5), "gamma": (-3.0, -0.1), "zeta": (1.1, 4.0), "alpha_lr": (0.01, 1.0), "density": (0.05, 0.9), "p_f": (0.1, 0.9)}
+"""Where a search goes unless told otherwise; the steps': from half to twice the params file's."""
+GATES = ("lam", "gamma", "zeta", "steps", "alpha_lr", "density")
+MATTERS = {
+    "none": (), "random": ("p_f",), "learned": GATES, "fixed_random": GATES, "fisher": ("steps", "density"), "magnitude": ("density",),
+}  # fmt: skip
+"""The parameters that change anything, by kind of mask."""
+USUAL = ("lam", "gamma", "zeta", "p_f")
+"""Those that are searched unless told otherwise, where any of them matters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """One parameter of a search: its name, its key in a params file, both ends (searched too), scale and kind."""
+
+    name: str
+    key: str
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    @property
+    def text(self) -> str:
+        """`lam 1e-09 to 1e-05 (log)`."""
+        kinds = ", ".join(word for word, is_so in (("log", self.log), ("whole", self.whole)) if is_so)
+        return f"{self.name} {self.low:g} to {self.high:g}{f' ({kinds})' if kinds else ''}"
+
+    def suggest(self, trial: optuna.Trial) -> float:
+        """The trial's value."""
+        if self.whole:
+            return int(trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log))
+        return self.rounded(trial.suggest_float(self.name, self.low, self.high, log=self.log))
+
+    def rounded(self, value: float) -> float:
+        """`value` as a training gets it: four digits are enough, and can be read."""
+        return int(value) if self.whole else max(self.low, min(self.high, float(f"{value:.4g}")))
+
+    def holds(self, value: Any) -> bool:
+        """Whether `value` lies in the range."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """All that one study searches."""
+
+    ranges: tuple[Range, ...]
+
+    @staticmethod
+    def read(plain: Mapping[str, Mapping[str, Any]]) -> Space:
+        """The inverse of `plain`."""
+        return Space(tuple(Range(name, **own) for name, own in plain.items()))
+
+    def suggest(self, trial: optuna.Trial) -> Values:
+        """The trial's values."""
+        return {own.name: own.suggest(trial) for own in self.ranges}
+
+    def changes(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Values by their keys in a params file."""
+        return {own.key: values[own.name] for own in self.ranges}
+
+    def plain(self) -> dict[str, dict[str, Any]]:
+        """As plain values, for a file or a comparison."""
+        return {own.name: {"key": own.key, "low": own.low, "high": own.high, "log": own.log, "whole": own.whole} for own in self.ranges}
+
+    @property
+    def text(self) -> str:
+        """All ranges in words."""
+        return ", ".join(own.text for own in self.ranges)
+
+
+def space_of(config: Config, arm: str, names: Sequence[str] | None = None, ranges: Sequence[str] = (), density: bool = False) -> Space:
+    """The space of a study on `arm`.
+
+    Args:
+        names: the parameters; None: the usual ones that matter for the arm.
+        ranges: `NAME=LOW:HIGH` each; a parameter that has one is searched.
+        density: the target density is to be searched too, where the arm has one (a search for F1 against density).
+
+    Raises:
+        ConfigError: an unknown parameter, one that changes nothing for the arm, an empty range, an end that the knob does not allow.
+    """
+    kind = config.arms[arm].mask
+    matters = MATTERS[kind]
+    if not matters:
+        raise ConfigError(f"arm {arm}: mask {kind} has no parameter to search: name an arm with a mask")
+    given = dict(_parsed(text) for text in ranges)
+    if names is None:
+        usual = [name for name in USUAL if name in matters] or list(matters)
+        names = [*usual, *(["density"] if density and "density" in matters and config.mask.density is not None else [])]
+    searched = list(dict.fromkeys([*names, *given]))
+    for name in searched:
+        known_name(name, tuple({*GATES, "p_f"}), "search parameter")
+        if name not in matters:
+            raise ConfigError(f"search parameter {name}: changes nothing for arm {arm} (mask {kind}): one of {', '.join(matters)}")
+    return Space(tuple(_range(config, arm, name, given.get(name)) for name in searched))
+
+
+def _parsed(text: str) -> tuple[str, tuple[float, float]]:
+    name, _, ends = text.partition("=")
+    low, _, high = ends.partition(":")
+    try:
+        return name.strip(), (float(low), float(high))
+    except ValueError:
+        raise ConfigError(f"--range {text}: not of the form NAME=LOW:HIGH, as in gamma=-2:-0.2") from None
+
+
+def _range(config: Config, arm: str, name: str, given: tuple[float, float] | None) -> Range:
+    key = f"arms.{arm}.p_f" if name == "p_f" else f"mask.{name}"
+    steps = config.mask.steps
+    low, high = given or ((max(1, steps // 2), max(2, 2 * steps)) if name == "steps" else ENDS[name])
+    made = Range(name, key, int(low) if name in WHOLE else low, int(high) if name in WHOLE else high, name in LOG, name in WHOLE)
+    _check(made, low, high)
+    return made
+
+
+def _check(own: Range, low: float, high: float) -> None:
+    """Both ends within the knob's bounds, and something between them."""
+    where = f"--range {own.name}={low:g}:{high:g}"
+    for end in (low, high):
+        if not math.isfinite(end) or (own.whole and end != int(end)):
+            raise ConfigError(f"{where}: {end:g} is not allowed: a {'whole ' if own.whole else ''}number")
+        if not _within(end, own.key):
+            also = "; gamma < 0 < 1 < zeta (eq. 11)" if own.name in ("gamma", "zeta") else ""
+            raise ConfigError(f"{where}: {own.key} {end:g} is not allowed: {allowed(_knob(own.key))}{also}")
+    if own.log and low <= 0:
+        raise ConfigError(f"{where}: {own.key} {low:g} is not allowed: above 0, for the search is on a log scale")
+    if not low < high:
+        raise ConfigError(f"{where}: the range is empty: LOW must be below HIGH; to hold a value fixed, --set {own.key}={low:g}")
+
+
+def _knob(key: str) -> Mapping[str, Any]:
+    kind: type[Any] = Arm if key.startswith("arms.") else MaskSettings
+    return next(entry.metadata for entry in fields(kind) if entry.name == key.rpartition(".")[2])
+
+
+def _within(value: float, key: str) -> bool:
+    bounds = _knob(key)
+    return (
+        (bounds["low"] is None or value >= bounds["low"])
+        and (bounds["high"] is None or value <= bounds["high"])
+        and (bounds["above"] is None or value > bounds["above"])
+        and (bounds["below"] is None or value < bounds["below"])
+    )
+
+
+def present(config: Config, space: Space) -> Values | None:
+    """The params file's own values, where all of them lie in the space; else None."""
+    found: Values = {}
+    for own in space.ranges:
+        section, *rest = own.key.split(".")
+        value = getattr(config.mask, rest[0]) if section == "mask" else config.arms[rest[0]].p_f
+        if value is None or not own.holds(value):
+            return None
+        found[own.name] = value
+    return found
+
+
+def words(values: Mapping[str, float], names: Iterable[str] | None = None) -> str:
+    """Values on a line: `lam 1.2e-07, gamma -0.83`."""
+    return ", ".join(f"{name} {values[name]:.4g}" for name in (values if names is None else names))

@@ -1,0 +1,125 @@
+"""The score of one seed by training it: masks, tuning, validation as `python -m benchmark.train` does, but nothing is kept of the model.
+
+Only train files are read: validation is carved from them (`data.val_source: train`), so no study sees the dev sets that the tables score.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark.backbones import Located, locate
+from benchmark.cell_data import TrainingData, training_data
+from benchmark.cells import Cell
+from benchmark.config import Config, find_cell
+from benchmark.places import Places
+from benchmark.studies.objective import Recorder, Score
+from benchmark.studies.settings import Settings
+from benchmark.studies.space import Space, Values
+from benchmark.train import device_for_training, masks_of_cell, plan_of
+from bmt.batches import Vocabulary
+from bmt.deviation import pretrained_copy
+from bmt.errors import ConfigError
+from bmt.masks import Masks
+from bmt.model import quiet_transformers, span_model
+from bmt.phases import warm_up_head
+from bmt.sources import RandomMask
+from bmt.training import planned_steps, train
+
+
+def check_validation(config: Config) -> None:
+    """Raises ConfigError where validation questions would be dev questions."""
+    if config.data.val_source != "train":
+        raise ConfigError(
+            f"data.val_source: {config.data.val_source} is not allowed for a study: train, or it would be tuned on the dev sets that the "
+            "tables report"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Scores seeds of one cell (`Measure`)."""
+
+    settings: Settings
+    config: Config
+    cell: Cell
+    space: Space
+    place: Located
+    data: TrainingData
+
+    @staticmethod
+    def of(settings: Settings, cell: str, space: Space) -> Trained:
+        """Read a cell's data. Raises ConfigError and DataError: unknown names, dev sets as validation, features not prepared."""
+        config = settings.config()
+        check_validation(config)
+        own = find_cell(config, cell)
+        place = locate(own.backbone, config.backbones[own.backbone])
+        if config.training.threads:
+            torch.set_num_threads(config.training.threads)
+        return Trained(settings, config, own, space, place, training_data(config, own, Places.of(config).features(own.backbone)))
+
+    @property
+    def datasets(self) -> Sequence[str]:
+        """The source datasets, whose F1 is the score."""
+        return list(self.data.rows)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of a training."""
+        training = self.config.training
+        epochs = training.epochs_st if self.cell.dataset else training.epochs_mt
+        return planned_steps(self.data.sets, self.data.rows, epochs, training)
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of a training that is not stopped early."""
+        return math.ceil(self.steps / self.config.training.evaluate_every)
+
+    def __call__(self, values: Values, seed: int, evaluated: Callable[[int, float], None], run: Recorder) -> Score:
+        """Train with these values and this seed."""
+        config = self.settings.config(self.space.changes(values))
+        cell = Cell(self.cell.backbone, self.cell.regime, self.cell.arm, self.cell.adapter, seed)
+        arm, plan, data = config.arms[cell.arm], plan_of(config), self.data
+        with quiet_transformers():
+            model, tokenizer = span_model(
+                self.place.source,
+                revision=self.place.revision,
+                markers=config.data.special_tokens,
+                seed=seed,
+                dropout=config.training.dropout,
+            )
+        model.to(device_for_training())
+        vocabulary = Vocabulary.of(tokenizer)
+
+        def report(step: int, metrics: dict[str, float]) -> None:
+            run.log(metrics, step)
+            if "validation/f1/macro" in metrics:
+                evaluated(math.ceil(step / config.training.evaluate_every), metrics["validation/f1/macro"])
+
+        with tempfile.TemporaryDirectory() as scratch:  # masks of one trial are of no use to another
+            places = Places(Path(scratch), config.profile)
+            if arm.mask == "learned":
+                warm_up_head(model, data.sets, data.rows, vocabulary, plan, steps=config.mask.head_warmup, seed=seed)
+            pretrained = pretrained_copy(model) if config.mask.keep_delta else None
+            made = masks_of_cell(config, cell, model, data, vocabulary, plan, places, run, True, self.place.identity)
+            outcome = train(
+                model, data.sets, data.rows, data.validation, vocabulary, plan, steps=self.steps, seed=seed, masks=made,
+                pretrained=pretrained, holds=(arm.regularizer, arm.strength), report=report,
+            )  # fmt: skip
+            masks = made if made is None or isinstance(made, Masks | RandomMask) else made.masks()
+        best = next(row for row in outcome.curve if row["step"] == outcome.best_step)
+        moved = outcome.deviation["total"].relative
+        return Score({name: best[f"f1/{name}"] for name in self.datasets}, union_density(masks), {"deviation": moved})
+
+
+def union_density(masks: Any) -> float:
+    """Share of the weights that any dataset's mask opens; of a random mask p_F, the share that a step opens."""
+    if isinstance(masks, RandomMask):
+        return masks.p_f
+    return masks.union_density() if isinstance(masks, Masks) else 1.0
