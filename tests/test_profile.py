@@ -103,7 +103,7 @@ def test_show_names_the_profile_and_its_changes(copy: Path) -> None:
         "equal to profiles/sample.yaml",
         "others: mini, paper; `python -m benchmark.profile NAME` switches",
     ]
-    edit(copy / "params.yaml", "  clip: 1.0\n\ntraining", "  clip: null\n\ntraining")
+    edit(copy / "params.yaml", "  clip: 1.0\n  clip_order", "  clip: null\n  clip_order")
     assert show()[1:3] == ["differs from profiles/sample.yaml in 1 key:", "  tuning.clip: null (profile: 1.0)"]
 
 

@@ -213,7 +213,7 @@ def test_every_variant_of_features_runs_on_the_same_questions(file: Path, tokeni
         set(timings) == {building.FLOOR, building.PREPARE, building.RECIPE} and windows[building.PREPARE] == windows[building.RECIPE] > 36
     )
     assert all(len(timing.seconds) == 2 and min(timing.seconds) > 0 for timing in timings.values())
-    made = building.figures(timings, "here", 0.5)
+    made = building.figures(timings, "here", 1.35, 0.5)
     assert [figure.target for figure in made] == [1.35, 0.5, None]
     assert made[1].rounds == against(timings, building.PREPARE, building.RECIPE)
 

@@ -112,10 +112,10 @@ def turns(files: int, rounds: int) -> int:
     return 3 * (files * rounds + 1)
 
 
-def figures(timings: dict[str, Timing], where: str, to_recipe: float) -> tuple[Figure, ...]:
+def figures(timings: dict[str, Timing], where: str, to_floor: float | None, to_recipe: float) -> tuple[Figure, ...]:
     """The ratios of one set of files."""
     return (
-        ratio(f"{where}: prepare to the tokenizer alone", timings[PREPARE].ratios, TO_FLOOR),
+        ratio(f"{where}: prepare to the tokenizer alone", timings[PREPARE].ratios, to_floor),
         ratio(f"{where}: prepare to the recipe", against(timings, PREPARE, RECIPE), to_recipe),
         ratio(f"{where}: tokenizer alone to the recipe", against(timings, FLOOR, RECIPE), None),
     )
