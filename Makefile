@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow lint lock clean
+.PHONY: help setup repro study test test-slow lint lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -30,6 +30,13 @@ setup: $(READY) ## make .venv and install the locked dependencies
 
 repro: $(READY) ## set up, then run the pipeline of params.yaml (dvc repro)
 	@$(BIN)/python -m dvc repro
+
+study: $(READY) ## set up, then a small Optuna study on the profile sample: the best values in studies/sample.best.yaml
+	@$(BIN)/python -m benchmark.fetch --params profiles/sample.yaml
+	@$(BIN)/python -m benchmark.prepare --params profiles/sample.yaml
+	@$(BIN)/python -m benchmark.search --study sample --profile sample --trials 14 --finished 10 --workers 2 \
+	  --search lam,gamma,zeta,density --range density=0.02:0.9 --set mask.steps=3 --set mask.batch=4 \
+	  --set training.epochs_mt=0.375 --set training.evaluate_every=10 --status --export --figures
 
 test: $(READY) ## set up, then the test suite, on TEST_JOBS cores (2)
 	@$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
