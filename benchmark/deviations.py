@@ -42,11 +42,6 @@ FIXED = (
         "with theta and phi fixed at the pretrained weights and the fresh head, then the model is tuned with them.",
     ),
     Point(
-        "What becomes of delta", "contradictory",
-        "Eq. 6-12 add delta = s * w to theta; eq. 14 uses s alone, as a mask on theta's gradient. Tuning starts at the pretrained weights, "
-        "and delta is used neither there nor at inference.",
-    ),
-    Point(
         "What is masked", "silent",
         "Eq. 14 is written for a matrix. Every tensor of the encoder is masked, vectors included; the span head, which starts random, "
         "is not.",

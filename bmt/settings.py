@@ -177,9 +177,9 @@ class MaskSettings:
         note='"To obtain a binary mask vector", and "s_d is not necessarily a binary vector": we binarise s > 0.',
     )  # fmt: skip
     keep_delta: bool = knob(
-        False, "whether tuning starts at theta_0 plus the datasets' mean M_d w_d, instead of theta_0", paper="silent",
-        note="The paper never says what becomes of delta after the mask is learned: eq. 14 updates theta, and no delta is in the model "
-        "that is tested.",
+        False, "whether tuning starts at theta_0 plus the datasets' mean M_d w_d, instead of theta_0", paper="contradictory",
+        note="Eq. 6-12 add delta = s * w to theta; eq. 14 uses s alone, as a mask on theta's gradient, and no delta is in the model that "
+        "is tested.",
     )  # fmt: skip
     scope: str = knob(
         "per_dataset", "one mask a source dataset, one for the mixture, or one learned anew on each training batch",
