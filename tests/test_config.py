@@ -74,7 +74,7 @@ def test_params_yaml_starts_as_the_sample_profile() -> None:
     assert (ROOT / "params.yaml").read_bytes() == (ROOT / "profiles" / "sample.yaml").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["sample", "mini", "paper"])
+@pytest.mark.parametrize("name", ["sample", "mini", "grid", "paper"])
 def test_a_profile_is_called_as_its_file(name: str) -> None:
     config = load(ROOT / "profiles" / f"{name}.yaml")
     assert config.profile == name
