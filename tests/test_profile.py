@@ -92,7 +92,7 @@ def test_an_invalid_profile_leaves_params_as_they_were(copy: Path) -> None:
     edit(copy / "profiles" / "mini.yaml", "  lr: 1.0e-4", "  lr: 1e-4")
     with pytest.raises(ConfigError, match=r"write 1\.0e-4"):
         switch("mini")
-    with pytest.raises(ConfigError, match=r"profile 'smaple': .*did you mean sample\?\): one of mini, paper, sample"):
+    with pytest.raises(ConfigError, match=r"profile 'smaple': .*did you mean sample\?\): one of grid, mini, paper, sample"):
         switch("smaple")
     assert (copy / "params.yaml").read_bytes() == before
 
@@ -101,7 +101,7 @@ def test_show_names_the_profile_and_its_changes(copy: Path) -> None:
     assert show() == [
         "params.yaml: profile sample, 6 cells",
         "equal to profiles/sample.yaml",
-        "others: mini, paper; `python -m benchmark.profile NAME` switches",
+        "others: grid, mini, paper; `python -m benchmark.profile NAME` switches",
     ]
     edit(copy / "params.yaml", "  clip: 1.0\n  clip_order", "  clip: null\n  clip_order")
     assert show()[1:3] == ["differs from profiles/sample.yaml in 1 key:", "  tuning.clip: null (profile: 1.0)"]
@@ -110,7 +110,7 @@ def test_show_names_the_profile_and_its_changes(copy: Path) -> None:
 def test_a_profile_of_one_s_own(copy: Path) -> None:
     shutil.copy(copy / "profiles" / "mini.yaml", copy / "profiles" / "mine.yaml")
     edit(copy / "profiles" / "mine.yaml", "profile: mini\n", "profile: mine\n")
-    assert list(profiles()) == ["mine", "mini", "paper", "sample"]
+    assert list(profiles()) == ["grid", "mine", "mini", "paper", "sample"]
     switch("mine")
     assert show()[0] == "params.yaml: profile mine, 9 cells"
 
@@ -131,4 +131,4 @@ def test_the_command(copy: Path) -> None:
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "params.yaml: profile mini, 9 cells")
     done = run(copy, "mimi")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: profile 'mimi': profiles/ has none of that name (did you mean mini?): one of mini, paper, sample\n"
+    assert done.stderr == "error: profile 'mimi': profiles/ has none of that name (did you mean mini?): one of grid, mini, paper, sample\n"
