@@ -107,7 +107,7 @@ def build(
     report = Report()
     _keep_freed_blocks()
     with write_folder_aside(out_dir) as aside, _collector_paused():
-        with closing(bmt.mrqa.passages(path, report, strict)) as source:
+        with closing(bmt.mrqa.passages(path, report, strict, tokens=False)) as source:
             chunks = _chunks(source if chosen is None else _only(source, chosen))
             meta = _write(_work(chunks, spec, cut, train, workers), aside, progress)
         if not meta["counts"]["examples"]:

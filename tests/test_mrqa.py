@@ -244,7 +244,7 @@ def test_damaged_gzip_is_refused_at_the_line_it_reached(tmp_path):
     (tmp_path / "sum.jsonl.gz").write_bytes(flipped)
     with pytest.raises(DataError, match=r"sum\.jsonl\.gz, line \d+: damaged gzip data \(CRC check failed"):
         list(read(tmp_path / "sum.jsonl.gz"))
-    (tmp_path / "tail.jsonl.gz").write_bytes(whole + b"more")
+    (tmp_path / "tail.jsonl.gz").write_bytes(whole + b"more than a header")
     with pytest.raises(DataError, match=r"tail\.jsonl\.gz, line \d+: damaged gzip data \(Not a gzipped file"):
         list(read(tmp_path / "tail.jsonl.gz"))
 

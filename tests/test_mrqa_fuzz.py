@@ -35,6 +35,7 @@ def check(path, data, source):
         message = str(error)
         assert re.match(re.escape(str(path)) + r", line [1-9]\d*: \S", message) and "\n" not in message, message
         return None
+    assert list(passages(path, tokens=False)) == made  # as features read it
     examples = [example for passage in made for example in passage.examples]
     assert len({example.id for example in examples}) == len(examples) == report.questions
     for example in examples:
