@@ -34,7 +34,7 @@ from bmt.seen import Seen, key
 # The official headers name some datasets by the variant that the organisers took.
 DATASET_NAMES = {"TriviaQA-web": "TriviaQA", "NaturalQuestionsShort": "NaturalQuestions", "DuoRC.ParaphraseRC": "DuoRC"}
 
-_DAMAGED: tuple[type[Exception], ...] = (isal_zlib.error, gzip.BadGzipFile)
+_DAMAGED = (isal_zlib.error, gzip.BadGzipFile)
 
 LONGEST_LINE = 64 << 20  # bytes; the longest official line has about 3 MB
 
@@ -136,7 +136,7 @@ def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
                 number += 1
     except EOFError:
         raise DataError(f"{path}, line {number}: the gzip data end too early, the file is truncated: fetch it again") from None
-    except _DAMAGED as error:
+    except _DAMAGED as error:  # type: ignore[misc]  # isal's stub declares its error as an instance
         raise DataError(f"{path}, line {number}: damaged gzip data ({error}): fetch it again") from None
     except OSError as error:
         raise DataError(f"{path}, line {number}: cannot be read: {error.strerror or error}") from None
