@@ -15,6 +15,7 @@ from bmt.adapters import adapter_size, add_adapters
 from bmt.batches import Vocabulary
 from bmt.checkpoints import Checkpoints
 from bmt.ranks import Ranks
+from bmt.stopping import Stop, never
 from bmt.training import Plan
 
 
@@ -26,7 +27,7 @@ def start_adapters(model: Any, cell: Cell, data: TrainingData) -> None:
 
 def second_phase(
     config: Config, cell: Cell, model: Any, data: TrainingData, vocabulary: Vocabulary, plan: Plan, checkpoints: Checkpoints, run: Any,
-    ranks: Ranks,
+    ranks: Ranks, stop: Stop = never,
 ) -> dict[str, Any] | None:  # fmt: skip
     """Tune each dataset's adapter and head behind the frozen encoder; what training.json says of it. None for a cell without adapters."""
     if not cell.adapter:
@@ -36,7 +37,7 @@ def second_phase(
         tuned = tune_adapters(
             model, data.sets, data.rows, data.validation, vocabulary, plan, epochs=config.training.epochs_adapter, seed=cell.seed,
             folder=checkpoints.folder, fingerprint=checkpoints.fingerprint, report=lambda step, metrics: run.log(metrics, step=step),
-            progress=bar.advance, ranks=ranks,
+            progress=bar.advance, ranks=ranks, stop=stop,
         )  # fmt: skip
     return {"parameters": adapter_size(model), "epochs": config.training.epochs_adapter, "tuned": described(tuned)}
 

@@ -20,13 +20,14 @@ from bmt.training import Questions
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Source datasets of a cell: windows, the training rows of each, validation questions, the digest of it all."""
+    """Source datasets of a cell: windows, the training rows of each, validation questions, the digest of it all, the examples' ids."""
 
     sets: list[Windows]
     rows: dict[str, np.ndarray]
     validation: list[Questions]
     digest: str
     files: dict[str, dict[str, Any]]
+    ids: dict[str, Any]
 
 
 def read_features(folder: Path, dataset: str, split: str, data: DataSettings) -> Features:
@@ -43,20 +44,21 @@ def read_features(folder: Path, dataset: str, split: str, data: DataSettings) ->
 def training_data(config: Config, cell: Cell, folder: Path) -> TrainingData:
     """Read a cell's source datasets from a features folder and split them by context into training and validation."""
     data = config.data
-    sets, rows, validation, files = [], {}, [], {}
+    sets, rows, validation, files, ids = [], {}, [], {}, {}
     for dataset in [cell.dataset] if cell.dataset else data.train:
         features = read_features(folder, dataset, "train", data)
         windows = Windows.of(features.windows, dataset)
         contexts = features.examples["context_id"].to_pylist()
         train, held = carve(contexts, data.validation_cap if data.val_source == "train" else 0, data.train_cap, f"validation:{dataset}")
         sets.append(windows)
+        ids[dataset] = features.examples["id"]
         rows[dataset] = windows.of_examples(train, negatives=data.negatives, windows=data.windows)
         if data.val_source == "dev":
             features = read_features(folder, dataset, "dev", data)
             held = np.arange(min(data.validation_cap, len(features.examples)))
         validation.append(questions(features, dataset, held))
         files[f"{dataset}.train"] = features.meta
-    return TrainingData(sets, rows, validation, json_digest({name: meta["key"] for name, meta in files.items()}), files)
+    return TrainingData(sets, rows, validation, json_digest({name: meta["key"] for name, meta in files.items()}), files, ids)
 
 
 def questions(features: Features, dataset: str, examples: np.ndarray) -> Questions:

@@ -18,6 +18,8 @@ from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
 FORM = "<backbone>.<mt|st-Dataset>.<arm>[.adapter].s<seed>, for example minilm.mt.bmt.s0"
 MAX_SEED = 2**32 - 1
+ZERO_SHOT = "zero_shot"
+"""In the place of an arm: a model that is scored as it was published, and not trained here. Its seed is 0, and means nothing."""
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _SEED = re.compile(r"s(0|[1-9][0-9]{0,9})")
 

@@ -90,7 +90,8 @@ def _paper_reasons(runs: Sequence[Run], requires: Requirements, backbone: str) -
         reasons.append(Reason(f"backbone revision {_short(wrong[0].revision)} instead of {_short(revision)} ({wrong[0].cell})"))
     if requires.evaluator and (wrong := [run for run in runs if run.evaluator != requires.evaluator]):
         reasons.append(Reason(f"evaluator {wrong[0].evaluator or 'not recorded'} instead of {requires.evaluator} ({wrong[0].cell})"))
-    epochs = requires.epochs.get(runs[0].identity.regime.split("-")[0]) if runs[0].identity.K is None else None
+    trained = runs[0].identity.K is None and not runs[0].identity.published
+    epochs = requires.epochs.get(runs[0].identity.regime.split("-")[0]) if trained else None
     if epochs and (wrong := [run for run in runs if run.epochs != epochs]):
         found = "not recorded" if wrong[0].epochs is None else f"{wrong[0].epochs:g} epochs"
         reasons.append(Reason(f"step budget {found} instead of {epochs:g} epochs ({wrong[0].cell})"))
@@ -111,7 +112,9 @@ def seed_reasons(runs: Sequence[Run], faults: Iterable[Fault], missing: Sequence
         reasons.append(Reason(f"duplicate runs: every score of {again} is that of {copies[again]}", True))
     if missing:
         reasons.append(Reason(f"missing runs: {', '.join(missing)}"))
-    if runs and len(set(seeds)) < FEWEST_SEEDS:
+    if runs and runs[0].identity.published:
+        reasons.append(Reason("scored as it was published: it has no seeds, so nothing says how far from the printed numbers is too far"))
+    elif runs and len(set(seeds)) < FEWEST_SEEDS:
         reasons.append(Reason(f"one seed ({seeds[0]}): at least {FEWEST_SEEDS} are needed"))
     return reasons
 

@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         active=active,
         whole=given.results is None,
         commands=given.paper is None,
+        sizes=tuple(config.fewshot.sizes) if config else (),
     )
     report = comparison.compare(paper, table, found, setting, config.compare if config else CompareSettings(), shown_folder(folder))
     if given.out is None and forms == ["terminal"]:

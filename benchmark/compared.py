@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from benchmark.cells import ZERO_SHOT
 from benchmark.claims import ClaimResult
 from benchmark.matching import LITERATURE, Match
 from benchmark.papers import Table
@@ -34,8 +35,10 @@ class CellResult:
 
     @property
     def trainable(self) -> bool:
-        """Whether this project could answer the cell: a printed number of a row that is not literature."""
-        return self.match.state != LITERATURE and self.match.published is not None
+        """Whether this project could reproduce the cell: a printed number of a row that is neither literature nor scored as published."""
+        ours = self.match.row.ours
+        scored_only = ours is not None and ours.arm == ZERO_SHOT
+        return self.match.state != LITERATURE and not scored_only and self.match.published is not None
 
 
 @dataclass(frozen=True, slots=True)

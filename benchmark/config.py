@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmark.cells import Cell, is_word, known_name, nearest, parse
+from benchmark.listed import check_tables, check_transfers
 from benchmark.yamlfile import read_yaml
 from bmt.errors import ConfigError
 from bmt.few_shot_settings import FewShotSettings
@@ -62,7 +63,14 @@ class Backbone:
     name: str = knob("", "the package's module, the hub's repository or the folder's path")
     revision: str | None = knob(None, "the hub's commit, 40 hexadecimal digits; null for a package or a folder")
     sha256: str | None = knob(None, "of model.safetensors, checked before use; null: not checked")
-    head: str = knob("span", "the head: start and end scores of every token", choices=("span",))
+    head: str = knob(
+        "span", "span: start and end scores of every token of the encoder; span_decoder: T5's decoder reads the tokens once more, and they "
+        "are scored on its outputs; generate: no head, a published model that writes its answers (benchmark.unifiedqa) and is not trained",
+        choices=("span", "span_decoder", "generate"), paper="silent",
+        note="The paper does not say what scores spans on T5. Its encoder with the same head as the others by default; `span_decoder` is "
+        "Hugging Face's T5ForQuestionAnswering, the whole model, twice the weights. The paper's low T5 rows on long contexts look like its "
+        "handling of windows; nothing is tuned towards them.",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,8 @@ class Config:
     backbones: dict[str, Backbone]
     arms: dict[str, Arm]
     cells: list[str]
+    transfers: list[str]
+    tables: list[str]
     compare: CompareSettings
     tracking: TrackingSettings
 
@@ -168,6 +178,7 @@ def find_cell(config: Config, name: str) -> Cell:
     """
     cell = parse(name)
     known_name(cell.backbone, tuple(config.backbones), f"cell {name!r}: backbone")
+    _check_head(config.backbones[cell.backbone], cell)
     known_name(cell.arm, tuple(config.arms), f"cell {name!r}: arm")
     if cell.dataset:
         known_name(cell.dataset, tuple(config.data.train), f"cell {name!r}: dataset (of data.train)")
@@ -177,6 +188,14 @@ def find_cell(config: Config, name: str) -> Cell:
             f"cell {name!r}: mask.density: null is not allowed: a {config.arms[cell.arm].mask} mask needs the share to leave open"
         )
     return cell
+
+
+def _check_head(backbone: Backbone, cell: Cell) -> None:
+    where = f"cell {cell.name!r}: backbones.{cell.backbone}.head"
+    if backbone.head == "generate":
+        raise ConfigError(f"{where}: generate is not trained: `python -m benchmark.unifiedqa {cell.backbone}` scores it as it is")
+    if backbone.head == "span_decoder" and cell.adapter:
+        raise ConfigError(f"{where}: span_decoder is not allowed with adapters: span, whose adapters are the encoder's")
 
 
 def _check_schedule(config: Config, cell: Cell) -> None:
@@ -240,14 +259,22 @@ def _decides(config: Config, cell: Cell) -> dict[str, Any]:
         "mask": asdict(config.mask) if arm.mask not in ("none", "random") else None,
         "tuning": asdict(config.tuning),
         "training": training,
-        "sampling": None if cell.dataset else asdict(config.sampling),
+        "sampling": None if cell.dataset else _sampling_decides(config.sampling),
         "loss": asdict(config.loss),
         "decode": asdict(config.decode),  # decides the validation F1, and so eq. 15 and the stop
     }
 
 
+def _sampling_decides(sampling: SamplingSettings) -> dict[str, Any]:
+    """What the kind of sampling reads: of the keys that one kind alone has, its own."""
+    own = {"temperature": ("temperature",), "dynamic_single_task": ("single_task_arm", "single_task_scores")}
+    others = [key for kind, keys in own.items() if kind != sampling.kind for key in keys]
+    return {key: value for key, value in asdict(sampling).items() if key not in others}
+
+
 def as_flat(config: Config) -> dict[str, Scalar]:
-    """The configuration as `section.key` → scalar, for a tracker: lists joined by commas, null as "null"; the list of cells left out."""
+    """The configuration as `section.key` → scalar, for a tracker: lists joined by commas, null as "null"; the lists of cells, transfers and
+    tables left out: they are no settings of a run."""
     flat: dict[str, Scalar] = {}
 
     def walk(prefix: str, value: Any) -> None:
@@ -260,7 +287,8 @@ def as_flat(config: Config) -> dict[str, Scalar]:
             flat[prefix] = "null" if value is None else value
 
     values = asdict(config)
-    del values["cells"]
+    for key in ("cells", "transfers", "tables"):
+        del values[key]
     walk("", values)
     return flat
 
@@ -305,15 +333,17 @@ def _value(kind: Any, value: Any, key: str, bounds: str) -> Any:
     if typing.get_origin(kind) is dict:
         inner = typing.get_args(kind)[1]
         if not isinstance(value, dict) or not value:
-            raise ConfigError(f"{key}: expected names and their settings, found {_shown(value)}; profiles/sample.yaml shows the form")
+            words = "numbers" if inner is float else "settings"
+            raise ConfigError(f"{key}: expected names and their {words}, found {_shown(value)}; profiles/sample.yaml shows the form")
         for name in value:
             if not isinstance(name, str) or not is_word(name):
                 raise ConfigError(f"{key}: the name {_shown(name)} is not allowed: letters, digits, - and _ only, as text")
-        return {name: _build(inner, entry, f"{key}.{name}") for name, entry in value.items()}
+        return {name: _value(inner, entry, f"{key}.{name}", "") for name, entry in value.items()}
     if typing.get_origin(kind) is list:
         inner, words = (int, "whole numbers") if typing.get_args(kind)[0] is int else (str, "names")
         if not isinstance(value, list) or not all(isinstance(item, inner) and not isinstance(item, bool) for item in value):
-            raise ConfigError(f"{key}: {_shown(value)} is not allowed: a list of {words}")
+            quotes = ' (numbers in quotes, as "3")' if inner is str and isinstance(value, list) and any(map(_is_number, value)) else ""
+            raise ConfigError(f"{key}: {_shown(value)} is not allowed: a list of {words}{quotes}")
         return list(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
@@ -323,6 +353,10 @@ def _value(kind: Any, value: Any, key: str, bounds: str) -> Any:
         words = bounds if kind is str and bounds else f"{words}, {bounds}" if bounds else words
         raise ConfigError(f"{key}: {_shown(value)} is not allowed: {words}{_yaml_number(value) if kind in (int, float) else ''}")
     return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _yaml_number(value: Any) -> str:
@@ -362,10 +396,7 @@ def _check_whole(config: Config) -> None:
         raise ConfigError(f"data.overlap: {data.overlap} is not allowed: at most {most} (below {room}), so that each window moves on")
     check_mask(config.mask)
     _check_few_shot(config.fewshot)
-    if config.sampling.floor * len(data.train) >= 1:
-        raise ConfigError(
-            f"sampling.floor: {config.sampling.floor:g} is not allowed: below 1/{len(data.train)}, one over the datasets of data.train"
-        )
+    _check_sampling(config)
     for name, arm in config.arms.items():
         if (arm.mask == "random") != (arm.p_f is not None):
             want = "above 0 and at most 1 for a random mask" if arm.mask == "random" else f"null for mask {arm.mask!r}"
@@ -384,9 +415,29 @@ def _check_whole(config: Config) -> None:
             find_cell(config, name)
         except ConfigError as error:
             raise ConfigError(f"cells[{index}]: {error}") from None
+    check_transfers(config.transfers, config.cells, [name for name, arm in config.arms.items() if arm.regularizer != "none"])
+    check_tables(config.tables)
     for key, text in (("source.manifest", config.source.manifest), ("tracking.experiment", config.tracking.experiment)):
         if not text.strip():
             raise ConfigError(f"{key}: {text!r} is not allowed: a name")
+
+
+def _check_sampling(config: Config) -> None:
+    sampling, train = config.sampling, config.data.train
+    if sampling.floor * len(train) >= 1:
+        raise ConfigError(f"sampling.floor: {sampling.floor:g} is not allowed: below 1/{len(train)}, one over the datasets of data.train")
+    if sampling.single_task_arm is not None:
+        known_name(sampling.single_task_arm, tuple(config.arms), "sampling.single_task_arm")
+    scores = sampling.single_task_scores or {}
+    if scores and set(scores) != set(train):
+        odd = sorted(set(scores) ^ set(train))[0]
+        raise ConfigError(
+            f"sampling.single_task_scores: {odd!r} is {'not in data.train' if odd in scores else 'missing'}: exactly the datasets of "
+            f"data.train, {', '.join(train)}"
+        )
+    for name, score in scores.items():
+        if not 0 <= score <= 200:
+            raise ConfigError(f"sampling.single_task_scores.{name}: {score:g} is not allowed: EM + F1 in percent, 0 to 200")
 
 
 def _check_few_shot(settings: FewShotSettings) -> None:
@@ -400,7 +451,8 @@ def _check_few_shot(settings: FewShotSettings) -> None:
 def _check_backbone(backbone: Backbone, where: str) -> None:
     if not backbone.name.strip():
         raise ConfigError(f"{where}.name: {backbone.name!r} is not allowed: a module, a hub repository or a folder")
-    if backbone.source == "hub" and not re.fullmatch("[0-9a-f]{40}", backbone.revision or ""):
+    unpinned = backbone.head == "generate" and backbone.revision is None  # nothing is trained on it: its result names the commit it found
+    if backbone.source == "hub" and not unpinned and not re.fullmatch("[0-9a-f]{40}", backbone.revision or ""):
         want = "the hub's commit, 40 hexadecimal digits (a branch's name would let the weights change)"
         raise ConfigError(f"{where}.revision: {_shown(backbone.revision)} is not allowed: {want}")
     if backbone.source != "hub" and backbone.revision is not None:

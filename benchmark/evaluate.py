@@ -169,10 +169,6 @@ def write_results(
     averages: dict[str, Any], missing: list[str], params: str | None, more: dict[str, Any],
 ) -> None:  # fmt: skip
     """The two files of a run's results (schema 1, docs/compare.md): a trained cell's, or with another name in `more` a transfer's."""
-    name = more.get("cell", cell.name)
-    parquet = folder / f"{name}.parquet"
-    with write_aside(parquet) as aside:
-        pq.write_table(predictions.replace_schema_metadata({OWNER: f"{config.profile}/{name}"}), aside, compression="zstd")
     described = environment.describe()
     kept = (
         "cell",
@@ -195,10 +191,20 @@ def write_results(
         "deviation": trained["deviation"]["total"], "deviation_by": trained["deviation"],
         "evaluator_version": EVALUATOR_VERSION, "params_sha256": params_digest(params), "git": described["git"],
         "device": described["device"], "environment": described,
-        "trained_with": trained["environment"], "train_data_sha256": trained["data"], "predictions_sha256": file_digest(parquet),
+        "trained_with": trained["environment"], "train_data_sha256": trained["data"],
         "seconds": trained["seconds"], "tokens_per_second": trained["tokens_per_second"], "peak_memory_mb": trained["peak_memory_mb"],
     } | more  # fmt: skip
-    write_json(folder / f"{name}.json", record | {SEAL: seal(record)})
+    keep_results(folder, predictions, record)
+
+
+def keep_results(folder: Path, predictions: pa.Table, record: dict[str, Any]) -> None:
+    """Write `<cell>.parquet`, and the `record` of the run with the digest of it and the seal of both as `<cell>.json`."""
+    name = record["cell"]
+    parquet = folder / f"{name}.parquet"
+    with write_aside(parquet) as aside:
+        pq.write_table(predictions.replace_schema_metadata({OWNER: f"{record['profile']}/{name}"}), aside, compression="zstd")
+    whole = record | {"predictions_sha256": file_digest(parquet)}
+    write_json(folder / f"{name}.json", whole | {SEAL: seal(whole)})
 
 
 def hub_files(config: Config, cell: Cell, names: list[str]) -> list[str]:

@@ -46,9 +46,15 @@ def _fact(
     match = Match(row, row.dataset or "", metric, published, decimals, None)
     if damaged:
         return CellResult(replace(match, state=NOT_COMPARABLE), NOT_COMPARABLE, f"unreadable {damaged}")
-    value = ((facts or {}).get("rows") or {}).get(row.row, {}).get(metric)
+    rows = (facts or {}).get("rows") or {}
+    value = rows.get(row.row, {}).get(metric)
     if published is None:
         return CellResult(match, NO_DATA, "the paper prints no number here", value)
+    if rows and row.dataset and row.row not in rows:
+        return CellResult(replace(match, state=NO_DATA), NO_DATA, f"no file of {row.row} was counted")
+    if value is None and metric in rows.get(row.row, {}):
+        what = f"no {metric} of {row.row} to be counted (null in table_{table.table}.json)"
+        return CellResult(replace(match, state=NO_DATA), NO_DATA, what)
     if value is None:
         what = f"no {metric} of {row.row} in table_{table.table}.json" if facts else f"no table_{table.table}.json in the results{command}"
         return CellResult(replace(match, state=MISSING), MISSING, what)

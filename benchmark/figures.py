@@ -116,7 +116,7 @@ def loss_curve(series: Mapping[str, Points]) -> Figure:
 
 
 def sampling_weights(weights: Mapping[str, Points]) -> Figure:
-    """The datasets' sampling weights (eq. 15) over the evaluations, with the uniform weight as a thin line.
+    """The datasets' sampling weights (eq. 15, or fixed ones) over the evaluations, with the uniform weight as a thin line.
 
     Args:
         weights: {dataset: [(step, weight 0..1), …]}.

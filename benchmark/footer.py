@@ -63,7 +63,7 @@ def notes(cells: Sequence[CellResult], runs: Sequence[Run]) -> tuple[str, ...]:
     """What a reader should know of the runs."""
     lines = []
     answered = {cell.match.dataset for cell in cells if cell.mean is not None}
-    absent = dict.fromkeys(c.match.dataset for c in cells if c.verdict == NO_DATA and c.match.dataset not in answered)
+    absent = dict.fromkeys(c.match.dataset for c in cells if c.verdict == NO_DATA and c.match.runs and c.match.dataset not in answered)
     if absent:
         lines.append(f"no data: {', '.join(absent)}; left out of our averages, which are therefore not comparable")
     if dirty := [run.cell for run in runs if run.dirty]:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
+from benchmark.cells import ZERO_SHOT
 from benchmark.comparability import Data, Reason, data_reasons, run_reasons, seed_reasons
 from benchmark.papers import AVERAGE, Ours, Requirements, Row, Table
 from benchmark.results import Identity, Results, Run
@@ -21,6 +22,7 @@ LITERATURE, NO_DATA, MISSING, NOT_COMPARABLE = "literature", "no data", "missing
 class Setting:
     """What is compared. seeds: those asked for, or None for all. listed: the cells that the profile's params file lists; active: it is
     params.yaml; whole: the results folder should hold them all. commands: this project makes the runs (another paper's it does not).
+    sizes: the few-shot K that the profile asks for; empty: not known.
     """
 
     profile: str
@@ -29,9 +31,12 @@ class Setting:
     active: bool = True
     whole: bool = False
     commands: bool = True
+    sizes: tuple[int, ...] = ()
 
     def expected(self, identity: Identity) -> tuple[int, ...]:
-        """Seeds that this cell should have: those asked for, else those that the profile lists."""
+        """Seeds that this cell should have: those asked for, else those that the profile lists; none where there are no seeds."""
+        if identity.published:
+            return ()
         if self.seeds is not None or not self.whole:
             return self.seeds or ()
         stem = f"{identity.stem}.s"
@@ -41,6 +46,8 @@ class Setting:
         """How the runs of this cell are made, or what keeps them from being made; empty where nothing can be said."""
         if not self.commands:
             return ""
+        if identity.published:
+            return f"`{self.switched(f'python -m benchmark.unifiedqa {identity.backbone}')}`"
         names = [f"{identity.stem}.s{seed}" for seed in seeds or (0,)]
         if set(names) <= set(self.listed):
             return f"`{self.switched('dvc repro')}`"
@@ -51,6 +58,12 @@ class Setting:
             return f"`{self.switched(f'python -m benchmark.transfer {source} --k {identity.K}')}`, once {source} is trained"
         more = f" (then {', '.join(names[1:])})" if names[1:] else ""
         return f"`{self.switched(f'python -m benchmark.train {names[0]} && python -m benchmark.evaluate {names[0]}')}`{more}"
+
+    def not_asked(self, identity: Identity) -> str:
+        """Why the profile makes no such few-shot run: its `fewshot.sizes` lack the K. Empty if it does, or nothing can be said."""
+        if identity.K is None or not self.commands or not self.sizes or identity.K in self.sizes:
+            return ""
+        return f"profile {self.profile} asks for K = {', '.join(map(str, self.sizes))}"
 
     def switched(self, command: str) -> str:
         """A command, after the one that makes this profile the active one if it is not."""
@@ -91,7 +104,7 @@ class Matcher:
 
     def __post_init__(self) -> None:
         for run in self.results.runs:
-            if self.setting.seeds is None or run.seed in self.setting.seeds:
+            if self.setting.seeds is None or run.seed in self.setting.seeds or run.identity.published:
                 self.by_identity.setdefault(run.identity, []).append(run)
 
     def identity(self, ours: Ours, K: int | None, dataset: str) -> Identity:
@@ -111,11 +124,12 @@ class Matcher:
 
 def find_stand_in(table: Table, results: Results, requires: Requirements, listed: tuple[str, ...] = ()) -> dict[str, str]:
     """{backbone of the table's first model: the backbone that stands in for it}, empty under the paper's profile or without need."""
-    named = [row.ours.backbone for row in table.rows if row.ours]
+    rows = [row.ours for row in table.rows if row.ours]
+    named = [ours.backbone for ours in rows if ours.arm != ZERO_SHOT]
     profiles, backbones = results.profiles, results.backbones or tuple(dict.fromkeys(name.split(".")[0] for name in listed))
     if not named or requires.profile is None or requires.profile in profiles or named[0] in backbones:
         return {}
-    others = [backbone for backbone in backbones if backbone not in named]
+    others = [backbone for backbone in backbones if backbone not in {ours.backbone for ours in rows}]
     return {named[0]: others[0]} if others else {}
 
 
@@ -146,6 +160,10 @@ def _match_dataset(table: Table, row: Row, metric: str, dataset: str, matcher: M
     faults = [f for f in matcher.results.faults if f.identity == identity and (setting.seeds is None or f.seed in setting.seeds)]
     cells = tuple(run.cell for run in runs)
     if not runs and not faults:
+        if identity.published and matcher.requires.profile not in (None, setting.profile):
+            return Match(*printed, NO_DATA, f"profile {setting.profile} names no weights of {identity.backbone}")
+        if reason := setting.not_asked(identity):
+            return Match(*printed, NO_DATA, reason)
         command = setting.command(identity, expected)
         return Match(*printed, MISSING, f"no run of {identity.stem}" + (f": {command}" if command else ""))
     broken = {fault.seed for fault in faults}
@@ -178,7 +196,7 @@ def _match_average(table: Table, row: Row, metric: str, cells: list[Match]) -> M
     if row.ours is None or all(cell.state == MISSING for cell in cells):
         return Match(*printed, cells[0].state, cells[0].reason)
     if all(cell.state == NO_DATA for cell in cells):
-        return Match(*printed, NO_DATA, "none of its datasets is in these results", runs=runs)
+        return Match(*printed, NO_DATA, "none of its datasets is in these results" if runs else cells[0].reason, runs=runs)
     reasons = list(dict.fromkeys(cell.reason for cell in cells if cell.state == NOT_COMPARABLE))
     shared = reasons if len(reasons) == 1 else [f"{c.dataset}: {c.reason}" for c in cells if c.state == NOT_COMPARABLE]
     absent = [cell for cell in cells if cell.state == MISSING]

@@ -85,6 +85,8 @@ def prepare(config: Config, workers: int, strict: bool = False) -> None:
     places = Places.of(config)
     files, absent = wanted_files(config, places.raw)
     for backbone, settings in config.backbones.items():
+        if settings.head == "generate":
+            continue  # it reads whole contexts as text
         place = locate(backbone, settings)
         tokenizer = open_tokenizer(place.source, revision=place.revision, markers=config.data.special_tokens)
         counts: dict[str, dict[str, Any]] = {}

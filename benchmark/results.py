@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.cells import parse
+from benchmark.cells import ZERO_SHOT, parse
 from bmt.errors import ConfigError
 
 SCHEMA = 1
@@ -51,6 +51,11 @@ class Identity:
     def stem(self) -> str:
         """The cell's name without its seed."""
         return ".".join([self.backbone, self.regime, self.arm, *(["adapter"] if self.adapter else []), *([f"k{self.K}"] if self.K else [])])
+
+    @property
+    def published(self) -> bool:
+        """Whether it is a model as it was published, scored and not trained here: there is one such run, without seeds."""
+        return self.arm == ZERO_SHOT
 
 
 @dataclass(frozen=True, slots=True)

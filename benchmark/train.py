@@ -23,20 +23,26 @@ from benchmark.cells import Cell
 from benchmark.command import command_parser, run_command
 from benchmark.config import Config, as_flat, find_cell, load, params_digest, section_digest
 from benchmark.journal import interrupted
+from benchmark.logged import final_metrics, log_figures, log_masks
+from benchmark.nonfinite import NAME, batches_kept
 from benchmark.places import Places
 from benchmark.progress import progress, silent
+from benchmark.single_task import validation_scores, with_reference
+from benchmark.stopping import stoppable
 from bmt.batches import Vocabulary
 from bmt.checkpoints import Checkpoints
-from bmt.deviation import Deviation, pretrained_copy
+from bmt.deviation import pretrained_copy
 from bmt.errors import ModelError
 from bmt.files import write_aside, write_folder_aside, write_json
 from bmt.learning import GLOBAL
+from bmt.leftovers import remove_leftovers
 from bmt.masks import Masks
 from bmt.model import quiet_transformers, span_model
 from bmt.phases import mask_schedule, source_masks, warm_up_head
 from bmt.ranks import Ranks, launched, own_device
 from bmt.schedules import Schedule
 from bmt.sources import RandomMask
+from bmt.stopping import Stop, never
 from bmt.training import Outcome, Plan, planned_steps, train
 
 INACTIVE = 0.95  # union density above which a mask is called nearly inactive
@@ -55,10 +61,17 @@ def device_for_training() -> torch.device:
 def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: bool = False, ranks: Ranks | None = None) -> None:
     """Train a cell and write `runs/<profile>/<cell>/`; resumes from its checkpoints unless `fresh`.
 
-    Of several ranks, which all call this, the first alone writes, tracks and prints.
+    Of several ranks, which all call this, the first alone writes, tracks and prints. SIGTERM ends it with a checkpoint of the step that it
+    is at, and SystemExit(143).
+
+    Raises:
+        ModelError: a loss that is not finite (`nonfinite.json` in the run's folder has its examples), or a checkpoint of another
+            configuration.
     """
     ranks = ranks or Ranks()
-    places, arm, plan = Places.of(config), config.arms[cell.arm], plan_of(config)
+    places = Places.of(config)
+    config = with_reference(config, cell, places)
+    arm, plan = config.arms[cell.arm], plan_of(config)
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     place = locate(cell.backbone, config.backbones[cell.backbone])
@@ -72,8 +85,9 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
     device = device_for_training()
     with quiet_transformers():
         model, tokenizer = span_model(
-            place.source, revision=place.revision, markers=config.data.special_tokens, seed=cell.seed, dropout=config.training.dropout
-        )
+            place.source, revision=place.revision, markers=config.data.special_tokens, seed=cell.seed, dropout=config.training.dropout,
+            head=config.backbones[cell.backbone].head,
+        )  # fmt: skip
     model.to(device)
     vocabulary = Vocabulary.of(tokenizer)
     windows = sum(len(rows) for rows in data.rows.values())
@@ -89,16 +103,22 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
     tags = {"cell": cell.name, "params.sha256": params_digest(params), "backbone.identity": place.identity, "stage": "train"}
     folder = places.run(cell)
     crashed = None if fresh or not ranks.first else interrupted(folder)  # its MLflow run goes on with it
-    with tracking.start(
-        cell.name, experiment=experiment, folder=folder, params=params_of_run, tags=tags | {"ranks": ranks.world}, run_id=crashed,
-        enabled=ranks.first,
-    ) as run:  # fmt: skip
+    if ranks.first:
+        remove_leftovers(folder, "model", "masks", "curve.csv", "training.json", NAME)
+    with (
+        tracking.start(
+            cell.name, experiment=experiment, folder=folder, params=params_of_run, tags=tags | {"ranks": ranks.world}, run_id=crashed,
+            enabled=ranks.first,
+        ) as run,
+        stoppable(ranks.world == 1) as stop,
+        batches_kept(folder / NAME, data.ids, {"cell": cell.name, "seed": cell.seed}) if ranks.first else nullcontext(),
+    ):  # fmt: skip
         for name, meta in data.files.items():
             run.data_input(name=name, source=str(places.raw), digest=meta["inputs"]["file_sha256"][:32], context="training")
         if arm.mask == "learned":
-            warm_up_head(model, data.sets, data.rows, vocabulary, plan, steps=config.mask.head_warmup, seed=cell.seed)
+            warm_up_head(model, data.sets, data.rows, vocabulary, plan, steps=config.mask.head_warmup, seed=cell.seed, stop=stop)
         pretrained = pretrained_copy(model) if config.mask.keep_delta else None  # the masks move the model
-        made = masks_of_cell(config, cell, model, data, vocabulary, plan, places, run, fresh, place.identity, ranks)
+        made = masks_of_cell(config, cell, model, data, vocabulary, plan, places, run, fresh, place.identity, ranks, checkpoints, stop)
         if made is None or isinstance(made, Masks | RandomMask):
             log_masks(run, made, config.tracking.figures)
         start_adapters(model, cell, data)
@@ -107,9 +127,9 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
             outcome = train(
                 model, data.sets, data.rows, data.validation, vocabulary, plan, steps=steps, seed=cell.seed, masks=made,
                 pretrained=pretrained, holds=(arm.regularizer, arm.strength), checkpoints=checkpoints,
-                report=lambda step, metrics: run.log(metrics, step=step), progress=bar.advance, ranks=ranks,
+                report=lambda step, metrics: run.log(metrics, step=step), progress=bar.advance, ranks=ranks, stop=stop,
             )  # fmt: skip
-        adapters = second_phase(config, cell, model, data, vocabulary, plan, checkpoints, run, ranks)
+        adapters = second_phase(config, cell, model, data, vocabulary, plan, checkpoints, run, ranks, stop)
         if not ranks.first:
             return
         masks = made if made is None or isinstance(made, Masks | RandomMask) else made.masks()
@@ -135,10 +155,16 @@ def masks_of_cell(
     fresh: bool,
     backbone: str,
     ranks: Ranks | None = None,
+    checkpoints: Checkpoints | None = None,
+    stop: Stop = never,
 ) -> Masks | RandomMask | Schedule | None:
     """The masks of a cell's arm. What takes steps to make is kept under the digest of what decides it, for a resume and for other arms.
 
     Of several ranks the first learns and keeps masks, and the others read what it kept.
+
+    Args:
+        checkpoints: of the cell: in its folder is kept what was learned of masks that are not complete yet; None: nowhere.
+        stop: ends the learning between two steps.
     """
     ranks = ranks or Ranks()
     arm, mask = config.arms[cell.arm], config.mask
@@ -160,7 +186,9 @@ def masks_of_cell(
             plan,
             seed=cell.seed,
             folder=places.checkpoints(config, cell, data.digest),
+            fingerprint="" if checkpoints is None else checkpoints.fingerprint,
             report=report,
+            stop=stop if ranks.world == 1 else never,  # the others would wait for masks that do not come
         )
     kept = places.masks(config, cell, data.digest, backbone)
     started = kept.with_suffix(".theta.safetensors") if mask.keep_delta and arm.mask == "learned" else None  # theta_0 + delta
@@ -174,81 +202,21 @@ def masks_of_cell(
                 model.load_state_dict(load_file(started), strict=False)
         else:
             sources = 1 if mask.scope == "global" else len(data.sets)
+            # the digest in the file's name is of all that decides the masks, the code included
+            learning = None if checkpoints is None else Checkpoints(checkpoints.folder / f"learning-{kept.stem}", kept.stem)
             with progress(f"masks {cell.name}", total=sources * mask.steps * mask.batch, unit="windows") as bar:
                 masks = source_masks(
                     "learned" if arm.mask == "fixed_random" else arm.mask, model, data.sets, data.rows, vocabulary, mask, plan,
-                    seed=cell.seed, report=report, progress=bar.advance,
+                    seed=cell.seed, report=report, progress=bar.advance, checkpoints=learning, stop=stop,
                 )  # fmt: skip
+            remove_leftovers(kept.parent, kept.name, seconds=3600)  # another cell may be writing the same masks
             masks.save(kept)
             if started is not None:
                 with write_aside(started) as aside:
                     save_file({name: value.detach() for name, value in model.named_parameters() if name in masks.shapes}, aside)
+            if learning is not None:
+                learning.remove()
     return masks.permuted(cell.seed) if arm.mask == "fixed_random" else masks
-
-
-def log_masks(run: Any, masks: Masks | RandomMask | None, with_figures: bool) -> None:
-    """Density, sparsity and overlap of the masks, total and by layer, to the tracker."""
-    if isinstance(masks, RandomMask):
-        run.log({"mask/density": masks.p_f, "mask/sparsity": 1 - masks.p_f}, step=0)
-    if not isinstance(masks, Masks):
-        return
-    densities, union = masks.densities(), masks.union()
-    mean = sum(densities.values()) / len(densities)
-    values = {"mask/density": mean, "mask/sparsity": 1 - mean, "mask/union_density": union.density("union")}
-    values |= {f"mask/density/{dataset}": density for dataset, density in densities.items()}
-    by_layer = masks.density_by("layer")
-    for layer in next(iter(by_layer.values())):
-        values[f"mask/sparsity/{layer}"] = 1 - sum(row[layer] for row in by_layer.values()) / len(by_layer)
-    run.log(values, step=0)
-    if with_figures:
-        from benchmark import figures  # matplotlib is not everywhere where a cell can be trained
-
-        run.figure("mask/density_by_layer.png", figures.density_by_layer(by_layer))
-        run.figure("mask/density_by_kind.png", figures.density_by_kind(masks.density_by("kind")))
-        if len(masks.datasets) > 1:
-            run.figure("mask/overlap.png", figures.mask_overlap(masks.overlaps()))
-        if "alpha" in masks.about:
-            alpha = masks.about["alpha"]
-            run.figure("mask/alpha.png", figures.alpha_histogram(alpha["edges"], alpha["counts"], alpha["cuts"]))
-
-
-def final_metrics(outcome: Outcome) -> dict[str, float]:
-    """Deviation of the best model in total and by layer, speed and memory."""
-    values = {"validation/best_f1": outcome.best_f1, "validation/best_step": float(outcome.best_step)}
-    for key, moved in outcome.deviation.items():
-        suffix = "" if key == "total" else f"/{key.removeprefix('layer/')}"
-        if key == "total" or key.startswith("layer/"):
-            values[f"weights/best_deviation_l2{suffix}"] = moved.l2
-            values[f"weights/best_deviation_relative{suffix}"] = moved.relative
-    if outcome.seconds:
-        values["perf/tokens_per_s"] = outcome.tokens / outcome.seconds
-    values["perf/padding_waste"] = outcome.padding_waste
-    values["perf/peak_memory_mb"] = environment.peak_memory_mb()
-    if (gpu := environment.gpu_peak_memory_mb()) is not None:
-        values["perf/gpu_peak_memory_mb"] = gpu
-    return values
-
-
-def log_figures(run: Any, cell: Cell, outcome: Outcome) -> None:
-    """Course of loss, validation and sampling weights, and deviation by layer, as figures."""
-    from benchmark import figures
-
-    run.figure("weights/deviation_by_layer.png", figures.deviation_by_layer({cell.name: layers(outcome.deviation)}))
-    run.figure("train/loss.png", figures.loss_curve({"train": [(row["step"], row["loss"]) for row in outcome.curve]}))
-    scores = course(outcome, "f1/") | {"macro": [(row["step"], row["macro_f1"]) for row in outcome.curve]}
-    run.figure("train/validation_f1.png", figures.validation_f1(scores, outcome.best_step))
-    run.figure("train/sampling_weights.png", figures.sampling_weights(course(outcome, "weight/")))
-
-
-def layers(deviation: dict[str, Deviation]) -> dict[str, float]:
-    """Relative deviation by layer."""
-    return {key.removeprefix("layer/"): moved.relative for key, moved in deviation.items() if key.startswith("layer/")}
-
-
-def course(outcome: Outcome, prefix: str) -> dict[str, list[tuple[float, float]]]:
-    """(step, value) at each evaluation, of every dataset's `<prefix><dataset>`."""
-    names = [key for key in outcome.curve[0] if key.startswith(prefix)]
-    return {name.removeprefix(prefix): [(row["step"], row[name]) for row in outcome.curve] for name in names}
 
 
 def write_outputs(
@@ -269,7 +237,8 @@ def write_outputs(
             masks.save(aside / "masks.safetensors")
         write_json(aside / "masks.json", described)
     with write_aside(folder / "curve.csv") as aside_file, aside_file.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(outcome.curve[0]))
+        # a run that an older state of this code began has rows with fewer columns
+        writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in outcome.curve for key in row)))
         writer.writeheader()
         writer.writerows(outcome.curve)
     arm = config.arms[cell.arm]
@@ -283,7 +252,8 @@ def write_outputs(
             "epochs": config.training.epochs_st if cell.dataset else config.training.epochs_mt,
             "mask_steps": config.mask.steps if arm.mask in ("learned", "fixed_random", "fisher") else 0,
         },
-        "validation_f1": outcome.best_f1, "seconds": outcome.seconds,
+        "validation_f1": outcome.best_f1, "validation": validation_scores(outcome.curve, outcome.best_step),
+        "sampling": None if cell.dataset else asdict(config.sampling), "seconds": outcome.seconds,
         "tokens_per_second": outcome.tokens / outcome.seconds if outcome.seconds else 0.0, "padding_waste": outcome.padding_waste,
         "ranks": ranks, "adapters": adapters,
         "peak_memory_mb": environment.peak_memory_mb(), "data": {name: meta["inputs"]["file_sha256"] for name, meta in data.files.items()},

@@ -3,7 +3,8 @@
 For each K and seed of `fewshot:` in params.yaml and each target dataset: K of its dev questions, half to train on and half to validate on,
 the mean of the cell's adapters weighted by their loss on the K, some updates under the arm's mask, the answers to the other questions. One
 result a (K, seed): `results/<profile>/<backbone>.<regime>.<arm>[.adapter].k<K>.s<seed>.json`. What a call that was cut off has finished is
-not done again. (Zero-shot is what `benchmark.evaluate` scores out of domain: the plain mean of adapters.)
+not done again; SIGTERM ends a call at its next update, from which the next call goes on. (Zero-shot is what `benchmark.evaluate` scores out
+of domain: the plain mean of adapters.)
 """
 
 from __future__ import annotations
@@ -23,18 +24,23 @@ from benchmark.cells import Cell
 from benchmark.command import command_parser, run_command
 from benchmark.config import Config, as_flat, find_cell, load, section_digest
 from benchmark.evaluate import averages_of, dev_metrics, lines, predictions_table, read_training, write_results
+from benchmark.journal import interrupted
+from benchmark.nonfinite import NAME, batches_kept
 from benchmark.places import Places
 from benchmark.prepare import domain_of
 from benchmark.progress import progress
 from benchmark.results import Identity
+from benchmark.stopping import stoppable
 from benchmark.train import device_for_training, plan_of
 from bmt.answering import load as load_model
 from bmt.batches import Vocabulary
+from bmt.checkpoints import Checkpoints
 from bmt.decoding import Prediction
 from bmt.errors import ConfigError, DataError
 from bmt.few_shot import TargetMasks
 from bmt.few_shot_settings import FewShotSettings
 from bmt.files import file_digest
+from bmt.leftovers import remove_leftovers
 from bmt.masks import Masks
 from bmt.settings import OUT_OF_DOMAIN
 from bmt.training import Questions
@@ -65,17 +71,24 @@ def transfer_cell(config: Config, cell: Cell, settings: FewShotSettings, params:
     weights = file_digest(folder / "model" / "model.safetensors")
     data = ",".join(found.meta["key"] for found in features.values())
 
-    def masks(seed: int) -> TargetMasks | None:
-        return target_masks(
-            arm.mask, config.mask, plan, vocabulary, config.fewshot, seed=seed, p_f=arm.p_f, rescale=arm.rescale, source=kept
-        )  # fmt: skip
-
     units = len(settings.sizes) * len(settings.seeds) * len(targets)
-    with progress(f"transfer {cell.name}", total=units, unit="transfers") as bar:
+    ids = {name: found.examples["id"] for name, found in features.items()}
+    with (
+        progress(f"transfer {cell.name}", total=units, unit="transfers") as bar,
+        stoppable() as stop,
+        batches_kept(folder / "transfer" / NAME, ids, {"cell": cell.name}),
+    ):
+
+        def masks(seed: int, checkpoints: Checkpoints) -> TargetMasks | None:
+            return target_masks(
+                arm.mask, config.mask, plan, vocabulary, config.fewshot, seed=seed, p_f=arm.p_f, rescale=arm.rescale, source=kept,
+                checkpoints=checkpoints, stop=stop,
+            )  # fmt: skip
+
         records = few_shot_runs(
             model, list(targets.values()), vocabulary, plan, settings, places.root / ".checkpoints" / "transfer" / cell.name,
             fingerprint=f"{section_digest(config, cell)}:{weights}:{data}", data=config.data, masks=masks,
-            done=lambda record: bar.advance(1, note=f"{record['dataset']} K={record['k']}"),
+            done=lambda record: bar.advance(1, note=f"{record['dataset']} K={record['k']}"), stop=stop,
         )  # fmt: skip
     missing = [name for name in OUT_OF_DOMAIN if name in config.data.evaluate and name not in targets]
     for k in settings.sizes:
@@ -116,8 +129,9 @@ def write_one(
     averages = averages_of(datasets)
     shown = ("losses", "weights", "windows", "steps", "steps_an_epoch", "best_step", "best_f1")
     tuned = {record["dataset"]: {key: record[key] for key in shown} for record in records}
+    folder = places.run(cell) / "transfer" / f"k{k}.s{seed}"
     with tracking.start(
-        name, experiment=f"{config.tracking.experiment}-{config.profile}", folder=places.run(cell) / "transfer" / f"k{k}.s{seed}",
+        name, experiment=f"{config.tracking.experiment}-{config.profile}", folder=folder, run_id=interrupted(folder),
         params=as_flat(config) | {"cell": cell.name, "K": k, "seed": seed}, tags={"cell": cell.name, "stage": "transfer"},
     ) as run:  # fmt: skip
         for dataset, one in tuned.items():
@@ -128,6 +142,7 @@ def write_one(
         "cell": name, "seed": seed, "K": k, "source_cell": cell.name, "source_run_id": trained["mlflow_run_id"], "mlflow_run_id": reference,
         "few_shot": {"settings": {"test": config.fewshot.test, "mask": config.fewshot.mask}, "runs": tuned},
     }  # fmt: skip
+    remove_leftovers(places.results, f"{name}.json", f"{name}.parquet")
     write_results(places.results, config, cell, trained, pa.concat_tables(tables), datasets, averages, missing, params, more)
     for line in lines(name, datasets, averages, missing):
         print(line)

@@ -16,6 +16,7 @@ from bmt.batches import Vocabulary, Windows
 from bmt.checkpoints import Checkpoints, load_tensors, tensors
 from bmt.noise import key_number
 from bmt.ranks import Ranks
+from bmt.stopping import Stop, never, until
 from bmt.training import Outcome, Plan, Progress, Questions, Report, evaluate, planned_steps, train
 
 
@@ -83,6 +84,7 @@ def tune_adapters(
     report: Report | None = None,
     progress: Progress | None = None,
     ranks: Ranks | None = None,
+    stop: Stop = never,
 ) -> list[TunedAdapter]:
     """Tune each dataset's adapter and head at `plan.training.head_lr`, theta frozen; never to a lower validation F1 than they had.
 
@@ -92,10 +94,11 @@ def tune_adapters(
         folder: where each dataset keeps its checkpoints, which hold its adapter and head only, to resume from; None: nowhere. To be removed
             by the caller when the model is saved.
         fingerprint: of everything that decides the run.
-        report, progress, ranks: as `bmt.training.train`'s; metrics are named `phase_2/<dataset>/…`.
+        report, progress, ranks, stop: as `bmt.training.train`'s; metrics are named `phase_2/<dataset>/…`.
 
     Raises:
         ModelError: a dataset without an adapter, a loss that is not finite, a checkpoint of another configuration.
+        StoppedError: `stop` asked; the checkpoint of the dataset it came in is written.
     """
     own_plan = replace(plan, training=replace(plan.training, lr=plan.training.head_lr))
     ranks, tuned = ranks or Ranks(), []
@@ -109,12 +112,13 @@ def tune_adapters(
 
         with only_adapter(model, name):
             start = {key: value.clone() for key, value in tensors(model).items()}
-            before = ranks.of_first(evaluate(model, [questions], vocabulary, plan, ranks=ranks))[name][1]
+            asked = until(stop if ranks.world == 1 else never)
+            before = ranks.of_first(evaluate(model, [questions], vocabulary, plan, asked, ranks))[name][1]
             outcome = train(
                 model, [windows], {name: own}, [questions], vocabulary, own_plan,
                 steps=planned_steps([windows], {name: own}, epochs, plan.training), seed=key_number((seed, "phase 2", name)),
                 checkpoints=None if folder is None else Checkpoints(folder / f"phase-2-{name}", fingerprint),
-                report=named, progress=progress, ranks=ranks,
+                report=named, progress=progress, ranks=ranks, stop=stop,
             )  # fmt: skip
             kept = outcome.best_f1 > before
             if not kept:

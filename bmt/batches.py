@@ -140,9 +140,25 @@ class Batch:
     tokens: int
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on a device."""
-        move = {name: value.to(device, non_blocking=True) for name, value in self.inputs.items()}
-        return Batch(move, self.allowed.to(device, non_blocking=True), self.spans.to(device, non_blocking=True), self.owner, self.tokens)
+        """The batch on a device; to a GPU from pinned memory, so that nothing waits for the copy."""
+
+        def moved(value: Tensor) -> Tensor:
+            return (value.pin_memory() if device.type == "cuda" else value).to(device, non_blocking=True)
+
+        return Batch(
+            {name: moved(value) for name, value in self.inputs.items()}, moved(self.allowed), moved(self.spans), self.owner, self.tokens
+        )
+
+    def with_known_padding(self) -> Batch:
+        """The batch with an attention mask that transformers takes as it is, (rows, 1, 1, tokens), or none where nothing is padded.
+
+        Of a mask (rows, tokens) it asks whether all is true, on a GPU once a pass with the host waiting for the answer, known here. For
+        encoders with SDPA attention (`bmt.model`).
+        """
+        inputs = {name: value for name, value in self.inputs.items() if name != "attention_mask"}
+        if self.tokens < self.allowed.numel():
+            inputs["attention_mask"] = self.inputs["attention_mask"][:, None, None].bool()
+        return Batch(inputs, self.allowed, self.spans, self.owner, self.tokens)
 
 
 def collate(sets: Sequence[Windows], picks: Sequence[tuple[int, int]], vocabulary: Vocabulary) -> Batch:

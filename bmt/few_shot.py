@@ -14,7 +14,8 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +23,12 @@ from torch import nn
 
 from bmt.adapters import adapters_of, averaged
 from bmt.batches import Vocabulary, Windows, collate, length_batches
+from bmt.checkpoints import Checkpoints, load_tensors, tensors
 from bmt.decoding import Prediction, predict
 from bmt.errors import ConfigError, ModelError
 from bmt.few_shot_settings import FewShotSettings
+from bmt.few_shot_split import Split, draw, those_of
+from bmt.losses import Losses
 from bmt.masks import Masks
 from bmt.model import span_logits, span_nll
 from bmt.noise import key_number, permutation
@@ -34,20 +38,12 @@ from bmt.schedules import Schedule
 from bmt.settings import DataSettings, check_settings
 from bmt.sources import RandomMask
 from bmt.steps import Stepper
+from bmt.stopping import Stop, StoppedError, never, until
 from bmt.training import Plan, Questions, Report, adamw, autocast_for, evaluate
 from bmt.tuning import mask_updates
 
 TargetMasks = Callable[[nn.Module, Windows, np.ndarray], Masks | RandomMask | Schedule | None]
 """(model as it starts, the target's windows, its training rows) -> what holds the updates back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Example rows of a target dataset's dev file: K/2 to train on, K/2 to validate on, and those that are scored."""
-
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,36 +83,6 @@ class FewShot:
     split: Split
     tuned: Tuned
     found: list[Prediction]
-
-
-def draw(target: Questions, k: int, seed: int, test: str = "minus_k") -> Split:
-    """K examples with an answer in some window, drawn under (seed, dataset), and the split into halves.
-
-    K is not part of the key: under one seed the first 16 of 64 are those of K = 16, on the same sides, so that a curve over K adds examples
-    and exchanges none. Sides alternate along the draw.
-
-    Args:
-        target: the dev questions that may be drawn and are scored.
-        test: "minus_k" or "entire_dev".
-
-    Raises:
-        ConfigError: K is odd or below 2, or more than the dataset has to give.
-    """
-    name = target.windows.dataset
-    if k < 2 or k % 2:
-        raise ConfigError(f"fewshot.sizes: {k!r} is not allowed: an even number from 2 on, half to train on and half to validate on")
-    answered = np.unique(target.windows.example[target.windows.spans.lengths > 0])
-    pool = target.examples[np.isin(target.examples, answered)]
-    most = min(len(pool), len(target.examples) - (test == "minus_k"))
-    if k > most:
-        raise ConfigError(
-            f"fewshot.sizes: {k} examples of {name} are asked for, which has {most} to give ({len(pool)} of its {len(target.examples)} "
-            f"questions have an answer in a window{', and one at least is left to test on' if test == 'minus_k' else ''}): lower K, or "
-            "leave the dataset out"
-        )
-    drawn = pool[permutation(len(pool), (seed, "few-shot", name))[:k]]
-    scored = target.examples if test == "entire_dev" else target.examples[~np.isin(target.examples, drawn)]
-    return Split(drawn[::2], drawn[1::2], scored)
 
 
 @torch.no_grad()
@@ -164,6 +130,8 @@ def few_shot(
     data: DataSettings | None = None,
     masks: TargetMasks | None = None,
     report: Report | None = None,
+    checkpoints: Checkpoints | None = None,
+    stop: Stop = never,
 ) -> FewShot:
     """Tune a copy of `model` on K examples of a target dataset and answer its test questions. The model itself stays as it is.
 
@@ -176,9 +144,13 @@ def few_shot(
         data: which training windows (`negatives`, `windows`).
         masks: what holds the updates back (bmt.transfer.target_masks); None: nothing.
         report: called with (update, metrics) at each epoch.
+        checkpoints: where a stop keeps what it has done, for the next call; its fingerprint is of the model and all arguments. To be
+            removed by the caller.
+        stop: asked between two updates, and in the evaluations.
 
     Raises:
         ConfigError: a setting that is not allowed, K odd or larger than the dataset. ModelError: a loss that is not finite.
+        StoppedError: `stop` asked; the checkpoint is written.
     """
     check_settings(settings, "fewshot")
     windows, chosen = target.windows, data or DataSettings()
@@ -192,24 +164,35 @@ def few_shot(
     started = averaged(model, weights, literal=settings.literal_weights) if weights else copy.deepcopy(model)
     key = (seed, "few-shot", windows.dataset, k)
     train = rows(split.train)
-    held = None if masks is None else masks(started, windows, train)
-    validation = those_of(target, split.validation)
-    tuned = tune(
-        started,
-        windows,
-        train,
-        validation,
-        vocabulary,
-        few_shot_plan(plan, settings),
-        settings,
-        seed=key_number(key),
-        masks=held,
-        report=report,
-    )
-    found = predict(
-        started, windows, target.contexts, vocabulary, plan.decode, rows=windows.of_examples(split.test),
-        batch=plan.training.evaluation_batch, autocast=autocast_for(plan.training.precision, next(started.parameters()).device),
-    )  # fmt: skip
+    saved = None if checkpoints is None else checkpoints.newest()
+    if saved is not None and "tuned" in saved.state:  # stopped while the test was answered
+        load_tensors(started, saved.tensors("model"))
+        tuned = Tuned(**saved.state["tuned"])
+    else:
+        tuned = tune(
+            started,
+            windows,
+            train,
+            those_of(target, split.validation),
+            vocabulary,
+            few_shot_plan(plan, settings),
+            settings,
+            seed=key_number(key),
+            masks=None if masks is None else masks(started, windows, train),
+            report=report,
+            checkpoints=checkpoints,
+            stop=stop,
+        )
+    try:
+        found = predict(
+            started, windows, target.contexts, vocabulary, plan.decode, rows=windows.of_examples(split.test),
+            batch=plan.training.evaluation_batch, autocast=autocast_for(plan.training.precision, next(started.parameters()).device),
+            progress=until(stop),
+        )  # fmt: skip
+    except StoppedError:
+        if checkpoints is not None:
+            checkpoints.write(settings.steps + 1, {"model": tensors(started)}, {"tuned": asdict(tuned)})
+        raise
     return FewShot(windows.dataset, k, seed, losses, weights, split, tuned, found)
 
 
@@ -217,11 +200,6 @@ def few_shot_plan(plan: Plan, settings: FewShotSettings) -> Plan:
     """The plan with the settings' batch size, and their one learning rate for theta, adapter and head."""
     training = replace(plan.training, batch=settings.batch, batch_tokens=None, lr=settings.lr, head_lr=settings.lr)
     return replace(plan, training=training)
-
-
-def those_of(questions: Questions, examples: np.ndarray) -> Questions:
-    """The questions of the same file with these example rows."""
-    return replace(questions, rows=questions.windows.of_examples(examples), examples=examples)
 
 
 def tune(
@@ -236,15 +214,18 @@ def tune(
     seed: int,
     masks: Masks | RandomMask | Schedule | None = None,
     report: Report | None = None,
+    checkpoints: Checkpoints | None = None,
+    stop: Stop = never,
 ) -> Tuned:
     """Update all of a model's parameters, in place, on the windows `rows`; it ends with the weights of the best epoch.
 
     Epochs are whole: each takes every window once, in an order of its own. Best is the highest validation F1, of equals the lowest
     validation loss, of equals the earliest; the start is one of them. It stops after `settings.steps` updates or `settings.patience` epochs
-    without a higher F1.
+    without a higher F1. `checkpoints` and `stop` are `few_shot`'s.
 
     Raises:
-        ConfigError: no training window, masks for several datasets. ModelError: a loss that is not finite.
+        ConfigError: no training window, masks for several datasets. NonFiniteLossError: a loss that is not finite.
+        StoppedError: `stop` asked; the checkpoint is written.
     """
     batch = plan.training.batch
     if len(rows) == 0:
@@ -261,33 +242,64 @@ def tune(
 
     optimizer.register_step_post_hook(count)
     schedule = None if masks is None or isinstance(masks, Masks | RandomMask) else masks
-    at_first = masks if masks is None or isinstance(masks, Masks | RandomMask) else masks.start(0)
+    losses = Losses([windows], next(model.parameters()).device, "lower fewshot.lr")
+    best = _Best(model, validation, vocabulary, plan, stop)
+    restored = None if checkpoints is None else checkpoints.restore(model, optimizer)
+    begin = 0 if restored is None else int(restored[0]["step"])
+    at_first = masks if masks is None or isinstance(masks, Masks | RandomMask) else masks.start(begin)
+    if restored is not None:
+        state, more = restored
+        taken = state["taken"]
+        losses.restore(state["losses"])
+        best.go_on(state["best"], _under("best", more))
+        if schedule is not None:
+            schedule.restore(_under("schedule", more))
+            at_first = schedule.masks()
     compact = plan.tuning.compact_state and schedule is None
     before_clip = plan.tuning.clip_order == "mask_then_clip"
-    best = _Best(model, validation, vocabulary, plan)
-    best.look(0, {}, report)
-    losses: list[float] = []
+
+    def leave(step: int) -> StoppedError:
+        """Write a checkpoint of the state before update `step`: the error that says so."""
+        if len(losses):
+            losses.look()
+        if checkpoints is not None and step > begin:
+            own = {f"best/{name}": value for name, value in best.weights.items()}
+            own |= {f"schedule/{name}": value for name, value in (schedule.tensors() if schedule is not None else {}).items()}
+            state = {"step": step, "taken": taken, "losses": losses.state(), "best": best.state()}
+            checkpoints.save(step, model, optimizer, state, False, own)
+        return StoppedError(f"stopped at update {step} of {settings.steps} on {windows.dataset}")
+
     model.train()
     with (
         nullcontext()
         if at_first is None
-        else mask_updates(optimizer, model, at_first, apply=plan.tuning.apply, before_clip=before_clip, compact=compact)
+        else mask_updates(optimizer, model, at_first, apply=plan.tuning.apply, before_clip=before_clip, compact=compact, first_step=begin)
     ) as masked:
         stepper = Stepper(model, optimizer, [windows], vocabulary, plan, limits, seed, masked, None, Ranks())
-        for step in range(settings.steps):
+        step = begin
+        while True:
+            if best.looked < step and (step % an_epoch == 0 or step == settings.steps):
+                try:
+                    best.look(step, taken, {"loss": losses.look()} if step else {}, report)
+                except StoppedError:
+                    raise leave(step) from None
+                losses.clear()
+                if best.without_gain >= settings.patience:
+                    break
+            if step == settings.steps:
+                break
+            if stop():
+                raise leave(step)
             epoch, at = divmod(step, an_epoch)
             order = permutation(len(rows), (seed, "order", epoch))[at * batch : (at + 1) * batch]
             picks = [(0, int(rows[place])) for place in order]
             if schedule is not None and masked is not None:
-                schedule.before(step, picks, masked)
-            losses.append(float(stepper.take(step, picks).loss))
-            if not math.isfinite(losses[-1]):
-                raise ModelError(f"few-shot: the training loss is {losses[-1]} at update {taken} on {windows.dataset}: lower fewshot.lr")
-            if at == an_epoch - 1 or step == settings.steps - 1:
-                best.look(taken, {"loss": float(np.mean(losses))}, report)
-                losses.clear()
-                if best.without_gain >= settings.patience:
-                    break
+                try:
+                    schedule.before(step, picks, masked)
+                except StoppedError:
+                    raise leave(step) from None
+            losses.add(step + 1, picks, stepper.take(step, picks).loss)
+            step += 1
     best.restore()
     return Tuned(len(rows), taken, an_epoch, best.step, best.f1, best.curve)
 
@@ -295,29 +307,50 @@ def tune(
 class _Best:
     """The best weights so far: by F1, then by loss, which is measured only where F1 is not below the best."""
 
-    def __init__(self, model: nn.Module, validation: Questions, vocabulary: Vocabulary, plan: Plan) -> None:
-        self.model, self.validation, self.vocabulary, self.plan = model, validation, vocabulary, plan
-        self.step, self.f1, self.loss, self.without_gain = 0, -1.0, math.inf, -1
+    def __init__(self, model: nn.Module, validation: Questions, vocabulary: Vocabulary, plan: Plan, stop: Stop) -> None:
+        self.model, self.validation, self.vocabulary, self.plan, self.stop = model, validation, vocabulary, plan, stop
+        self.step, self.f1, self.loss, self.without_gain, self.looked = 0, -1.0, math.inf, -1, -1
         self.curve: list[dict[str, float]] = []
-        self._weights: dict[str, torch.Tensor] = {}
+        self.weights: dict[str, torch.Tensor] = {}
 
-    def look(self, step: int, row: dict[str, float], report: Report | None) -> None:
-        """Evaluate the model after `step` updates."""
-        em, f1 = evaluate(self.model, [self.validation], self.vocabulary, self.plan)[self.validation.windows.dataset]
-        row = {"step": float(step), **row, "em": em, "f1": f1}
+    def look(self, step: int, taken: int, row: dict[str, float], report: Report | None) -> None:
+        """Evaluate the model before update `step`, which `taken` updates came before.
+
+        Raises:
+            StoppedError: `stop` asked; nothing of this evaluation is kept.
+        """
+        scores = evaluate(self.model, [self.validation], self.vocabulary, self.plan, until(self.stop))
+        em, f1 = scores[self.validation.windows.dataset]
+        self.looked = step
+        row = {"step": float(taken), **row, "em": em, "f1": f1}
         self.without_gain = 0 if f1 > self.f1 else self.without_gain + 1
         if f1 >= self.f1:
             loss = mean_loss(self.model, self.validation.windows, self.validation.rows, self.vocabulary, self.plan)
             row["validation_loss"] = loss
             if f1 > self.f1 or loss < self.loss:
-                self.step, self.f1, self.loss = step, f1, loss
-                self._weights = {name: parameter.detach().clone() for name, parameter in self.model.named_parameters()}
+                self.step, self.f1, self.loss = taken, f1, loss
+                self.weights = {name: parameter.detach().clone() for name, parameter in self.model.named_parameters()}
         self.curve.append(row)
         if report is not None:
-            report(step, {f"few_shot/{key}": value for key, value in row.items()})
+            report(taken, {f"few_shot/{key}": value for key, value in row.items()})
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps beside the weights, once there was a look."""
+        return {key: getattr(self, key) for key in ("step", "f1", "loss", "without_gain", "looked", "curve")}
+
+    def go_on(self, state: Mapping[str, Any], weights: dict[str, torch.Tensor]) -> None:
+        """Go on from a checkpoint's state and weights."""
+        for key, value in state.items():
+            setattr(self, key, value)
+        self.weights = weights
 
     @torch.no_grad()
     def restore(self) -> None:
         """Put the best weights back into the model."""
         for name, parameter in self.model.named_parameters():
-            parameter.copy_(self._weights[name])
+            parameter.copy_(self.weights[name])
+
+
+def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Those of the tensors that are named `<prefix>/<name>`, by name."""
+    return {key.removeprefix(f"{prefix}/"): value for key, value in tensors.items() if key.startswith(f"{prefix}/")}

@@ -29,11 +29,11 @@ _HEADS = ("qa_outputs", "classifier", "score", "lm_head", "head", "heads")
 def layer_of(name: str) -> str:
     """`layer_00`, `layer_01`, … for a tensor of a numbered layer; `embeddings`, `head` or `other` elsewhere.
 
-    T5's blocks hold `layer.0`, `layer.1` inside a block: the first number is the layer.
+    T5's blocks hold `layer.0`, `layer.1` inside a block: the first number is the layer. Those of its decoder are `decoder_00`, ….
     """
     found = _LAYER.search(f".{name}.")
     if found:
-        return f"layer_{int(found.group(1)):02d}"
+        return f"{'decoder' if name.split('.')[0] == 'decoder' else 'layer'}_{int(found.group(1)):02d}"
     kind = kind_of(name)
     return {"head": "head", "embedding": "embeddings", "position": "embeddings"}.get(
         kind, "embeddings" if "embed" in name.lower() else "other"

@@ -131,14 +131,14 @@ class GateLearner:
 
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from `tensors`."""
+        """Go on from `tensors`; those of w and the optimizers may be left out where no step follows."""
         groups: dict[str, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             group, _, name = key.partition("/")
             groups.setdefault(group, {})[name] = value
         for name, value in groups["alpha"].items():
             self.alpha[name].copy_(value)
-        for name, value in groups["w"].items():
+        for name, value in groups.get("w", {}).items():
             self.w[name].copy_(value)
         load_optimizer_tensors(self._alpha_optimizer, groups.get("alpha_optimizer", {}))
         load_optimizer_tensors(self._w_optimizer, groups.get("w_optimizer", {}))

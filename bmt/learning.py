@@ -5,14 +5,17 @@ min over alpha, w of  E_u E_batch[ L(theta + s w, phi) ] + lambda sum P(s > 0)  
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import torch
 from torch import Tensor, nn
 
+from bmt.checkpoints import KEEP, Checkpoints
 from bmt.errors import ConfigError
 from bmt.gates import HardConcrete
 from bmt.layers import target_names
@@ -21,6 +24,7 @@ from bmt.masks import Masks
 from bmt.noise import Key
 from bmt.selection import gate_masks, top_share
 from bmt.settings import MaskSettings, check_mask, check_settings
+from bmt.stopping import Stop, StoppedError, never
 
 Batch = Any  # what the loss takes: a mapping of model inputs for the default loss
 Batches = Callable[[int], Batch] | Iterable[Batch]
@@ -29,6 +33,7 @@ Report = Callable[[str, int, dict[str, float]], None]
 
 GLOBAL = "all"  # the dataset name of a mask that is for the whole mixture
 _ALPHA_BINS = 60
+SAVE_SECONDS = 60.0  # between two checkpoints inside a dataset: alpha, w and four moments are six times the model
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,8 @@ def learn_masks(
     loss: Loss = model_loss,
     report: Report | None = None,
     progress: Callable[[int, str], None] | None = None,
+    checkpoints: Checkpoints | None = None,
+    stop: Stop = never,
     **changes: Any,
 ) -> Masks:
     """Learn one mask a dataset at the model's present weights, which are given back bit for bit.
@@ -97,17 +104,24 @@ def learn_masks(
         loss: (model, batch) -> scalar; default: the loss that a transformers model returns.
         report: called with (dataset, step, {loss, density, alpha_mean, interior}) about twenty times a dataset.
         progress: called with (1, note) after each step.
+        checkpoints: where each dataset's learned gates are kept, and once a minute those that are being learned, to go on from; the
+            fingerprint is of everything that decides them, theta and the seed included. To be removed by the caller, who has the masks.
+        stop: asked before each step.
 
     Raises:
         GateError: gamma, zeta or beta allow no gate. ConfigError: a value that is not allowed, no steps, no dataset.
-        ModelError: a masked parameter got no gradient, or one that is not finite (tensor and step are named).
+        ModelError: a masked parameter got no gradient, or one that is not finite (tensor and step are named), or a checkpoint of another
+            configuration. StoppedError: `stop` asked; the checkpoint is written.
     """
     settings = mask_settings(settings, changes)
     parts, expected, counts, cuts, courses = [], {}, {}, {}, {}
     delta: dict[str, Tensor] = {}
     reach = min(20.0, settings.alpha_lr * settings.steps)  # Adam moves alpha by at most about its learning rate a step
     edges = torch.linspace(settings.alpha0 - reach, settings.alpha0 + reach, _ALPHA_BINS + 1).tolist()
-    learned = gates_by_dataset(model, batches_by_dataset, settings, targets, seed=seed, loss=loss, report=report, progress=progress)
+    learned = gates_by_dataset(
+        model, batches_by_dataset, settings, targets, seed=seed, loss=loss, report=report, progress=progress, checkpoints=checkpoints,
+        stop=stop,
+    )  # fmt: skip
     for dataset, gates in learned:
         mask = gates.mask(settings)
         parts.append(Masks.of({dataset: mask}, model))
@@ -140,6 +154,8 @@ def gates_by_dataset(
     loss: Loss = model_loss,
     report: Report | None = None,
     progress: Callable[[int, str], None] | None = None,
+    checkpoints: Checkpoints | None = None,
+    stop: Stop = never,
 ) -> Iterator[tuple[str, LearnedGates]]:
     """(dataset, its learned gates), one after the other; the arguments and errors of `learn_masks`."""
     if settings.steps < 1:
@@ -151,6 +167,7 @@ def gates_by_dataset(
         yield dataset, learn_gates(
             model, batch_function(batches, dataset), names, settings, key=(seed, "mask", dataset), loss=loss,
             report=None if report is None else partial(report, dataset), progress=progress,
+            checkpoints=None if checkpoints is None else checkpoints.within(quote(dataset, safe="")), stop=stop,
         )  # fmt: skip
 
 
@@ -215,16 +232,43 @@ def learn_gates(
     report: Callable[[int, dict[str, float]], None] | None = None,
     progress: Callable[[int, str], None] | None = None,
     fused: bool = True,
+    checkpoints: Checkpoints | None = None,
+    stop: Stop = never,
 ) -> LearnedGates:
     """Learn alpha and w of one dataset over the parameters `names`; the model leaves as it came.
 
     Args:
         fused: on a CPU, whether to use the fused kernels; without them the plain formulas run, with other draws.
+        checkpoints, stop: as `learn_masks` has them, of this dataset alone.
     """
     learner = GateLearner(model, names, settings, key, fused=fused)
     on_cpu = all(alpha.device.type == "cpu" for alpha in learner.alpha.values())
-    every, course = max(1, settings.steps // 20), []
-    for step in range(settings.steps):
+    every = max(1, settings.steps // 20)
+    course = _restored(learner, checkpoints)
+    began, last = learner.steps, time.monotonic()
+    if began and progress is not None:
+        progress(began, f"resumed at step {began}")
+    if began < settings.steps:
+        for step in range(began):
+            batch_at(step)  # batches may have to be asked for in order
+
+    def keep() -> None:
+        if checkpoints is None:
+            return
+        tensors, done = learner.tensors(), learner.steps == settings.steps
+        if done:  # what the masks are made of; nothing goes on from it
+            tensors = {
+                name: value
+                for name, value in tensors.items()
+                if not name.startswith(("alpha_optimizer/", "w_optimizer/")) and (settings.keep_delta or not name.startswith("w/"))
+            }
+        checkpoints.write(learner.steps, {"gates": tensors}, {"course": course}, keep=1 if done else KEEP)
+
+    for step in range(began, settings.steps):
+        if stop():
+            if step > began:
+                keep()
+            raise StoppedError(f"stopped at step {step} of {settings.steps} of mask learning")
         reporting = step % every == 0 or step == settings.steps - 1
         value, interior = learner.step(partial(_loss_at, loss, model, batch_at, step), check=on_cpu or reporting, count=reporting)
         if reporting:
@@ -234,5 +278,18 @@ def learn_gates(
                 report(step, row)
         if progress is not None:
             progress(1, "")
+        if step == settings.steps - 1 or time.monotonic() - last > SAVE_SECONDS:
+            keep()
+            last = time.monotonic()
     shapes = {name: tuple(value.shape) for name, value in learner.w.items()}
     return LearnedGates(learner.law, learner.alpha, shapes, learner.held, key, course, learner.w)
+
+
+def _restored(learner: GateLearner, checkpoints: Checkpoints | None) -> list[dict[str, float]]:
+    """Bring a learner to its newest checkpoint, if there is one: the course up to there."""
+    saved = None if checkpoints is None else checkpoints.newest()
+    if saved is None:
+        return []
+    learner.restore(saved.tensors("gates"))
+    course: list[dict[str, float]] = saved.state["course"]
+    return course

@@ -1,6 +1,8 @@
 """Span extraction on pretrained encoders: start and end scores of every token, and the loss over gold spans.
 
-BERT and RoBERTa are `AutoModelForQuestionAnswering`; T5's encoder carries the same head as `T5ForTokenClassification` with two labels.
+BERT and RoBERTa are `AutoModelForQuestionAnswering`; T5's encoder carries the same head as `T5ForTokenClassification` with two labels, or
+the whole T5 does on its decoder's outputs (`head="span_decoder"`): the decoder reads the input once more, a token behind, and `qa_outputs`
+scores what it makes of each token (`T5ForQuestionAnswering`).
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ def span_model(
     markers: Sequence[str] = ("[TLE]", "[DOC]", "[PAR]"),
     seed: int = 0,
     dropout: float | None = None,
+    head: str = "span",
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A pretrained encoder with a fresh span head, and its tokenizer with MRQA's markers.
 
@@ -41,14 +44,19 @@ def span_model(
     Args:
         source: a folder or a name on the hub; revision: the hub's commit.
         dropout: probability at every place where the encoder drops out; None: as its configuration has it.
+        head: "span", or "span_decoder" for a whole T5.
 
     Raises:
-        ModelError: no such model.
+        ModelError: no such model, or one that cannot have this head.
     """
     tokenizer = open_tokenizer(source, revision=revision, markers=markers)
     with quiet_transformers():
         torch.manual_seed(seed)
-        model = _open(_model_class(source, revision), source, revision, _dropout_options(source, revision, dropout))
+        options = _dropout_options(source, revision, dropout)
+        if head == "span_decoder":
+            model = _open_with_decoder(source, revision, options)
+        else:
+            model = _open(_model_class(source, revision), source, revision, options)
     grow_embeddings(model, len(tokenizer))
     return model, tokenizer
 
@@ -65,7 +73,36 @@ def open_model(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         config = _open(AutoConfig, folder, None)
         if hasattr(config, "bmt_adapters"):
             return _open_adapters(folder, config), open_tokenizer(folder)
-        return _open(_model_class(folder, None), folder, None), open_tokenizer(folder)
+        return _open(_trained_class(config), folder, None), open_tokenizer(folder)
+
+
+def _open_with_decoder(source: str | Path, revision: str | None, options: Mapping[str, Any]) -> PreTrainedModel:
+    """A pretrained T5 with its decoder and a fresh head on the decoder's outputs."""
+    from transformers import AutoConfig, T5ForQuestionAnswering
+
+    config = _open(AutoConfig, source, revision)
+    if config.model_type != "t5":
+        raise ModelError(f"{source}: head span_decoder is not allowed for a {config.model_type}: only for T5; span has the encoder's head")
+    model, found = _open(T5ForQuestionAnswering, source, revision, {**options, "output_loading_info": True})
+    if lacking := sorted(name for name in found["missing_keys"] if not name.startswith("qa_outputs.")):
+        raise ModelError(
+            f"{source}: head span_decoder needs the whole T5, and its weights lack {lacking[0]} and {len(lacking) - 1} more: an encoder "
+            "alone takes head span"
+        )
+    if getattr(config, "decoder_start_token_id", None) is None:
+        model.config.decoder_start_token_id = config.pad_token_id  # T5's, where a configuration leaves it out
+    model.config.use_cache = model.decoder.config.use_cache = False  # every token is read at once: nothing is kept for a next one
+    opened: PreTrainedModel = model
+    return opened
+
+
+def _trained_class(config: Any) -> Any:
+    """The class of a span model that was saved: of T5's two, the one that its configuration names."""
+    import transformers
+
+    if config.model_type == "t5" and "T5ForQuestionAnswering" in (config.architectures or ()):
+        return transformers.T5ForQuestionAnswering
+    return transformers.T5ForTokenClassification if config.model_type == "t5" else transformers.AutoModelForQuestionAnswering
 
 
 def _open_adapters(folder: Path, config: Any) -> PreTrainedModel:
@@ -125,6 +162,8 @@ def _open(kind: Any, source: str | Path, revision: str | None, more: Mapping[str
         options["dtype"] = torch.float32
     if kind.__name__ == "T5ForTokenClassification":
         options |= {"num_labels": 2, "classifier_dropout": 0.0}
+    elif kind.__name__ == "T5ForQuestionAnswering":
+        options |= {"num_labels": 2}
     if isinstance(source, Path) or str(source).startswith((".", "/")):
         folder = Path(source)
         if not (folder / "config.json").is_file():

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from bmt.batches import Batch, Vocabulary, Windows, collate
+from bmt.checkpoints import Checkpoints
 from bmt.controls import fisher_masks, magnitude_masks
 from bmt.errors import ConfigError
 from bmt.layers import is_head
@@ -21,6 +22,7 @@ from bmt.noise import key_number, permutation
 from bmt.sampling import Sampler
 from bmt.schedules import Alternating, PerBatch, Refresh, Resampled, Schedule
 from bmt.settings import MaskSettings, SamplingSettings
+from bmt.stopping import Stop, StoppedError, never, until
 from bmt.training import Plan, Progress, autocast_for, planned_steps
 
 MaskReport = Callable[[str, int, dict[str, float]], None]
@@ -89,14 +91,17 @@ def mask_schedule(
     *,
     seed: int,
     folder: Path | None = None,
+    fingerprint: str = "",
     report: MaskReport | None = None,
     progress: Progress | None = None,
+    stop: Stop = never,
 ) -> Schedule:
     """The masks that change while theta is tuned, as `mask.schedule`, `mask.scope` and `mask.gate` say.
 
     Args:
-        folder: where `refresh` keeps the masks of each epoch, and `resampled` the gates, for a resume.
-        others: as `source_masks`.
+        folder: where `refresh` keeps the masks of each epoch, and `resampled` the gates, for a resume; and both what they have learned of
+            them, with `fingerprint`. To be removed by the caller when the run is done.
+        others: as `source_masks`; `stop` ends the learning of `refresh` and `resampled`.
 
     Raises:
         ConfigError: the two-phase schedule, whose masks `source_masks` gives.
@@ -109,8 +114,10 @@ def mask_schedule(
         device, loss = next(model.parameters()).device, plan_loss(model, plan)
         batches = source_batches(sets, rows, vocabulary, mask, seed, device)
         advance = None if progress is None else lambda n, note: progress(n * mask.batch, note)
+        kept = None if folder is None else Checkpoints(folder / "learning", fingerprint)
         learn_all = partial(
-            gates_by_dataset, model, batches, mask, mask.targets, seed=seed, loss=loss, report=report, progress=advance
+            gates_by_dataset, model, batches, mask, mask.targets, seed=seed, loss=loss, report=report, progress=advance, checkpoints=kept,
+            stop=stop,
         )  # fmt: skip
         return Resampled(model, [own.dataset for own in sets], mask, seed, learn_all, folder)
     if mask.schedule != "refresh":
@@ -118,7 +125,13 @@ def mask_schedule(
 
     def learn(epoch: int) -> Masks:
         key = seed if epoch == 0 else key_number((seed, "refresh", epoch))
-        return source_masks("learned", model, sets, rows, vocabulary, mask, plan, seed=key, report=report, progress=progress)
+        kept = None if folder is None else Checkpoints(folder / f"learning-{epoch:04d}", fingerprint)
+        masks = source_masks(
+            "learned", model, sets, rows, vocabulary, mask, plan, seed=key, report=report, progress=progress, checkpoints=kept, stop=stop
+        )
+        if folder is not None and epoch > 0:
+            Checkpoints(folder / f"learning-{epoch - 1:04d}", fingerprint).remove()  # whose masks are in a file
+        return masks
 
     return Refresh(model, learn, planned_steps(sets, rows, 1, plan.training), folder)
 
@@ -135,12 +148,18 @@ def source_masks(
     seed: int,
     report: MaskReport | None = None,
     progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
+    stop: Stop = never,
 ) -> Masks:
     """The masks of the source datasets at the model's present weights: one each, or one for the mixture (`mask.scope`).
 
     Args:
         kind: "learned" (eq. 12), "fisher" over as many batches at `mask.density`, or "magnitude" at that density.
+        checkpoints: as `bmt.learning.learn_masks`; Fisher masks take no update, and start again.
         others: as `bmt.training.train`; `report` gets (dataset, step, {loss, density, alpha_mean, interior}).
+
+    Raises:
+        StoppedError: `stop` asked, between two steps.
     """
     device, loss = next(model.parameters()).device, plan_loss(model, plan)
     if kind == "magnitude":
@@ -149,16 +168,30 @@ def source_masks(
     model.train()
     advance = None if progress is None else lambda n, note: progress(n * mask.batch, note)
     if kind == "fisher":
-        return fisher_masks(
-            model, batches, mask.density or 0, steps=mask.steps, targets=mask.targets, seed=seed, loss=loss, progress=advance
-        )
-    return learn_masks(model, batches, settings=mask, targets=mask.targets, seed=seed, loss=loss, report=report, progress=advance)
+        ended = until(stop, advance, "the Fisher masks")
+        return fisher_masks(model, batches, mask.density or 0, steps=mask.steps, targets=mask.targets, seed=seed, loss=loss, progress=ended)
+    return learn_masks(
+        model, batches, settings=mask, targets=mask.targets, seed=seed, loss=loss, report=report, progress=advance,
+        checkpoints=checkpoints, stop=stop,
+    )  # fmt: skip
 
 
 def warm_up_head(
-    model: nn.Module, sets: Sequence[Windows], rows: Mapping[str, np.ndarray], vocabulary: Vocabulary, plan: Plan, *, steps: int, seed: int
+    model: nn.Module,
+    sets: Sequence[Windows],
+    rows: Mapping[str, np.ndarray],
+    vocabulary: Vocabulary,
+    plan: Plan,
+    *,
+    steps: int,
+    seed: int,
+    stop: Stop = never,
 ) -> None:
-    """Train the head alone for `steps` steps on the uniform mixture, theta fixed."""
+    """Train the head alone for `steps` steps on the uniform mixture, theta fixed. It keeps no checkpoint: a restart does it again.
+
+    Raises:
+        StoppedError: `stop` asked, between two steps.
+    """
     if steps == 0:
         return
     device = next(model.parameters()).device
@@ -168,6 +201,8 @@ def warm_up_head(
     cast = autocast_for(plan.training.precision, device)
     model.train()
     for step in range(steps):
+        if stop():
+            raise StoppedError("stopped during the head's warm-up, which starts again")
         torch.manual_seed(key_number((seed, "head warm-up", step)))
         with cast():
             loss = batch_loss(model, batch_at(step), plan.loss.spans)

@@ -2,7 +2,9 @@
 
     weight_i = |acc_i - previous acc_i| / sum_j |acc_j - previous acc_j|          acc = EM + F1 on dataset i's validation questions
 
-Uniform until two evaluations exist; where no dataset moved the old weights stay; `floor` is the least weight. A step's draws depend on
+Uniform until two evaluations exist; where no dataset moved the old weights stay; `floor` is the least weight. The same against a fixed
+reference, the scores of single-task runs: weight_i = |acc_i - reference_i| / sum_j |acc_j - reference_j|, from the first evaluation on. Or
+weights that never move: uniform, the datasets' shares of the windows (size), or what a temperature makes of them. A step's draws depend on
 (seed, step), the weights and how many windows each dataset has given so far: a few numbers, which a checkpoint keeps.
 
 A step has `batch` windows, or as many as a budget of tokens holds. Either way the weights alone decide whose the windows are: the draw
@@ -38,6 +40,17 @@ def dynamic_weights(now: Sequence[float], before: Sequence[float], old: Sequence
         if not newly.any():
             return scaled / scaled.sum()
         low |= newly
+
+
+def size_weights(sizes: Sequence[int], temperature: float = 1.0) -> np.ndarray:
+    """n_i^(1/T) / sum_j n_j^(1/T), (datasets,): shares of the windows at temperature 1, uniform as it grows.
+
+    Args:
+        sizes: windows of each dataset, at least 1.
+    """
+    logs = np.log(np.asarray(sizes, dtype=np.float64)) / temperature
+    weights: np.ndarray = np.exp(logs - logs.max())
+    return weights / weights.sum()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +99,8 @@ class Sampler:
         batch: windows a step, or its budget of tokens.
 
     Raises:
-        ConfigError: a dataset without training windows, a floor that the datasets cannot all have, a window that does not fit the budget.
+        ConfigError: a dataset without training windows, a floor that the datasets cannot all have, a window that does not fit the budget,
+            a dataset without the single-task score that it is to be held against.
     """
 
     def __init__(self, rows: Mapping[str, np.ndarray], batch: int | Budget, settings: SamplingSettings, seed: int) -> None:
@@ -105,8 +119,11 @@ class Sampler:
         if isinstance(batch, Budget):
             batch.check(rows)
             self._shortest = min(int(batch.lengths[name][windows].min()) for name, windows in rows.items())
-        sizes = np.asarray([len(windows) for windows in rows.values()], dtype=np.float64)
-        self.weights = sizes / sizes.sum() if settings.kind == "size" else np.full(len(sizes), 1 / len(sizes))
+        sizes = [len(windows) for windows in rows.values()]
+        self.weights = np.full(len(sizes), 1 / len(sizes))
+        if settings.kind in ("size", "temperature"):
+            self.weights = size_weights(sizes, settings.temperature if settings.kind == "temperature" else 1.0)
+        self._reference = _reference(self.datasets, settings)
         self._given = dict.fromkeys(self.datasets, 0)
         self._scores: list[float] | None = None
         self._orders: dict[tuple[str, int], np.ndarray] = {}
@@ -146,8 +163,9 @@ class Sampler:
     def update(self, scores: Mapping[str, float]) -> None:
         """Take an evaluation: EM + F1 of each dataset, in percent."""
         now = [float(scores[name]) for name in self.datasets]
-        if self._settings.kind == "dynamic" and self._scores is not None:
-            self.weights = dynamic_weights(now, self._scores, self.weights.tolist(), self._settings.floor)
+        against = self._scores if self._settings.kind == "dynamic" else self._reference
+        if against is not None:
+            self.weights = dynamic_weights(now, against, self.weights.tolist(), self._settings.floor)
         self._scores = now
 
     def state(self) -> dict[str, Any]:
@@ -158,3 +176,16 @@ class Sampler:
         """Go on from a checkpoint's state."""
         self.weights = np.asarray(state["weights"], dtype=np.float64)
         self._given, self._scores, self._held = dict(state["given"]), state["scores"], int(state["held"])
+
+
+def _reference(datasets: Sequence[str], settings: SamplingSettings) -> list[float] | None:
+    """The single-task scores that several datasets are held against, in their order; None for the other kinds and for one dataset alone."""
+    if settings.kind != "dynamic_single_task" or len(datasets) == 1:
+        return None
+    scores = settings.single_task_scores or {}
+    if lacking := [name for name in datasets if name not in scores]:
+        raise ConfigError(
+            f"sampling.single_task_scores: no score of {', '.join(lacking)}: kind dynamic_single_task needs the EM + F1 of a single-task "
+            "run on every dataset"
+        )
+    return [float(scores[name]) for name in datasets]

@@ -284,8 +284,9 @@ class PerBatch(_OnBatches):
         return Masks.of({GLOBAL: self._mask}, self.model, self.about())
 
     def tensors(self) -> dict[str, Tensor]:
-        """Nothing: no gate outlives its batch."""
-        return {}
+        """The mask of the last batch: no gate outlives its batch, but a run may be resumed when there is none to come."""
+        return dict(self._mask)
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Nothing to restore."""
+        """As `Schedule.restore`."""
+        self._mask = {name: mask.to(self.device) for name, mask in tensors.items()}

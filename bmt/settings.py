@@ -16,6 +16,7 @@ from bmt.granularity import GRANULARITIES
 IN_DOMAIN = ("SQuAD", "HotpotQA", "TriviaQA", "NewsQA", "SearchQA", "NaturalQuestions")
 MASK_KINDS = ("none", "random", "learned", "fixed_random", "fisher", "magnitude")
 REGULARIZERS = ("none", "mixout", "l2_sp", "noisy_tune")
+SAMPLERS = ("dynamic", "dynamic_single_task", "uniform", "size", "temperature")
 OUT_OF_DOMAIN = ("BioASQ", "DROP", "DuoRC", "RACE", "RelationExtraction", "TextbookQA")
 
 
@@ -308,12 +309,24 @@ class SamplingSettings:
     """Which dataset a batch's windows come from, eq. 15."""
 
     kind: str = knob(
-        "dynamic", "dynamic (eq. 15), uniform or by size", choices=("dynamic", "uniform", "size"), paper="stated",
+        "dynamic", "dynamic (eq. 15), dynamic_single_task (eq. 15 against the scores of single-task runs, not the evaluation before), "
+        "uniform, size (as many windows as a dataset has), or temperature (between the two)", choices=SAMPLERS, paper="stated",
         note="Eq. 15 weighs by the change of EM + F1 between two validations.",
     )  # fmt: skip
     floor: float = knob(
-        0.02, "least weight of a dataset", low=0, below=1, paper="silent",
+        0.02, "least weight of a dataset under eq. 15, whatever it is held against", low=0, below=1, paper="silent",
         note="Eq. 15 alone can starve a dataset for good: no samples, no change, weight 0.",
+    )  # fmt: skip
+    temperature: float = knob(
+        1.0, "T of kind temperature, whose weights go by n^(1/T), n being a dataset's training windows: 1 is size, a large T uniform",
+        low=1,
+    )  # fmt: skip
+    single_task_arm: str | None = knob(
+        None, "for kind dynamic_single_task: the arm of the ST cells (same backbone and seed, no adapter) whose best validation scores are "
+        "the reference; null: the cell's own arm"
+    )  # fmt: skip
+    single_task_scores: dict[str, float] | None = knob(
+        None, "for kind dynamic_single_task: the reference itself, EM + F1 of each dataset, 0 to 200; null: read from the ST cells' runs"
     )  # fmt: skip
 
 

@@ -1,12 +1,13 @@
 """The loop: masked updates on heterogeneous batches, validation, eq. 15, early stopping, checkpoints, resume.
 
 Every random number of a step is keyed by (seed, step): a run that is cut off and resumed ends with the same weights, bit for bit, on a CPU.
+It can be asked to stop between any two steps, and inside an evaluation, which is then done again by the run that goes on.
 Several ranks run one loop (`bmt.ranks`): the same windows, masks, scores and stop on each; any number of them resumes a checkpoint.
 """
 
 from __future__ import annotations
 
-import math
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -23,6 +24,7 @@ from bmt.checkpoints import Checkpoints
 from bmt.deviation import Deviation, deviations, pretrained_copy
 from bmt.errors import ModelError
 from bmt.layers import in_encoder
+from bmt.losses import Losses
 from bmt.masks import Masks
 from bmt.plan import Plan, autocast_for, pass_limits, planned_steps, step_size, total_steps
 from bmt.ranks import Ranks
@@ -32,6 +34,7 @@ from bmt.schedules import Schedule
 from bmt.settings import TrainingSettings
 from bmt.sources import RandomMask
 from bmt.steps import Stepper
+from bmt.stopping import Stop, StoppedError, never, until
 from bmt.tuning import mask_updates
 from bmt.validation import Progress, Questions, evaluate
 
@@ -42,7 +45,11 @@ Report = Callable[[int, dict[str, float]], None]
 
 @dataclass(slots=True)
 class Progressed:
-    """What the loop has done so far: the part of a checkpoint that is not a tensor."""
+    """What the loop has done so far: the part of a checkpoint that is not a tensor.
+
+    Attributes:
+        loss: mean since the look before the last one.
+    """
 
     step: int = 0
     windows: int = 0
@@ -52,7 +59,13 @@ class Progressed:
     best_f1: float = -1.0
     best_step: int = 0
     without_gain: int = 0
+    loss: float = 0.0
     curve: list[dict[str, float]] = field(default_factory=list)
+
+    def to_evaluate(self, every: int, steps: int) -> bool:
+        """Whether an evaluation is due after the present step and was not made yet."""
+        evaluated = self.curve[-1]["step"] if self.curve else 0
+        return self.step > evaluated and (self.step % every == 0 or self.step == steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +74,7 @@ class Outcome:
 
     Attributes:
         tokens, padded: trained on, without and with padding.
-        curve: one row an evaluation: step, loss, macro_f1, f1/<dataset>, weight/<dataset>, deviation.
+        curve: one row an evaluation: step, loss, macro_f1, f1/<dataset>, em/<dataset>, weight/<dataset>, deviation.
         deviation: of the best model from the pretrained one, by group (bmt.deviation).
     """
 
@@ -111,6 +124,7 @@ def train(
     report: Report | None = None,
     progress: Progress | None = None,
     ranks: Ranks | None = None,
+    stop: Stop = never,
 ) -> Outcome:
     """Fine-tune `model` for `steps` steps, or until `patience` evaluations bring no gain in macro F1; it ends with the best weights.
 
@@ -121,14 +135,16 @@ def train(
         masks: learned masks, the random control, masks that change on the way, or None.
         pretrained: what deviation is measured from and regularizers hold to; None: the weights as they are now.
         holds: kind and strength of a regularizer (bmt.regularizers).
-        checkpoints: where to save at every evaluation and resume from; None: nowhere.
+        checkpoints: where to save at every evaluation and at a stop, and resume from; None: nowhere.
         report: called with (step, metrics) every few steps and at every evaluation.
         progress: called with (windows done, note).
         ranks: of the processes that all call this with the same arguments; the first alone writes checkpoints. Default: a process alone.
+        stop: asked before every step and in evaluations; of several ranks, which stop together, when the loss is looked at.
 
     Raises:
-        ModelError: adapters for other datasets, a loss that is not finite (step named), a checkpoint of another configuration, or one that
-            not all ranks see.
+        NonFiniteLossError: a loss is not finite; the first such step is named, and what the steps since the last look were trained on.
+        StoppedError: `stop` asked; the checkpoint is written.
+        ModelError: adapters for other datasets, a checkpoint of another configuration, or one that not all ranks see.
         ConfigError: a window that does not fit a step or a pass.
     """
     ranks = ranks or Ranks()
@@ -140,10 +156,13 @@ def train(
     sampler = Sampler(rows, step_size(sets, settings), plan.sampling, seed)
     limits = pass_limits(sets, rows, settings)
     done = Progressed()
+    device = next(model.parameters()).device
+    losses = Losses(sets, device, "lower training.lr, or set training.precision to fp32")
     best = {name: parameter.detach().clone() for name, parameter in model.named_parameters()} if checkpoints is None else {}
     restored = checkpoints.restore(model, optimizer) if checkpoints is not None else None
     if restored is not None:
         sampler.restore(restored[0]["sampler"])
+        losses.restore(restored[0]["losses"])
         done = Progressed(**restored[0]["progressed"])
         if progress is not None:
             progress(done.windows, f"resumed at step {done.step}")
@@ -152,12 +171,33 @@ def train(
     if len(set(found := ranks.gathered(done.step))) > 1:
         where = "" if checkpoints is None else f"{checkpoints.folder}: "
         raise ModelError(f"{where}the ranks resume at steps {found}: let all of them share the folder")
+    if checkpoints is not None and ranks.first:
+        checkpoints.discard_after(done.step)
     ranks.share_weights(model)
     every = max(1, settings.evaluate_every // 10)
-    losses: list[torch.Tensor] = []
     model.train()
     schedule = None if masks is None or isinstance(masks, Masks | RandomMask) else masks
     at_first = masks if masks is None or isinstance(masks, Masks | RandomMask) else _first_masks(masks, done.step, restored, ranks)
+    kept = done.step  # the step of the newest checkpoint
+
+    def keep(gained: bool, drawn: Mapping[str, Any] | None = None) -> None:
+        """Write a checkpoint; `drawn` is the sampler's state where it has gone on already."""
+        nonlocal kept
+        if checkpoints is not None and ranks.first:
+            state = {"sampler": drawn or sampler.state(), "losses": losses.state()}
+            state["progressed"] = {key: getattr(done, key) for key in Progressed.__dataclass_fields__}
+            checkpoints.save(done.step, model, optimizer, state, gained, None if schedule is None else schedule.tensors())
+        kept = done.step
+
+    def leave(drawn: Mapping[str, Any] | None = None) -> StoppedError:
+        """Write a checkpoint of the present step, if there is none: the error that says so."""
+        if len(losses):
+            losses.look()  # what is broken is no checkpoint
+        if kept < done.step:
+            keep(False, drawn)
+        ranks.wait()  # a launcher takes a rank that is gone for the end
+        return StoppedError(f"stopped at step {done.step} of {steps}" + ("" if checkpoints is None else f"; kept in {checkpoints.folder}"))
+
     with (
         nullcontext()
         if at_first is None
@@ -172,40 +212,46 @@ def train(
         ) as masked
     ):
         stepper = Stepper(model, optimizer, sets, vocabulary, plan, limits, seed, masked, keeper, ranks)
-        while done.step < steps and done.without_gain < settings.patience:
+        asked = never if ranks.world > 1 else stop  # one rank may be asked a step before another
+        while (due := done.to_evaluate(settings.evaluate_every, steps)) or (done.step < steps and done.without_gain < settings.patience):
+            if due:
+                try:
+                    gained = _evaluate_step(model, validation, vocabulary, plan, sampler, pretrained, done, report, ranks, asked)
+                except StoppedError:
+                    raise leave() from None
+                if gained and checkpoints is None:
+                    best = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+                keep(gained)
+                continue
+            if asked():
+                raise leave()
             began = time.perf_counter()
+            before = None if schedule is None else copy.deepcopy(sampler.state())
             picks = sampler.draw(done.step)
             if schedule is not None and masked is not None:
-                with ranks.first_before_others(schedule.in_files(done.step)):
-                    schedule.before(done.step, picks, masked)
+                try:
+                    with ranks.first_before_others(schedule.in_files(done.step)):
+                        schedule.before(done.step, picks, masked)
+                except StoppedError:
+                    raise leave(before) from None
             taken = stepper.take(done.step, picks)
-            losses.append(taken.loss)
             done.step += 1
+            losses.add(done.step, picks, taken.loss)
             done.windows += len(picks)
             done.tokens += taken.tokens
             done.padded += taken.padded
             if progress is not None:
                 progress(len(picks), "")
-            last = done.step == steps
-            if done.step % every == 0 or done.step % settings.evaluate_every == 0 or last:
-                mean_loss = float(torch.stack(losses).mean())
-                losses.clear()
-                if not math.isfinite(mean_loss):
-                    raise ModelError(
-                        f"the training loss is {mean_loss} near step {done.step}: lower training.lr, or set training.precision to fp32"
-                    )
+            look = done.step % every == 0 or done.to_evaluate(settings.evaluate_every, steps)
+            if look:
+                done.loss = losses.mean()
                 if report is not None:
-                    report(done.step, {"train/loss": mean_loss})
+                    report(done.step, {"train/loss": done.loss})
                 if progress is not None:
-                    progress(0, f"loss {mean_loss:.2f}")
+                    progress(0, f"loss {done.loss:.2f}")
             done.seconds += time.perf_counter() - began
-            if done.step % settings.evaluate_every == 0 or last:
-                gained = _evaluate_step(model, validation, vocabulary, plan, sampler, pretrained, done, mean_loss, report, ranks)
-                if gained and checkpoints is None:
-                    best = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-                if checkpoints is not None and ranks.first:
-                    state = {"sampler": sampler.state(), "progressed": {key: getattr(done, key) for key in Progressed.__dataclass_fields__}}
-                    checkpoints.save(done.step, model, optimizer, state, gained, None if schedule is None else schedule.tensors())
+            if look and ranks.world > 1 and any(ranks.gathered(stop())):
+                raise leave()
     with torch.no_grad():
         if checkpoints is not None:
             ranks.wait()  # until the last checkpoint is written
@@ -245,12 +291,12 @@ def _evaluate_step(
     sampler: Sampler,
     pretrained: Mapping[str, torch.Tensor],
     done: Progressed,
-    loss: float,
     report: Report | None,
     ranks: Ranks,
+    stop: Stop,
 ) -> bool:
     """Validate, move the sampling weights, note the course; True where macro F1 is the best so far."""
-    scores = ranks.of_first(evaluate(model, validation, vocabulary, plan, ranks=ranks))
+    scores = ranks.of_first(evaluate(model, validation, vocabulary, plan, until(stop), ranks))
     macro = float(np.mean([f1 for _, f1 in scores.values()]))
     used = dict(zip(sampler.datasets, sampler.weights.tolist(), strict=True))
     sampler.update({name: em + f1 for name, (em, f1) in scores.items()})
@@ -260,8 +306,8 @@ def _evaluate_step(
     else:
         done.without_gain += 1
     moved = deviations(model, pretrained)["total"]
-    row = {"step": float(done.step), "loss": loss, "macro_f1": macro, "deviation": moved.l2, "relative_deviation": moved.relative}
-    row |= {f"f1/{name}": f1 for name, (_, f1) in scores.items()}
+    row = {"step": float(done.step), "loss": done.loss, "macro_f1": macro, "deviation": moved.l2, "relative_deviation": moved.relative}
+    row |= {f"f1/{name}": f1 for name, (_, f1) in scores.items()} | {f"em/{name}": em for name, (em, _) in scores.items()}
     row |= {f"weight/{name}": weight for name, weight in used.items()}
     done.curve.append(row)
     if report is not None:

@@ -13,15 +13,18 @@ from torch import nn
 
 from bmt.adapters import adapters_of, averaged
 from bmt.batches import Vocabulary, Windows
+from bmt.checkpoints import Checkpoints
 from bmt.errors import ConfigError
 from bmt.few_shot import FewShot, TargetMasks, draw, few_shot, few_shot_plan
 from bmt.few_shot_settings import FewShotSettings
 from bmt.files import json_digest, write_json
+from bmt.leftovers import remove_leftovers
 from bmt.masks import Masks
 from bmt.phases import mask_schedule, source_masks
 from bmt.schedules import Schedule
 from bmt.settings import DataSettings, MaskSettings
 from bmt.sources import RandomMask
+from bmt.stopping import Stop, StoppedError, never
 from bmt.training import Plan, Questions
 
 M = TypeVar("M", bound=nn.Module)
@@ -46,6 +49,8 @@ def target_masks(
     p_f: float | None = None,
     rescale: bool = False,
     source: Masks | None = None,
+    checkpoints: Checkpoints | None = None,
+    stop: Stop = never,
 ) -> TargetMasks | None:
     """What an arm's mask is on a target dataset, which has none from the source training.
 
@@ -55,6 +60,7 @@ def target_masks(
             `settings.mask: union`, the union of the `source` masks.
         mask: how masks are learned; a schedule other than two_phase goes on during the updates.
         source: the source datasets' masks as training kept them (already permuted for "fixed_random").
+        checkpoints, stop: of the learning (bmt.learning.learn_masks), on one target.
 
     Raises:
         ConfigError: the union is asked for and there are no source masks.
@@ -73,9 +79,12 @@ def target_masks(
     def made(model: nn.Module, windows: Windows, rows: np.ndarray) -> Masks | Schedule:
         own, planned = {windows.dataset: rows}, few_shot_plan(plan, settings)
         if kind == "learned" and (mask.schedule != "two_phase" or mask.gate == "resampled"):
-            return mask_schedule(model, [windows], own, vocabulary, mask, planned, seed=seed)
+            folder, fingerprint = (None, "") if checkpoints is None else (checkpoints.folder, checkpoints.fingerprint)
+            return mask_schedule(
+                model, [windows], own, vocabulary, mask, planned, seed=seed, folder=folder, fingerprint=fingerprint, stop=stop
+            )
         learned = "learned" if kind == "fixed_random" else kind
-        masks = source_masks(learned, model, [windows], own, vocabulary, mask, planned, seed=seed)
+        masks = source_masks(learned, model, [windows], own, vocabulary, mask, planned, seed=seed, checkpoints=checkpoints, stop=stop)
         return masks.permuted(seed) if kind == "fixed_random" else masks
 
     return made
@@ -91,27 +100,31 @@ def few_shot_runs(
     *,
     fingerprint: str,
     data: DataSettings | None = None,
-    masks: Callable[[int], TargetMasks | None] | None = None,
+    masks: Callable[[int, Checkpoints], TargetMasks | None] | None = None,
     report: Callable[[str, int, int, dict[str, float]], None] | None = None,
     done: Callable[[dict[str, Any]], None] | None = None,
+    stop: Stop = never,
 ) -> list[dict[str, Any]]:
     """Every (dataset, K, seed) of the settings, dataset by dataset; one that a cut-off call has finished is read from its file.
 
     Args:
         targets: dev questions of each target dataset.
         folder: a run is one file `<dataset>.k<K>.s<seed>-<digest>.json` there, complete or absent. The digest is of the fingerprint and all
-            settings: what another state has made is never taken up.
+            settings: what another state has made is never taken up. Beside it, while it is under way, a folder of that name for what a stop
+            has kept.
         fingerprint: of the model, the arm and the data.
-        masks: seed -> what holds the updates back (`target_masks`); None: nothing.
+        masks: (seed, where to keep what is learned of them) -> what holds the updates back (`target_masks`); None: nothing.
         report: called with (dataset, K, seed, metrics) at each run's end: `few_shot/steps` and the like.
         done: called with the record of each run as it is finished or found.
+        stop: asked between two updates and between two runs.
 
     Returns:
         the records: dataset, k, seed, losses, weights, train, validation, test (example rows), windows, steps, steps_an_epoch, best_step,
         best_f1, curve, and found: {example, text, start, end, score} of each test example that has a window.
 
     Raises:
-        ConfigError: a K that some dataset does not have, before anything is trained. ModelError: a loss that is not finite.
+        ConfigError: a K that some dataset does not have, before anything is trained. NonFiniteLossError: a loss that is not finite.
+        StoppedError: `stop` asked; the same call goes on from there.
     """
     units = [(target, k, seed) for target in targets for k in settings.sizes for seed in settings.seeds]
     for target, k, seed in units:
@@ -123,19 +136,36 @@ def few_shot_runs(
     for target, k, seed in units:
         name = target.windows.dataset
         path = folder / f"{name}.k{k}.s{seed}-{digest}.json"
-        if path.is_file():
-            record = json.loads(path.read_text(encoding="utf-8"))
-        else:
-            held = None if masks is None else masks(seed)
-            record = as_record(few_shot(model, target, k, seed, vocabulary, plan, settings, data=data, masks=held))
+        checkpoints = Checkpoints(path.with_suffix(""), digest)
+        record = _kept(path)
+        if record is None:
+            if stop():
+                raise StoppedError(f"stopped before {name}, K = {k}, seed {seed}")
+            held = None if masks is None else masks(seed, checkpoints.within("masks"))
+            tuned = few_shot(
+                model, target, k, seed, vocabulary, plan, settings, data=data, masks=held, checkpoints=checkpoints.within("updates"),
+                stop=stop,
+            )  # fmt: skip
+            record = as_record(tuned)
+            remove_leftovers(folder, path.name)
             write_json(path, record)
             if report is not None:
                 kept = ("windows", "steps", "steps_an_epoch", "best_step", "best_f1")
                 report(name, k, seed, {f"few_shot/{key}": float(record[key]) for key in kept})
+        checkpoints.remove()
         records.append(record)
         if done is not None:
             done(record)
     return records
+
+
+def _kept(path: Path) -> dict[str, Any] | None:
+    """The record of a finished run; None where there is none, or a damaged one, which is made again."""
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return record
 
 
 def as_record(run: FewShot) -> dict[str, Any]:

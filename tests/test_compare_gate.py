@@ -136,8 +136,8 @@ def test_zero_examples_and_absent_datasets_are_no_data_and_leave_the_average(cap
     assert "no data: RACE, TextbookQA" in report["summary"]["notes"][0]
     assert claim_of(report, "zero-shot-bmt-over-none")["details"]["note"] == "over 4 of 6 datasets (no data: RACE, TextbookQA)"
     assert claim_of(report, "zero-shot-bmt-over-unifiedqa")["verdict"] == "no data"
-    literature = cells_of(report, "unifiedqa-base")["average"]
-    assert (literature["verdict"], literature["ours_mean"], literature["runs"]) == ("literature", None, [])
+    published = cells_of(report, "unifiedqa-base")["average"]
+    assert (published["verdict"], published["ours_mean"], published["runs"]) == ("missing", None, [])
 
 
 def cut(path: Path) -> None:

@@ -177,6 +177,13 @@ def test_tables_of_facts_are_exact_or_differ(capsys, tmp_path):
     report = compared(capsys, tmp_path, None, "1", status=0)
     assert [cell["verdict"] for cell in report["cells"][:5]] == ["exact", "exact", "exact", "differs", "no data"]
     assert (report["cells"][3]["delta"], report["cells"][3]["ours_mean"]) == (-1, 10506)
+    assert (report["cells"][5]["verdict"], report["cells"][5]["reason"]) == ("no data", "no file of NewsQA was counted")
+    facts(tmp_path, "1", {"SQuAD": {"Q": 11.4, "Train": None}})
+    report = compared(capsys, tmp_path, None, "1", status=0)
+    assert [cell["reason"] for cell in report["cells"][1:3]] == [
+        "no C of SQuAD in table_1.json", "no Train of SQuAD to be counted (null in table_1.json)"
+    ]  # fmt: skip
+    assert [cell["verdict"] for cell in report["cells"][1:3]] == ["missing", "no data"]
     facts(tmp_path, "1", {"SQuAD": {"Q": 11.4}}, profile="mini")
     cell = compared(capsys, tmp_path, None, "1")["cells"][0]
     assert (cell["verdict"], cell["reason"], cell["ours_mean"]) == ("not comparable", "profile mini", 11.4)

@@ -25,11 +25,13 @@ from benchmark.config import (
     section_digest,
 )
 from bmt.errors import ConfigError
+from bmt.few_shot_settings import FewShotSettings
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = yaml.safe_load((ROOT / "profiles" / "sample.yaml").read_text(encoding="utf-8"))
 GONE = object()
+ALL = dict.fromkeys(IN_DOMAIN, 100.0)
 
 
 def edited(key: str, value: Any) -> dict[str, Any]:
@@ -91,6 +93,7 @@ def test_sample_keeps_its_budget_of_900_windows_and_four_evaluations() -> None:
     assert len(data.train) * mask.steps * mask.batch <= 900
     assert steps // training.evaluate_every >= 4
     assert config.cells == [f"minilm.mt.{arm}.s{seed}" for arm in ("none", "mask", "bmt") for seed in (0, 1)]
+    assert (config.transfers, config.tables) == ([], ["1", "3"])
     assert set(data.evaluate) == {*IN_DOMAIN, *OUT_OF_DOMAIN}
 
 
@@ -105,23 +108,29 @@ def test_mini_evaluates_four_times_and_has_the_eleven_datasets_that_it_has_data_
     assert config.cells == [f"minilm.mt.{arm}.s{seed}" for arm in ("none", "mask", "bmt") for seed in (0, 1, 2)]
 
 
-def test_the_paper_profile_is_the_defaults_and_the_cells_of_tables_2_3_5_and_a10() -> None:
+def test_the_paper_profile_is_the_defaults_and_the_cells_of_every_table() -> None:
     config = load(ROOT / "profiles" / "paper.yaml")
     for section in ("data", "mask", "tuning", "sampling", "loss", "decode", "training"):
         assert getattr(config, section) == type(getattr(config, section))(), section
     cells = [parse(name) for name in config.cells]
-    assert len(cells) == 45 + 54
-    multi = {(cell.backbone, cell.arm) for cell in cells if cell.dataset is None}
+    assert len(cells) == 45 + 54 + 6
+    multi = {(cell.backbone, cell.arm) for cell in cells if cell.dataset is None and not cell.adapter}
     assert multi == {(b, a) for b in ("roberta-base", "roberta-large", "t5-base") for a in ("none", "mask", "bmt", "mask_p30", "mask_p70")}
     single = {(cell.backbone, cell.dataset, cell.arm) for cell in cells if cell.dataset}
     assert single == {("roberta-base", dataset, arm) for dataset in IN_DOMAIN for arm in ("none", "mask", "bmt")}
+    adapters = {(cell.backbone, cell.regime, cell.arm) for cell in cells if cell.adapter}
+    assert adapters == {("roberta-base", "mt", arm) for arm in ("none", "bmt")}
+    assert config.transfers == ["roberta-base.mt.none.adapter", "roberta-base.mt.bmt.adapter"]
+    assert config.tables == [*"123456789", "a10"] and config.fewshot == FewShotSettings()
     assert {cell.seed for cell in cells} == {0, 1, 2}
     assert {name: config.arms[name].p_f for name in ("mask_p30", "mask", "mask_p70")} == {"mask_p30": 0.3, "mask": 0.5, "mask_p70": 0.7}
 
 
 def test_the_paper_profile_pins_the_reference_revisions(shared: Path) -> None:
     pinned = yaml.safe_load((shared / "reference" / "mrqa2019_manifest.yaml").read_text(encoding="utf-8"))["backbones"]
-    for name, backbone in load(ROOT / "profiles" / "paper.yaml").backbones.items():
+    trained = {name: own for name, own in load(ROOT / "profiles" / "paper.yaml").backbones.items() if own.head != "generate"}
+    assert len(trained) == 3
+    for name, backbone in trained.items():
         assert (backbone.name, backbone.revision) == (pinned[name]["hub"], pinned[name]["revision"])
 
 
@@ -164,7 +173,14 @@ def test_the_paper_profile_pins_the_reference_revisions(shared: Path) -> None:
         ("mask.density", 0, "mask.density: 0.0 is not allowed: above 0 and at most 1"),
         ("mask.gamma", 0.0, "mask.gamma: 0.0 is not allowed: below 0"),
         ("mask.zeta", 1, "mask.zeta: 1.0 is not allowed: above 1"),
-        ("sampling.kind", "dynamc", "sampling.kind: 'dynamc' is not allowed: one of dynamic, uniform, size"),
+        ("sampling.kind", "dynamc", "sampling.kind: 'dynamc' is not allowed: one of dynamic, dynamic_single_task, uniform, size,"),
+        ("sampling.temperature", 0.5, "sampling.temperature: 0.5 is not allowed: at least 1"),
+        ("sampling.single_task_arm", "bmd", "sampling.single_task_arm: 'bmd' is not known (did you mean bmt?): one of none, mask,"),
+        ("sampling.single_task_scores", 3, "sampling.single_task_scores: expected names and their numbers, found 3"),
+        ("sampling.single_task_scores", {"SQuAD": "x"}, "sampling.single_task_scores.SQuAD: 'x' is not allowed: a number"),
+        ("sampling.single_task_scores", {"SQuAD": 9}, "sampling.single_task_scores: 'HotpotQA' is missing: exactly the datasets of"),
+        ("sampling.single_task_scores", ALL | {"DROP": 9}, "sampling.single_task_scores: 'DROP' is not in data.train: exactly the"),
+        ("sampling.single_task_scores", ALL | {"NewsQA": 201}, "sampling.single_task_scores.NewsQA: 201 is not allowed: EM + F1 in"),
         ("compare.estimand", "median", "compare.estimand: 'median' is not allowed: one of printed, mean"),
         ("backbones.minilm.source", "pypi", "backbones.minilm.source: 'pypi' is not allowed: one of package, hub, folder"),
         # keys that depend on each other
@@ -192,6 +208,16 @@ def test_the_paper_profile_pins_the_reference_revisions(shared: Path) -> None:
         ("cells", ["minilm12.mt.bmt.s0"], "backbone: 'minilm12' is not known (did you mean minilm?): one of minilm"),
         ("cells", ["minilm.mt.bnt.s0"], "arm: 'bnt' is not known (did you mean bmt?): one of none, mask, mask_p30, mask_p70, bmt"),
         ("cells", ["minilm.st-DROP.bmt.s0"], "dataset (of data.train): 'DROP' is not known: one of SQuAD,"),
+        ("transfers", GONE, "transfers: missing: every key stands in a params file"),
+        ("transfers", "minilm.mt.bmt", "transfers: 'minilm.mt.bmt' is not allowed: a list of names"),
+        ("transfers", ["minilm.mt.bmt.s0"], "transfers[0]: 'minilm.mt.bmt.s0' is not allowed: without the seed, as minilm.mt.bmt.adapter:"),
+        ("transfers", ["minilm.mt.bmt", "minilm.mt.bmt.adapter"], "transfers[1]: 'minilm.mt.bmt.adapter' is not allowed: minilm.mt.bmt."),
+        ("transfers", ["minilm.mt.bmt.adapter"], "minilm.mt.bmt.adapter.s0, which it starts from, is not in cells: list it there too"),
+        ("transfers", ["minilm.mt.bmt", "minilm.mt.bmt"], "transfers: 'minilm.mt.bmt' stands 2 times: name each once"),
+        ("tables", GONE, "tables: missing"),
+        ("tables", [3], 'tables: [3] is not allowed: a list of names (numbers in quotes, as "3")'),
+        ("tables", ["3", "A10"], "tables[1]: 'A10' is not known (did you mean a10?): one of 1, 2, 3, 4, 5, 6, 7, 8, 9, a10"),
+        ("tables", ["3", "3"], "tables: '3' stands 2 times: name each once"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(key: str, value: Any, expected: str, tmp_path: Path) -> None:
@@ -274,6 +300,17 @@ def test_the_largest_overlap_still_moves_a_window_on(tmp_path: Path) -> None:
     assert data.window - data.question - 4 - data.overlap == 1
 
 
+def test_transfers_and_tables_may_be_empty_and_an_arm_with_a_regularizer_has_no_transfer(tmp_path: Path) -> None:
+    values = edited("tables", [])
+    assert (load_values(values, tmp_path).transfers, load_values(values, tmp_path).tables) == ([], [])
+    values["cells"] += ["minilm.mt.l2_sp.s0"]
+    values["transfers"] = ["minilm.mt.bmt"]
+    assert load_values(values, tmp_path).transfers == ["minilm.mt.bmt"]
+    values["transfers"] += ["minilm.mt.l2_sp"]
+    with pytest.raises(ConfigError, match=r"transfers\[1\]: 'minilm\.mt\.l2_sp' is not allowed: arm l2_sp has a regularizer"):
+        load_values(values, tmp_path)
+
+
 def test_the_configuration_is_frozen() -> None:
     config = load(ROOT / "profiles" / "sample.yaml")
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -318,6 +355,8 @@ MT_BMT, MT_NONE, ST_NONE = "minilm.mt.bmt.s0", "minilm.mt.none.s0", "minilm.st-S
         ("tracking.figures", False, set()),
         ("arms.mask.p_f", 0.6, set()),
         ("cells", ["minilm.mt.mask.s3"], set()),
+        ("transfers", ["minilm.mt.bmt"], set()),
+        ("tables", ["9"], set()),
         ("profile", "other", set()),
     ],
 )
@@ -335,7 +374,7 @@ def test_digests_tell_cells_apart_and_take_a_name_or_a_cell() -> None:
     assert all(len(value) == 64 for value in digests)
 
 
-def test_the_flat_form_has_every_key_but_the_cells_and_only_scalars() -> None:
+def test_the_flat_form_has_every_key_but_what_is_to_be_made_and_only_scalars() -> None:
     flat = as_flat(load(ROOT / "profiles" / "sample.yaml"))
     assert flat["training.lr"] == SAMPLE["training"]["lr"]
     assert flat["data.special_tokens"] == "[TLE],[DOC],[PAR]"

@@ -71,5 +71,6 @@ def test_the_switches_are_keys_of_the_configuration() -> None:
     config = load(ROOT / "profiles" / "paper.yaml")
     assert isinstance(config, Config)
     for key in rows():
-        section, name = key.split(".")
-        assert hasattr(getattr(config, section), name), key
+        section, *inner, name = key.split(".")
+        place = getattr(config, section)
+        assert hasattr(next(iter(place.values())) if inner == ["<name>"] else place, name), key

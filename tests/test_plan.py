@@ -37,7 +37,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BMT_TRACKING", "journal")
     monkeypatch.setattr(speed, "this_device", lambda: (DEVICE, False))
     monkeypatch.setattr(papers, "load", once)
-    project.write_params(tmp_path, project.params(["bert"], CELLS))
+    values = project.params(["bert"], CELLS)
+    values["fewshot"]["sizes"] = [16, 64, 256]
+    project.write_params(tmp_path, values)
     return tmp_path
 
 
@@ -111,6 +113,19 @@ def test_few_shot_rows_are_transfers_of_one_adapter_cell(root: Path, capsys: pyt
     assert one["needs"] == ["bert.mt.bmt.adapter.s0", "data"] and runs[sources[0]]["needs"] == ["data"]
     assert list(runs).index(sources[1]) < list(runs).index("bert.mt.bmt.adapter.k16.s7")
     assert one["tokens"]["steps"] == 20 * 2  # DROP and BioASQ are what this profile evaluates of the six
+
+
+def test_a_k_or_seed_that_the_profile_does_not_ask_for_is_not_planned(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = project.params(["bert"], CELLS)
+    values["fewshot"] |= {"sizes": [8, 64], "seeds": [5]}
+    project.write_params(root, values)
+    found = planned(capsys, "--paper-table", "9")
+    arms = ("none", "bmt")
+    names = [name for arm in arms for name in (f"bert.mt.{arm}.adapter.s0", f"bert.mt.{arm}.adapter.k64.s5")]
+    assert sorted(found["by_name"]) == sorted(names)
+    assert found["unavailable"] == [
+        {"row": f"roberta-base.mt.{arm}.adapter.k{K}", "reason": "profile tiny asks for K = 8, 64"} for K in (16, 256) for arm in arms
+    ]
 
 
 def test_tables_of_facts_have_a_command_or_need_none(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

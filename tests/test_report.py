@@ -51,7 +51,7 @@ def page(project) -> Node:
 def compared(project: Path, table: str) -> comparison.Report:
     """What `compare` says of a table, from the same folder."""
     config, paper = load(project / "params.yaml"), papers.load(None)
-    setting = Setting(profile="sample", listed=tuple(config.cells), whole=True)
+    setting = Setting(profile="sample", listed=tuple(config.cells), whole=True, sizes=tuple(config.fewshot.sizes))
     return comparison.compare(paper, paper.tables[table], results.read(project / "results" / "sample"), setting, config.compare)
 
 

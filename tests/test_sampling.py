@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmt.errors import ConfigError
-from bmt.sampling import Budget, Sampler, dynamic_weights
+from bmt.sampling import Budget, Sampler, dynamic_weights, size_weights
 from bmt.settings import SamplingSettings
 
 
@@ -54,6 +54,94 @@ def test_other_kinds_do_not_move() -> None:
         own.update({"A": 1, "B": 1, "C": 1})
         own.update({"A": 9, "B": 1, "C": 1})
         assert own.weights == pytest.approx(want)
+
+
+REFERENCE = {"A": 70.0, "B": 65.0, "C": 40.0}
+
+
+def against_single_task(floor: float = 0.0, reference: dict[str, float] | None = None) -> Sampler:
+    rows = {name: np.arange(9) + 100 for name in "ABC"}
+    settings = SamplingSettings(kind="dynamic_single_task", floor=floor, single_task_scores=REFERENCE if reference is None else reference)
+    return Sampler(rows, 16, settings, 0)
+
+
+def test_against_single_task_runs_the_weights_are_the_shares_of_the_distance_to_them_from_the_first_evaluation_on() -> None:
+    own = against_single_task()
+    assert own.weights == pytest.approx([1 / 3] * 3)
+    own.update({"A": 40, "B": 60, "C": 25})  # 30, 5 and 15 away
+    assert own.weights == pytest.approx([0.6, 0.1, 0.3])
+    own.update({"A": 68, "B": 65, "C": 46})  # 2, 0 and 6: better than the single-task run is away as well, as eq. 15 has it
+    assert own.weights == pytest.approx([0.25, 0.0, 0.75])
+    own.update(REFERENCE)  # all of them there: the old weights stay
+    assert own.weights == pytest.approx([0.25, 0.0, 0.75])
+
+
+def test_the_reference_does_not_follow_the_evaluations() -> None:
+    """The same scores twice: nothing has changed between them, and the distance to the reference is still what counts."""
+    own, plain = against_single_task(), sampler(floor=0.0)
+    for _ in range(2):
+        own.update({"A": 40, "B": 60, "C": 25})
+        plain.update({"A": 40, "B": 60, "C": 25})
+    assert own.weights == pytest.approx([0.6, 0.1, 0.3]) and plain.weights == pytest.approx([1 / 3] * 3)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 200), st.floats(0, 200)), min_size=2, max_size=6),
+    st.floats(0, 1 / 6),
+)
+def test_the_weights_against_a_reference_are_eq_15_above_the_floor(scores: list[tuple[float, float]], floor: float) -> None:
+    names = [f"d{place}" for place in range(len(scores))]
+    settings = SamplingSettings(
+        "dynamic_single_task", floor, single_task_scores={name: of for name, (_, of) in zip(names, scores, strict=True)}
+    )
+    own = Sampler({name: np.arange(3) for name in names}, 8, settings, 0)
+    own.update({name: now for name, (now, _) in zip(names, scores, strict=True)})
+    away = np.asarray([abs(now - of) for now, of in scores])
+    assert own.weights.sum() == pytest.approx(1) and bool((own.weights >= floor - 1e-12).all())
+    if away.sum() > 0 and bool((away / away.sum() >= floor).all()):
+        assert own.weights == pytest.approx(away / away.sum())
+
+
+def test_resuming_against_a_reference_is_exact() -> None:
+    whole, cut = against_single_task(0.02), against_single_task(0.02)
+    for own in (whole, cut):
+        for step in range(5):
+            own.draw(step)
+        own.update({"A": 40, "B": 60, "C": 25})
+    again = against_single_task(0.02)
+    again.restore(json.loads(json.dumps(cut.state())))
+    for own in (whole, again):
+        own.update({"A": 60, "B": 61, "C": 38})
+    assert again.weights.tolist() == whole.weights.tolist() == pytest.approx([10 / 16, 4 / 16, 2 / 16])
+    assert [again.draw(step) for step in range(5, 20)] == [whole.draw(step) for step in range(5, 20)]
+
+
+def test_a_dataset_without_its_single_task_score_is_named_and_one_alone_needs_none() -> None:
+    with pytest.raises(ConfigError, match=r"sampling\.single_task_scores: no score of B, C: kind dynamic_single_task needs the EM \+ F1"):
+        against_single_task(reference={"A": 70.0})
+    alone = Sampler({"A": np.arange(4)}, 2, SamplingSettings(kind="dynamic_single_task"), 0)
+    alone.update({"A": 50})
+    assert alone.weights.tolist() == [1.0]
+
+
+@pytest.mark.parametrize(("temperature", "want"), [(1.0, [1 / 5, 4 / 5]), (2.0, [1 / 3, 2 / 3]), (1e9, [1 / 2, 1 / 2])])
+def test_a_temperature_lies_between_size_and_uniform(temperature: float, want: list[float]) -> None:
+    assert size_weights([25, 100], temperature) == pytest.approx(want)
+    rows = {"A": np.arange(25), "B": np.arange(100)}
+    own = Sampler(rows, 4, SamplingSettings(kind="temperature", temperature=temperature), 0)
+    own.update({"A": 1, "B": 1})
+    own.update({"A": 9, "B": 1})
+    assert own.weights == pytest.approx(want)  # and stays so
+
+
+@given(st.lists(st.integers(1, 10**7), min_size=1, max_size=12), st.floats(1, 100), st.floats(1, 100))
+def test_temperature_weights_are_a_distribution_and_flatten_as_it_grows(sizes: list[int], one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    hot, cold = size_weights(sizes, high), size_weights(sizes, low)
+    assert hot.sum() == pytest.approx(1) and cold.sum() == pytest.approx(1) and bool((hot > 0).all())
+    assert hot.max() <= cold.max() + 1e-12 and hot.min() >= cold.min() - 1e-12
+    assert cold == pytest.approx(np.asarray(sizes) ** (1 / low) / (np.asarray(sizes) ** (1 / low)).sum())
+    assert size_weights(sizes) == pytest.approx(np.asarray(sizes) / sum(sizes))
 
 
 def test_draws_follow_the_weights_and_pass_through_all_windows() -> None:

@@ -101,11 +101,11 @@ def test_a_resumed_run_ends_bit_for_bit_as_one_that_was_not_cut(tmp_path: Path) 
     plan = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=5, patience=50))
     with pytest.raises(CutOffError):
         run(masks=masks, checkpoints=Checkpoints(tmp_path / "cut", "f"), plan=Plan(plan.training), report=lambda s, m: cut(s + 3, m))
-    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["best.safetensors", "step-0000005"]
+    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["step-0000005"]
     resumed, again = run(masks=masks, checkpoints=Checkpoints(tmp_path / "cut", "f"))
     assert same(whole, resumed)
     assert again.curve == outcome.curve and again.tokens == outcome.tokens
-    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["best.safetensors", "step-0000015", "step-0000020"]
+    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["step-0000015", "step-0000020"]
 
 
 def test_a_run_with_fixed_masks_and_compact_state_resumes_bit_for_bit(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_a_foreign_one_refused(tmp_path:
     again, _ = run(checkpoints=Checkpoints(tmp_path / "a", "f"))
     assert same(whole, again)
     state = json.loads((tmp_path / "a" / "step-0000020" / "state.json").read_text())
-    assert state["step"] == 20 and set(state["digests"]) == {"model.safetensors", "optimizer.safetensors", "more.safetensors"}
+    assert state["step"] == 20 and set(state["digests"]) == {f"{name}.safetensors" for name in ("model", "optimizer", "more", "best")}
     with pytest.raises(ModelError, match="made with another configuration"):
         run(checkpoints=Checkpoints(tmp_path / "a", "g"))
 
@@ -236,7 +236,7 @@ def test_early_stopping_counts_evaluations_without_gain() -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_the_run() -> None:
-    with pytest.raises(ModelError, match=r"the training loss is (nan|inf) near step"):
+    with pytest.raises(ModelError, match=r"the training loss is (nan|inf) at step"):
         run(steps=60, plan=Plan(TrainingSettings(batch=8, lr=1e30, head_lr=1e30, evaluate_every=20)))
 
 

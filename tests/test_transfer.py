@@ -416,7 +416,7 @@ def test_phase_two_tunes_each_pair_on_its_dataset_and_leaves_theta_bit_identical
         assert parameter.requires_grad
     assert all(one.outcome.deviation["total"].l2 == 0 for one in tuned)
     assert "phase_2/B/validation/f1/B" in {key for _, metrics in logged for key in metrics}
-    kept = load_file(tmp_path / "phase-2-A" / "best.safetensors")
+    kept = load_file(tmp_path / "phase-2-A" / "step-0000008" / "best.safetensors")
     assert sum(value.numel() for value in kept.values()) == adapter_size(model) + 2 * 32 + 2  # theta is in no checkpoint
 
     again = model_with()  # all is there already: nothing is trained, everything is taken up

@@ -40,7 +40,7 @@ def loss_on(model: nn.Module, tokens: torch.Tensor, attention: torch.Tensor, tar
     return ((logits - target) ** 2).sum()
 
 
-@pytest.mark.parametrize("build", [tiny.bert, tiny.roberta, tiny.t5])
+@pytest.mark.parametrize("build", [tiny.bert, tiny.roberta, tiny.t5, tiny.t5_decoder])
 @pytest.mark.parametrize("owner", [[0, 2, 0, 1, 2, 2, 0], [0, 0, 0, 1, 2, 2, 2], [1] * 7])
 def test_one_backward_equals_one_backward_a_dataset(build: Callable[[], PreTrainedModel], owner: list[int]) -> None:
     model = build().eval()

@@ -12,6 +12,7 @@ from transformers import (
     RobertaConfig,
     RobertaForQuestionAnswering,
     T5Config,
+    T5ForQuestionAnswering,
     T5ForTokenClassification,
 )
 
@@ -51,6 +52,24 @@ def t5(seed: int = 0) -> PreTrainedModel:
         dropout_rate=0.0,
     )
     return T5ForTokenClassification(config)
+
+
+def t5_decoder(seed: int = 0) -> PreTrainedModel:
+    """A whole T5 of two layers a side and 32 dimensions, its span head on the decoder's outputs."""
+    torch.manual_seed(seed)
+    config = T5Config(
+        vocab_size=VOCABULARY,
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        num_labels=2,
+        dropout_rate=0.0,
+        decoder_start_token_id=0,
+        use_cache=False,
+    )
+    return T5ForQuestionAnswering(config)
 
 
 def windows(dataset: str, count: int = 40, seed: int = 0, cue: int = 7) -> Windows:

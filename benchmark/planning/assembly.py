@@ -14,7 +14,7 @@ from benchmark.planning.disk import Disk, Made, disk_of, weights_of
 from benchmark.planning.schedule import Job, makespan
 from benchmark.planning.speed import Record, Speed, speed_of
 from benchmark.planning.states import CHECKPOINT, RESULTS, RUNNING, TRAINED, Found, Present, look
-from benchmark.planning.work import FORWARD, Work, cell_work, sizes, transfer_work
+from benchmark.planning.work import FORWARD, Work, cell_work, sizes, transfer_work, written_work
 
 DATA = "data"
 START = 10.0
@@ -90,8 +90,7 @@ def jobs_of(plan: Plan, present: Present) -> list[Job]:
     jobs = [Job(DATA, plan.preparation, READING, guessed=True)] if plan.preparation else []
     for item in plan.to_run:
         needed = item.needed
-        is_cell = needed.identity is not None and needed.identity.K is None
-        model = places.run(parse(needed.name)) / "model" if is_cell else None
+        model = places.run(parse(needed.name)) / "model" if needed.is_cell else None
         suffixes = ("json",) if needed.identity is None else ("json", "parquet")
         expects = tuple(places.results / f"{needed.name}.{suffix}" for suffix in suffixes)
         jobs.append(Job(needed.name, item.commands, item.seconds, item.needs, item.after, expects, model, guessed=needed.identity is None))
@@ -113,7 +112,10 @@ def _item(needed: Needed, found: Found, present: Present, machine: Machine, para
     cell = Cell(identity.backbone, identity.regime, identity.arm, identity.adapter, needed.seed)
     features, weights = present.places.features(cell.backbone), weights_of(config, cell.backbone)
     speed = speed_of(cell, config.profile, config.arms, machine.device, machine.gpu, machine.records, weights)
-    if identity.K is not None and needed.source:
+    if identity.published:
+        datasets = [name for name in needed.datasets if name in config.data.evaluate]
+        own, work, scored = (commands.unifiedqa(cell.backbone, params),), written_work(config, datasets, features), datasets
+    elif identity.K is not None and needed.source:
         datasets = [name for name in needed.datasets if name in config.data.evaluate]
         own = (commands.transfer(needed.source, identity.K, needed.seed, params),)
         work, scored = transfer_work(config, cell.arm, datasets, features), datasets
@@ -126,9 +128,7 @@ def _item(needed: Needed, found: Found, present: Present, machine: Machine, para
         own = own[-1:]
     questions = [sizes(features, name, "dev", config.data.window).questions for name in scored]
     cap = config.data.dev_cap
-    disk = disk_of(
-        config, cell, machine.made, weights, sum(n if cap is None else min(cap, n) for n in questions), trains=identity.K is None
-    )
+    disk = disk_of(config, cell, machine.made, weights, sum(n if cap is None else min(cap, n) for n in questions), trains=needed.is_cell)
     done = (present.checkpoint(needed.name) or 0) if found.state == CHECKPOINT else 0
     return Item(needed, found, own, seconds_of(work, speed, len(own), found, done), work, speed, disk)
 
@@ -172,7 +172,7 @@ def _after_masks(items: Sequence[Item], present: Present) -> list[Item]:
 def _trains_with_kept_masks(item: Item, present: Present) -> Cell | None:
     """The cell of an item that is to be trained under masks that other cells can take up; else None."""
     identity, mask = item.needed.identity, present.config.mask
-    if not item.to_run or identity is None or identity.K is not None or item.found.state in (TRAINED, CHECKPOINT):
+    if not item.to_run or identity is None or not item.needed.is_cell or item.found.state in (TRAINED, CHECKPOINT):
         return None
     kind = present.config.arms[identity.arm].mask
     kept = kind in ("fixed_random", "fisher") or (kind == "learned" and mask.schedule == "two_phase" and mask.gate != "resampled")
@@ -194,6 +194,8 @@ def _lacks_data(needed: Needed, present: Present) -> bool:
     """Whether a run's features, or the files of a table of facts, are not there."""
     if needed.identity is None:
         return not any(present.places.raw.rglob("*.jsonl*"))
+    if needed.identity.published:
+        return not any(present.places.raw.rglob("*.dev.jsonl.gz"))
     regime, data = needed.identity.regime, present.config.data
     train = data.train if regime == "mt" else [regime.removeprefix("st-")]
     folder = present.places.features(needed.identity.backbone)

@@ -2,7 +2,8 @@
 
 A row names its runs (`ours`), and `benchmark.matching` says which identity answers which column: the same rules decide here, so what is
 planned is what `benchmark.compare` looks for. An ST row needs a cell a dataset. A row with K needs one transfer a sampling seed, each from
-the same adapter cell. Table 8 needs no cells of its own: those of Table 6, scored on the datasets out of domain.
+the same adapter cell, if K is one of the profile's `fewshot.sizes`. Table 8 needs no cells of its own: those of Table 6, scored on the
+datasets out of domain.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ class Needed:
     source: str | None = None
     command: str | None = None
 
+    @property
+    def is_cell(self) -> bool:
+        """Whether it is trained: no transfer of a cell, no model scored as it was published, no facts."""
+        return self.identity is not None and self.identity.K is None and not self.identity.published
+
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
@@ -61,6 +67,7 @@ def needed(
         return _facts(table)
     found: dict[str, Needed] = {}
     lacking: dict[Unavailable, None] = {}
+    asked = Setting(config.profile, sizes=tuple(config.fewshot.sizes))
     for row in table.rows:
         if row.ours is None:
             continue
@@ -68,7 +75,7 @@ def needed(
             identity = matcher.identity(row.ours, row.K, dataset)
             source = replace(identity, K=None)
             own = seeds_of(source, config, seeds)
-            if reason := _refusal(config, source, own[0]):
+            if reason := _refusal(config, source, own[0]) or asked.not_asked(identity):
                 lacking[Unavailable(row.row, reason)] = None
                 continue
             if row.K is None:
@@ -103,6 +110,9 @@ def _refusal(config: Config, identity: Identity, seed: int) -> str:
     """Why the profile cannot make a cell; empty if it can."""
     if identity.backbone not in config.backbones:
         return f"profile {config.profile} has no {identity.backbone}"
+    if identity.published:
+        head = config.backbones[identity.backbone].head
+        return "" if head == "generate" else f"backbones.{identity.backbone}.head: {head}, and generate is needed to score it as published"
     if identity.arm not in config.arms:
         return f"profile {config.profile} has no arm {identity.arm}"
     dataset = identity.regime.removeprefix("st-")

@@ -23,6 +23,11 @@ def transfer(cell: str, K: int, seed: int, params: str | None) -> Command:
     return ("python", "-m", "benchmark.transfer", cell, "--k", str(K), "--seed", str(seed), *_params(params))
 
 
+def unifiedqa(backbone: str, params: str | None) -> Command:
+    """Score a published model that writes its answers on the datasets out of domain."""
+    return ("python", "-m", "benchmark.unifiedqa", backbone, *_params(params))
+
+
 def data(params: str | None) -> tuple[Command, ...]:
     """Get the files and make the features."""
     return tuple(("python", "-m", f"benchmark.{verb}", *_params(params)) for verb in ("fetch", "prepare"))

@@ -30,6 +30,8 @@ RESULT = 40_000
 """Bytes of a result's JSON."""
 HUB = {"FacebookAI/roberta-base": 124_645_632, "FacebookAI/roberta-large": 355_359_744, "google-t5/t5-base": 109_628_544}
 """Weights of the hub's encoders, by name: they are not on this disk before they are used."""
+WHOLE = {"google-t5/t5-base": 222_903_552, "allenai/unifiedqa-t5-base": 222_903_552}
+"""The same with the decoder, for heads that have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ def weights_of(config: Config, backbone: str) -> int | None:
     """Bytes of a backbone's pretrained weights, without reading them; None: not known."""
     settings = config.backbones[backbone]
     if settings.source == "hub":
-        return HUB[settings.name] * BYTES_A_WEIGHT if settings.name in HUB else None
+        known = HUB if settings.head == "span" else WHOLE
+        return known[settings.name] * BYTES_A_WEIGHT if settings.name in known else None
     if settings.source == "package":
         spec = importlib.util.find_spec(settings.name)
         folders = [Path(place) / "model" for place in (spec.submodule_search_locations if spec else None) or ()]

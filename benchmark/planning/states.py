@@ -76,14 +76,13 @@ def look(needed: Needed, present: Present, model: bool) -> Found:
     if being_made(present.log(needed.name)):
         return Found(RUNNING, "another `benchmark.plan --run` makes it now")
     lacking, note = present.lacking(needed), present.fault(needed.identity, needed.seed)
-    is_cell = needed.identity is not None and needed.identity.K is None
-    if lacking == [] or (is_cell and not needed.scored):
+    if lacking == [] or (needed.is_cell and not needed.scored):
         if not model or present.trained(needed.name):
             return Found(RESULTS if lacking == [] else TRAINED)
         note = "its model was deleted, and transfers need it" if lacking == [] else note
     elif lacking:
         note = f"results without {', '.join(lacking)}"
-    if not is_cell:
+    if not needed.is_cell:
         return Found(MISSING, note)
     if present.trained(needed.name):
         return Found(TRAINED, note)

@@ -20,11 +20,14 @@ from statistics import fmean
 from benchmark import papers
 from benchmark.cells import Cell
 from benchmark.config import Config
+from bmt.settings import SamplingSettings
 
 MASK_PASS = 1.25
 """A step of mask learning against one of tuning, a token (docs/performance.md)."""
 FORWARD = 1 / 3
 """Scoring a token against tuning on it: the forward pass without the two of the backward pass."""
+WRITTEN = 3
+"""A token that a published model reads to write its answer against one that is scored: the decoder reads all of them a word (assumed)."""
 ADAPTER_PHASES = 2
 """Phase 1 trains everything, phase 2 each dataset's adapter and head: counted as much again."""
 QUESTIONS = 1500
@@ -87,7 +90,7 @@ def cell_work(config: Config, cell: Cell, features: Path, masks_made: bool = Fal
     files = [sizes(features, name, "train", data.window) for name in names]
     held = [min(data.validation_cap, file.questions) for file in files]
     windows = [_training_windows(config, file, out) for file, out in zip(files, held, strict=True)]
-    length = _mean_length(files, windows, config.sampling.kind)
+    length = _mean_length(files, windows, config.sampling)
     epochs = training.epochs_st if cell.dataset else training.epochs_mt
     step = training.batch_tokens or training.batch * length
     passes = sum(windows) * epochs
@@ -122,6 +125,12 @@ def transfer_work(config: Config, arm: str, datasets: Sequence[str], features: P
     )  # fmt: skip
 
 
+def written_work(config: Config, datasets: Sequence[str], features: Path) -> Work:
+    """The work of a published model that reads each dev question with its context once and writes the answer."""
+    files = [sizes(features, name, "dev", config.data.window) for name in datasets]
+    return Work(0, 0, 0.0, 0.0, 0.0, WRITTEN * _scored(config, files), all(file.prepared for file in files))
+
+
 def _training_windows(config: Config, file: Sizes, held: int) -> int:
     """Training windows of a file, `held` questions of which are set aside."""
     data = config.data
@@ -134,11 +143,10 @@ def _training_windows(config: Config, file: Sizes, held: int) -> int:
     return max(1, round(questions * each))
 
 
-def _mean_length(files: Sequence[Sizes], windows: Sequence[int], sampling: str) -> float:
-    """Tokens of a sampled window: datasets weigh alike, or by their windows where sampling goes by size."""
-    if sampling != "size":
-        return fmean(file.tokens_a_window for file in files)
-    return sum(n * file.tokens_a_window for n, file in zip(windows, files, strict=True)) / sum(windows)
+def _mean_length(files: Sequence[Sizes], windows: Sequence[int], sampling: SamplingSettings) -> float:
+    """Tokens of a sampled window: datasets weigh alike, or by their windows where sampling goes by size, as the temperature has it."""
+    power = {"size": 1.0, "temperature": 1 / sampling.temperature}.get(sampling.kind, 0.0)
+    return fmean([file.tokens_a_window for file in files], weights=[n**power for n in windows])
 
 
 def _mask_tokens(config: Config, cell: Cell, length: float, tuning: float, sources: int) -> float:

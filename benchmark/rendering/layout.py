@@ -120,8 +120,9 @@ def _block(report: Report, cells: Sequence[CellResult], row: Row, model: str) ->
     note = (f"note: {row.note}",) if row.note else ()
     if all(cell.verdict == LITERATURE for cell in cells):
         return Block(model, title, (), (f"literature, not ours to train. {'; '.join(printed)}", *note))
-    if all(cell.verdict == MISSING for cell in cells):
-        reasons = dict.fromkeys(f"missing: {cell.reason}" for cell in cells)  # a single-data row has runs of its own for each dataset
+    if all(cell.verdict in (MISSING, NO_DATA) and not cell.match.runs for cell in cells):
+        # a single-data row has runs of its own for each dataset
+        reasons = dict.fromkeys(f"{cell.verdict}: {cell.reason}" for cell in cells)
         return Block(model, title, (), (*reasons, "; ".join(printed), *note))
     remarks = [*_reasons(cells), *note]
     if density := report.densities.get(row.row):

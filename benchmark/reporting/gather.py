@@ -82,6 +82,7 @@ def gather(folder: Path | None, profile: str | None, paper_folder: Path | None, 
         active=active,
         whole=folder is None,
         commands=paper_folder is None,
+        sizes=tuple(config.fewshot.sizes) if config else (),
     )
     settings = config.compare if config else CompareSettings()
     reports = [comparison.compare(paper, table, found, setting, settings, shown_folder(place)) for table in paper.tables.values()]

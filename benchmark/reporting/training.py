@@ -20,7 +20,8 @@ CURVES = (
 )
 WEIGHTS = (
     "The share of each dataset in the batches up to each evaluation: the mean over seeds, and each seed as a pale line. Under eq. 15 it "
-    "is uniform (dotted) until two evaluations exist, and then each dataset's share of the change of EM + F1 between the two before."
+    "is uniform (dotted) until two evaluations exist, and then each dataset's share of the change of EM + F1 between the two before; held "
+    "against single-task runs, its share of the distance to them, from the first evaluation on. By size or temperature it does not move."
 )
 NO_CURVES = "No run of this profile has left a curve.csv beside its results: the course of training is not known."
 

@@ -19,6 +19,7 @@ from benchmark.cell_data import TrainingData, training_data
 from benchmark.cells import Cell
 from benchmark.config import Config, find_cell
 from benchmark.places import Places
+from benchmark.single_task import with_reference
 from benchmark.studies.objective import Recorder, Score
 from benchmark.studies.settings import Settings
 from benchmark.studies.space import Space, Values
@@ -85,6 +86,7 @@ class Trained:
         """Train with these values and this seed."""
         config = self.settings.config(self.space.changes(values))
         cell = Cell(self.cell.backbone, self.cell.regime, self.cell.arm, self.cell.adapter, seed)
+        config = with_reference(config, cell, Places.of(config))
         arm, plan, data = config.arms[cell.arm], plan_of(config), self.data
         with quiet_transformers():
             model, tokenizer = span_model(
@@ -93,6 +95,7 @@ class Trained:
                 markers=config.data.special_tokens,
                 seed=seed,
                 dropout=config.training.dropout,
+                head=config.backbones[cell.backbone].head,
             )
         model.to(device_for_training())
         vocabulary = Vocabulary.of(tokenizer)
