@@ -1,11 +1,13 @@
-"""`python -m benchmark.speed core|data`: how fast the project is, as ratios inside one run.
+"""`python -m benchmark.speed core|data|train`: how fast the project is, as ratios inside one run.
 
 core    masked steps and mask learning against the plain training step, on random weights; sizes of masks and optimizer state
 data    features against the tokenizer alone and the transformers recipe, padding, decoding and scoring; with --long also what a second
         process brings and the memory that a large file takes
+train   training steps and evaluation against HF Trainer on the transformers recipe's features; on a GPU the paper's scale
 
 core on a CPU: MiniLM's shape in fp32, 8 windows of 384 tokens. On a GPU: RoBERTa-base's in bf16, 48 windows of 384 tokens, and 8 beside it.
 data: MiniLM's tokenizer, windows of 512 tokens that share 256, on the real subset and on generated files.
+train on a CPU: MiniLM in fp32, mixed batches of 8 of those windows. On a GPU: RoBERTa-base's shape in bf16.
 """
 
 from __future__ import annotations
@@ -25,14 +27,17 @@ from benchmark.allocator import keep_freed_memory
 from benchmark.command import command_parser, run_command
 from benchmark.config import repository_root
 from benchmark.progress import progress
-from benchmark.speeds import core, data
+from benchmark.speeds import core, data, on_gpu, training
+from benchmark.speeds.figures import Part
 from benchmark.speeds.rounds import Timing
 from bmt.errors import ConfigError
 from bmt.files import write_json, write_text
 
 EXAMPLE = "python -m benchmark.speed core --rounds 9 --write"
 DATA_EXAMPLE = "python -m benchmark.speed data --long --write"
+TRAIN_EXAMPLE = "python -m benchmark.speed train --rounds 5 --write"
 ROWS = {"cpu": (8,), "cuda": (48, 8)}
+GPU = "gpu"
 
 
 def core_lines(setting: core.Setting, found: dict[str, Timing]) -> list[str]:
@@ -105,25 +110,75 @@ def run_data(given: argparse.Namespace) -> int:
         raise ConfigError(f"--rounds {given.rounds}: not allowed: at least 1")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     root = repository_root()
-    page, record = root / "docs" / "performance.md", root / "reports" / "speed" / "data.json"
-    found: dict[str, Any] = {}
     subject = data.subject(given.data or root / "data" / "raw" / "mini", root / "profiles" / "mini.yaml")
-    described = environment.describe()
-    git = described["git"]
+    found: dict[str, Any] = {}
     for name in data.wanted(given.only or (), given.long):
         measured, steps, _ = data.PARTS[name]
         with progress(f"speed data {name}", total=steps(subject, given.rounds), unit="steps") as bar:
-            part = measured(subject, given.rounds, bar)
-        where = f"{described['cpu']}, commit {str(git['commit'])[:7]}{', with uncommitted changes' if git['dirty'] else ''}"
-        lines = [*part.lines(), f"Measured on {where}; {given.rounds} rounds." if part.repeated else f"Measured on {where}.", ""]
-        print("\n".join(lines))
-        found[name] = {"environment": described, "lines": lines, "figures": [asdict(figure) for figure in part.figures], **part.record}
+            found[name] = told(measured(subject, given.rounds, bar), environment.describe(), "cpu", given.rounds)
     if given.write:
-        kept = (json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}) | found
         head = "`python -m benchmark.speed data --long`; ratios are medians over rounds in which the variants take turns."
-        keep(page, "data cpu", [head, "", *(line for name in data.PARTS if name in kept for line in kept[name]["lines"])])
-        write_json(record, kept)
+        keep_parts("data", "cpu", "data", head, list(data.PARTS), found)
     return 0
+
+
+def run_train(given: argparse.Namespace) -> int:
+    """Measure, print, and with --write keep docs/performance.md's part and a JSON file; parts that were not measured stay as they are."""
+    if given.rounds < 1 or given.steps < 1:
+        raise ConfigError(f"--rounds {given.rounds}, --steps {given.steps}: not allowed: at least 1 of each")
+    there = torch.cuda.is_available()
+    wanted = given.only or ([GPU] if there else list(training.PARTS))
+    if GPU in wanted and (not there or len(wanted) > 1):
+        raise ConfigError(
+            f"--only {GPU}: " + ("not allowed beside other parts: run it alone" if there else "no GPU is there that torch can use")
+        )
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # before the worker that loads batches is forked
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    keep_freed_memory()
+    root = repository_root()
+    source = data.subject(given.data or root / "data" / "raw" / "mini", root / "profiles" / "mini.yaml")
+    subject = training.Subject(source, steps=given.steps)
+    found: dict[str, Any] = {}
+    for name in [*training.PARTS, GPU]:
+        if name not in wanted:
+            continue
+        device = "cuda" if name == GPU else "cpu"
+        steps = (on_gpu.count if name == GPU else training.PARTS[name][1])(given.rounds)
+        with progress(f"speed train {name}", total=steps, unit="steps") as bar:
+            if name == GPU:
+                scale = on_gpu.Scale("roberta-base", root / "profiles" / "paper.yaml", torch.device("cuda"))
+                part = on_gpu.measured(subject, scale, given.rounds, bar)
+            else:
+                part = training.PARTS[name][0](subject, given.rounds, bar)
+        found[name] = told(part, environment.describe(), device, given.rounds)
+    if given.write:
+        device = "cuda" if wanted == [GPU] else "cpu"
+        head = (
+            f"`python -m benchmark.speed train --rounds {given.rounds}`; ratios are medians over rounds in which the variants take turns."
+        )
+        keep_parts("train", device, f"train-{device}", head, [GPU] if device == "cuda" else list(training.PARTS), found)
+    return 0
+
+
+def told(part: Part, described: dict[str, Any], device: str, rounds: int) -> dict[str, Any]:
+    """Print a part with the machine it was measured on; what the JSON file keeps of it."""
+    git = described["git"]
+    where = described["device"] if device == "cuda" else described["cpu"]
+    where += f", commit {str(git['commit'])[:7]}{', with uncommitted changes' if git['dirty'] else ''}"
+    lines = [*part.lines(), f"Measured on {where}; {rounds} rounds." if part.repeated else f"Measured on {where}.", ""]
+    print("\n".join(lines))
+    return {"environment": described, "lines": lines, "figures": [asdict(figure) for figure in part.figures], **part.record}
+
+
+def keep_parts(what: str, device: str, file: str, head: str, order: list[str], found: dict[str, Any]) -> None:
+    """Put the parts that were measured beside those kept in reports/speed/, and all of them on the page."""
+    root = repository_root()
+    record = root / "reports" / "speed" / f"{file}.json"
+    kept = (json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}) | found
+    lines = [line for name in order if name in kept for line in kept[name]["lines"]]
+    keep(root / "docs" / "performance.md", f"{what} {device}", [head, "", *lines])
+    write_json(record, kept)
 
 
 def keep(path: Path, name: str, lines: list[str]) -> None:
@@ -138,8 +193,8 @@ def keep(path: Path, name: str, lines: list[str]) -> None:
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = command_parser("speed", __doc__ or "", f"{EXAMPLE}\n  {DATA_EXAMPLE}")
-    verbs = parser.add_subparsers(dest="what", required=True, metavar="core|data")
+    parser = command_parser("speed", __doc__ or "", f"{EXAMPLE}\n  {DATA_EXAMPLE}\n  {TRAIN_EXAMPLE}")
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="core|data|train")
     own: Any = verbs.add_parser("core", help="masked steps and mask learning against the plain step", epilog=f"example:\n  {EXAMPLE}")
     own.add_argument("--rounds", type=int, default=5, help="timed rounds of every variant (default: 5)")
     own.add_argument("--shape", choices=list(core.SHAPES), help="whose shape (default: minilm on a CPU, roberta-base on a GPU)")
@@ -154,6 +209,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     own.add_argument("--long", action="store_true", help="also a second process and a large file's memory: ten minutes more")
     own.add_argument("--only", action="append", choices=list(data.PARTS), help="this part alone; may be given again")
     own.add_argument("--write", action="store_true", help="keep the figures in docs/performance.md and reports/speed/")
+    own = verbs.add_parser("train", help="training and evaluation against HF Trainer", epilog=f"example:\n  {TRAIN_EXAMPLE}")
+    own.add_argument("--data", type=Path, help="folder of MRQA files, <domain>/<Dataset>.<split>.jsonl.gz (default: data/raw/mini)")
+    own.add_argument("--rounds", type=int, default=3, help="timed rounds of every variant (default: 3)")
+    own.add_argument("--steps", type=int, default=12, help="training steps a round (default: 12)")
+    own.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    own.add_argument(
+        "--only", action="append", choices=[*training.PARTS, GPU], help=f"this part alone; may be given again ({GPU}: alone, on a GPU)"
+    )
+    own.add_argument("--write", action="store_true", help="keep the figures in docs/performance.md and reports/speed/")
     return parser.parse_args(arguments)
 
 
@@ -162,6 +226,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parse_arguments(arguments)
     if given.what == "data":
         return run_data(given)
+    if given.what == "train":
+        return run_train(given)
     keep_freed_memory()
     return run_core(given)
 

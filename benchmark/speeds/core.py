@@ -45,14 +45,14 @@ class Setting:
     bf16: bool
 
 
-def random_model(shape: str, device: torch.device | str) -> nn.Module:
-    """A question-answering encoder of a known shape with random weights and no dropout."""
+def random_model(shape: str, device: torch.device | str, dropout: float = 0.0) -> nn.Module:
+    """A question-answering encoder of a known shape with random weights."""
     from transformers import BertConfig, BertForQuestionAnswering, RobertaConfig, RobertaForQuestionAnswering
 
     kind, config = (RobertaForQuestionAnswering, RobertaConfig) if shape.startswith("roberta") else (BertForQuestionAnswering, BertConfig)
     torch.manual_seed(0)
     with torch.device(device):
-        model: nn.Module = kind(config(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **SHAPES[shape]))
+        model: nn.Module = kind(config(hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, **SHAPES[shape]))
     return model.train()
 
 

@@ -18,7 +18,7 @@ class Figure:
         found: the figure itself: a median ratio, a share of 1, megabytes.
         rounds: the figure of every round; empty where there is but one.
         target: the largest value allowed, or with `at_least` the smallest; None: only told.
-        unit: "x" (a ratio), "%" (a share of 1) or "MB".
+        unit: "x" (a ratio), "%" (a share of 1), "MB", "h" or "n" (a number).
     """
 
     name: str
@@ -43,7 +43,8 @@ class Figure:
         return f"| {self.name} | {self._text(self.found)} | {spread} | {target} | {kept} |"
 
     def _text(self, value: float) -> str:
-        return {"x": f"{value:.2f}", "%": f"{100 * value:.1f} %", "MB": f"{value:,.0f} MB"}[self.unit]
+        shown = {"x": f"{value:.2f}", "%": f"{100 * value:.1f} %", "MB": f"{value:,.0f} MB", "h": f"{value:.2f} h", "n": f"{value:,.0f}"}
+        return shown[self.unit]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -22,6 +22,13 @@ class Timing:
     def ratio(self) -> float:
         """Median over rounds of the ratio to the baseline."""
         return median(self.ratios)
+
+
+def turns(names: Sequence[str], rounds: int, warm: bool = True) -> Iterator[tuple[int, str]]:
+    """Whose turn it is: the round's number, -1 for one before that does not count, and a name; the order turns by one each round."""
+    for number in range(-1 if warm else 0, rounds):
+        turn = max(0, number) % len(names)
+        yield from ((number, name) for name in [*names[turn:], *names[:turn]])
 
 
 def take_turns(
@@ -44,15 +51,13 @@ def take_turns(
     clock = clock or time.perf_counter
     names = list(variants)
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(-1 if warm else 0, rounds):
-        turn = max(0, number) % len(names)
-        for name in names[turn:] + names[:turn]:
-            wait()
-            began = clock()
-            variants[name]()
-            wait()
-            if number >= 0:
-                seconds[name].append(clock() - began)
-            bar.advance(1, name)
+    for number, name in turns(names, rounds, warm):
+        wait()
+        began = clock()
+        variants[name]()
+        wait()
+        if number >= 0:
+            seconds[name].append(clock() - began)
+        bar.advance(1, name)
     base = seconds[baseline]
     return {name: Timing(tuple(own), tuple(a / b for a, b in zip(own, base, strict=True))) for name, own in seconds.items()}
