@@ -19,7 +19,7 @@ from benchmark.progress import Bar
 from benchmark.speeds import answers, data, hf_trainer, recipe
 from benchmark.speeds.figures import Figure, Part, ratio
 from benchmark.speeds.hf_trainer import SETTINGS, TO_THE_WINDOW, Ran
-from benchmark.speeds.paired import Drawn, File, Pick, questions, recipe_rows, rounds_of, source_files
+from benchmark.speeds.paired import Drawn, File, Pick, literal, questions, recipe_rows, rounds_of, source_files
 from benchmark.speeds.passed import watched
 from benchmark.speeds.rounds import take_turns, turns
 from bmt.batches import Vocabulary, collate
@@ -192,8 +192,12 @@ def evaluated(subject: Subject, rounds: int, bar: Bar) -> Part:
     with tempfile.TemporaryDirectory(prefix="bmt-speed-") as folder:
         files = subject.files("dev", Path(folder), subject.questions)
         asked = [as_questions(file) for file in files]
-        examples = [questions(file.path, file.made.examples["id"].to_pylist()) for file in files]
-        function = recipe.dev_features(own.tokenizer, own.data.window, own.data.overlap)
+        examples = [
+            # numbered: two files may share an id
+            [{**row, "id": f"{number} {row['id']}"} for row in questions(file.path, file.made.examples["id"].to_pylist())]
+            for number, file in enumerate(files)
+        ]
+        function = recipe.dev_features(literal(own.tokenizer), own.data.window, own.data.overlap)
         plain = [
             dict(zip(columns, values, strict=True))
             for rows in examples
