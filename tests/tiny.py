@@ -23,6 +23,9 @@ from bmt.windows import WINDOWS
 VOCABULARY = 100
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 QUIET = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+T5_SIZE = {
+    "vocab_size": VOCABULARY, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4, "num_labels": 2, "dropout_rate": 0.0,
+}  # fmt: skip
 
 
 def bert(seed: int = 0, dropout: bool = False) -> PreTrainedModel:
@@ -40,36 +43,13 @@ def roberta(seed: int = 0) -> PreTrainedModel:
 def t5(seed: int = 0) -> PreTrainedModel:
     """A T5 encoder of two layers and 32 dimensions with a span head."""
     torch.manual_seed(seed)
-    config = T5Config(
-        vocab_size=VOCABULARY,
-        d_model=32,
-        d_kv=8,
-        d_ff=64,
-        num_layers=2,
-        num_heads=4,
-        num_labels=2,
-        classifier_dropout=0.0,
-        dropout_rate=0.0,
-    )
-    return T5ForTokenClassification(config)
+    return T5ForTokenClassification(T5Config(**T5_SIZE, classifier_dropout=0.0))
 
 
 def t5_decoder(seed: int = 0) -> PreTrainedModel:
     """A whole T5 of two layers a side and 32 dimensions, its span head on the decoder's outputs."""
     torch.manual_seed(seed)
-    config = T5Config(
-        vocab_size=VOCABULARY,
-        d_model=32,
-        d_kv=8,
-        d_ff=64,
-        num_layers=2,
-        num_heads=4,
-        num_labels=2,
-        dropout_rate=0.0,
-        decoder_start_token_id=0,
-        use_cache=False,
-    )
-    return T5ForQuestionAnswering(config)
+    return T5ForQuestionAnswering(T5Config(**T5_SIZE, decoder_start_token_id=0, use_cache=False))
 
 
 def windows(dataset: str, count: int = 40, seed: int = 0, cue: int = 7) -> Windows:
