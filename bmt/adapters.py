@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bmt.devices import sent
 from bmt.errors import ConfigError, ModelError
 from bmt.noise import key_number
 
@@ -107,7 +108,7 @@ class Adapters:
             )
         if len(self._owner) != rows:
             raise ModelError(f"the batch has {rows} rows and adapters_of(model).rows(…) named {len(self._owner)}: name one dataset a row")
-        self._owner = self._owner.to(device)
+        self._owner = sent(self._owner, device)
         return self._owner
 
 

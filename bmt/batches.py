@@ -10,6 +10,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from bmt.devices import sent
 from bmt.errors import DataError
 
 
@@ -140,14 +141,9 @@ class Batch:
     tokens: int
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on a device; to a GPU from pinned memory, so that nothing waits for the copy."""
-
-        def moved(value: Tensor) -> Tensor:
-            return (value.pin_memory() if device.type == "cuda" else value).to(device, non_blocking=True)
-
-        return Batch(
-            {name: moved(value) for name, value in self.inputs.items()}, moved(self.allowed), moved(self.spans), self.owner, self.tokens
-        )
+        """The batch on a device."""
+        inputs = {name: sent(value, device) for name, value in self.inputs.items()}
+        return Batch(inputs, sent(self.allowed, device), sent(self.spans, device), self.owner, self.tokens)
 
     def with_known_padding(self) -> Batch:
         """The batch with an attention mask that transformers takes as it is, (rows, 1, 1, tokens), or none where nothing is padded.

@@ -12,11 +12,15 @@ from torch import Tensor, nn
 
 from bmt.adapters import own_adapter
 from bmt.batches import Vocabulary, Windows, collate, length_batches
+from bmt.devices import Arriving
 from bmt.model import log_probabilities, span_logits
 from bmt.settings import DecodeSettings
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+
+AHEAD = 2
+"""Batches whose scores are on their way from a GPU while the host finds spans in those that have come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +123,20 @@ def predict(
     training = model.training
     model.eval()
     found = np.empty((len(rows), 3))
+    scores: Arriving[tuple[np.ndarray, Tensor]] = Arriving(AHEAD)
+
+    def read(all_of_them: bool = False) -> None:
+        for (start, end), (take, allowed) in scores.arrived(all_of_them):
+            found[take] = torch.stack([part.double() for part in best_spans(start, end, allowed, decode)], 1).numpy()
+            if progress is not None:
+                progress(len(take), "")
+
     for take in length_batches(windows.lengths[rows], batch):
-        made = collate([windows], [(0, int(row)) for row in rows[take]], vocabulary).to(device)
+        made = collate([windows], [(0, int(row)) for row in rows[take]], vocabulary)
         with autocast() if autocast is not None else torch.autocast("cpu", enabled=False), own_adapter(model, windows.dataset):
-            start, end = span_logits(model, made)
-        spans = best_spans(start, end, made.allowed, decode)
-        found[take] = torch.stack([part.double() for part in spans], 1).cpu().numpy()
-        if progress is not None:
-            progress(len(take), "")
+            scores.put(torch.stack(span_logits(model, made.to(device))), (take, made.allowed))
+        read()
+    read(all_of_them=True)
     model.train(training)
     return best_predictions(windows, rows, found, contexts)
 

@@ -116,7 +116,7 @@ def _for_transformers(
 def takes_key_masks(model: nn.Module) -> bool:
     """Whether a model is an encoder that attends by SDPA and takes a mask (rows, 1, 1, tokens): BERT or RoBERTa."""
     config = getattr(model, "config", None)
-    fitting = getattr(config, "model_type", None) in FAMILIES and getattr(config, "_attn_implementation", None) == "sdpa"
+    fitting = getattr(config, "model_type", None) in FAMILIES and getattr(config, "_attn_implementation", None) in ("sdpa", NAME)
     return fitting and not getattr(config, "is_decoder", False)
 
 

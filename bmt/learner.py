@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from bmt.blocks import FusedGate
 from bmt.checkpoints import load_optimizer_tensors, optimizer_tensors
 from bmt.errors import ModelError
+from bmt.finite import FiniteGradients
 from bmt.gates import HardConcrete
 from bmt.granularity import gate_shape, weights_a_gate
 from bmt.noise import Key, key_number, uniform
@@ -74,6 +75,7 @@ class GateLearner:
         }
         self._embeddings = {name: _Rows(torch.zeros(self._masked[name].shape[0], dtype=torch.bool)) for name in self._looked_up()}
         self._kernel = FusedGate.of(self.law)
+        self._finite = FiniteGradients("mask-learning step", "lower w_lr, or use fp32 where precision is bf16")
 
     @property
     def total(self) -> int:
@@ -88,19 +90,18 @@ class GateLearner:
         """Mean of alpha over the weights."""
         return float(sum(alpha.sum(dtype=torch.float64) * self.held[name] for name, alpha in self.alpha.items())) / self.total
 
-    def step(self, loss: Callable[[], Tensor], check: bool = True, count: bool = True) -> tuple[Tensor, Tensor]:
+    def step(self, loss: Callable[[], Tensor], count: bool = True) -> tuple[Tensor, Tensor]:
         """One step of eq. 12.
 
         Args:
             loss: computes the loss of a batch with the model as it stands.
-            check: whether to stop at a gradient that is not finite (a host synchronisation on a GPU).
             count: whether to count the gates between 0 and 1.
 
         Returns:
             the loss, and the share of the drawn gates that were strictly between 0 and 1 (both on the device).
 
         Raises:
-            ModelError: a masked parameter got no gradient, or one that is not finite (tensor and step are named).
+            ModelError: a masked parameter got no gradient, or one that is not finite (tensor and step named; on a GPU some steps late).
         """
         with ExitStack() as stack:
             stack.enter_context(self._only_masked_gradients())
@@ -109,8 +110,8 @@ class GateLearner:
             value = loss()
             value.backward()
             interior = self._gradients(value.device, count)
-        self._clip(self.w, self.settings.clip, check)
-        self._clip(self.alpha, self.settings.alpha_clip, check)
+        self._clip(self.w, self.settings.clip)
+        self._clip(self.alpha, self.settings.alpha_clip)
         self._alpha_optimizer.step()
         self._w_optimizer.step()
         for name, parameter in self._masked.items():
@@ -121,6 +122,10 @@ class GateLearner:
             self.lam = self._multiplier + DAMPING * self.settings.lam_lr * error
         self.steps += 1
         return value.detach(), interior
+
+    def settle(self) -> None:
+        """Wait for what steps have left to be looked at. Raises ModelError as `step` does."""
+        self._finite.settle()
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that learning goes on from: alpha, w, both optimizers' state, lambda and the number of steps."""
@@ -254,18 +259,9 @@ class GateLearner:
         by_alpha, _ = self.law.gradients(pull, alpha, torch.ones_like(alpha), u, self.lam * held)
         return by_alpha, by_w
 
-    def _clip(self, tensors: Mapping[str, Tensor], clip: float | None, check: bool) -> None:
-        grads = {name: value.grad for name, value in tensors.items() if value.grad is not None}
-        if clip is None and not check:
-            return
-        norm = torch.nn.utils.get_total_norm(list(grads.values()))
-        if check and not bool(torch.isfinite(norm)):
-            name = next((name for name, grad in grads.items() if not bool(torch.isfinite(grad).all())), "all of them together")
-            raise ModelError(
-                f"tensor {name}: the gradient is not finite at mask-learning step {self.steps}: "
-                "lower w_lr, or use fp32 where precision is bf16"
-            )
-        if clip is not None:
+    def _clip(self, tensors: Mapping[str, Tensor], clip: float | None) -> None:
+        norm = self._finite.look(tensors, self.steps)
+        if clip is not None and norm is not None:
             torch.nn.utils.clip_grads_with_norm_(list(tensors.values()), clip, norm)
 
     def _looked_up(self) -> list[str]:

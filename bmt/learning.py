@@ -242,7 +242,6 @@ def learn_gates(
         checkpoints, stop: as `learn_masks` has them, of this dataset alone.
     """
     learner = GateLearner(model, names, settings, key, fused=fused)
-    on_cpu = all(alpha.device.type == "cpu" for alpha in learner.alpha.values())
     every = max(1, settings.steps // 20)
     course = _restored(learner, checkpoints)
     began, last = learner.steps, time.monotonic()
@@ -253,6 +252,7 @@ def learn_gates(
             batch_at(step)  # batches may have to be asked for in order
 
     def keep() -> None:
+        learner.settle()  # what is broken is no checkpoint
         if checkpoints is None:
             return
         tensors, done = learner.tensors(), learner.steps == settings.steps
@@ -270,7 +270,7 @@ def learn_gates(
                 keep()
             raise StoppedError(f"stopped at step {step} of {settings.steps} of mask learning")
         reporting = step % every == 0 or step == settings.steps - 1
-        value, interior = learner.step(partial(_loss_at, loss, model, batch_at, step), check=on_cpu or reporting, count=reporting)
+        value, interior = learner.step(partial(_loss_at, loss, model, batch_at, step), count=reporting)
         if reporting:
             row = {"loss": float(value), "density": learner.density(), "alpha_mean": learner.alpha_mean(), "interior": float(interior)}
             course.append({"step": float(step), **row})

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from bmt.adapters import adapters_of, add_adapters
 from bmt.checkpoints import load_tensors
+from bmt.dropout import takes_key_masks
 from bmt.errors import ModelError
 
 if TYPE_CHECKING:
@@ -207,6 +208,8 @@ def span_logits(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         ModelError: several adapters and no gradient: say whose adapter answers, with `bmt.adapters.adapters_of(model).only(dataset)`.
     """
     adapters = adapters_of(model)
+    if takes_key_masks(model):
+        batch = batch.with_known_padding()
     with nullcontext() if adapters is None else adapters.reading(batch.owner):
         out = model(**batch.inputs)
     if hasattr(out, "start_logits"):

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bmt.devices import sent
 from bmt.errors import ModelError
 
 
@@ -37,14 +38,14 @@ class RowGroups:
     members: tuple[tuple[int, slice | Tensor], ...]
 
     @staticmethod
-    def of(indices: Sequence[int]) -> RowGroups:
-        """Group rows by dataset index."""
+    def of(indices: Sequence[int], device: torch.device) -> RowGroups:
+        """Group rows by dataset index, for tensors on a device."""
         members: list[tuple[int, slice | Tensor]] = []
         for dataset in sorted(set(indices)):
             rows = [row for row, index in enumerate(indices) if index == dataset]
             together = rows[-1] - rows[0] + 1 == len(rows)
-            members.append((dataset, slice(rows[0], rows[-1] + 1) if together else torch.tensor(rows)))
-        return RowGroups(torch.tensor(indices), tuple(members))
+            members.append((dataset, slice(rows[0], rows[-1] + 1) if together else sent(torch.tensor(rows), device)))
+        return RowGroups(sent(torch.tensor(indices), device), tuple(members))
 
     def __len__(self) -> int:
         return len(self.owner)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bmt.batches import Vocabulary, Windows, collate
-from bmt.dropout import quick_dropout, takes_key_masks
+from bmt.dropout import quick_dropout
 from bmt.microbatches import Limits, passes
 from bmt.model import span_logits, span_nll
 from bmt.noise import key_number
@@ -61,7 +61,6 @@ class Stepper:
         self.device = next(model.parameters()).device
         self.names, self.lengths = [own.dataset for own in sets], [own.lengths for own in sets]
         self.cast = autocast_for(plan.training.precision, self.device)
-        self.key_masks = takes_key_masks(model)
         self.sum = GradientSum(ranks, model)
 
     def take(self, step: int, picks: Sequence[tuple[int, int]]) -> Taken:
@@ -88,8 +87,6 @@ class Stepper:
     def _pass(self, picks: Sequence[tuple[int, int]], count: int) -> Tensor:
         """Forward and backward on some of a step's `count` windows: their part of the step's loss."""
         batch = collate(self.sets, picks, self.vocabulary).to(self.device)
-        if self.key_masks:
-            batch = batch.with_known_padding()
         if self.masked is not None:
             self.masked.rows([self.names[which] for which in batch.owner])
         with self.cast():

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from bmt.compact import compact_state
 from bmt.errors import ConfigError, ModelError
+from bmt.finite import FiniteGradients
 from bmt.masks import Masks
 from bmt.rows import RowGroups, split_gradients
 from bmt.sources import Drawn, Fixed, RandomMask, Source
@@ -52,7 +53,7 @@ class MaskedUpdates:
         if len(self.datasets) < 2:
             return
         indices = [self._index(entry) for entry in (datasets.tolist() if isinstance(datasets, Tensor) else datasets)]
-        self.groups = RowGroups.of(indices)
+        self.groups = RowGroups.of(indices, next(iter(self._unpacked.values())).device)
         self._fresh = True
 
     def _index(self, entry: str | int) -> int:
@@ -187,7 +188,7 @@ def mask_updates(
                 stack.enter_context(_masked_steps(optimizer, targets, source, handle))
         if isinstance(masks, Masks):
             stack.enter_context(_kept_closed(optimizer, handle._targets, handle))
-        stack.enter_context(_hook(optimizer.register_step_pre_hook(_finite_gradients(parameters, trained, handle))))
+        stack.enter_context(_finite_gradients(optimizer, {name: own for name, own in parameters.items() if id(own) in trained}, handle))
         stack.enter_context(_hook(optimizer.register_step_post_hook(lambda *_: setattr(handle, "step", handle.step + 1))))
         stack.enter_context(_hook(model.register_forward_pre_hook(_row_taker(handle, row_key), with_kwargs=True)))
         yield handle
@@ -201,25 +202,18 @@ def _hook(handle: Any) -> Iterator[None]:
         handle.remove()
 
 
-def _finite_gradients(parameters: Mapping[str, Tensor], trained: set[int], handle: MaskedUpdates) -> Any:
-    """Before a step: raise for a gradient that is not finite. On a GPU the step before is looked at, which needs no waiting."""
-    before: list[Tensor] = []
+@contextmanager
+def _finite_gradients(optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor], handle: MaskedUpdates) -> Iterator[None]:
+    """Before each step: raise for a gradient that is not finite."""
+    finite = FiniteGradients("step", "lower the learning rate, or use fp32 where it is bf16")
 
     @torch.no_grad()
-    def check(*_: Any) -> None:
-        grads = {name: value.grad for name, value in parameters.items() if id(value) in trained and value.grad is not None}
-        if not grads:
-            return
-        before.append(torch.nn.utils.get_total_norm(list(grads.values())))
-        norm = before[-1] if before[-1].device.type != "cuda" else before[0]
-        del before[:-1]
-        if not bool(torch.isfinite(norm)):
-            name = next((name for name, grad in grads.items() if not bool(torch.isfinite(grad).all())), "all of them together")
-            raise ModelError(
-                f"tensor {name}: the gradient is not finite at step {handle.step}: lower the learning rate, or use fp32 where it is bf16"
-            )
+    def look(*_: Any) -> None:
+        finite.look(targets, handle.step)
 
-    return check
+    with _hook(optimizer.register_step_pre_hook(look)):
+        yield
+    finite.settle()
 
 
 def _row_taker(handle: MaskedUpdates, row_key: str) -> Any:
@@ -307,7 +301,7 @@ def _kept_closed(optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor]
     @torch.no_grad()
     def restore(*_: Any) -> None:
         for name, parameter in targets.items():
-            parameter[closed[name]] = values[name]
+            parameter.masked_scatter_(closed[name], values[name])  # indexing by a mask would wait for its count on a GPU
 
     with _hook(optimizer.register_step_post_hook(restore)):
         yield

@@ -185,7 +185,7 @@ def _mask_step(files: Sequence[File], scale: Scale, paper: Config, training: Tra
                 with cast():
                     return batch_loss(model, batch)
 
-            learner.step(loss, check=False, count=False)
+            learner.step(loss, count=False)
         _wait(scale.device)
         if number >= 0:
             found.append((time.perf_counter() - began) / steps)
