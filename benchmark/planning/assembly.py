@@ -73,10 +73,12 @@ class Plan:
 def assemble(needed: Sequence[Needed], unavailable: Sequence[Unavailable], present: Present, machine: Machine, params: str | None) -> Plan:
     """The plan of what is `needed`; `params`: the params file that commands name, None for the root's own."""
     pending = {one.source for one in needed if one.source and look(one, present, False).state != RESULTS}
+    pending |= {name for one in needed if one.scored or one.name in pending for name in _references(one, present)}
     wanted = [one for one in needed if one.scored or one.name in pending]
     found = {one.name: look(one, present, one.name in pending) for one in wanted}
     items = _after_masks([_item(one, found[one.name], present, machine, params) for one in wanted], present)
-    items = [_after_source(item, {other.needed.name: other for other in items}) for item in items]
+    by_name = {item.needed.name: item for item in items}
+    items = [_after_others(item, by_name) for item in items]
     runs = [item for item in items if item.to_run]
     preparation = commands.data(params) if any(_lacks_data(item.needed, present) for item in runs) else ()
     if preparation:
@@ -179,15 +181,25 @@ def _trains_with_kept_masks(item: Item, present: Present) -> Cell | None:
     return parse(item.needed.name) if kept else None
 
 
-def _after_source(item: Item, items: dict[str, Item]) -> Item:
-    """A transfer needs its source, if that is still to be made."""
-    source = items.get(item.needed.source or "")
-    if source is None or not item.to_run:
+def _references(needed: Needed, present: Present) -> list[str]:
+    """The cells that must have told their validation scores before a cell is trained, and have not."""
+    if not needed.references or look(needed, present, False).state in (RESULTS, TRAINED):
+        return []
+    return [name for name in needed.references if not (present.places.run(parse(name)) / "training.json").is_file()]
+
+
+def _after_others(item: Item, items: dict[str, Item]) -> Item:
+    """A transfer needs its source, and a cell those that its sampling is held against, where they are still to be made."""
+    if not item.to_run:
         return item
-    if source.found.state == RUNNING:
-        note = f"waits for {source.needed.name}, which another process makes now: run this again then"
-        return replace(item, commands=(), seconds=0.0, found=replace(item.found, note=note))
-    return replace(item, needs=item.needs | {source.needed.name}) if source.to_run else item
+    for name in (item.needed.source, *item.needed.references):
+        other = items.get(name or "")
+        if other is not None and other.found.state == RUNNING:
+            note = f"waits for {other.needed.name}, which another process makes now: run this again then"
+            return replace(item, commands=(), seconds=0.0, found=replace(item.found, note=note))
+        if other is not None and other.to_run:
+            item = replace(item, needs=item.needs | {other.needed.name})
+    return item
 
 
 def _lacks_data(needed: Needed, present: Present) -> bool:

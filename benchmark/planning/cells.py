@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from benchmark.cells import Cell, parse
 from benchmark.config import Config, find_cell
 from benchmark.matching import Matcher, Setting
 from benchmark.papers import Table
 from benchmark.parameters import counted
 from benchmark.results import Identity
+from benchmark.single_task import reference_cells
 from bmt.errors import ConfigError
 
 
@@ -24,7 +26,8 @@ class Needed:
     """One run that must exist, or one file of facts (identity None).
 
     rows: ids of the table's rows that it answers. datasets: what must be scored. scored: False for a cell that only gives its model to
-    transfers. source: the cell that a transfer starts from. command: of facts.
+    transfers, or its validation scores to another's sampling. source: the cell that a transfer starts from. references: the ST cells that
+    its sampling is held against. command: of facts.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Needed:
     datasets: tuple[str, ...] = ()
     scored: bool = True
     source: str | None = None
+    references: tuple[str, ...] = ()
     command: str | None = None
 
     @property
@@ -53,7 +57,7 @@ class Unavailable:
 def needed(
     table: Table, config: Config, matcher: Matcher, seeds: tuple[int, ...] | None = None, also: Sequence[str] = ()
 ) -> tuple[list[Needed], list[Unavailable]]:
-    """What a table needs, in the order of its rows, the source of a transfer before it; and what the profile cannot make.
+    """What a table needs, in the order of its rows, and before a run the cells that it starts from; and what the profile cannot make.
 
     Args:
         matcher: says which identity answers a column, the profile's stand-in included.
@@ -80,15 +84,15 @@ def needed(
                 continue
             if row.K is None:
                 for seed in own:
-                    _add(found, Needed(f"{identity.stem}.s{seed}", identity, seed, (row.row,), (dataset,)))
+                    _add_cell(found, config, Needed(f"{identity.stem}.s{seed}", identity, seed, (row.row,), (dataset,)))
                 continue
             start = f"{source.stem}.s{own[0]}"
-            _add(found, Needed(start, source, own[0], (row.row,), scored=False))
+            _add_cell(found, config, Needed(start, source, own[0], (row.row,), scored=False))
             for seed in config.fewshot.seeds:
                 _add(found, Needed(f"{identity.stem}.s{seed}", identity, seed, (row.row,), (dataset,), source=start))
     for name in also:
         cell = find_cell(config, name)
-        _add(found, Needed(cell.name, Identity(cell.backbone, cell.regime, cell.arm, cell.adapter), cell.seed, ("--also",)))
+        _add_cell(found, config, Needed(cell.name, identity_of(cell), cell.seed, ("--also",)))
     return list(found.values()), list(lacking)
 
 
@@ -123,6 +127,19 @@ def _refusal(config: Config, identity: Identity, seed: int) -> str:
     except ConfigError as error:
         return str(error)
     return ""
+
+
+def _add_cell(found: dict[str, Needed], config: Config, new: Needed) -> None:
+    """Put a cell into `found`, behind those that its sampling is held against (`sampling.kind: dynamic_single_task`)."""
+    references = reference_cells(config, parse(new.name)) if new.is_cell else []
+    for cell in references:
+        _add(found, Needed(cell.name, identity_of(cell), cell.seed, new.rows, scored=False))
+    _add(found, replace(new, references=tuple(cell.name for cell in references)))
+
+
+def identity_of(cell: Cell) -> Identity:
+    """What a cell's results are known by."""
+    return Identity(cell.backbone, cell.regime, cell.arm, cell.adapter)
 
 
 def _add(found: dict[str, Needed], new: Needed) -> None:
