@@ -6,21 +6,18 @@ metadata in `bmt/settings.py` (the method) and here (the harness). Every error i
 
 from __future__ import annotations
 
-import math
 import os
 import re
-import types
-import typing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from benchmark.cells import Cell, is_word, known_name, nearest, parse
+from benchmark.cells import Cell, is_word, known_name, parse
 from benchmark.listed import check_tables, check_transfers
+from benchmark.typed import build, shown
 from benchmark.yamlfile import read_yaml
 from bmt.errors import ConfigError
 from bmt.few_shot_settings import FewShotSettings
-from bmt.files import file_digest, json_digest
 from bmt.settings import (
     IN_DOMAIN,
     MASK_KINDS,
@@ -33,14 +30,11 @@ from bmt.settings import (
     SamplingSettings,
     TrainingSettings,
     TuningSettings,
-    allowed,
     check_mask,
-    check_settings,
     knob,
 )
 
 Scalar = str | int | float | bool
-T = TypeVar("T")
 
 SPECIAL_TOKENS = 4  # the most that a pair takes of a window: RoBERTa's <s> q </s></s> c </s>
 
@@ -163,7 +157,7 @@ def load(path: str | Path | None = None) -> Config:
         repository_root() / "params.yaml" if path is None else Path(path), file, "`python -m benchmark.profile sample` writes a params.yaml"
     )
     try:
-        config = _build(Config, values, "")
+        config = build(Config, values, "")
         _check_whole(config)
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from None
@@ -221,57 +215,6 @@ def _check_schedule(config: Config, cell: Cell) -> None:
         )
 
 
-def section_digest(config: Config, cell: Cell | str) -> str:
-    """Digest (64 hexadecimal digits) of everything that decides the training of `cell`, and of nothing else.
-
-    Left out: the other cells, arms and backbones, what is only evaluated, compared or tracked, and the settings of the machine
-    (threads, windows a forward pass in evaluation). Checkpoints live under it, so a run never resumes from another setting's.
-    """
-    cell = find_cell(config, cell if isinstance(cell, str) else cell.name)
-    return json_digest({"cell": cell.name, **_decides(config, cell)})
-
-
-def masks_digest(config: Config, cell: Cell) -> str:
-    """Digest of everything that decides the masks of `cell` and is known before they are made: cells that differ in nothing else share
-    them. The permutation of `fixed_random` comes after, so such a cell has the digest of the learned one."""
-    arm = config.arms[cell.arm]
-    decides = _decides(config, cell)
-    kind = "learned" if arm.mask == "fixed_random" else arm.mask
-    training = {key: decides["training"][key] for key in ("precision", "dropout", "batch", "head_lr", "eps")}
-    kept = {key: decides[key] for key in ("source", "backbone", "data", "mask", "loss")}
-    return json_digest({"kind": kind, "regime": cell.regime, "seed": cell.seed, "training": training, **kept})
-
-
-def _decides(config: Config, cell: Cell) -> dict[str, Any]:
-    data, training, arm = asdict(config.data), asdict(config.training), config.arms[cell.arm]
-    for key in ("evaluate", *(["dev_cap"] if config.data.val_source == "train" else [])):
-        del data[key]
-    others = ["epochs_st" if cell.dataset is None else "epochs_mt", *([] if cell.adapter else ["epochs_adapter"])]
-    for key in ("evaluation_batch", "threads", *others):
-        del training[key]
-    if cell.dataset:
-        data["train"] = [cell.dataset]
-    return {
-        "source": asdict(config.source),
-        "backbone": asdict(config.backbones[cell.backbone]),
-        "arm": asdict(arm),
-        "data": data,
-        "mask": asdict(config.mask) if arm.mask not in ("none", "random") else None,
-        "tuning": asdict(config.tuning),
-        "training": training,
-        "sampling": None if cell.dataset else _sampling_decides(config.sampling),
-        "loss": asdict(config.loss),
-        "decode": asdict(config.decode),  # decides the validation F1, and so eq. 15 and the stop
-    }
-
-
-def _sampling_decides(sampling: SamplingSettings) -> dict[str, Any]:
-    """What the kind of sampling reads: of the keys that one kind alone has, its own."""
-    own = {"temperature": ("temperature",), "dynamic_single_task": ("single_task_arm", "single_task_scores")}
-    others = [key for kind, keys in own.items() if kind != sampling.kind for key in keys]
-    return {key: value for key, value in asdict(sampling).items() if key not in others}
-
-
 def as_flat(config: Config) -> dict[str, Scalar]:
     """The configuration as `section.key` → scalar, for a tracker: lists joined by commas, null as "null"; the lists of cells, transfers and
     tables left out: they are no settings of a run."""
@@ -291,90 +234,6 @@ def as_flat(config: Config) -> dict[str, Scalar]:
         del values[key]
     walk("", values)
     return flat
-
-
-def params_digest(path: str | Path | None = None) -> str:
-    """sha256 of a params file's bytes, as `sha256sum` prints it; without `path` of the root's params.yaml."""
-    return file_digest(repository_root() / "params.yaml" if path is None else path)
-
-
-def _build(kind: type[T], values: Any, where: str) -> T:
-    """A dataclass `kind` from the mapping at key `where`: exactly its keys, each of its type and within its bounds."""
-    if not isinstance(values, dict):
-        raise ConfigError(
-            f"{where or 'the whole file'}: expected keys and values, found {_shown(values)}; profiles/sample.yaml shows the form"
-        )
-    prefix = f"{where}." if where else ""
-    known = tuple(entry.name for entry in fields(kind))  # type: ignore[arg-type]
-    for key in values:
-        if key not in known:
-            raise ConfigError(f"{prefix}{key}: unknown key{nearest(str(key), known)}: one of {', '.join(known)}")
-    hints, built = typing.get_type_hints(kind), {}
-    for entry in fields(kind):  # type: ignore[arg-type]
-        key = f"{prefix}{entry.name}"
-        if entry.name not in values:
-            raise ConfigError(f"{key}: missing: every key stands in a params file; profiles/sample.yaml has them all")
-        built[entry.name] = _value(hints[entry.name], values[entry.name], key, allowed(entry.metadata) if entry.metadata else "")
-    settings = kind(**built)
-    if where:
-        check_settings(settings, where)
-    return settings
-
-
-def _value(kind: Any, value: Any, key: str, bounds: str) -> Any:
-    """`value` as the type `kind`: a dataclass, a dict of them, a list of names, a scalar, or one of these or null."""
-    optional = isinstance(kind, types.UnionType)
-    if optional:
-        if value is None:
-            return None
-        kind = next(inner for inner in typing.get_args(kind) if inner is not type(None))
-    if isinstance(kind, type) and hasattr(kind, "__dataclass_fields__"):
-        return _build(kind, value, key)
-    if typing.get_origin(kind) is dict:
-        inner = typing.get_args(kind)[1]
-        if not isinstance(value, dict) or not value:
-            words = "numbers" if inner is float else "settings"
-            raise ConfigError(f"{key}: expected names and their {words}, found {_shown(value)}; profiles/sample.yaml shows the form")
-        for name in value:
-            if not isinstance(name, str) or not is_word(name):
-                raise ConfigError(f"{key}: the name {_shown(name)} is not allowed: letters, digits, - and _ only, as text")
-        return {name: _value(inner, entry, f"{key}.{name}", "") for name, entry in value.items()}
-    if typing.get_origin(kind) is list:
-        inner, words = (int, "whole numbers") if typing.get_args(kind)[0] is int else (str, "names")
-        if not isinstance(value, list) or not all(isinstance(item, inner) and not isinstance(item, bool) for item in value):
-            quotes = ' (numbers in quotes, as "3")' if inner is str and isinstance(value, list) and any(map(_is_number, value)) else ""
-            raise ConfigError(f"{key}: {_shown(value)} is not allowed: a list of {words}{quotes}")
-        return list(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    good = isinstance(value, kind) and (kind is bool or not isinstance(value, bool)) and (kind is not float or math.isfinite(value))
-    if not good:
-        words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[kind] + (" or null" if optional else "")
-        words = bounds if kind is str and bounds else f"{words}, {bounds}" if bounds else words
-        raise ConfigError(f"{key}: {_shown(value)} is not allowed: {words}{_yaml_number(value) if kind in (int, float) else ''}")
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _yaml_number(value: Any) -> str:
-    """What to write for a text that is meant as a number: YAML 1.1 wants a point and a signed exponent, 1.0e-5."""
-    match = re.fullmatch(r"([+-]?\d+)(\.\d*)?(?:[eE]([+-]?)(\d+))?", value) if isinstance(value, str) else None
-    if not match:
-        return ""
-    whole, point, sign, exponent = match.groups()
-    number = whole + (f"{point or '.0'}e{sign or '+'}{exponent}" if exponent else point or "")
-    return f"; this is text to YAML: write {number}{'' if number != value else ' without quotes'}"
-
-
-def _shown(value: Any) -> str:
-    """A value as the file has it, cut to a readable length."""
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _check_whole(config: Config) -> None:
@@ -400,12 +259,12 @@ def _check_whole(config: Config) -> None:
     for name, arm in config.arms.items():
         if (arm.mask == "random") != (arm.p_f is not None):
             want = "above 0 and at most 1 for a random mask" if arm.mask == "random" else f"null for mask {arm.mask!r}"
-            raise ConfigError(f"arms.{name}.p_f: {_shown(arm.p_f)} is not allowed: {want}")
+            raise ConfigError(f"arms.{name}.p_f: {shown(arm.p_f)} is not allowed: {want}")
         if arm.rescale and arm.mask != "random":
             raise ConfigError(f"arms.{name}.rescale: true is not allowed: false for mask {arm.mask!r}")
         if (arm.regularizer == "none") != (arm.strength is None):
             want = "null without a regularizer" if arm.regularizer == "none" else f"a number for {arm.regularizer}"
-            raise ConfigError(f"arms.{name}.strength: {_shown(arm.strength)} is not allowed: {want}")
+            raise ConfigError(f"arms.{name}.strength: {shown(arm.strength)} is not allowed: {want}")
         if arm.regularizer == "mixout" and arm.strength is not None and arm.strength >= 1:
             raise ConfigError(f"arms.{name}.strength: {arm.strength:g} is not allowed: below 1 for mixout")
     for name, backbone in config.backbones.items():
@@ -454,8 +313,8 @@ def _check_backbone(backbone: Backbone, where: str) -> None:
     unpinned = backbone.head == "generate" and backbone.revision is None  # nothing is trained on it: its result names the commit it found
     if backbone.source == "hub" and not unpinned and not re.fullmatch("[0-9a-f]{40}", backbone.revision or ""):
         want = "the hub's commit, 40 hexadecimal digits (a branch's name would let the weights change)"
-        raise ConfigError(f"{where}.revision: {_shown(backbone.revision)} is not allowed: {want}")
+        raise ConfigError(f"{where}.revision: {shown(backbone.revision)} is not allowed: {want}")
     if backbone.source != "hub" and backbone.revision is not None:
         raise ConfigError(f"{where}.revision: {backbone.revision!r} is not allowed: null for source {backbone.source!r}")
     if backbone.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", backbone.sha256):
-        raise ConfigError(f"{where}.sha256: {_shown(backbone.sha256)} is not allowed: 64 hexadecimal digits or null")
+        raise ConfigError(f"{where}.sha256: {shown(backbone.sha256)} is not allowed: 64 hexadecimal digits or null")

@@ -22,7 +22,8 @@ from benchmark.cell_data import dev_examples, questions, read_features
 from benchmark.cells import Cell
 from benchmark.checking.seal import OWNER, SEAL, seal
 from benchmark.command import command_parser, run_command
-from benchmark.config import Config, as_flat, find_cell, load, params_digest
+from benchmark.config import Config, as_flat, find_cell, load
+from benchmark.digests import params_digest
 from benchmark.places import Places
 from benchmark.prepare import domain_of
 from benchmark.progress import Bar, progress, silent

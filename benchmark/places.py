@@ -8,7 +8,8 @@ from pathlib import Path
 
 import bmt
 from benchmark.cells import Cell
-from benchmark.config import Config, masks_digest, repository_root, section_digest
+from benchmark.config import Config, repository_root
+from benchmark.digests import masks_digest, section_digest
 from bmt.files import file_digest, json_digest
 
 

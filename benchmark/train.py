@@ -21,7 +21,8 @@ from benchmark.backbones import Located, locate
 from benchmark.cell_data import TrainingData, training_data
 from benchmark.cells import Cell
 from benchmark.command import command_parser, run_command
-from benchmark.config import Config, as_flat, find_cell, load, params_digest, section_digest
+from benchmark.config import Config, as_flat, find_cell, load
+from benchmark.digests import params_digest, section_digest
 from benchmark.journal import interrupted
 from benchmark.logged import final_metrics, log_figures, log_masks
 from benchmark.nonfinite import NAME, batches_kept

@@ -22,7 +22,8 @@ from benchmark.allocator import keep_freed_memory
 from benchmark.cell_data import dev_examples, questions, read_features
 from benchmark.cells import Cell
 from benchmark.command import command_parser, run_command
-from benchmark.config import Config, as_flat, find_cell, load, section_digest
+from benchmark.config import Config, as_flat, find_cell, load
+from benchmark.digests import section_digest
 from benchmark.evaluate import averages_of, dev_metrics, lines, predictions_table, read_training, write_results
 from benchmark.journal import interrupted
 from benchmark.nonfinite import NAME, batches_kept

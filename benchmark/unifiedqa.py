@@ -25,7 +25,8 @@ from benchmark.allocator import keep_freed_memory
 from benchmark.backbones import locate
 from benchmark.cells import ZERO_SHOT, Cell, known_name
 from benchmark.command import command_parser, run_command
-from benchmark.config import Backbone, Config, as_flat, load, params_digest
+from benchmark.config import Backbone, Config, as_flat, load
+from benchmark.digests import params_digest
 from benchmark.evaluate import averages_of, dev_metrics, keep_results, lines, predictions_table
 from benchmark.journal import interrupted
 from benchmark.places import Places

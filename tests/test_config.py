@@ -15,15 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.cells import parse
-from benchmark.config import (
-    Config,
-    as_flat,
-    find_cell,
-    load,
-    params_digest,
-    repository_root,
-    section_digest,
-)
+from benchmark.config import Config, as_flat, find_cell, load, repository_root
+from benchmark.digests import params_digest, section_digest
 from bmt.errors import ConfigError
 from bmt.few_shot_settings import FewShotSettings
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN

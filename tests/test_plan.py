@@ -12,7 +12,8 @@ import pytest
 
 from benchmark import fetch, papers, plan
 from benchmark.cells import parse
-from benchmark.config import load, section_digest
+from benchmark.config import load
+from benchmark.digests import section_digest
 from benchmark.planning import speed
 from benchmark.planning.schedule import DONE, FAILED
 from benchmark.planning.work import cell_work

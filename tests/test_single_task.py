@@ -14,7 +14,8 @@ import yaml
 
 from benchmark import fetch, plan
 from benchmark.cells import parse
-from benchmark.config import Config, find_cell, load, section_digest
+from benchmark.config import Config, find_cell, load
+from benchmark.digests import section_digest
 from benchmark.places import Places
 from benchmark.prepare import prepare
 from benchmark.single_task import reference_cells, validation_scores, with_reference

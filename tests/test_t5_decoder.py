@@ -12,7 +12,8 @@ from transformers import T5Config, T5ForConditionalGeneration, T5ForQuestionAnsw
 
 from benchmark import fetch
 from benchmark.cells import parse
-from benchmark.config import find_cell, load, section_digest
+from benchmark.config import find_cell, load
+from benchmark.digests import section_digest
 from benchmark.evaluate import evaluate_cell
 from benchmark.prepare import prepare
 from benchmark.train import train_cell

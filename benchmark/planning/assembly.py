@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from benchmark.cells import Cell, parse
-from benchmark.config import masks_digest
+from benchmark.digests import masks_digest
 from benchmark.planning import commands
 from benchmark.planning.cells import Needed, Unavailable
 from benchmark.planning.commands import Command

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.cells import parse
-from benchmark.config import Config, section_digest
+from benchmark.config import Config
+from benchmark.digests import section_digest
 from benchmark.places import Places
 from benchmark.planning.cells import Needed
 from benchmark.results import Identity, Results

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import optuna
 
 from benchmark.allocator import keep_freed_memory
-from benchmark.config import params_digest
+from benchmark.digests import params_digest
 from benchmark.environment import cpu_count
 from benchmark.studies import tracks
 from benchmark.studies.identity import Identity
@@ -88,7 +88,7 @@ def _space(options: argparse.Namespace, settings: Settings, cell: str) -> Space:
 
 def _identity(options: argparse.Namespace, trained: Trained, kind: str) -> Identity:
     """What the study is. The searched values are at one end in its digest of settings: the params file's own do not matter."""
-    from benchmark.config import section_digest
+    from benchmark.digests import section_digest
 
     at_low = trained.settings.config({own.key: own.low for own in trained.space.ranges})
     return Identity(
