@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.cells import Cell, is_word, known_name, parse
-from benchmark.listed import check_tables, check_transfers
+from benchmark.listed import check_published, check_tables, check_transfers
 from benchmark.typed import build, shown
 from benchmark.yamlfile import read_yaml
 from bmt.errors import ConfigError
@@ -128,6 +128,7 @@ class Config:
     arms: dict[str, Arm]
     cells: list[str]
     transfers: list[str]
+    published: list[str]
     tables: list[str]
     compare: CompareSettings
     tracking: TrackingSettings
@@ -216,8 +217,8 @@ def _check_schedule(config: Config, cell: Cell) -> None:
 
 
 def as_flat(config: Config) -> dict[str, Scalar]:
-    """The configuration as `section.key` → scalar, for a tracker: lists joined by commas, null as "null"; the lists of cells, transfers and
-    tables left out: they are no settings of a run."""
+    """The configuration as `section.key` → scalar, for a tracker: lists joined by commas, null as "null"; the lists of what is
+    made (cells, transfers, published, tables) left out: they are no settings of a run."""
     flat: dict[str, Scalar] = {}
 
     def walk(prefix: str, value: Any) -> None:
@@ -230,7 +231,7 @@ def as_flat(config: Config) -> dict[str, Scalar]:
             flat[prefix] = "null" if value is None else value
 
     values = asdict(config)
-    for key in ("cells", "transfers", "tables"):
+    for key in ("cells", "transfers", "published", "tables"):
         del values[key]
     walk("", values)
     return flat
@@ -275,6 +276,7 @@ def _check_whole(config: Config) -> None:
         except ConfigError as error:
             raise ConfigError(f"cells[{index}]: {error}") from None
     check_transfers(config.transfers, config.cells, [name for name, arm in config.arms.items() if arm.regularizer != "none"])
+    check_published(config.published, [name for name, backbone in config.backbones.items() if backbone.head == "generate"])
     check_tables(config.tables)
     for key, text in (("source.manifest", config.source.manifest), ("tracking.experiment", config.tracking.experiment)):
         if not text.strip():

@@ -1,4 +1,4 @@
-"""The lists of a params file that say what `dvc repro` makes beside its cells: few-shot transfers, and tables held against the results."""
+"""The lists of a params file that say what `dvc repro` makes beside its cells: few-shot transfers, published models, compared tables."""
 
 from __future__ import annotations
 
@@ -33,6 +33,22 @@ def check_transfers(names: Sequence[str], cells: Sequence[str], regularized: Seq
             raise ConfigError(f"{where}: {source}, which it starts from, is not in cells: list it there too")
         if (arm := name.split(".")[2]) in regularized:
             raise ConfigError(f"{where}: arm {arm} has a regularizer, and so no few-shot transfer")
+
+
+def check_published(names: Sequence[str], generators: Sequence[str]) -> None:
+    """Check the list `published`: backbones that write their answers, scored as they are.
+
+    Args:
+        generators: the backbones with `head: generate`.
+
+    Raises:
+        ConfigError: key, value and what is allowed.
+    """
+    _once("published", names)
+    for index, name in enumerate(names):
+        if name not in generators:
+            want = f"one of {', '.join(generators)}" if generators else "no backbone of this profile has head generate"
+            raise ConfigError(f"published[{index}]: {name!r} is not allowed: {want}")
 
 
 def check_tables(names: Sequence[str]) -> None:

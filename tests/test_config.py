@@ -86,7 +86,7 @@ def test_sample_keeps_its_budget_of_900_windows_and_four_evaluations() -> None:
     assert len(data.train) * mask.steps * mask.batch <= 900
     assert steps // training.evaluate_every >= 4
     assert config.cells == [f"minilm.mt.{arm}.s{seed}" for arm in ("none", "mask", "bmt") for seed in (0, 1)]
-    assert (config.transfers, config.tables) == ([], ["1", "3"])
+    assert (config.transfers, config.published, config.tables) == ([], [], ["1", "3"])
     assert set(data.evaluate) == {*IN_DOMAIN, *OUT_OF_DOMAIN}
 
 
@@ -114,6 +114,7 @@ def test_the_paper_profile_is_the_defaults_and_the_cells_of_every_table() -> Non
     adapters = {(cell.backbone, cell.regime, cell.arm) for cell in cells if cell.adapter}
     assert adapters == {("roberta-base", "mt", arm) for arm in ("none", "bmt")}
     assert config.transfers == ["roberta-base.mt.none.adapter", "roberta-base.mt.bmt.adapter"]
+    assert config.published == ["unifiedqa-base"]
     assert config.tables == [*"123456789", "a10"] and config.fewshot == FewShotSettings()
     assert {cell.seed for cell in cells} == {0, 1, 2}
     assert {name: config.arms[name].p_f for name in ("mask_p30", "mask", "mask_p70")} == {"mask_p30": 0.3, "mask": 0.5, "mask_p70": 0.7}
@@ -206,6 +207,8 @@ def test_the_paper_profile_pins_the_reference_revisions(shared: Path) -> None:
         ("transfers", ["minilm.mt.bmt.s0"], "transfers[0]: 'minilm.mt.bmt.s0' is not allowed: without the seed, as minilm.mt.bmt.adapter:"),
         ("transfers", ["minilm.mt.bmt", "minilm.mt.bmt.adapter"], "transfers[1]: 'minilm.mt.bmt.adapter' is not allowed: minilm.mt.bmt."),
         ("transfers", ["minilm.mt.bmt.adapter"], "minilm.mt.bmt.adapter.s0, which it starts from, is not in cells: list it there too"),
+        ("published", GONE, "published: missing: every key stands in a params file"),
+        ("published", ["minilm"], "published[0]: 'minilm' is not allowed: no backbone of this profile has head generate"),
         ("transfers", ["minilm.mt.bmt", "minilm.mt.bmt"], "transfers: 'minilm.mt.bmt' stands 2 times: name each once"),
         ("tables", GONE, "tables: missing"),
         ("tables", [3], 'tables: [3] is not allowed: a list of names (numbers in quotes, as "3")'),
@@ -349,6 +352,7 @@ MT_BMT, MT_NONE, ST_NONE = "minilm.mt.bmt.s0", "minilm.mt.none.s0", "minilm.st-S
         ("arms.mask.p_f", 0.6, set()),
         ("cells", ["minilm.mt.mask.s3"], set()),
         ("transfers", ["minilm.mt.bmt"], set()),
+        ("published", [], set()),
         ("tables", ["9"], set()),
         ("profile", "other", set()),
     ],

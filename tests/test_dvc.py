@@ -134,6 +134,7 @@ def test_the_stages_are_what_the_profile_asks_for(profile: str, repository: Path
     expected = ["fetch", "prepare", "report", "statistics", "study"]
     expected += [f"{stage}@{cell}" for stage in ("train", "evaluate") for cell in config.cells]
     expected += [f"transfer@{source}-{K}-{seed}" for source, K, seed in transfers] + [f"compare@{table}" for table in config.tables]
+    expected += [f"published@{name}" for name in config.published]
     assert sorted(dvc(tmp_path, "stage", "list", "--name-only").split()) == sorted(expected)
 
 
