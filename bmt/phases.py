@@ -12,6 +12,7 @@ from torch import nn
 
 from bmt.batches import Batch, Vocabulary, Windows, collate
 from bmt.checkpoints import Checkpoints
+from bmt.compiling import compiled
 from bmt.controls import fisher_masks, magnitude_masks
 from bmt.errors import ConfigError
 from bmt.layers import is_head
@@ -170,10 +171,11 @@ def source_masks(
     if kind == "fisher":
         ended = until(stop, advance, "the Fisher masks")
         return fisher_masks(model, batches, mask.density or 0, steps=mask.steps, targets=mask.targets, seed=seed, loss=loss, progress=ended)
-    return learn_masks(
-        model, batches, settings=mask, targets=mask.targets, seed=seed, loss=loss, report=report, progress=advance,
-        checkpoints=checkpoints, stop=stop,
-    )  # fmt: skip
+    with compiled(model, plan.training.compile):
+        return learn_masks(
+            model, batches, settings=mask, targets=mask.targets, seed=seed, loss=loss, report=report, progress=advance,
+            checkpoints=checkpoints, stop=stop,
+        )  # fmt: skip
 
 
 def warm_up_head(

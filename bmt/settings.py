@@ -301,6 +301,11 @@ class TrainingSettings:
         "auto", "fp32, bf16 by autocast, or auto: bf16 on CUDA, fp32 elsewhere", choices=("auto", "fp32", "bf16"), paper="silent",
         note="The paper's V100 has no bf16; weights, gates and moments are fp32 whatever stands here.",
     )  # fmt: skip
+    compile: str = knob(
+        "none", "a torch.compile backend for tuning and mask learning: none, inductor, or aot_eager (which only looks for errors)",
+        choices=("none", "inductor", "aot_eager"),
+        note="On a CPU it gains nothing and costs minutes at the start; on a GPU it was not measured (`python -m benchmark.speed train`).",
+    )  # fmt: skip
     threads: int | None = knob(None, "CPU threads; null: torch's choice", low=1)
 
 

@@ -21,6 +21,7 @@ from torch import nn
 from bmt.adapters import check_order
 from bmt.batches import Vocabulary, Windows
 from bmt.checkpoints import Checkpoints
+from bmt.compiling import compiled
 from bmt.deviation import Deviation, deviations, pretrained_copy
 from bmt.errors import ModelError
 from bmt.layers import in_encoder
@@ -199,6 +200,7 @@ def train(
         return StoppedError(f"stopped at step {done.step} of {steps}" + ("" if checkpoints is None else f"; kept in {checkpoints.folder}"))
 
     with (
+        compiled(model, settings.compile),
         nullcontext()
         if at_first is None
         else mask_updates(
@@ -209,7 +211,7 @@ def train(
             first_step=done.step,
             compact=plan.tuning.compact_state and schedule is None,
             before_clip=plan.tuning.clip_order == "mask_then_clip",
-        ) as masked
+        ) as masked,
     ):
         stepper = Stepper(model, optimizer, sets, vocabulary, plan, limits, seed, masked, keeper, ranks)
         asked = never if ranks.world > 1 else stop  # one rank may be asked a step before another
