@@ -19,7 +19,7 @@ def sent(value: Tensor, device: torch.device) -> Tensor:
     """`value` on a device; to a GPU from pinned memory, so that nothing waits for the copy."""
     if value.device == device:
         return value
-    return (value.pin_memory() if device.type == "cuda" else value).to(device, non_blocking=True)
+    return (value.pin_memory() if value.device.type == "cpu" and device.type == "cuda" else value).to(device, non_blocking=True)
 
 
 class Arriving(Generic[T]):

@@ -27,6 +27,7 @@ class FiniteGradients:
         self._of, self._advice = of, advice
         self._norms: Arriving[int] = Arriving(MOST_PENDING)
 
+    @torch.no_grad()
     def look(self, tensors: Mapping[str, Tensor], step: int) -> Tensor | None:
         """The norm of all gradients of `tensors`, None where they have none.
 

@@ -184,6 +184,8 @@ def train(
     def keep(gained: bool, drawn: Mapping[str, Any] | None = None) -> None:
         """Write a checkpoint; `drawn` is the sampler's state where it has gone on already."""
         nonlocal kept
+        if masked is not None:
+            masked.settle()  # what is broken is no checkpoint
         if checkpoints is not None and ranks.first:
             state = {"sampler": drawn or sampler.state(), "losses": losses.state()}
             state["progressed"] = {key: getattr(done, key) for key in Progressed.__dataclass_fields__}

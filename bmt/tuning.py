@@ -41,6 +41,7 @@ class MaskedUpdates:
         self._fresh = False
         self._unpacked: dict[str, Tensor] = {}
         self._changed: list[Callable[[], None]] = []
+        self._finite = FiniteGradients("step", "lower the learning rate, or use fp32 where it is bf16")
 
     def rows(self, datasets: Sequence[str] | Sequence[int] | Tensor) -> None:
         """Say which dataset each row of the next batch is from: names, or indices into `datasets`; one entry a row.
@@ -81,6 +82,14 @@ class MaskedUpdates:
             yield
         finally:
             self.active, self.groups = True, groups
+
+    def settle(self) -> None:
+        """Wait, on a GPU, until the last steps' gradients are known to be finite: before a checkpoint.
+
+        Raises:
+            ModelError: one of them is not.
+        """
+        self._finite.settle()
 
     @torch.no_grad()
     def use(self, masks: Mapping[str, Mapping[str, Tensor]], settle: bool = False) -> None:
@@ -188,10 +197,12 @@ def mask_updates(
                 stack.enter_context(_masked_steps(optimizer, targets, source, handle))
         if isinstance(masks, Masks):
             stack.enter_context(_kept_closed(optimizer, handle._targets, handle))
-        stack.enter_context(_finite_gradients(optimizer, {name: own for name, own in parameters.items() if id(own) in trained}, handle))
+        looked_at = {name: parameter for name, parameter in parameters.items() if id(parameter) in trained}
+        stack.enter_context(_hook(optimizer.register_step_pre_hook(_finite_gradients(looked_at, handle))))
         stack.enter_context(_hook(optimizer.register_step_post_hook(lambda *_: setattr(handle, "step", handle.step + 1))))
         stack.enter_context(_hook(model.register_forward_pre_hook(_row_taker(handle, row_key), with_kwargs=True)))
         yield handle
+        handle.settle()
 
 
 @contextmanager
@@ -202,18 +213,13 @@ def _hook(handle: Any) -> Iterator[None]:
         handle.remove()
 
 
-@contextmanager
-def _finite_gradients(optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor], handle: MaskedUpdates) -> Iterator[None]:
+def _finite_gradients(targets: Mapping[str, Tensor], handle: MaskedUpdates) -> Any:
     """Before each step: raise for a gradient that is not finite."""
-    finite = FiniteGradients("step", "lower the learning rate, or use fp32 where it is bf16")
 
-    @torch.no_grad()
     def look(*_: Any) -> None:
-        finite.look(targets, handle.step)
+        handle._finite.look(targets, handle.step)
 
-    with _hook(optimizer.register_step_pre_hook(look)):
-        yield
-    finite.settle()
+    return look
 
 
 def _row_taker(handle: MaskedUpdates, row_key: str) -> Any:

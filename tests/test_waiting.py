@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ import bmt.learner
 import bmt.sources
 from bmt.adapters import add_adapters
 from bmt.batches import Windows, collate
+from bmt.checkpoints import Checkpoints
 from bmt.decoding import predict
 from bmt.devices import Arriving, sent
 from bmt.errors import ModelError
@@ -33,6 +35,7 @@ from bmt.sources import RandomMask
 from bmt.steps import Stepper
 from bmt.tuning import mask_updates
 from tests import tiny
+from tests.test_training import run
 from tests.test_tuning import masks_for
 
 DEVICE = torch.device("meta")
@@ -264,3 +267,22 @@ def test_on_a_cpu_it_is_found_at_once() -> None:
     weight.grad = torch.tensor([1.0, float("inf")])
     with pytest.raises(ModelError, match=r"^tensor a: the gradient is not finite at step 2: be careful$"):
         finite.look({"a": weight}, 2)
+
+
+def test_a_gradient_that_comes_late_leaves_no_broken_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last step before an evaluation breaks the weights, and its norm has not come when the checkpoint is due."""
+    monkeypatch.setattr(Arriving, "arrived", lambda self, all_of_them=False: self._taken() if all_of_them else [])
+    monkeypatch.setattr(Arriving, "_taken", lambda self: [self._pending.popleft()[::2] for _ in range(len(self._pending))], raising=False)
+    model, real = tiny.bert(), Stepper._pass
+
+    def broken(self: Stepper, picks: Any, count: int) -> Tensor:
+        loss = real(self, picks, count)
+        if self.masked is not None and self.masked.step == 4:
+            next(model.parameters()).grad.fill_(float("inf"))  # type: ignore[union-attr]
+        return loss
+
+    monkeypatch.setattr(Stepper, "_pass", broken)
+    monkeypatch.setattr("bmt.training.evaluate", lambda *given: {"A": (0.0, 0.0), "B": (0.0, 0.0)})
+    with pytest.raises(ModelError, match="the gradient is not finite at step 4"):
+        run(model=model, masks=RandomMask(0.5), checkpoints=Checkpoints(tmp_path, "f"))
+    assert not list(tmp_path.rglob("step-*"))
