@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,6 +24,7 @@ from benchmark.speeds.paired import Drawn, File, Pick, literal, questions, recip
 from benchmark.speeds.passed import watched
 from benchmark.speeds.rounds import take_turns, turns
 from bmt.batches import Vocabulary, collate
+from bmt.compiling import compiled
 from bmt.errors import DataError
 from bmt.microbatches import passes
 from bmt.model import span_model
@@ -39,6 +41,7 @@ TO_DEFAULT, TO_BEST = 1.3, 1.0
 MOST_ASIDE = 0.02
 """Share of a step or an evaluation up to which what could be done beside the computing is not worth a thread of its own."""
 OURS = "ours"
+COMPILER = "inductor"
 PRECISION = "fp32"
 
 
@@ -287,6 +290,26 @@ def aside(subject: Subject, rounds: int, bar: Bar) -> Part:
     return Part("What could be done beside computing", figures, notes, {"seconds": seconds})
 
 
+def through_compiler(subject: Subject, rounds: int, bar: Bar) -> Part:
+    """Steps through torch.compile against plain ones, without masks and dropout; the round that does not count compiles."""
+    own, training, first = subject.source, subject.training, subject.model(0.0)
+    models = {OURS: first, COMPILER: copy.deepcopy(first)}
+    with tempfile.TemporaryDirectory(prefix="bmt-speed-") as folder, compiled(models[COMPILER], COMPILER):
+        files = subject.files("train", Path(folder))
+        sampler = Sampler(_rows(files), training.batch, SamplingSettings(), 0)
+        picks = [sampler.draw(step) for step in range(subject.steps)]
+        variants: dict[str, Callable[[], Any]] = {
+            name: partial(ours, model, files, picks, own.tokenizer, training) for name, model in models.items()
+        }
+        timings = take_turns(variants, OURS, rounds, bar=bar)
+    figure = ratio("seconds of compiled steps to those of plain ones", timings[COMPILER].ratios, None)
+    notes = (
+        f"{subject.steps} steps of {training.batch} windows a round, {PRECISION}, {torch.get_num_threads()} threads, no dropout, backend "
+        f"{COMPILER}; compiling is not counted.",
+    )
+    return Part("Through torch.compile", (figure,), notes, {"seconds": {name: timing.seconds for name, timing in timings.items()}})
+
+
 def prepared(files: Sequence[File], picks: Sequence[Sequence[Pick]], vocabulary: Vocabulary, training: TrainingSettings) -> int:
     """All that a step does before its first forward pass, for each step: real tokens of the batches."""
     sets, rows = [file.windows for file in files], _rows(files)
@@ -305,5 +328,6 @@ PARTS: dict[str, tuple[Callable[[Subject, int, Bar], Part], Callable[[int], int]
     "undropped": (undropped, lambda rounds: (rounds + 1) * (1 + len(SETTINGS))),
     "evaluation": (evaluated, lambda rounds: (rounds + 1) * 3),
     "aside": (aside, lambda rounds: (rounds + 1) * 4),
+    "compiled": (through_compiler, lambda rounds: (rounds + 1) * 2),
 }
 """Each part's function and its number of steps for the progress bar."""
