@@ -304,7 +304,7 @@ class TrainingSettings:
     compile: str = knob(
         "none", "a torch.compile backend for tuning and mask learning: none, inductor, or aot_eager (which only looks for errors)",
         choices=("none", "inductor", "aot_eager"),
-        note="On a CPU it gained nothing and cost minutes at the start (docs/performance.md); on a GPU it was not measured.",
+        note="On a CPU it gains about nothing (docs/performance.md); on a GPU it was not measured.",
     )  # fmt: skip
     threads: int | None = knob(None, "CPU threads; null: torch's choice", low=1)
 
