@@ -19,7 +19,9 @@ OURS = ("bmt", "benchmark", "tools")
 class Parser(argparse.ArgumentParser):
     """argparse's parser, whose complaint is one line (status 2) and names the option that was perhaps meant."""
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> Any:
         """The options; leaves with status 2 where one is unknown."""
         given, rest = self.parse_known_args(args, namespace)
         if rest:

@@ -78,8 +78,7 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
         tracking.start(
             cell.name, experiment=f"{config.tracking.experiment}-{config.profile}", folder=folder,
             params=as_flat(config) | {"cell": cell.name}, tags={"cell": cell.name}, run_id=trained["mlflow_run_id"],
-            enabled=ranks.first,
-        ) as run,
+        ) if ranks.first else tracking.untracked() as run,
         progress(f"evaluate {cell.name}", total=sum(len(own.shared(ranks)) for own in picked.values()), unit="windows")
         if ranks.first else nullcontext(silent()) as bar,
     ):

@@ -114,8 +114,7 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
     with (
         tracking.start(
             cell.name, experiment=experiment, folder=folder, params=params_of_run, tags=tags | {"ranks": ranks.world}, run_id=crashed,
-            enabled=ranks.first,
-        ) as run,
+        ) if ranks.first else tracking.untracked() as run,
         stoppable(ranks.world == 1) as stop,
         batches_kept(folder / NAME, data.ids, {"cell": cell.name, "seed": cell.seed}) if ranks.first else nullcontext(),
     ):

@@ -1,13 +1,12 @@
 """The journal of a run: everything a run records, kept in the run's own folder whether or not MLflow can be
 reached.
 
-    <run folder>/journal/<key>.jsonl        the entries, one JSON object a line, only ever appended
+    <run folder>/journal/<key>.jsonl        the entries, one JSON object per line, only ever appended
                          <key>/             the files that entries name (figures, texts), complete or absent
                          <key>.state.json   what has been delivered to which MLflow store
 
 A key is `<UTC time>-<8 hex digits>`; a run begun anew has a new key, so two runs of one cell never mix. Every
-entry has `seq` (1, 2, …),
-`time` (ms since 1970) and `kind`:
+entry has `seq` (1, 2, …), `time` (ms since 1970) and `kind`:
 
     run       key, name, experiment, params, tags, resume (MLflow id or key of the run it goes on with, or
     null), parent (likewise)
@@ -19,9 +18,8 @@ entry has `seq` (1, 2, …),
     end       status FINISHED, FAILED or KILLED; failure (why) or null
 
 The writer holds a lock (flock) on the entries' file as long as it lives: a journal that cannot be locked
-belongs to a live run. Lines are
-handed to the operating system one by one, so a killed process loses none; a torn last line (power cut, full
-disk) is dropped.
+belongs to a live run. Lines are handed to the operating system one by one, so a killed process loses none; a
+torn last line (power cut, full disk) is dropped.
 """
 
 from __future__ import annotations
@@ -119,7 +117,7 @@ def read_state(path: Path, store: str) -> dict[str, Any]:
         ValueError,
         KeyError,
         TypeError,
-    ):  # a lost state costs a look-up: the run's own tags know how far it is
+    ):  # a lost state costs a look-up: the run's tags know how far it is
         return {}
 
 
