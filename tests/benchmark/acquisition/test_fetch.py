@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmark import fetch as command
 from benchmark.acquisition.acquisition import FetchReport
 from benchmark.acquisition.download import Patience, UnavailableError
 from benchmark.acquisition.fetch import fetch

@@ -107,3 +107,18 @@ def test_importing_the_package_leaves_ctrl_c_alone() -> None:
     ignoring = f"import signal; signal.signal(2, signal.SIG_DFL); import os; os.execv({sys.executable!r}, ['python', '-c', {code!r}])"
     done = call("-c", ignoring)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_makers_commands_are_listed_too() -> None:
+    done = call("-m", "tools")
+    assert (done.returncode, done.stderr) == (0, "")
+    verbs = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
+    rooms = {path.parent.name for path in (ROOT / "tools").glob("*/__main__.py")}
+    files = {path.stem for path in (ROOT / "tools").glob("*.py") if "run_command(main)" in path.read_text()}
+    assert verbs == rooms | files
+    done = call("-m", "tools", "perfomance")
+    assert (
+        done.stderr
+        == "error: perfomance: no such verb (did you mean performance?): `python -m tools` lists them\n"
+    )
+    assert call("-m", "tools", "deviations", "--help").stdout.startswith("usage: ")
