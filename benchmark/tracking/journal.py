@@ -112,13 +112,8 @@ def read_state(path: Path, store: str) -> dict[str, Any]:
     try:
         state = json.loads(state_path(path).read_text(encoding="utf-8"))["stores"][store]
         return dict(state)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-    ):  # a lost state costs a look-up: the run's tags know how far it is
-        return {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # a lost state costs a look-up: the run's tags know how far it is
 
 
 def write_state(path: Path, store: str, state: Mapping[str, Any]) -> None:
@@ -144,10 +139,8 @@ def journals(folders: Iterable[Path]) -> list[Path]:
     """Every journal below `folders` (a run's folder, or one that holds runs), oldest first: a parent comes
     before its children.
     """
-    found = {
-        path for folder in folders for path in Path(folder).rglob("*.jsonl") if path.parent.name == FOLDER
-    }
-    return sorted(found, key=lambda path: (path.name, path))
+    files = {file for folder in folders for file in Path(folder).rglob("*.jsonl")}
+    return sorted((file for file in files if file.parent.name == FOLDER), key=lambda path: (path.name, path))
 
 
 def find(folder: Path, reference: str) -> Path | None:

@@ -138,9 +138,8 @@ class Delivery:
             run = self._find(resumes)
             run = run if run is not None and run.active else None
         if run is None:
-            doubt = self._state.get(
-                "creating", False
-            )  # a request to make it has failed, but may yet have been heard
+            # a request to make it has failed, but may yet have been heard
+            doubt = self._state.get("creating", False)
             self._state = {}
             self._note(creating=True)
             tags = {"journal.id": key} | ({"restored_from": resumes} if resumes else {})
@@ -196,10 +195,8 @@ class Delivery:
             case "run" | "resume":
                 self._begin(entry)
             case "artifact":
-                path, folder = (
-                    self.path.with_suffix("") / entry["file"],
-                    Path(entry["file"]).parent.as_posix(),
-                )
+                path = self.path.with_suffix("") / entry["file"]
+                folder = Path(entry["file"]).parent.as_posix()
                 if path.is_file():
                     self.store.artifact(self.run_id, path, "" if folder == "." else folder)
                 else:
@@ -217,14 +214,12 @@ class Delivery:
         """
         run = self._stored()
         params = entry["params"]
-        items: list[Item] = [
-            ("param", name, value) for name, value in params.items() if name not in run.params
-        ]
-        items += [
-            ("tag", f"resumed.{name}", value)
-            for name, value in params.items()
-            if run.params.get(name, value) != value
-        ]
+        items: list[Item] = []
+        for name, value in params.items():
+            if name not in run.params:
+                items.append(("param", name, value))
+            elif run.params[name] != value:
+                items.append(("tag", f"resumed.{name}", value))
         items += [("tag", name, value) for name, value in entry["tags"].items()]
         self._send(items + self._parent())
         if run.status != "RUNNING":
@@ -239,11 +234,9 @@ class Delivery:
                 if double.id != run.id and double.active and MARK not in double.tags:
                     self.store.remove(double.id)
             self._note(creating=False)
-        items: list[Item] = (
-            [("tag", "failure", failure), ("tag", "mlflow.note.content", f"Failed: {failure}")]
-            if failure
-            else []
-        )
+        items: list[Item] = []
+        if failure:
+            items = [("tag", "failure", failure), ("tag", "mlflow.note.content", f"Failed: {failure}")]
         self._send(items + self._parent())
         if not failure and "failure" in run.tags:  # an earlier process of this run failed, this one did not
             self.store.untag(run.id, "failure")
