@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,14 @@ FULL = "error: runs/x: No space left on device: free some space and run the same
 ABSENT = (
     f"in {sys.executable}: activate its environment (source .venv/bin/activate), which `make setup` makes\n"
 )
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as Python handles it, also where the suite runs with it ignored (`make test &`)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def fails(error: BaseException) -> Callable[[], int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -122,3 +124,24 @@ def test_the_makers_commands_are_listed_too() -> None:
         == "error: perfomance: no such verb (did you mean performance?): `python -m tools` lists them\n"
     )
     assert call("-m", "tools", "deviations", "--help").stdout.startswith("usage: ")
+
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "OMP_WAIT_POLICY": "passive",
+}
+
+
+@pytest.mark.parametrize("own", [{}, {"DO_NOT_TRACK": "0", "OMP_WAIT_POLICY": "active"}])
+def test_nothing_reports_to_anybody_and_threads_sleep_unless_the_user_says_otherwise(
+    own: dict[str, str],
+) -> None:
+    code = f"import benchmark, json, os; print(json.dumps({{name: os.environ.get(name) for name in {list(QUIET)}}}))"
+    environment = {key: value for key, value in os.environ.items() if key not in QUIET} | own
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == QUIET | own
