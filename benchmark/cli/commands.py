@@ -110,7 +110,7 @@ def _line(error: Exception) -> tuple[str, int]:
     if isinstance(error, ImportError) and (error.name or OURS[0]).partition(".")[0] not in OURS:
         absent = isinstance(error, ModuleNotFoundError)
         what = "is not installed" if absent else f"cannot be imported ({printable(str(error))})"
-        todo = "activate its environment (source .venv/bin/activate), which `make setup` makes"
+        todo = "activate the project's environment (source .venv/bin/activate), which `make setup` makes"
         return f"error: {error.name} {what} in {sys.executable}: {todo}", 1
     raise error
 

@@ -19,9 +19,7 @@ from tests.conftest import ROOT
 
 VERBS = [verb for verbs in GROUPS.values() for verb in verbs]
 FULL = "error: runs/x: No space left on device: free some space and run the same command again; nothing half-written was kept\n"
-ABSENT = (
-    f"in {sys.executable}: activate its environment (source .venv/bin/activate), which `make setup` makes\n"
-)
+ABSENT = f"in {sys.executable}: activate the project's environment (source .venv/bin/activate), which `make setup` makes\n"
 
 
 @pytest.fixture(autouse=True)

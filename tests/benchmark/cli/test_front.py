@@ -145,3 +145,13 @@ def test_nothing_reports_to_anybody_and_threads_sleep_unless_the_user_says_other
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout) == QUIET | own
+
+
+def test_another_python_says_in_one_line_what_to_do() -> None:
+    code = "import sys; sys.argv = ['-m']; sys.version_info = (3, 10, 1); sys.version = '3.10.1 (x)'; import benchmark"
+    done = call("-c", code)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: {sys.executable} is Python 3.10.1; 3.11, 3.12 or 3.13 is needed: activate the project's environment "
+        "(source .venv/bin/activate), which `make setup` makes\n"
+    )
