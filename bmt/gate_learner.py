@@ -26,8 +26,7 @@ from torch import Tensor, nn
 
 from bmt.errors import ModelError
 from bmt.fused_gate import FusedGate
-from bmt.gates import HardConcrete
-from bmt.granularity import gate_shape, weights_a_gate
+from bmt.gates import HardConcrete, gate_shape, weights_per_gate
 from bmt.runtime.checkpoints import load_optimizer_tensors, optimizer_tensors
 from bmt.runtime.finite_gradients import FiniteGradients
 from bmt.runtime.keyed_random import Key, key_number, uniform
@@ -75,7 +74,7 @@ class GateLearner:
         }
         self.w = {name: torch.zeros_like(value, dtype=torch.float32) for name, value in self._masked.items()}
         self.held = {
-            name: weights_a_gate(value.shape, settings.granularity) for name, value in self._masked.items()
+            name: weights_per_gate(value.shape, settings.granularity) for name, value in self._masked.items()
         }
         self._perturbed = {name: torch.empty_like(value.data) for name, value in self._masked.items()}
         kernel = True if {value.device.type for value in self._masked.values()} <= {"cpu", "cuda"} else None

@@ -24,7 +24,6 @@ import torch
 from torch import nn
 
 from bmt.errors import ConfigError, ModelError
-from bmt.few_shot_settings import FewShotSettings
 from bmt.mask_updates import mask_updates
 from bmt.masks import Masks
 from bmt.qa.adapters import adapters_of, averaged
@@ -36,7 +35,7 @@ from bmt.runtime.checkpoints import Checkpoints, load_tensors, tensors
 from bmt.runtime.keyed_random import key_number, permutation
 from bmt.runtime.ranks import Ranks
 from bmt.runtime.stopping import Stop, StoppedError, never, until
-from bmt.settings import DataSettings, check_settings
+from bmt.settings import DataSettings, FewShotSettings, check_settings
 from bmt.training.loop import Plan, Questions, Report, adamw, autocast_for, evaluate
 from bmt.training.losses import Losses
 from bmt.training.mask_schedules import Schedule

@@ -14,16 +14,14 @@ import numpy as np
 from torch import nn
 
 from bmt.errors import ConfigError
-from bmt.few_shot_settings import FewShotSettings
 from bmt.masks import Masks
 from bmt.qa.adapters import adapters_of, averaged
 from bmt.qa.batches import Vocabulary, Windows
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
-from bmt.runtime.files import json_digest, write_json
-from bmt.runtime.leftover_files import remove_leftovers
+from bmt.runtime.files import json_digest, remove_half_written, write_json
 from bmt.runtime.stopping import Stop, StoppedError, never
-from bmt.settings import DataSettings, MaskSettings
+from bmt.settings import DataSettings, FewShotSettings, MaskSettings
 from bmt.training.loop import Plan, Questions
 from bmt.training.mask_schedules import Schedule
 from bmt.training.source_masks import mask_schedule, source_masks
@@ -195,7 +193,7 @@ def few_shot_runs(
                 stop=stop,
             )
             record = as_record(tuned)
-            remove_leftovers(folder, path.name)
+            remove_half_written(folder, path.name)
             write_json(path, record)
             if report is not None:
                 kept = ("windows", "steps", "steps_an_epoch", "best_step", "best_f1")

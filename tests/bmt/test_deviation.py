@@ -17,7 +17,9 @@ class TwoLayers(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = nn.ModuleDict({"layer": nn.ModuleList([nn.ModuleDict({"query": nn.Linear(2, 2)}) for _ in range(2)])})
+        self.encoder = nn.ModuleDict(
+            {"layer": nn.ModuleList([nn.ModuleDict({"query": nn.Linear(2, 2)}) for _ in range(2)])}
+        )
         self.qa_outputs = nn.Linear(2, 2)
 
 
@@ -39,7 +41,12 @@ def test_each_measure_is_its_formula_in_total_by_layer_and_by_kind() -> None:
     total, first, second = found["total"], found["layer/layer_00"], found["layer/layer_01"]
     assert (first.l2, first.relative, first.changed) == (5.0, 1.0, 1 / 6)
     assert first.cosine == pytest.approx(25 / (5 * math.sqrt(50)))
-    assert (second.l2, second.relative, second.changed, second.cosine) == (12.0, 1.0, 1 / 6, 1.0)  # nothing is left: no angle
+    assert (second.l2, second.relative, second.changed, second.cosine) == (
+        12.0,
+        1.0,
+        1 / 6,
+        1.0,
+    )  # nothing is left: no angle
     assert (total.l2, total.relative, total.changed) == (13.0, 1.0, 2 / 12)
     assert total.cosine == pytest.approx(25 / (13 * math.sqrt(50)))
     assert found["kind/query"] == total
@@ -50,4 +57,6 @@ def test_a_model_that_has_not_moved_deviates_by_nothing() -> None:
     start = pretrained_copy(model)
     assert all(start[name] is not parameter for name, parameter in model.named_parameters() if name in start)
     for group, own in deviations(model, start).items():
-        assert (own.l2, own.relative, own.changed) == (0.0, 0.0, 0.0) and own.cosine == pytest.approx(1.0), group
+        assert (own.l2, own.relative, own.changed) == (0.0, 0.0, 0.0) and own.cosine == pytest.approx(1.0), (
+            group
+        )

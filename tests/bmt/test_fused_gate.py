@@ -10,8 +10,7 @@ from scipy import stats
 import bmt.fused_gate
 from bmt.fused_gate import FusedGate, draws
 from bmt.gate_learner import GateLearner
-from bmt.gates import HardConcrete
-from bmt.granularity import gate_shape, weights_a_gate
+from bmt.gates import HardConcrete, gate_shape, weights_per_gate
 from bmt.layers import target_names
 from bmt.settings import MaskSettings
 from tests.support import tiny
@@ -133,7 +132,7 @@ def test_with_a_penalty_the_gates_of_unused_rows_close_too() -> None:
     ],
 )
 def test_shapes_of_gates(shape: tuple[int, ...], granularity: str, want: tuple[int, ...], held: int) -> None:
-    assert gate_shape(shape, granularity) == want and weights_a_gate(shape, granularity) == held
+    assert gate_shape(shape, granularity) == want and weights_per_gate(shape, granularity) == held
 
 
 @pytest.mark.parametrize("granularity", ["element", "row", "column", "tensor"])

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bmt.masks import Masks
 from bmt.mask_updates import mask_updates
+from bmt.masks import Masks
 from bmt.row_gradients import RowGroups
 
 ROWS = 4
@@ -51,7 +51,10 @@ def batch() -> tuple[Tensor, Tensor]:
 def random_masks(model: nn.Module, count: int = 3) -> Masks:
     draw = torch.Generator().manual_seed(2)
     return Masks.of(
-        {f"d{d}": {n: torch.rand(p.shape, generator=draw) < 0.5 for n, p in model.named_parameters()} for d in range(count)},
+        {
+            f"d{d}": {n: torch.rand(p.shape, generator=draw) < 0.5 for n, p in model.named_parameters()}
+            for d in range(count)
+        },
         model,
     )
 
@@ -72,14 +75,18 @@ def row_by_row(model: nn.Module, masks: Masks, owner: list[int], autocast: bool 
     return total
 
 
-def in_one_pass(model: nn.Module, masks: Masks, owner: list[int], autocast: bool = False) -> dict[str, Tensor]:
+def in_one_pass(
+    model: nn.Module, masks: Masks, owner: list[int], autocast: bool = False
+) -> dict[str, Tensor]:
     ids, target = batch()
     with mask_updates(torch.optim.SGD(model.parameters(), lr=0.0), model, masks) as masked:
         masked.rows(owner)
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             out = model(ids)
         ((out.float() - target) ** 2).sum().backward()
-    return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    return {
+        name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None
+    }
 
 
 @pytest.mark.parametrize("owner", OWNERS)
@@ -100,7 +107,10 @@ def test_under_bf16_autocast_the_gradients_are_fp32_and_those_of_each_row(owner:
     """bf16 has 8 bits of mantissa: products agree to a few parts in a hundred of the tensor's norm, closed weights exactly."""
     model = Block()
     masks = random_masks(model)
-    want, got = row_by_row(model, masks, owner, autocast=True), in_one_pass(model, masks, owner, autocast=True)
+    want, got = (
+        row_by_row(model, masks, owner, autocast=True),
+        in_one_pass(model, masks, owner, autocast=True),
+    )
     exact = row_by_row(model, masks, owner)
     for name, value in want.items():
         assert got[name].dtype == torch.float32, name
@@ -129,4 +139,6 @@ def test_each_row_is_in_its_own_datasets_group_and_in_no_other() -> None:
             groups = RowGroups.of(owner, torch.device("cpu"))
             assert groups.owner.tolist() == list(owner) and len(groups) == count
             rows = {dataset: torch.arange(count)[which].tolist() for dataset, which in groups.members}
-            assert rows == {dataset: [r for r in range(count) if owner[r] == dataset] for dataset in set(owner)}, owner
+            assert rows == {
+                dataset: [r for r in range(count) if owner[r] == dataset] for dataset in set(owner)
+            }, owner

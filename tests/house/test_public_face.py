@@ -83,7 +83,16 @@ def test_there_are_about_twenty_sorted_names_each_with_a_docstring() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["bmt", "bmt.errors", "bmt.settings", "bmt.qa.mrqa", "bmt.qa.metrics", "bmt.qa.windows", "bmt.qa.features"]
+    "module",
+    [
+        "bmt",
+        "bmt.errors",
+        "bmt.settings",
+        "bmt.qa.mrqa",
+        "bmt.qa.metrics",
+        "bmt.qa.windows",
+        "bmt.qa.features",
+    ],
 )
 def test_what_reads_data_needs_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
@@ -98,9 +107,15 @@ def modules() -> list[Path]:
 def test_no_text_of_bmt_names_the_harness(path: Path) -> None:
     """No message, docstring or comment; bmt is a library that other harnesses use too."""
     text = path.read_text(encoding="utf-8")
-    strings = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    strings = [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
     bad = [(node.lineno, node.value[:80]) for node in strings if HARNESS.search(node.value)]
-    comments = [line.strip() for line in text.splitlines() if "#" in line and HARNESS.search(line.partition("#")[2])]
+    comments = [
+        line.strip() for line in text.splitlines() if "#" in line and HARNESS.search(line.partition("#")[2])
+    ]
     assert (bad, comments) == ([], [])
 
 
@@ -116,4 +131,6 @@ def test_bmt_imports_no_harness(path: Path) -> None:
 
 def test_every_module_of_bmt_can_be_imported() -> None:
     for path in modules():
-        importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+        importlib.import_module(
+            ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        )
