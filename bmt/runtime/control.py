@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bmt.runtime.checkpoints import Checkpoints
@@ -32,5 +32,5 @@ class RunControl:
     report: Callable[..., None] = unheard
     progress: Progress = unheard
     checkpoints: Checkpoints | None = None
-    ranks: Ranks = Ranks()
+    ranks: Ranks = field(default_factory=Ranks)
     stop: Stop = never
