@@ -1,17 +1,15 @@
 """Optimizer state for the weights that some mask opens, and for no others.
 
 A weight that is closed in every mask has gradient 0 for ever, and so have its moments. While the block runs,
-the optimizer steps on a
-vector of a tensor's open weights in place of the tensor:
+the optimizer steps on a vector of a tensor's open weights in place of the tensor:
 
     before a step   values.grad <- theta.grad[open]
     after it        theta[open] <- values;  theta.grad <- None (the optimizer's own zero_grad does not see
     theta)
 
 For AdamW a tensor with n weights, a share d of them open, then takes 16 d n bytes (index, values, two
-moments) instead of 8 n: only tensors
-with d < 1/2 are exchanged. The steps are the same, to the last bit's rounding, for every optimizer that works
-element by element.
+moments) instead of 8 n: only tensors with d < 1/2 are exchanged. The steps are the same, to the last bit's
+rounding, for every optimizer that works element by element.
 """
 
 from __future__ import annotations

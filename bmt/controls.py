@@ -5,8 +5,7 @@
     magnitude   the weights with the largest |theta_0|; one mask, whatever the data
 
 The random mask at the learned density is `Masks.permuted`; the one drawn anew each step (eq. 16,
-Child-Tuning-F) is
-`bmt.random_mask.RandomMask`.
+Child-Tuning-F) is `bmt.random_mask.RandomMask`.
 """
 
 from __future__ import annotations

@@ -5,8 +5,7 @@
     learn:    the same u again;  dalpha, dw in closed form;  each clipped;  AdamW on alpha, AdamW on w
 
 Autograd never sees the gates. Model-sized memory beyond theta and its gradient: alpha, w, their four moments
-and the perturbed copy, which
-is used again for dalpha. Three kinds of tensors:
+and the perturbed copy, which is used again for dalpha. Three kinds of tensors:
 
     plain      the formulas of `HardConcrete`, on any device and for gates of any granularity; the oracle of
     the two others

@@ -13,9 +13,10 @@ r"""The hard-concrete gate of eq. 10-11: a relaxed Bernoulli gate with mass at e
              +---------------------------+
              0             s             1
 
-Every function of the gate is element-wise, works on float64, float32 and bfloat16 (computed in float32 inside)
-and makes no host synchronisation. A gate holds one weight, a row, a column or a whole tensor: its tensor has the
-weight's number of dimensions, with 1 where it is shared, so that it broadcasts over the weight:
+Every function of the gate is element-wise, works on float64, float32 and bfloat16 (computed in float32
+inside) and makes no host synchronisation. A gate holds one weight, a row, a column or a whole tensor: its
+tensor has the weight's number of dimensions, with 1 where it is shared, so that it broadcasts over the
+weight:
 
     (out, in)   element (out, in)   row (out, 1)   column (1, in)   tensor (1, 1)
     (n,)        element (n,)        row (n,)       column (1,)      tensor (1,)      a vector is a matrix of one column

@@ -117,17 +117,15 @@ def learn_masks(
             dataset.
         progress: called with (1, note) after each step.
         checkpoints: where each dataset's learned gates are kept, and once a minute those that are being
-            learned, to go on from; the
-            fingerprint is of everything that decides them, theta and the seed included. To be removed by the
-            caller, who has the masks.
+            learned, to go on from; the fingerprint is of everything that decides them, theta and the seed
+            included. To be removed by the caller, who has the masks.
         stop: asked before each step.
 
     Raises:
         GateError: gamma, zeta or beta allow no gate. ConfigError: a value that is not allowed, no steps, no
             dataset.
         ModelError: a masked parameter got no gradient, or one that is not finite (tensor and step are named),
-            or a checkpoint of another
-            configuration. StoppedError: `stop` asked; the checkpoint is written.
+            or a checkpoint of another configuration. StoppedError: `stop` asked; the checkpoint is written.
     """
     settings = mask_settings(settings, changes)
     parts, expected, counts, cuts, courses = [], {}, {}, {}, {}

@@ -4,11 +4,9 @@
     rows from dataset d
 
 One mask multiplies each gradient as soon as it is accumulated, so that clipping and the optimizer's moments
-see the masked gradient.
-Several masks need to know which row of a batch is whose: `masked.rows(...)`; `bmt.row_gradients` then splits
-the gradients inside ONE backward pass.
-A weight that is closed in every mask keeps its value bit for bit, whatever the optimizer's weight decay or
-momentum.
+see the masked gradient. Several masks need to know which row of a batch is whose: `masked.rows(...)`;
+`bmt.row_gradients` then splits the gradients inside ONE backward pass. A weight that is closed in every mask
+keeps its value bit for bit, whatever the optimizer's weight decay or momentum.
 """
 
 from __future__ import annotations
@@ -152,8 +150,7 @@ def mask_updates(
         compact: whether the optimizer keeps state for open weights alone (bmt.compact_state); for masks that
             stay, and without a GradScaler.
         before_clip: whether a gradient is masked as soon as it is accumulated; else when the optimizer steps,
-            after whatever the loop does
-            to the whole gradient before (clipping); for one mask only.
+            after whatever the loop does to the whole gradient before (clipping); for one mask only.
 
     Yields:
         the handle; with several masks call its `rows` before each forward pass.

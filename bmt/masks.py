@@ -1,10 +1,8 @@
 """Binary masks over a model's weights, 1 bit a weight in memory and on disk.
 
 A `Masks` holds, for each dataset d and each masked tensor, M_d = [s_d > 0] of eq. 14. Bits are packed along
-the flattened tensor, most
-significant bit first: weight i of a tensor is bit 7 - i % 8 of byte i // 8. Soft masks, M_d = s_d, have the
-values of their open weights
-beside the bits, 2 bytes a weight.
+the flattened tensor, most significant bit first: weight i of a tensor is bit 7 - i % 8 of byte i // 8. Soft
+masks, M_d = s_d, have the values of their open weights beside the bits, 2 bytes a weight.
 """
 
 from __future__ import annotations
@@ -226,8 +224,7 @@ class Masks:
         tensor by tensor, would have.
 
         Of expectations, sum n p q / sum n (p + q - p q): what `jaccard` is held against, since masks that
-        only agree on how much of each
-        tensor to open overlap by this much.
+        only agree on how much of each tensor to open overlap by this much.
         """
         other = self if other is None else other
         both = either = 0.0

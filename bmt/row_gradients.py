@@ -1,8 +1,7 @@
 """Per-dataset gradients in one backward pass.
 
 The gradient of a shared weight is a sum over the batch's rows, so the part of dataset d is the sum over its
-rows. Rows of one dataset are
-brought together, and each kind of module gives its own parts:
+rows. Rows of one dataset are brought together, and each kind of module gives its own parts:
 
     linear      dW = sum_d M_d * (dY_d^T X_d)            the same multiplications as one product over all rows
     embedding   dE[token] += M_d[token] * dY             the mask is looked up per token, one scatter

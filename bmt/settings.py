@@ -1,11 +1,9 @@
 """Every knob of the method, the data and the training, with what the paper says about it.
 
 A field's metadata is its documentation: `doc` (what it does, unit), `low`/`high`/`choices` (what is allowed)
-and `paper`: "stated" (the
-paper gives it), "silent" (it does not), "contradictory" (it says two things) or "ours" (a matter of this
-project); `note` says what
-the paper has and why we chose as we did. `docs/deviations.md` is generated from it. Values are checked on
-construction.
+and `paper`: "stated" (the paper gives it), "silent" (it does not), "contradictory" (it says two things) or
+"ours" (a matter of this project); `note` says what the paper has and why we chose as we did.
+`docs/deviations.md` is generated from it. Values are checked on construction.
 """
 
 from __future__ import annotations

@@ -7,9 +7,8 @@
                                                 taken
 
 A bank holds one place's parameters of all datasets, (datasets, …). A batch's rows pick theirs by index and
-are multiplied in one batched
-product, so that a mixed batch costs what a uniform one does. Which row is whose the model is told through
-`adapters_of(model)`.
+are multiplied in one batched product, so that a mixed batch costs what a uniform one does. Which row is whose
+the model is told through `adapters_of(model)`.
 """
 
 from __future__ import annotations
@@ -65,8 +64,7 @@ class Adapters:
         a row.
 
         Not needed with one adapter, nor inside `only`. Holds until it is said anew, or to the end of a
-        `bmt.qa.model.span_logits`, which
-        says it from the batch.
+        `bmt.qa.model.span_logits`, which says it from the batch.
 
         Raises:
             ModelError: a dataset without an adapter.
@@ -341,9 +339,9 @@ def averaged(model: M, weights: Mapping[str, float] | None = None, *, literal: b
     Args:
         weights: by dataset, at least 0, summing to 1; None: uniform, which is zero-shot transfer (section
             4.6.1).
-        literal: the few-shot formula as printed (section 4.6.2), phi' = 1/|S| sum_i alpha_i phi_i: the mean once more divided by the number
-            of datasets. Off, because alpha already sums to 1: six identical adapters would not average to
-            themselves but shrink six-fold.
+        literal: the few-shot formula as printed (section 4.6.2), phi' = 1/|S| sum_i alpha_i phi_i: the mean
+            once more divided by the number of datasets. Off, because alpha already sums to 1: six identical
+            adapters would not average to themselves but shrink six-fold.
 
     Raises:
         ConfigError: a dataset without weight, a weight without dataset, weights below 0 or that do not sum to

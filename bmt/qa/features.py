@@ -2,8 +2,8 @@
 on is the same.
 
 A folder holds `windows.arrow` and `examples.arrow` (Arrow IPC streams, opened memory-mapped; the columns are
-in `bmt.qa.windows`) and
-`features.json`: the key, what it was made from, and counts. The bytes are the same for any number of workers.
+in `bmt.qa.windows`) and `features.json`: the key, what it was made from, and counts. The bytes are the same
+for any number of workers.
 """
 
 from __future__ import annotations
@@ -90,11 +90,10 @@ def build(
         data: `window`, `overlap`, `question` and `special_tokens` are used.
         train: drop, and list, questions that no window answers; else they are kept, to be scored.
         limit: take this many questions at most, the first by a digest of context id and question id: a fixed,
-            random-looking subset. With
-            `train` it is taken from the questions with a usable span.
+            random-looking subset. With `train` it is taken from the questions with a usable span.
         workers: processes. With 1 all is done in this one, with the threads that TOKENIZERS_PARALLELISM
-            allows; more are started with the
-            "spawn" method, one thread each, so the calling script needs its `if __name__ == "__main__"`.
+            allows; more are started with the "spawn" method, one thread each, so the calling script needs its
+            `if __name__ == "__main__"`.
         strict: the first irregularity of the file raises.
         progress: called with (questions done since the last call, note).
 
@@ -221,9 +220,8 @@ def carve(
     """Split questions into train and validation by context: no context is on both sides.
 
     Contexts are ordered by sha256(salt + context id). Validation takes whole contexts until it has
-    `validation` questions and is then
-    trimmed to exactly that many (what is trimmed is in neither); train takes up to `train` questions of the
-    contexts that remain.
+    `validation` questions and is then trimmed to exactly that many (what is trimmed is in neither); train
+    takes up to `train` questions of the contexts that remain.
 
     Args:
         context_ids: the context id of each question.
@@ -253,8 +251,8 @@ def _keep_freed_blocks() -> None:
     takes a twentieth of the time.
 
     It does so by itself once it has freed a large block (mallopt(3), M_MMAP_THRESHOLD: the threshold is
-    dynamic, at most 32 MiB, and twice
-    that much is kept), whose pages need not have been touched. Other allocators take no notice.
+    dynamic, at most 32 MiB, and twice that much is kept), whose pages need not have been touched. Other
+    allocators take no notice.
     """
     np.empty(31 << 20, dtype=np.uint8)
 

@@ -1,10 +1,9 @@
 """Span extraction on pretrained encoders: start and end scores of every token, and the loss over gold spans.
 
 BERT and RoBERTa are `AutoModelForQuestionAnswering`; T5's encoder carries the same head as
-`T5ForTokenClassification` with two labels, or
-the whole T5 does on its decoder's outputs (`head="span_decoder"`): the decoder reads the input once more, a
-token behind, and `qa_outputs`
-scores what it makes of each token (`T5ForQuestionAnswering`).
+`T5ForTokenClassification` with two labels, or the whole T5 does on its decoder's outputs
+(`head="span_decoder"`): the decoder reads the input once more, a token behind, and `qa_outputs` scores what
+it makes of each token (`T5ForQuestionAnswering`).
 """
 
 from __future__ import annotations

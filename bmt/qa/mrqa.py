@@ -9,11 +9,9 @@ questions:
               …]}, …]}
 
 What makes a file unreadable (gzip, UTF-8, JSON, the structure of a line) raises a `DataError` that names file
-and line. What can be skipped
-or mended is an irregularity: counted by kind in a `Report`, with its line, and the first one raises if
-`strict`. Reading is streaming:
-one line, eight bytes for each question and context before it (a context's own id is kept whole) and the
-report are all that is in memory.
+and line. What can be skipped or mended is an irregularity: counted by kind in a `Report`, with its line, and
+the first one raises if `strict`. Reading is streaming: one line, eight bytes for each question and context
+before it (a context's own id is kept whole) and the report are all that is in memory.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """A fast tokenizer as features need it: text is text, whatever special tokens stand in it.
 
 Passages of MRQA hold "[SEP]" (HotpotQA) and whatever else people write. A tokenizer left to itself makes
-special tokens of them, and a
-context ends where nobody meant it to. Only the markers that the project adds ([TLE], [DOC], [PAR]) are to be
-tokens of their own.
+special tokens of them, and a context ends where nobody meant it to. Only the markers that the project adds
+([TLE], [DOC], [PAR]) are to be tokens of their own.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ class Encoder:
     """A fast tokenizer reduced to what features need, small enough to send to a worker process.
 
     `backend` is the JSON of a tokenizer that takes every special token in a text as text, the markers
-    excepted; `prefix`, `middle` and
-    `suffix` are the special ids around a question and a context; `digest` identifies all of it.
+    excepted; `prefix`, `middle` and `suffix` are the special ids around a question and a context; `digest`
+    identifies all of it.
     """
 
     backend: str
@@ -47,10 +46,9 @@ def encoder(tokenizer: Any, markers: Sequence[str]) -> Encoder:
     an `Encoder` is itself.
 
     Inside a text only the markers are special. `encode_special_tokens` alone does not give that: it keeps the
-    added tokens from matching,
-    but a Unigram model still finds "</s>" among its pieces, and a marker added as special would become text.
-    So in a copy the special
-    pieces get names that no text has, and the markers become plain added tokens.
+    added tokens from matching, but a Unigram model still finds "</s>" among its pieces, and a marker added as
+    special would become text. So in a copy the special pieces get names that no text has, and the markers
+    become plain added tokens.
 
     Raises:
         ConfigError: the tokenizer is not a fast one, or a marker is missing from it.

@@ -4,10 +4,9 @@
     template puts around the two texts
 
 A context is encoded once however many questions it has. With `room` tokens left for it, its windows start
-every `room - overlap` tokens, so
-that neighbours share exactly `overlap` context tokens and the last window ends with the context. Needs numpy,
-pyarrow and tokenizers only:
-worker processes import this module and no torch.
+every `room - overlap` tokens, so that neighbours share exactly `overlap` context tokens and the last window
+ends with the context. Needs numpy, pyarrow and tokenizers only: worker processes import this module and no
+torch.
 """
 
 from __future__ import annotations

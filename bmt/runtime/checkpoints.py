@@ -4,9 +4,8 @@
 digests and the fingerprint
 
 `best` is the best model up to that step: a hard link to this checkpoint's `model` or to the `best` of the one
-before. So a checkpoint is
-one rename, and needs no file outside its folder: from whichever is the newest whole one, the run goes on as
-if it had never stopped.
+before. So a checkpoint is one rename, and needs no file outside its folder: from whichever is the newest
+whole one, the run goes on as if it had never stopped.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ class RunControl:
     """What steers a run and is no part of its result: by default nobody listens, nothing is kept, nothing stops it.
 
     Attributes:
-        report: called with what was measured, now and then; the function that takes the control says with what.
+        report: called with what was measured, now and then; the function that takes the control says with
+            what.
         progress: called with (work done since the last call, note).
         checkpoints: where to save, and to resume from; None: nowhere.
         ranks: of the processes that all run this with the same arguments; a process alone by default.

@@ -2,10 +2,8 @@
 gradients.
 
 Every rank draws the same windows and the same masks, for both are keyed by (seed, step), and runs its share
-of the windows
-(`bmt.training.microbatches`). Once a step the masked gradients are summed, so that every optimizer takes the
-same step. What is written, printed or
-tracked is the first rank's.
+of the windows (`bmt.training.microbatches`). Once a step the masked gradients are summed, so that every
+optimizer takes the same step. What is written, printed or tracked is the first rank's.
 
     with launched() as ranks:              # `accelerate launch` or torchrun started the process; without them
     it is alone
@@ -96,8 +94,7 @@ class GradientSum:
     """Sums a model's gradients over the ranks, in place, once a step.
 
     A parameter that has a gradient on any rank has one on every rank afterwards: a rank without windows in a
-    step adds nothing and steps
-    with the others.
+    step adds nothing and steps with the others.
     """
 
     def __init__(self, ranks: Ranks, model: nn.Module) -> None:
