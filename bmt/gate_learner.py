@@ -267,8 +267,8 @@ class GateLearner:
             g = parameter.grad
             if g is None:
                 raise ModelError(
-                    f"tensor {name} got no gradient at mask-learning step {self.steps}: the loss does not use it; "
-                    "leave it out with targets="
+                    f"tensor {name} got no gradient at mask-learning step {self.steps}: the loss does not "
+                    "use it; leave it out with targets="
                 )
             alpha, w, out = self.alpha[name], self.w[name], self._perturbed[name]
             if name in self._embeddings:

@@ -39,7 +39,10 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)  # for E[s] on (0, 1); ex
 
 
 class GateError(ConfigError, ValueError):
-    """A gate whose parameters allow no gate. A `ValueError` too, so that library callers can catch it as one."""
+    """A gate whose parameters allow no gate.
+
+    A `ValueError` too, so that library callers can catch it as one.
+    """
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -48,7 +51,10 @@ def _wide(x: Tensor) -> Tensor:
 
 
 def gate_shape(shape: Sequence[int], granularity: str) -> tuple[int, ...]:
-    """Shape of the gates over a weight of `shape`. Raises ConfigError for a granularity that does not exist."""
+    """Shape of the gates over a weight of `shape`.
+
+    Raises ConfigError for a granularity that does not exist.
+    """
     if granularity not in GRANULARITIES:
         raise ConfigError(f"granularity: {granularity!r} is not allowed: one of {', '.join(GRANULARITIES)}")
     sizes = tuple(shape)
@@ -110,8 +116,9 @@ class HardConcrete:
         return self.at(alpha, u)
 
     def deterministic(self, alpha: Tensor) -> Tensor:
-        """Louizos' test-time gate, clip(sigmoid(alpha) (zeta - gamma) + gamma, 0, 1). It is not E[s]: see
-        `mean`.
+        """Louizos' test-time gate, clip(sigmoid(alpha) (zeta - gamma) + gamma, 0, 1).
+
+        It is not E[s]: see `mean`.
         """
         return (
             (torch.sigmoid(_wide(alpha)) * (self.zeta - self.gamma) + self.gamma).clamp_(0, 1).to(alpha.dtype)

@@ -81,7 +81,8 @@ def model_loss(model: nn.Module, batch: Batch) -> Tensor:
     loss: Tensor | None = model(**batch).loss
     if loss is None:
         raise ConfigError(
-            f"{type(model).__name__} returned no loss for a batch with {', '.join(batch)}: add its labels, or pass loss="
+            f"{type(model).__name__} returned no loss for a batch with {', '.join(batch)}: add its labels, "
+            "or pass loss="
         )
     return loss
 
@@ -265,7 +266,8 @@ def batch_function(batches: Batches, dataset: str) -> Callable[[int], Batch]:
             batch = next(iterator, None)
         if batch is None:
             raise ConfigError(
-                f"batches_by_dataset[{dataset!r}] is empty, or an iterator that cannot start again: give a list or a function step -> batch"
+                f"batches_by_dataset[{dataset!r}] is empty, or an iterator that cannot start again: give a "
+                "list or a function step -> batch"
             )
         return batch
 

@@ -68,7 +68,8 @@ class MaskedUpdates:
         if isinstance(entry, int) and 0 <= entry < len(self.datasets):
             return entry
         raise ModelError(
-            f"the batch has a row of dataset {entry!r}, which has no mask: there are masks for {', '.join(self.datasets)}"
+            f"the batch has a row of dataset {entry!r}, which has no mask: there are masks for "
+            f"{', '.join(self.datasets)}"
         )
 
     def use_rows(self) -> None:
@@ -77,9 +78,9 @@ class MaskedUpdates:
         """
         if not self._fresh:
             raise ModelError(
-                f"there are masks for {len(self.datasets)} datasets ({', '.join(self.datasets)}) "
-                "and the batch does not say whose its rows are: "
-                "call masked.rows(…) before each forward pass (in a Trainer: a column `dataset`, and remove_unused_columns=False)"
+                f"there are masks for {len(self.datasets)} datasets ({', '.join(self.datasets)}) and the "
+                "batch does not say whose its rows are: call masked.rows(…) before each forward pass (in "
+                "a Trainer: a column `dataset`, and remove_unused_columns=False)"
             )
         self._fresh = False
 
@@ -165,19 +166,21 @@ def mask_updates(
     several = isinstance(masks, Masks) and len(masks.datasets) > 1
     if several and apply == "update":
         raise ConfigError(
-            "apply: 'update' needs one mask: with several, one optimizer step mixes the datasets; use 'gradient', or masks.union()"
+            "apply: 'update' needs one mask: with several, one optimizer step mixes the datasets; use "
+            "'gradient', or masks.union()"
         )
     if several and not before_clip:
         raise ConfigError(
-            "before_clip: false needs one mask: with several, each row's gradient is masked within the backward pass; use true, or "
-            "masks.union()"
+            "before_clip: false needs one mask: with several, each row's gradient is masked within the "
+            "backward pass; use true, or masks.union()"
         )
     if isinstance(masks, Masks):
         masks.check_fits(model)
         for name, parameter in model.named_parameters():
             if name in masks.shapes and not parameter.requires_grad:
                 raise ModelError(
-                    f"tensor {name} is masked but takes no gradient (requires_grad is False): unfreeze it, or learn masks without it"
+                    f"tensor {name} is masked but takes no gradient (requires_grad is False): unfreeze it, "
+                    "or learn masks without it"
                 )
     while isinstance(
         inner := getattr(optimizer, "optimizer", None), torch.optim.Optimizer

@@ -117,8 +117,9 @@ class Masks:
             if have.get(name) != shape:
                 found = f"has {list(have[name])} there" if name in have else "has no such tensor"
                 raise ModelError(
-                    f"these masks are for another model: tensor {name} is {list(shape)} in the masks, and {type(model).__name__} {found}; "
-                    "learn masks on this model, or open the model that they were learned on"
+                    f"these masks are for another model: tensor {name} is {list(shape)} in the masks, and "
+                    f"{type(model).__name__} {found}; learn masks on this model, or open the model that "
+                    "they were learned on"
                 )
 
     def index(self, dataset: str) -> int:
@@ -310,6 +311,7 @@ class Masks:
             masks.check_fits(model)
             if masks.identity != json_digest(architecture(model)):
                 raise ModelError(
-                    f"{path}: these masks are for another model than this {type(model).__name__}: other parameters stand beside"
+                    f"{path}: these masks are for another model than this {type(model).__name__}: other "
+                    "parameters stand beside"
                 )
         return masks

@@ -135,7 +135,8 @@ def _per_row(parameter: Tensor, groups: RowGroups, masks: Tensor, like: Tensor) 
 def _check_rows(x: Tensor, groups: RowGroups, where: str) -> None:
     if x.shape[0] != len(groups):
         raise ModelError(
-            f"{where}: the batch has {x.shape[0]} rows and masked.rows(…) named {len(groups)}: name one dataset a row"
+            f"{where}: the batch has {x.shape[0]} rows and masked.rows(…) named {len(groups)}: name one "
+            "dataset a row"
         )
 
 
@@ -289,9 +290,9 @@ def split_gradients(model: nn.Module, masks: Mapping[str, Tensor], handle: Handl
             kind = _kind(module)
             if kind is None:
                 raise ModelError(
-                    f"tensor {masked[id(next(iter(own.values())))]} stands in a {type(module).__name__}, whose gradient cannot be split by "
-                    "dataset: "
-                    "leave it out with targets=, or use one mask for all datasets"
+                    f"tensor {masked[id(next(iter(own.values())))]} stands in a {type(module).__name__}, "
+                    "whose gradient cannot be split by dataset: leave it out with targets=, or use one "
+                    "mask for all datasets"
                 )
             replace(module, where, *kind, {name: opened(weight) for name, weight in own.items()})
         yield

@@ -55,7 +55,8 @@ def load(
     inner = folder / "model" if (folder / "model" / "config.json").is_file() else folder
     if not (inner / "config.json").is_file():
         raise ModelError(
-            f"{folder}: no trained model there (no config.json, nor model/config.json): train the cell, or `dvc pull` its outputs"
+            f"{folder}: no trained model there (no config.json, nor model/config.json): train the cell, or "
+            "`dvc pull` its outputs"
         )
     model, tokenizer = open_model(inner)
     if adapter is not None:

@@ -47,8 +47,9 @@ Progress = Callable[[int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """`windows` and `examples` are memory-mapped; `meta` is features.json. `windows["example"]` is a row of
-    `examples`.
+    """`windows` and `examples` are memory-mapped; `meta` is features.json.
+
+    `windows["example"]` is a row of `examples`.
     """
 
     windows: pa.Table
@@ -121,7 +122,8 @@ def build(
             meta = _write(_work(chunks, spec, cut, train, workers), aside, progress)
         if not meta["counts"]["examples"]:
             raise DataError(
-                f"{path}: no usable question in {report.contexts} contexts: `python -m benchmark.data check` says why"
+                f"{path}: no usable question in {report.contexts} contexts: `python -m benchmark.data "
+                "check` says why"
             )
         meta |= {
             "schema": 1,
@@ -157,7 +159,8 @@ def load(folder: str | Path, key: str | None = None) -> Features:
         rows = {"windows.arrow": meta["counts"]["windows"], "examples.arrow": meta["counts"]["examples"]}
     except OSError as error:
         raise DataError(
-            f"{folder / 'features.json'}: {error.strerror}: make the features with `python -m benchmark.prepare`"
+            f"{folder / 'features.json'}: {error.strerror}: make the features with `python -m "
+            "benchmark.prepare`"
         ) from None
     except (ValueError, KeyError, TypeError):
         raise DataError(
@@ -165,7 +168,8 @@ def load(folder: str | Path, key: str | None = None) -> Features:
         ) from None
     if key is not None and found != key:
         raise DataError(
-            f"{folder}: features of another file, tokenizer, window, overlap or code (key {found[:12]}, not {key[:12]}): prepare again"
+            f"{folder}: features of another file, tokenizer, window, overlap or code (key {found[:12]}, not "
+            f"{key[:12]}): prepare again"
         )
     tables = []
     for name, schema in (("windows.arrow", WINDOWS), ("examples.arrow", EXAMPLES)):
@@ -179,7 +183,8 @@ def load(folder: str | Path, key: str | None = None) -> Features:
             ) from None
         if size != sizes.get(name) or len(table) != rows[name] or table.schema != schema:
             raise DataError(
-                f"{folder / name}: {size} bytes, {len(table)} rows; features.json has {sizes.get(name)} and {rows[name]}: prepare again"
+                f"{folder / name}: {size} bytes, {len(table)} rows; features.json has {sizes.get(name)} and "
+                f"{rows[name]}: prepare again"
             )
         tables.append(table)
     return Features(tables[0], tables[1], meta)
@@ -274,7 +279,10 @@ def _collector_paused() -> Iterator[None]:
 def _inputs(
     path: str | Path, spec: Encoder, data: DataSettings, train: bool, limit: int | None
 ) -> dict[str, Any]:
-    """Everything that the features depend on. The code is in it by its own text: no version number to forget."""
+    """Everything that the features depend on.
+
+    The code is in it by its own text: no version number to forget.
+    """
     try:
         digest = file_digest(path)
     except OSError as error:

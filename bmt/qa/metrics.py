@@ -58,7 +58,8 @@ def score(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> tuple
     """
     if len(predictions) != len(answers):
         raise ValueError(
-            f"{len(predictions)} predictions for {len(answers)} questions: one prediction a question is needed"
+            f"{len(predictions)} predictions for {len(answers)} questions: one prediction a question is "
+            "needed"
         )
     em = np.zeros(len(predictions))
     f1_scores = np.zeros(len(predictions))

@@ -64,8 +64,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question. `spans`: half-open character spans of `context` that hold an answer, deduplicated, in the
-    file's order.
+    """One question.
+
+    `spans`: half-open character spans of `context` that hold an answer, deduplicated, in the file's order.
     """
 
     id: str
@@ -145,7 +146,8 @@ def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
             zipped = start == b"\x1f\x8b"
             if not zipped and os.fspath(path).endswith(".gz") and start[:1] != b"{":
                 raise DataError(
-                    f"{path}, line 1: neither gzip data nor JSON lines (first bytes {start!r}): fetch it again"
+                    f"{path}, line 1: neither gzip data nor JSON lines (first bytes {start!r}): fetch it "
+                    "again"
                 )
             stream = io.BufferedReader(igzip.GzipFile(fileobj=raw, mode="rb"), 1 << 18) if zipped else raw
             while line := stream.readline(LONGEST_LINE + 1):
@@ -181,7 +183,8 @@ class _Reader:
         if self.strict:
             about = f" question {shown(question)}:" if question is not None else ""
             raise DataError(
-                f"{self.report.path}, line {self.number}:{about} {kind}: {found} (strict; otherwise: {KINDS[kind]})"
+                f"{self.report.path}, line {self.number}:{about} {kind}: {found} (strict; otherwise: "
+                f"{KINDS[kind]})"
             )
         self.report.counts[kind] += 1
         if len(self.report.places) < LISTED:
@@ -286,8 +289,9 @@ class _Reader:
         return True
 
     def context_id(self, given: Any, context: str) -> str:
-        """The line's id, else a digest of the context. A text read before keeps its first id, so that a split
-        by context id never leaks.
+        """The line's id, else a digest of the context.
+
+        A text read before keeps its first id, so that a split by context id never leaks.
         """
         digest = hashlib.sha256(context.encode()).hexdigest()[:16]
         if (seen := int(digest, 16)) in self.contexts:
@@ -405,8 +409,9 @@ class _Reader:
 
 
 def _parsed(text: str, whole: bool) -> Any:
-    """What `json.loads` gives, or of an object only the fields of `_Line`. What msgspec refuses (NaN, half a
-    surrogate pair) json decides.
+    """What `json.loads` gives, or of an object only the fields of `_Line`.
+
+    What msgspec refuses (NaN, half a surrogate pair) json decides.
 
     Fields that are skipped are not read at all, so that what is no JSON within them is seen by a `whole`
     reading alone.

@@ -58,13 +58,15 @@ def encoder(tokenizer: Any, markers: Sequence[str]) -> Encoder:
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
     if not isinstance(backend, Tokenizer):
         raise ConfigError(
-            f"tokenizer: {type(tokenizer).__name__} is not a fast tokenizer: one with a tokenizer.json is needed"
+            f"tokenizer: {type(tokenizer).__name__} is not a fast tokenizer: one with a tokenizer.json is "
+            "needed"
         )
     known = {token.content for token in backend.get_added_tokens_decoder().values()}
     missing = [marker for marker in markers if marker not in known]
     if missing:
         raise ConfigError(
-            f"data.special_tokens: the tokenizer lacks {', '.join(missing)}: add them with tokenizer.add_tokens first"
+            f"data.special_tokens: the tokenizer lacks {', '.join(missing)}: add them with "
+            "tokenizer.add_tokens first"
         )
     return _encoder(backend.to_str(), tuple(markers), *_template(backend))
 
@@ -92,7 +94,8 @@ def _encoder(backend: str, markers: tuple[str, ...], prefix: Ids, middle: Ids, s
     ]
     if moved:
         raise ConfigError(
-            f"tokenizer: the ids of the added tokens {', '.join(moved)} are not in order: save it with save_pretrained, load it again"
+            f"tokenizer: the ids of the added tokens {', '.join(moved)} are not in order: save it with "
+            "save_pretrained, load it again"
         )
     digest = hashlib.sha256(f"{prefix} {middle} {suffix} {text}".encode()).hexdigest()
     return Encoder(text, prefix, middle, suffix, digest)
@@ -100,6 +103,7 @@ def _encoder(backend: str, markers: tuple[str, ...], prefix: Ids, middle: Ids, s
 
 def text_tokenizer(spec: Encoder) -> Tokenizer:
     """The tokenizer that `spec.backend` describes; it adds no special tokens and finds none in a text.
+
     Shared: not to be changed.
     """
     return _parsed(spec.backend)
@@ -127,7 +131,8 @@ def _template(backend: Tokenizer) -> tuple[Ids, Ids, Ids]:
     context = [row for row, side in enumerate(sides) if side == 1]
     if not question or not context or question[-1] > context[0]:
         raise ConfigError(
-            "tokenizer: it does not put a question before a context: a pair template of both texts in order is needed"
+            "tokenizer: it does not put a question before a context: a pair template of both texts in "
+            "order is needed"
         )
     return ids[: question[0]], ids[question[-1] + 1 : context[0]], ids[context[-1] + 1 :]
 

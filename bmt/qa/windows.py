@@ -73,8 +73,9 @@ def check_cut(cut: Cut, specials: int) -> None:
     room = cut.window - specials - cut.question
     if room <= cut.overlap:
         raise ConfigError(
-            f"data.window {cut.window} leaves room for {room} context tokens beside data.question {cut.question} and {specials} special "
-            f"tokens, and data.overlap is {cut.overlap}: the room must be larger than the overlap"
+            f"data.window {cut.window} leaves room for {room} context tokens beside data.question "
+            f"{cut.question} and {specials} special tokens, and data.overlap is {cut.overlap}: the room "
+            "must be larger than the overlap"
         )
 
 

@@ -19,7 +19,8 @@ def unheard(*_: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RunControl:
-    """What steers a run and is no part of its result: by default nobody listens, nothing is kept, nothing stops it.
+    """What steers a run and is no part of its result: by default nobody listens, nothing is kept, nothing
+    stops it.
 
     Attributes:
         report: called with what was measured, now and then; the function that takes the control says with

@@ -70,8 +70,9 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys and a final newline. NaN and infinities are refused
-    (ValueError).
+    """Write `value` as indented JSON with sorted keys and a final newline.
+
+    NaN and infinities are refused (ValueError).
     """
     write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
