@@ -248,7 +248,9 @@ class _OnBatches:
     def drawn(self, learner: GateLearner, step: int) -> dict[str, Tensor]:
         """The mask that a learner's gates give at a step."""
         shapes = {name: tuple(value.shape) for name, value in learner.w.items()}
-        gates = LearnedGates(learner.law, learner.alpha, shapes, learner.held, (*learner.key, "at", step), [])
+        gates = LearnedGates(
+            learner.law, learner.alpha, shapes, learner.gate_sizes, (*learner.key, "at", step), []
+        )
         return gates.mask(self.settings)
 
     def about(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from bmt.masks import Masks
 from bmt.qa.batches import Batch, Vocabulary, Windows, collate
 from bmt.qa.model import batch_loss
 from bmt.runtime.checkpoints import Checkpoints
+from bmt.runtime.control import RunControl, unheard
 from bmt.runtime.keyed_random import key_number, permutation
 from bmt.runtime.stopping import Stop, StoppedError, never, until
 from bmt.settings import MaskSettings, SamplingSettings
@@ -139,19 +140,8 @@ def mask_schedule(
         batches = source_batches(sets, rows, vocabulary, mask, seed, device)
         advance = None if progress is None else lambda n, note: progress(n * mask.batch, note)
         kept = None if folder is None else Checkpoints(folder / "learning", fingerprint)
-        learn_all = partial(
-            gates_by_dataset,
-            model,
-            batches,
-            mask,
-            mask.targets,
-            seed=seed,
-            loss=loss,
-            report=report,
-            progress=advance,
-            checkpoints=kept,
-            stop=stop,
-        )
+        control = RunControl(report or unheard, advance or unheard, kept, stop=stop)
+        learn_all = partial(gates_by_dataset, model, batches, mask, seed=seed, loss=loss, control=control)
         return Resampled(model, [own.dataset for own in sets], mask, seed, learn_all, folder)
     if mask.schedule != "refresh":
         raise ConfigError(f"mask.schedule: {mask.schedule!r} has fixed masks: source_masks makes them")
@@ -229,18 +219,8 @@ def source_masks(
             progress=ended,
         )
     with compiled(model, plan.training.compile):
-        return learn_masks(
-            model,
-            batches,
-            settings=mask,
-            targets=mask.targets,
-            seed=seed,
-            loss=loss,
-            report=report,
-            progress=advance,
-            checkpoints=checkpoints,
-            stop=stop,
-        )
+        control = RunControl(report or unheard, advance or unheard, checkpoints, stop=stop)
+        return learn_masks(model, batches, settings=mask, seed=seed, loss=loss, control=control)
 
 
 def warm_up_head(

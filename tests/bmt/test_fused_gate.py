@@ -156,7 +156,7 @@ def test_shared_gates_learn_by_autograd_s_gradient(granularity: str) -> None:
     s = (torch.sigmoid(torch.log(u) - torch.log1p(-u) + alpha[name]) * 3 - 1.5).clamp(0, 1)
     perturbed[name] = theta[name] + s * w[name]
     loss = torch.func.functional_call(model, {**theta, **perturbed}, kwargs=data).loss
-    loss = loss + 0.01 * (torch.sigmoid(alpha[name]) * own.held[name]).sum()
+    loss = loss + 0.01 * (torch.sigmoid(alpha[name]) * own.gate_sizes[name]).sum()
     want_alpha, want_w = torch.autograd.grad(loss, (alpha[name], w[name]))
     own.step(lambda: model(**data).loss)
     got_alpha = own._alpha_optimizer.state[own.alpha[name]]["exp_avg"] / 0.1
