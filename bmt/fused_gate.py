@@ -2,10 +2,9 @@
 in buffers that are reused.
 
 `HardConcrete.at` and `HardConcrete.gradients` are the same formulas written plainly; the tests hold this file
-against them. Three things
-make the difference: temporaries of BLOCK weights instead of the tensor's size; uniform draws from raw 64-bit
-words, two to a word (torch's
-generator takes four times as long); and v without logarithms where beta is 1:
+against them. Three things make the difference: temporaries of BLOCK weights instead of the tensor's size;
+uniform draws from raw 64-bit words, two to a word (torch's generator takes four times as long); and v without
+logarithms where beta is 1:
 
     v = sigmoid(log u - log(1 - u) + alpha) = u / (u + (1 - u) exp(-alpha))
 """

@@ -1,10 +1,11 @@
 r"""The hard-concrete gate of eq. 10-11: a relaxed Bernoulli gate with mass at exactly 0 and exactly 1.
 
-    u ~ U(0, 1),   v = sigmoid((log u - log(1 - u) + alpha) / beta),   s = clip(v (zeta - gamma) + gamma, 0,
-    1)
+    u ~ U(0, 1)
+    v = sigmoid((log u - log(1 - u) + alpha) / beta)                        eq. 10
+    s = clip(v (zeta - gamma) + gamma, 0, 1)
 
-    P(s > x) = sigmoid(alpha - beta logit((x - gamma) / (zeta - gamma)))          for 0 <= x < 1
-    P(s > 0) = sigmoid(alpha - beta log(-gamma / zeta))                           eq. 11; E||delta||_0 is its sum
+    P(s > x) = sigmoid(alpha - beta logit((x - gamma) / (zeta - gamma)))    for 0 <= x < 1
+    P(s > 0) = sigmoid(alpha - beta log(-gamma / zeta))                     eq. 11; E||delta||_0 is its sum
 
           P(s = 0)                    P(s = 1)
              |    density on (0, 1)      |
@@ -12,13 +13,19 @@ r"""The hard-concrete gate of eq. 10-11: a relaxed Bernoulli gate with mass at e
              +---------------------------+
              0             s             1
 
-Every function is element-wise, works on float64, float32 and bfloat16 (computed in float32 inside) and makes
-no host synchronisation.
+Every function of the gate is element-wise, works on float64, float32 and bfloat16 (computed in float32
+inside) and makes no host synchronisation. A gate holds one weight, a row, a column or a whole tensor: its
+tensor has the weight's number of dimensions, with 1 where it is shared, so that it broadcasts over the
+weight:
+
+    (out, in)   element (out, in)   row (out, 1)   column (1, in)   tensor (1, 1)
+    (n,)        element (n,)        row (n,)       column (1,)      tensor (1,)      a vector is a matrix of one column
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,17 +33,43 @@ import torch
 from torch import Tensor
 
 from bmt.errors import ConfigError
+from bmt.settings import GRANULARITIES
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)  # for E[s] on (0, 1); exact to 1e-12 where beta <= 4
 
 
 class GateError(ConfigError, ValueError):
-    """A gate whose parameters allow no gate. A `ValueError` too, so that library callers can catch it as one."""
+    """A gate whose parameters allow no gate.
+
+    A `ValueError` too, so that library callers can catch it as one.
+    """
 
 
 def _wide(x: Tensor) -> Tensor:
     """Half precisions as float32; float32 and float64 as they are."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def gate_shape(shape: Sequence[int], granularity: str) -> tuple[int, ...]:
+    """Shape of the gates over a weight of `shape`.
+
+    Raises ConfigError for a granularity that does not exist.
+    """
+    if granularity not in GRANULARITIES:
+        raise ConfigError(f"granularity: {granularity!r} is not allowed: one of {', '.join(GRANULARITIES)}")
+    sizes = tuple(shape)
+    if granularity == "element" or not sizes:
+        return sizes
+    if granularity == "tensor":
+        return (1,) * len(sizes)
+    if granularity == "row":
+        return (sizes[0], *([1] * (len(sizes) - 1)))
+    return (*([1] * (len(sizes) - 1)), sizes[-1] if len(sizes) > 1 else 1)
+
+
+def weights_per_gate(shape: Sequence[int], granularity: str) -> int:
+    """How many weights of a tensor one gate holds."""
+    return math.prod(shape) // max(1, math.prod(gate_shape(shape, granularity)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +116,9 @@ class HardConcrete:
         return self.at(alpha, u)
 
     def deterministic(self, alpha: Tensor) -> Tensor:
-        """Louizos' test-time gate, clip(sigmoid(alpha) (zeta - gamma) + gamma, 0, 1). It is not E[s]: see
-        `mean`.
+        """Louizos' test-time gate, clip(sigmoid(alpha) (zeta - gamma) + gamma, 0, 1).
+
+        It is not E[s]: see `mean`.
         """
         return (
             (torch.sigmoid(_wide(alpha)) * (self.zeta - self.gamma) + self.gamma).clamp_(0, 1).to(alpha.dtype)

@@ -41,8 +41,7 @@ def top_share(
 
     Args:
         weights: weights that a gate of each tensor holds; None: one each, and exactly round(density n) of n
-            are chosen. Gates of several
-            weights are taken from the top as long as they fit; at least one is.
+            are chosen. Gates of several weights are taken from the top as long as they fit; at least one is.
     """
     flat = torch.cat([score.reshape(-1) for score in scores.values()])
     if weights is None or all(count == 1 for count in weights.values()):

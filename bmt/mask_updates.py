@@ -1,67 +1,75 @@
 """Masked updates, eq. 14 and eq. 16, on any torch optimizer and any model.
 
-    theta <- theta - optimizer( sum over datasets d of  M_d * g_d )            g_d: gradient of the batch's
-    rows from dataset d
+    theta <- theta - optimizer( sum over datasets d of  M_d * g_d )
 
-One mask multiplies each gradient as soon as it is accumulated, so that clipping and the optimizer's moments
-see the masked gradient.
-Several masks need to know which row of a batch is whose: `masked.rows(...)`; `bmt.row_gradients` then splits
-the gradients inside ONE backward pass.
-A weight that is closed in every mask keeps its value bit for bit, whatever the optimizer's weight decay or
-momentum.
+with g_d the gradient of the batch's rows from dataset d. One mask multiplies each gradient as soon as it is
+accumulated, so that clipping and the optimizer's moments see the masked gradient. Several masks need to know
+which row of a batch is whose: `masked.rows(...)`; `bmt.row_gradients` then splits the gradients inside ONE
+backward pass. A weight that is closed in every mask keeps its value bit for bit, whatever the optimizer's
+weight decay or momentum.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from bmt.compact_state import compact_state
 from bmt.errors import ConfigError, ModelError
+from bmt.layers import target_names
 from bmt.masks import Masks
-from bmt.random_mask import Drawn, Fixed, RandomMask, Source
+from bmt.random_mask import RandomMask
 from bmt.row_gradients import RowGroups, split_gradients
 from bmt.runtime.finite_gradients import FiniteGradients
 
+Optimizer = torch.optim.Optimizer
+
 
 class MaskedUpdates:
-    """The handle that `mask_updates` gives: says whose the rows are, and counts steps.
+    """The handle that `mask_updates` gives: says whose the rows are, changes masks, counts steps.
 
     Attributes:
+        datasets: that there are masks for; empty for the random mask.
         step: number of optimizer steps taken, `first_step` at the start; it keys the random mask.
+        groups: whose the rows of the present batch are; None while nobody has said.
+        active: whether backward passes are masked.
+        trained: the parameters that the optimizer has, by name.
+        unpacked: M_d by parameter name, (datasets, *weight); empty for the random mask.
     """
 
-    def __init__(self, datasets: Sequence[str], first_step: int, optimizer: torch.optim.Optimizer) -> None:
-        self.datasets = tuple(datasets)
-        self._optimizer = optimizer
-        self._targets: dict[str, Tensor] = {}
+    def __init__(
+        self, optimizer: Optimizer, model: nn.Module, masks: Masks | RandomMask, first_step: int
+    ) -> None:
+        parameters = dict(model.named_parameters())
+        of_optimizer = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        self.datasets = masks.datasets if isinstance(masks, Masks) else ()
         self.step = first_step
         self.groups: RowGroups | None = None
         self.active = True
-        self._fresh = False
-        self._unpacked: dict[str, Tensor] = {}
-        self._changed: list[Callable[[], None]] = []
+        self.trained = {name: value for name, value in parameters.items() if id(value) in of_optimizer}
+        self.unpacked = masks.unpacked(parameters) if isinstance(masks, Masks) else {}
+        self._optimizer = optimizer
+        self._fresh = False  # whether rows were said since the last forward pass
+        self._on_change: list[Callable[[], None]] = []
         self._finite = FiniteGradients("step", "lower the learning rate, or use fp32 where it is bf16")
 
     def rows(self, datasets: Sequence[str] | Sequence[int] | Tensor) -> None:
-        """Say which dataset each row of the next batch is from: names, or indices into `datasets`; one entry
-        a row.
-
-        Not needed with one mask, where it does nothing.
+        """Say which dataset each row of the next batch is from: names, or indices into `datasets`, one entry
+        per row. Not needed with one mask, where it does nothing.
 
         Raises:
             ModelError: a dataset without a mask.
         """
         if len(self.datasets) < 2:
             return
-        indices = [
-            self._index(entry) for entry in (datasets.tolist() if isinstance(datasets, Tensor) else datasets)
-        ]
-        self.groups = RowGroups.of(indices, next(iter(self._unpacked.values())).device)
+        entries = datasets.tolist() if isinstance(datasets, Tensor) else datasets
+        device = next(iter(self.unpacked.values())).device
+        self.groups = RowGroups.of([self._index(entry) for entry in entries], device)
         self._fresh = True
 
     def _index(self, entry: str | int) -> int:
@@ -70,18 +78,22 @@ class MaskedUpdates:
         if isinstance(entry, int) and 0 <= entry < len(self.datasets):
             return entry
         raise ModelError(
-            f"the batch has a row of dataset {entry!r}, which has no mask: there are masks for {', '.join(self.datasets)}"
+            f"the batch has a row of dataset {entry!r}, which has no mask: there are masks for "
+            f"{', '.join(self.datasets)}"
         )
 
     def use_rows(self) -> None:
-        """Check, at a forward pass that needs gradients, that its rows were said for it and not for an
-        earlier batch.
+        """Check, at a forward pass that needs gradients, that its rows were said for it and not for an earlier
+        batch.
+
+        Raises:
+            ModelError: they were not.
         """
         if not self._fresh:
             raise ModelError(
-                f"there are masks for {len(self.datasets)} datasets ({', '.join(self.datasets)}) "
-                "and the batch does not say whose its rows are: "
-                "call masked.rows(…) before each forward pass (in a Trainer: a column `dataset`, and remove_unused_columns=False)"
+                f"there are masks for {len(self.datasets)} datasets ({', '.join(self.datasets)}) and the "
+                "batch does not say whose its rows are: call masked.rows(…) before each forward pass (in "
+                "a Trainer: a column `dataset`, and remove_unused_columns=False)"
             )
         self._fresh = False
 
@@ -102,6 +114,23 @@ class MaskedUpdates:
         """
         self._finite.settle()
 
+    def check_finite(self) -> None:
+        """Look at the gradients of the step that is about to be taken.
+
+        Raises:
+            ModelError: one is not finite; on a GPU it is known some steps later.
+        """
+        self._finite.look(self.trained, self.step)
+
+    @property
+    def masked(self) -> dict[str, Tensor]:
+        """The parameters that the optimizer has and some dataset's mask is over, by name."""
+        return {name: self.trained[name] for name in self.unpacked if name in self.trained}
+
+    def opened(self, name: str) -> Tensor:
+        """The weights of a tensor that some dataset's mask opens now, bool."""
+        return self.unpacked[name].any(0)
+
     @torch.no_grad()
     def use(self, masks: Mapping[str, Mapping[str, Tensor]], settle: bool = False) -> None:
         """Put new masks in the place of datasets' old ones, from the next backward pass on.
@@ -114,22 +143,28 @@ class MaskedUpdates:
         Raises:
             ModelError: a dataset without a mask.
         """
-        for dataset, own in masks.items():
+        for dataset, by_name in masks.items():
             index = self._index(dataset)
-            for name, mask in own.items():
-                self._unpacked[name][index].copy_(mask)
+            for name, mask in by_name.items():
+                self.unpacked[name][index].copy_(mask)
         if settle:
-            for name, parameter in self._targets.items():
+            # A moment decays by a constant factor per step and keeps moving its weight for as long, whatever
+            # the gradient: 1 / (1 - beta) = 10 steps' worth under Adam's first moment.
+            for name, parameter in self.masked.items():
                 for value in self._optimizer.state.get(parameter, {}).values():
                     if isinstance(value, Tensor) and value.shape == parameter.shape:
-                        value.mul_(self._unpacked[name].any(0))
-        for changed in self._changed:
+                        value.mul_(self.opened(name))
+        for changed in self._on_change:
             changed()
+
+    def on_change(self, function: Callable[[], None]) -> None:
+        """Call a function whenever `use` has put in new masks."""
+        self._on_change.append(function)
 
 
 @contextmanager
 def mask_updates(
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     model: nn.Module,
     masks: Masks | RandomMask,
     *,
@@ -144,7 +179,7 @@ def mask_updates(
     Args:
         optimizer: any torch optimizer over (some of) the model's parameters; others and the head are left
             alone.
-        masks: one mask or one a dataset (`Masks`), or the random control (`RandomMask`).
+        masks: one mask, or one per dataset (`Masks`), or the random control (`RandomMask`).
         apply: "gradient" (before the moments) or "update" (what the optimizer would add); the latter for one
             mask only.
         first_step: steps taken before, after a resume; it keys the random mask.
@@ -152,8 +187,7 @@ def mask_updates(
         compact: whether the optimizer keeps state for open weights alone (bmt.compact_state); for masks that
             stay, and without a GradScaler.
         before_clip: whether a gradient is masked as soon as it is accumulated; else when the optimizer steps,
-            after whatever the loop does
-            to the whole gradient before (clipping); for one mask only.
+            after whatever the loop does to the whole gradient before (clipping); for one mask only.
 
     Yields:
         the handle; with several masks call its `rows` before each forward pass.
@@ -163,98 +197,210 @@ def mask_updates(
             gradient cannot be split.
         ConfigError: `apply` is not one of the two, or "update" or not `before_clip` with several masks.
     """
-    if apply not in ("gradient", "update"):
-        raise ConfigError(f"apply: {apply!r} is not allowed: one of gradient, update")
-    several = isinstance(masks, Masks) and len(masks.datasets) > 1
-    if several and apply == "update":
-        raise ConfigError(
-            "apply: 'update' needs one mask: with several, one optimizer step mixes the datasets; use 'gradient', or masks.union()"
-        )
-    if several and not before_clip:
-        raise ConfigError(
-            "before_clip: false needs one mask: with several, each row's gradient is masked within the backward pass; use true, or "
-            "masks.union()"
-        )
-    if isinstance(masks, Masks):
-        masks.check_fits(model)
-        for name, parameter in model.named_parameters():
-            if name in masks.shapes and not parameter.requires_grad:
-                raise ModelError(
-                    f"tensor {name} is masked but takes no gradient (requires_grad is False): unfreeze it, or learn masks without it"
-                )
-    while isinstance(
-        inner := getattr(optimizer, "optimizer", None), torch.optim.Optimizer
-    ):  # accelerate's wrapper
+    _check(model, masks, apply, before_clip)
+    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):  # accelerate's wrapper
         optimizer = inner
-    parameters = dict(model.named_parameters())
-    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    handle = MaskedUpdates(masks.datasets if isinstance(masks, Masks) else (), first_step, optimizer)
-    if isinstance(masks, Masks):
-        handle._unpacked.update(masks.unpacked(parameters))
-        handle._targets.update(
-            {name: parameters[name] for name in masks.shapes if id(parameters[name]) in trained}
-        )
+    handle = MaskedUpdates(optimizer, model, masks, first_step)
     with ExitStack() as stack:
-        if compact and isinstance(masks, Masks):
-            opened = {name: handle._unpacked[name].any(0) for name in handle._targets}
-            stack.enter_context(compact_state(optimizer, handle._targets, opened))
-        if several:
-            stack.enter_context(split_gradients(model, handle._unpacked, handle))
+        if len(handle.datasets) > 1:
+            stack.enter_context(split_gradients(model, handle.unpacked, handle))
+            _compact(stack, optimizer, handle, compact)
         else:
-            source: Source = Fixed(handle._unpacked) if isinstance(masks, Masks) else Drawn(masks, model)
-            targets = {name: parameter for name, parameter in parameters.items() if id(parameter) in trained}
+            mask: _StepMasks = (
+                _FixedMask(handle.unpacked) if isinstance(masks, Masks) else _DrawnMask(masks, model)
+            )
             if apply == "gradient":
-                maskers = {name: _gradient_masker(source, name, handle) for name in targets}
-                soft = isinstance(masks, Masks) and bool(masks.levels)
-                for name, parameter in targets.items():
-                    # What is not 0 or 1 must meet a gradient once, before it is added to what the step's
-                    # earlier backward passes have left.
-                    if source.scale != 1 or (soft and before_clip):
-                        stack.enter_context(
-                            _hook(parameter.register_hook(_scaler(source, name, parameter, handle, soft)))
-                        )
-                    if before_clip and not soft:
-                        stack.enter_context(
-                            _hook(parameter.register_post_accumulate_grad_hook(maskers[name]))
-                        )
-                if not before_clip:
-                    stack.enter_context(
-                        _hook(optimizer.register_step_pre_hook(_all_maskers(maskers, targets)))
-                    )
-            else:
-                stack.enter_context(_masked_steps(optimizer, targets, source, handle))
-        if isinstance(masks, Masks):
-            stack.enter_context(_kept_closed(optimizer, handle._targets, handle))
-        looked_at = {name: parameter for name, parameter in parameters.items() if id(parameter) in trained}
-        stack.enter_context(_hook(optimizer.register_step_pre_hook(_finite_gradients(looked_at, handle))))
-        stack.enter_context(
-            _hook(optimizer.register_step_post_hook(lambda *_: setattr(handle, "step", handle.step + 1)))
-        )
-        stack.enter_context(
-            _hook(model.register_forward_pre_hook(_row_taker(handle, row_key), with_kwargs=True))
-        )
+                _mask_gradients(stack, optimizer, mask, handle, before_clip)
+            _compact(stack, optimizer, handle, compact)
+            if apply == "update":
+                _mask_steps(stack, optimizer, mask, handle)
+        _keep_closed(stack, optimizer, handle)
+        _hook(stack, optimizer.register_step_pre_hook(lambda *_: handle.check_finite()))
+        _hook(stack, optimizer.register_step_post_hook(lambda *_: setattr(handle, "step", handle.step + 1)))
+        _hook(stack, model.register_forward_pre_hook(_row_taker(handle, row_key), with_kwargs=True))
         yield handle
         handle.settle()
 
 
-@contextmanager
-def _hook(handle: Any) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        handle.remove()
+def _check(model: nn.Module, masks: Masks | RandomMask, apply: str, before_clip: bool) -> None:
+    """Raise what `mask_updates` raises before it changes anything."""
+    if apply not in ("gradient", "update"):
+        raise ConfigError(f"apply: {apply!r} is not allowed: one of gradient, update")
+    if not isinstance(masks, Masks):
+        return
+    if len(masks.datasets) > 1 and apply == "update":
+        raise ConfigError(
+            "apply: 'update' needs one mask: with several, one optimizer step mixes the datasets; use "
+            "'gradient', or masks.union()"
+        )
+    if len(masks.datasets) > 1 and not before_clip:
+        raise ConfigError(
+            "before_clip: false needs one mask: with several, each row's gradient is masked within the "
+            "backward pass; use true, or masks.union()"
+        )
+    masks.check_fits(model)
+    for name, parameter in model.named_parameters():
+        if name in masks.shapes and not parameter.requires_grad:
+            raise ModelError(
+                f"tensor {name} is masked but takes no gradient (requires_grad is False): unfreeze it, "
+                "or learn masks without it"
+            )
 
 
-def _finite_gradients(targets: Mapping[str, Tensor], handle: MaskedUpdates) -> Any:
-    """Before each step: raise for a gradient that is not finite."""
+class _StepMasks(Protocol):
+    """One mask over tensors, of the present step. `scale` is what a masked gradient is multiplied with."""
 
-    def look(*_: Any) -> None:
-        handle._finite.look(targets, handle.step)
+    names: Collection[str]
+    scale: float
+    soft: bool
 
-    return look
+    def open(self, name: str, parameter: Tensor, step: int) -> Tensor:
+        """The mask of a tensor at a step in its shape: bool, or in [0, 1] where it is soft."""
+
+
+class _FixedMask:
+    """The same mask at every step, (1, *weight) by name; what is written into it holds from then on."""
+
+    scale = 1.0
+
+    def __init__(self, unpacked: Mapping[str, Tensor]) -> None:
+        self.names: Collection[str] = unpacked.keys()
+        self._unpacked = unpacked
+        self.soft = any(mask.is_floating_point() for mask in unpacked.values())
+
+    def open(self, name: str, parameter: Tensor, step: int) -> Tensor:
+        """As `_StepMasks.open`."""
+        return self._unpacked[name][0]
+
+
+class _DrawnMask:
+    """A random mask over a model's tensors: each is drawn at the first call of a step, and kept for all of
+    its backward passes.
+    """
+
+    soft = False
+
+    def __init__(self, mask: RandomMask, model: nn.Module) -> None:
+        self.names: Collection[str] = set(target_names(model, mask.targets))
+        self._mask = mask
+        self.scale = 1 / mask.p_f if mask.rescale else 1.0
+        self._step = -1
+        self._drawn: dict[str, Tensor] = {}
+
+    def open(self, name: str, parameter: Tensor, step: int) -> Tensor:
+        """As `_StepMasks.open`."""
+        if step != self._step:
+            self._step = step
+            self._drawn.clear()
+        if name not in self._drawn:
+            self._drawn[name] = self._mask.draw(name, parameter.shape, step, parameter.device)
+        return self._drawn[name]
+
+
+def _hook(stack: ExitStack, handle: Any) -> None:
+    """Remove a hook when the block ends."""
+    stack.callback(handle.remove)
+
+
+def _compact(stack: ExitStack, optimizer: Optimizer, handle: MaskedUpdates, wanted: bool) -> None:
+    """Where it is wanted and the masks are fixed, let the optimizer keep state for open weights alone.
+
+    After the hooks that mask a whole gradient at the step: what it takes of it must be masked. Before those
+    that put weights back: they must see what the step has made of them.
+    """
+    if wanted and handle.unpacked:
+        opened = {name: handle.opened(name) for name in handle.masked}
+        stack.enter_context(compact_state(optimizer, handle.masked, opened))
+
+
+def _mask_gradients(
+    stack: ExitStack, optimizer: Optimizer, mask: _StepMasks, handle: MaskedUpdates, before_clip: bool
+) -> None:
+    """`apply="gradient"`, one mask: g <- scale M g, as it is accumulated or, not `before_clip`, at the step.
+
+    0 and 1 may meet a gradient any number of times. What is neither must meet it once, before it is added to
+    what the step's earlier backward passes have left: a soft mask, and the scale.
+    """
+    masked = {name: parameter for name, parameter in handle.trained.items() if name in mask.names}
+
+    def scaled(name: str, parameter: Tensor, grad: Tensor) -> Tensor:
+        if not handle.active:
+            return grad
+        if mask.soft and before_clip:
+            return grad * (mask.open(name, parameter, handle.step).to(grad.dtype) * mask.scale)
+        return grad * mask.scale
+
+    @torch.no_grad()
+    def multiply(name: str, parameter: Tensor) -> None:
+        if handle.active and parameter.grad is not None:
+            parameter.grad.mul_(mask.open(name, parameter, handle.step))
+
+    for name, parameter in masked.items():
+        if mask.scale != 1 or (mask.soft and before_clip):
+            _hook(stack, parameter.register_hook(partial(scaled, name, parameter)))
+        if before_clip and not mask.soft:
+            _hook(stack, parameter.register_post_accumulate_grad_hook(partial(multiply, name)))
+    if not before_clip:
+
+        def multiply_all(*_: Any) -> None:
+            for name, parameter in masked.items():
+                multiply(name, parameter)
+
+        _hook(stack, optimizer.register_step_pre_hook(multiply_all))
+
+
+def _mask_steps(stack: ExitStack, optimizer: Optimizer, mask: _StepMasks, handle: MaskedUpdates) -> None:
+    """`apply="update"`: each step goes the mask's part of its way; closed weights keep their value bit for
+    bit.
+    """
+    masked = {name: parameter for name, parameter in handle.trained.items() if name in mask.names}
+    before: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def keep(*_: Any) -> None:
+        before.update({name: parameter.detach().clone() for name, parameter in masked.items()})
+
+    @torch.no_grad()
+    def go_part_of_the_way(*_: Any) -> None:
+        for name, parameter in masked.items():
+            share = mask.open(name, parameter, handle.step).to(parameter.dtype)
+            parameter.copy_(torch.lerp(before[name], parameter, share))  # exact where the share is 0 or 1
+        before.clear()
+
+    _hook(stack, optimizer.register_step_pre_hook(keep))
+    _hook(stack, optimizer.register_step_post_hook(go_part_of_the_way))
+
+
+def _keep_closed(stack: ExitStack, optimizer: Optimizer, handle: MaskedUpdates) -> None:
+    """Where weight decay could move them, weights closed in every mask go back to their value after each
+    step.
+
+    Without decay a gradient of exactly 0 leaves moments and weight as they are, and no copy is held.
+    """
+    if not any(group.get("weight_decay", 0) for group in optimizer.param_groups):
+        return
+    closed: dict[str, Tensor] = {}
+    values: dict[str, Tensor] = {}
+
+    def keep() -> None:
+        for name, parameter in handle.masked.items():
+            closed[name] = ~handle.opened(name)
+            values[name] = parameter.detach()[closed[name]].clone()
+
+    @torch.no_grad()
+    def put_back(*_: Any) -> None:
+        for name, parameter in handle.masked.items():
+            # indexing by a mask would make a GPU's host wait for the mask's count
+            parameter.masked_scatter_(closed[name], values[name])
+
+    keep()
+    handle.on_change(keep)
+    _hook(stack, optimizer.register_step_post_hook(put_back))
 
 
 def _row_taker(handle: MaskedUpdates, row_key: str) -> Any:
+    """A hook before each forward pass: takes the rows from the model's inputs, and checks that they were said."""
+
     def take(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if row_key in kwargs:
             rows = kwargs.pop(row_key)
@@ -265,92 +411,3 @@ def _row_taker(handle: MaskedUpdates, row_key: str) -> Any:
         return args, kwargs
 
     return take
-
-
-def _scaler(source: Source, name: str, parameter: Tensor, handle: MaskedUpdates, soft: bool) -> Any:
-    def scale(grad: Tensor) -> Tensor:
-        if not source.masks(name) or not handle.active:
-            return grad
-        opened = source.open(name, parameter, handle.step) if soft else None
-        return grad * (source.scale if opened is None else opened.to(grad.dtype) * source.scale)
-
-    return scale
-
-
-def _gradient_masker(source: Source, name: str, handle: MaskedUpdates) -> Any:
-    @torch.no_grad()
-    def mask(parameter: Tensor) -> None:
-        opened = source.open(name, parameter, handle.step) if handle.active else None
-        if opened is not None and parameter.grad is not None:
-            parameter.grad.mul_(opened)
-
-    return mask
-
-
-def _all_maskers(maskers: Mapping[str, Callable[[Tensor], None]], targets: Mapping[str, Tensor]) -> Any:
-    def mask(*_: Any) -> None:
-        for name, parameter in targets.items():
-            maskers[name](parameter)
-
-    return mask
-
-
-@contextmanager
-def _masked_steps(
-    optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor], source: Source, handle: MaskedUpdates
-) -> Iterator[None]:
-    """`apply="update"`: each step goes the mask's part of its way; closed weights stay what they were, bit
-    for bit.
-    """
-    before: dict[str, Tensor] = {}
-
-    @torch.no_grad()
-    def keep(*_: Any) -> None:
-        before.update({name: parameter.detach().clone() for name, parameter in targets.items()})
-
-    @torch.no_grad()
-    def restore(*_: Any) -> None:
-        for name, parameter in targets.items():
-            opened = source.open(name, parameter, handle.step)
-            if opened is not None:
-                parameter.copy_(
-                    torch.lerp(before[name], parameter, opened.to(parameter.dtype))
-                )  # exact where opened is 0 or 1
-        before.clear()
-
-    with _hook(optimizer.register_step_pre_hook(keep)), _hook(optimizer.register_step_post_hook(restore)):
-        yield
-
-
-@contextmanager
-def _kept_closed(
-    optimizer: torch.optim.Optimizer, targets: Mapping[str, Tensor], handle: MaskedUpdates
-) -> Iterator[None]:
-    """Weights closed in every mask go back to their value at entry after each step, where weight decay could
-    move them.
-
-    Without decay a gradient of exactly 0 leaves moments and weight as they are, and no copy is held.
-    """
-    if not any(group.get("weight_decay", 0) for group in optimizer.param_groups):
-        yield
-        return
-    closed: dict[str, Tensor] = {}
-    values: dict[str, Tensor] = {}
-
-    def take() -> None:
-        for name, parameter in targets.items():
-            closed[name] = ~handle._unpacked[name].any(0)
-            values[name] = parameter.detach()[closed[name]].clone()
-
-    take()
-    handle._changed.append(take)
-
-    @torch.no_grad()
-    def restore(*_: Any) -> None:
-        for name, parameter in targets.items():
-            parameter.masked_scatter_(
-                closed[name], values[name]
-            )  # indexing by a mask would wait for its count on a GPU
-
-    with _hook(optimizer.register_step_post_hook(restore)):
-        yield

@@ -1,10 +1,8 @@
 """Binary masks over a model's weights, 1 bit a weight in memory and on disk.
 
 A `Masks` holds, for each dataset d and each masked tensor, M_d = [s_d > 0] of eq. 14. Bits are packed along
-the flattened tensor, most
-significant bit first: weight i of a tensor is bit 7 - i % 8 of byte i // 8. Soft masks, M_d = s_d, have the
-values of their open weights
-beside the bits, 2 bytes a weight.
+the flattened tensor, most significant bit first: weight i of a tensor is bit 7 - i % 8 of byte i // 8. Soft
+masks, M_d = s_d, have the values of their open weights beside the bits, 2 bytes a weight.
 """
 
 from __future__ import annotations
@@ -119,8 +117,9 @@ class Masks:
             if have.get(name) != shape:
                 found = f"has {list(have[name])} there" if name in have else "has no such tensor"
                 raise ModelError(
-                    f"these masks are for another model: tensor {name} is {list(shape)} in the masks, and {type(model).__name__} {found}; "
-                    "learn masks on this model, or open the model that they were learned on"
+                    f"these masks are for another model: tensor {name} is {list(shape)} in the masks, and "
+                    f"{type(model).__name__} {found}; learn masks on this model, or open the model that "
+                    "they were learned on"
                 )
 
     def index(self, dataset: str) -> int:
@@ -226,8 +225,7 @@ class Masks:
         tensor by tensor, would have.
 
         Of expectations, sum n p q / sum n (p + q - p q): what `jaccard` is held against, since masks that
-        only agree on how much of each
-        tensor to open overlap by this much.
+        only agree on how much of each tensor to open overlap by this much.
         """
         other = self if other is None else other
         both = either = 0.0
@@ -313,6 +311,7 @@ class Masks:
             masks.check_fits(model)
             if masks.identity != json_digest(architecture(model)):
                 raise ModelError(
-                    f"{path}: these masks are for another model than this {type(model).__name__}: other parameters stand beside"
+                    f"{path}: these masks are for another model than this {type(model).__name__}: other "
+                    "parameters stand beside"
                 )
         return masks

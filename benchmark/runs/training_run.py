@@ -36,9 +36,8 @@ from bmt.qa.batches import Vocabulary
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.deviation import pretrained_copy
 from bmt.errors import ModelError
-from bmt.runtime.files import write_aside, write_folder_aside, write_json
+from bmt.runtime.files import remove_half_written, write_aside, write_folder_aside, write_json
 from bmt.mask_learning import GLOBAL
-from bmt.runtime.leftover_files import remove_leftovers
 from bmt.masks import Masks
 from bmt.qa.model import quiet_transformers, span_model
 from bmt.training.source_masks import mask_schedule, source_masks, warm_up_head
@@ -110,7 +109,7 @@ def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: boo
     folder = places.run(cell)
     crashed = None if fresh or not ranks.first else interrupted(folder)  # its MLflow run goes on with it
     if ranks.first:
-        remove_leftovers(folder, "model", "masks", "curve.csv", "training.json", NAME)
+        remove_half_written(folder, "model", "masks", "curve.csv", "training.json", NAME)
     with (
         tracking.start(
             cell.name, experiment=experiment, folder=folder, params=params_of_run, tags=tags | {"ranks": ranks.world}, run_id=crashed,
@@ -219,7 +218,7 @@ def masks_of_cell(
                     seed=cell.seed, report=report, progress=bar.advance, checkpoints=learning, stop=stop,
                 )
             # another cell may be writing the same masks
-            remove_leftovers(kept.parent, kept.name, seconds=3600)
+            remove_half_written(kept.parent, kept.name, seconds=3600)
             masks.save(kept)
             if started is not None:
                 with write_aside(started) as aside:

@@ -44,9 +44,8 @@ from bmt.runtime.checkpoints import Checkpoints
 from bmt.qa.decoding import Prediction
 from bmt.errors import ConfigError, DataError
 from bmt.transfer.few_shot import TargetMasks
-from bmt.few_shot_settings import FewShotSettings
-from bmt.runtime.files import file_digest
-from bmt.runtime.leftover_files import remove_leftovers
+from bmt.settings import FewShotSettings
+from bmt.runtime.files import file_digest, remove_half_written
 from bmt.masks import Masks
 from bmt.settings import OUT_OF_DOMAIN
 from bmt.training.loop import Questions
@@ -151,7 +150,7 @@ def write_one(
         "cell": name, "seed": seed, "K": k, "source_cell": cell.name, "source_run_id": trained["mlflow_run_id"], "mlflow_run_id": reference,
         "few_shot": {"settings": {"test": config.fewshot.test, "mask": config.fewshot.mask}, "runs": tuned},
     }
-    remove_leftovers(places.results, f"{name}.json", f"{name}.parquet")
+    remove_half_written(places.results, f"{name}.json", f"{name}.parquet")
     write_results(places.results, config, cell, trained, pa.concat_tables(tables), datasets, averages, missing, params, more)
     for line in lines(name, datasets, averages, missing):
         print(line)

@@ -7,9 +7,8 @@
                                                 taken
 
 A bank holds one place's parameters of all datasets, (datasets, …). A batch's rows pick theirs by index and
-are multiplied in one batched
-product, so that a mixed batch costs what a uniform one does. Which row is whose the model is told through
-`adapters_of(model)`.
+are multiplied in one batched product, so that a mixed batch costs what a uniform one does. Which row is whose
+the model is told through `adapters_of(model)`.
 """
 
 from __future__ import annotations
@@ -56,8 +55,9 @@ class Adapters:
         if isinstance(dataset, int) and 0 <= dataset < len(self.datasets):
             return dataset
         raise ModelError(
-            f"dataset {dataset!r} has no adapter: there are adapters for {', '.join(self.datasets)}; "
-            "for a dataset that was not trained on take their mean, bmt.qa.adapters.averaged(model) or bmt.load(folder, adapter='average')"
+            f"dataset {dataset!r} has no adapter: there are adapters for {', '.join(self.datasets)}; for a "
+            "dataset that was not trained on take their mean, bmt.qa.adapters.averaged(model) or "
+            "bmt.load(folder, adapter='average')"
         )
 
     def rows(self, datasets: Sequence[str] | Sequence[int] | Tensor) -> None:
@@ -65,8 +65,7 @@ class Adapters:
         a row.
 
         Not needed with one adapter, nor inside `only`. Holds until it is said anew, or to the end of a
-        `bmt.qa.model.span_logits`, which
-        says it from the batch.
+        `bmt.qa.model.span_logits`, which says it from the batch.
 
         Raises:
             ModelError: a dataset without an adapter.
@@ -113,13 +112,15 @@ class Adapters:
             return self._only or 0
         if self._owner is None:
             raise ModelError(
-                f"there are adapters for {len(self.datasets)} datasets ({', '.join(self.datasets)}) and nobody said whose the batch's rows "
-                "are: call adapters_of(model).rows(…) before the forward pass, or run it inside adapters_of(model).only(dataset); one "
-                "adapter alone, or their mean, is what bmt.load(folder, adapter=…) opens"
+                f"there are adapters for {len(self.datasets)} datasets ({', '.join(self.datasets)}) and "
+                "nobody said whose the batch's rows are: call adapters_of(model).rows(…) before the "
+                "forward pass, or run it inside adapters_of(model).only(dataset); one adapter alone, or "
+                "their mean, is what bmt.load(folder, adapter=…) opens"
             )
         if len(self._owner) != rows:
             raise ModelError(
-                f"the batch has {rows} rows and adapters_of(model).rows(…) named {len(self._owner)}: name one dataset a row"
+                f"the batch has {rows} rows and adapters_of(model).rows(…) named {len(self._owner)}: name "
+                "one dataset a row"
             )
         self._owner = sent(self._owner, device)
         return self._owner
@@ -162,8 +163,9 @@ class AdapterBank(Bank):
         return x + self.linear(inner, self.up, self.up_bias, owner)
 
     def behind(self, module: nn.Module, args: Any, output: Tensor) -> Tensor:
-        """As a forward hook of the module that the adapter stands behind. A method, so that a copied model's
-        hook is the copy's.
+        """As a forward hook of the module that the adapter stands behind.
+
+        A method, so that a copied model's hook is the copy's.
         """
         out: Tensor = self(output)
         return out
@@ -184,8 +186,9 @@ class HeadBank(Bank):
 
 
 def adapters_of(model: nn.Module) -> Adapters | None:
-    """The handle of a model's adapters, or None where it has none. A wrapper's `module`
-    (DistributedDataParallel) is looked into.
+    """The handle of a model's adapters, or None where it has none.
+
+    A wrapper's `module` (DistributedDataParallel) is looked into.
     """
     found = getattr(getattr(model, "module", model), "bmt_adapters", None)
     return found if isinstance(found, Adapters) else None
@@ -214,8 +217,8 @@ def check_order(model: nn.Module, datasets: Sequence[str]) -> None:
     handle = adapters_of(model)
     if handle is not None and not handle.settled and tuple(datasets) != handle.datasets:
         raise ModelError(
-            f"the model has adapters for {', '.join(handle.datasets)}, and is trained on {', '.join(datasets)}: give the same datasets "
-            "in the same order"
+            f"the model has adapters for {', '.join(handle.datasets)}, and is trained on "
+            f"{', '.join(datasets)}: give the same datasets in the same order"
         )
 
 
@@ -295,7 +298,8 @@ def _places(model: nn.Module) -> dict[str, Any]:
     base: Any = getattr(model, getattr(model, "base_model_prefix", ""), None)
     if kind not in _ENCODERS or base is None or not any(heads):
         raise ModelError(
-            f"{type(model).__name__} cannot get adapters: only span models on BERT, RoBERTa and T5's encoder, as bmt.span_model"
+            f"{type(model).__name__} cannot get adapters: only span models on BERT, RoBERTa and T5's "
+            "encoder, as bmt.span_model"
         )
     if kind == "t5":
         blocks = enumerate(base.encoder.block)
@@ -341,9 +345,9 @@ def averaged(model: M, weights: Mapping[str, float] | None = None, *, literal: b
     Args:
         weights: by dataset, at least 0, summing to 1; None: uniform, which is zero-shot transfer (section
             4.6.1).
-        literal: the few-shot formula as printed (section 4.6.2), phi' = 1/|S| sum_i alpha_i phi_i: the mean once more divided by the number
-            of datasets. Off, because alpha already sums to 1: six identical adapters would not average to
-            themselves but shrink six-fold.
+        literal: the few-shot formula as printed (section 4.6.2), phi' = 1/|S| sum_i alpha_i phi_i: the mean
+            once more divided by the number of datasets. Off, because alpha already sums to 1: six identical
+            adapters would not average to themselves but shrink six-fold.
 
     Raises:
         ConfigError: a dataset without weight, a weight without dataset, weights below 0 or that do not sum to
@@ -385,12 +389,14 @@ def _shares(handle: Adapters, weights: Mapping[str, float] | None) -> Tensor:
     odd = sorted(set(weights) ^ set(handle.datasets))
     if odd:
         raise ConfigError(
-            f"weights: dataset {odd[0]!r} is on one side only: give one weight for each of {', '.join(handle.datasets)}"
+            f"weights: dataset {odd[0]!r} is on one side only: give one weight for each of "
+            f"{', '.join(handle.datasets)}"
         )
     shares = torch.tensor([float(weights[name]) for name in handle.datasets], dtype=torch.float64)
     if not bool((shares >= 0).all()) or abs(float(shares.sum()) - 1) > 1e-6:
         raise ConfigError(
-            f"weights: {shares.tolist()} are not allowed: each at least 0, and 1 in sum (the sum is {float(shares.sum()):g})"
+            f"weights: {shares.tolist()} are not allowed: each at least 0, and 1 in sum (the sum is "
+            f"{float(shares.sum()):g})"
         )
     return shares
 
@@ -400,6 +406,7 @@ def needed_adapters(model: nn.Module) -> Adapters:
     handle = adapters_of(model)
     if handle is None:
         raise ModelError(
-            f"this {type(model).__name__} has no adapters: open a model that was trained with them, or add_adapters first"
+            f"this {type(model).__name__} has no adapters: open a model that was trained with them, or "
+            "add_adapters first"
         )
     return handle

@@ -45,8 +45,8 @@ def load(
 
     Args:
         adapter: of a model with adapters: one dataset's alone, or "average", their uniform mean, for
-            questions of any other origin;
-            None: all of them, and `bmt.qa.adapters.adapters_of(model).only(dataset)` says which one answers.
+            questions of any other origin; None: all of them, and
+            `bmt.qa.adapters.adapters_of(model).only(dataset)` says which one answers.
 
     Raises:
         ModelError: no model there, or one that cannot be opened; an adapter that it does not have.
@@ -55,7 +55,8 @@ def load(
     inner = folder / "model" if (folder / "model" / "config.json").is_file() else folder
     if not (inner / "config.json").is_file():
         raise ModelError(
-            f"{folder}: no trained model there (no config.json, nor model/config.json): train the cell, or `dvc pull` its outputs"
+            f"{folder}: no trained model there (no config.json, nor model/config.json): train the cell, or "
+            "`dvc pull` its outputs"
         )
     model, tokenizer = open_model(inner)
     if adapter is not None:
@@ -71,8 +72,7 @@ def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, question:
     """The best span of `context` as the answer to `question`; a long context is read in overlapping windows.
 
     Window, overlap, question length and decoding are those that the model was trained and evaluated with
-    (`model.config.bmt`); a model
-    from elsewhere gets the project's defaults, cut to what it can read.
+    (`model.config.bmt`); a model from elsewhere gets the project's defaults, cut to what it can read.
 
     Raises:
         DataError: an empty question or context.

@@ -157,8 +157,7 @@ class Batch:
         where nothing is padded.
 
         Of a mask (rows, tokens) it asks whether all is true, on a GPU once a pass with the host waiting for
-        the answer, known here. For
-        encoders with SDPA attention (`bmt.qa.model`).
+        the answer, known here. For encoders with SDPA attention (`bmt.qa.model`).
         """
         inputs = {name: value for name, value in self.inputs.items() if name != "attention_mask"}
         if self.tokens < self.allowed.numel():

@@ -1,11 +1,9 @@
 """Dropout on a CPU for a fraction of its usual price.
 
 torch draws a Bernoulli number at a time, and with dropout leaves its fused attention for plain operations: at
-0.1 a training pass of MiniLM
-over windows of 512 tokens takes 1.4 times as long as without, and 1.2 times by what is here. 16 bits of a
-fast generator decide an entry,
-and attention with dropout is one function that takes a window at a time, whose scores then stay near the
-core:
+0.1 a training pass of MiniLM over windows of 512 tokens takes 1.4 times as long as without, and 1.2 times by
+what is here. 16 bits of a fast generator decide an entry, and attention with dropout is one function that
+takes a window at a time, whose scores then stay near the core:
 
     P = softmax(scale q k' + mask)      D = P * K / (1 - p)      out = D v          K: kept entries, 0 or 1
     dP = (dout v') * K / (1 - p)        dS = P * dP - P * rowsum(P * dP)

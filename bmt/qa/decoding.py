@@ -55,8 +55,7 @@ def best_spans(
         allowed: the context's tokens and position 0 (rows, tokens). Position 0 takes part in the
             normalisation and is never an answer.
         decode: joint: argmax over i <= j < i + max_answer_tokens, of equal ones the shortest, then the first.
-            greedy (eq. 1-2 read
-            literally): best i, then best j from i on.
+            greedy (eq. 1-2 read literally): best i, then best j from i on.
     """
     log_start, log_end = log_probabilities(start, allowed), log_probabilities(end, allowed)
     log_start[:, 0] = log_end[:, 0] = -torch.inf

@@ -2,8 +2,8 @@
 on is the same.
 
 A folder holds `windows.arrow` and `examples.arrow` (Arrow IPC streams, opened memory-mapped; the columns are
-in `bmt.qa.windows`) and
-`features.json`: the key, what it was made from, and counts. The bytes are the same for any number of workers.
+in `bmt.qa.windows`) and `features.json`: the key, what it was made from, and counts. The bytes are the same
+for any number of workers.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ Progress = Callable[[int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """`windows` and `examples` are memory-mapped; `meta` is features.json. `windows["example"]` is a row of
-    `examples`.
+    """`windows` and `examples` are memory-mapped; `meta` is features.json.
+
+    `windows["example"]` is a row of `examples`.
     """
 
     windows: pa.Table
@@ -90,11 +91,10 @@ def build(
         data: `window`, `overlap`, `question` and `special_tokens` are used.
         train: drop, and list, questions that no window answers; else they are kept, to be scored.
         limit: take this many questions at most, the first by a digest of context id and question id: a fixed,
-            random-looking subset. With
-            `train` it is taken from the questions with a usable span.
+            random-looking subset. With `train` it is taken from the questions with a usable span.
         workers: processes. With 1 all is done in this one, with the threads that TOKENIZERS_PARALLELISM
-            allows; more are started with the
-            "spawn" method, one thread each, so the calling script needs its `if __name__ == "__main__"`.
+            allows; more are started with the "spawn" method, one thread each, so the calling script needs its
+            `if __name__ == "__main__"`.
         strict: the first irregularity of the file raises.
         progress: called with (questions done since the last call, note).
 
@@ -122,7 +122,8 @@ def build(
             meta = _write(_work(chunks, spec, cut, train, workers), aside, progress)
         if not meta["counts"]["examples"]:
             raise DataError(
-                f"{path}: no usable question in {report.contexts} contexts: `python -m benchmark.data check` says why"
+                f"{path}: no usable question in {report.contexts} contexts: `python -m benchmark.data "
+                "check` says why"
             )
         meta |= {
             "schema": 1,
@@ -158,7 +159,8 @@ def load(folder: str | Path, key: str | None = None) -> Features:
         rows = {"windows.arrow": meta["counts"]["windows"], "examples.arrow": meta["counts"]["examples"]}
     except OSError as error:
         raise DataError(
-            f"{folder / 'features.json'}: {error.strerror}: make the features with `python -m benchmark.prepare`"
+            f"{folder / 'features.json'}: {error.strerror}: make the features with `python -m "
+            "benchmark.prepare`"
         ) from None
     except (ValueError, KeyError, TypeError):
         raise DataError(
@@ -166,7 +168,8 @@ def load(folder: str | Path, key: str | None = None) -> Features:
         ) from None
     if key is not None and found != key:
         raise DataError(
-            f"{folder}: features of another file, tokenizer, window, overlap or code (key {found[:12]}, not {key[:12]}): prepare again"
+            f"{folder}: features of another file, tokenizer, window, overlap or code (key {found[:12]}, not "
+            f"{key[:12]}): prepare again"
         )
     tables = []
     for name, schema in (("windows.arrow", WINDOWS), ("examples.arrow", EXAMPLES)):
@@ -180,7 +183,8 @@ def load(folder: str | Path, key: str | None = None) -> Features:
             ) from None
         if size != sizes.get(name) or len(table) != rows[name] or table.schema != schema:
             raise DataError(
-                f"{folder / name}: {size} bytes, {len(table)} rows; features.json has {sizes.get(name)} and {rows[name]}: prepare again"
+                f"{folder / name}: {size} bytes, {len(table)} rows; features.json has {sizes.get(name)} and "
+                f"{rows[name]}: prepare again"
             )
         tables.append(table)
     return Features(tables[0], tables[1], meta)
@@ -221,9 +225,8 @@ def carve(
     """Split questions into train and validation by context: no context is on both sides.
 
     Contexts are ordered by sha256(salt + context id). Validation takes whole contexts until it has
-    `validation` questions and is then
-    trimmed to exactly that many (what is trimmed is in neither); train takes up to `train` questions of the
-    contexts that remain.
+    `validation` questions and is then trimmed to exactly that many (what is trimmed is in neither); train
+    takes up to `train` questions of the contexts that remain.
 
     Args:
         context_ids: the context id of each question.
@@ -253,8 +256,8 @@ def _keep_freed_blocks() -> None:
     takes a twentieth of the time.
 
     It does so by itself once it has freed a large block (mallopt(3), M_MMAP_THRESHOLD: the threshold is
-    dynamic, at most 32 MiB, and twice
-    that much is kept), whose pages need not have been touched. Other allocators take no notice.
+    dynamic, at most 32 MiB, and twice that much is kept), whose pages need not have been touched. Other
+    allocators take no notice.
     """
     np.empty(31 << 20, dtype=np.uint8)
 
@@ -276,7 +279,10 @@ def _collector_paused() -> Iterator[None]:
 def _inputs(
     path: str | Path, spec: Encoder, data: DataSettings, train: bool, limit: int | None
 ) -> dict[str, Any]:
-    """Everything that the features depend on. The code is in it by its own text: no version number to forget."""
+    """Everything that the features depend on.
+
+    The code is in it by its own text: no version number to forget.
+    """
     try:
         digest = file_digest(path)
     except OSError as error:

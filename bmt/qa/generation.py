@@ -78,7 +78,8 @@ def open_generator(
             config = AutoConfig.from_pretrained(str(source), **options)
             if config.model_type != "t5":
                 raise ModelError(
-                    f"{source}: a {config.model_type} writes no answer: a whole T5ForConditionalGeneration is needed"
+                    f"{source}: a {config.model_type} writes no answer: a whole T5ForConditionalGeneration "
+                    "is needed"
                 )
             model, found = T5ForConditionalGeneration.from_pretrained(
                 str(source), dtype=torch.float32, output_loading_info=True, **options
@@ -89,8 +90,9 @@ def open_generator(
             ) from error
         if found["missing_keys"]:
             raise ModelError(
-                f"{source}: its weights lack {sorted(found['missing_keys'])[0]} and {len(found['missing_keys']) - 1} more: an encoder "
-                "alone writes no answer; a whole T5ForConditionalGeneration is needed"
+                f"{source}: its weights lack {sorted(found['missing_keys'])[0]} and "
+                f"{len(found['missing_keys']) - 1} more: an encoder alone writes no answer; a whole "
+                "T5ForConditionalGeneration is needed"
             )
         tokenizer = open_tokenizer(source, revision=revision)
     return model.eval(), tokenizer

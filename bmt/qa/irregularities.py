@@ -48,8 +48,9 @@ class Irregularity:
 
 @dataclass(slots=True)
 class Report:
-    """What reading one file found: sizes, and every irregularity by kind. `read` and `passages` fill it as
-    they go.
+    """What reading one file found: sizes, and every irregularity by kind.
+
+    `read` and `passages` fill it as they go.
     """
 
     path: str = ""

@@ -2,10 +2,9 @@
 2019 shared task).
 
 An answer is lower-cased, stripped of ASCII punctuation, of the articles a, an and the, and of extra white
-space. EM compares the results,
-F1 their bags of words; both take the best over the gold answers. The organisers' quirk is kept: two strings
-that both normalise to nothing
-have EM 1 and F1 0, because F1 is 0 wherever no word is shared.
+space. EM compares the results, F1 their bags of words; both take the best over the gold answers. The
+organisers' quirk is kept: two strings that both normalise to nothing have EM 1 and F1 0, because F1 is 0
+wherever no word is shared.
 """
 
 from __future__ import annotations
@@ -59,7 +58,8 @@ def score(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> tuple
     """
     if len(predictions) != len(answers):
         raise ValueError(
-            f"{len(predictions)} predictions for {len(answers)} questions: one prediction a question is needed"
+            f"{len(predictions)} predictions for {len(answers)} questions: one prediction a question is "
+            "needed"
         )
     em = np.zeros(len(predictions))
     f1_scores = np.zeros(len(predictions))

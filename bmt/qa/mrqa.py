@@ -9,11 +9,9 @@ questions:
               …]}, …]}
 
 What makes a file unreadable (gzip, UTF-8, JSON, the structure of a line) raises a `DataError` that names file
-and line. What can be skipped
-or mended is an irregularity: counted by kind in a `Report`, with its line, and the first one raises if
-`strict`. Reading is streaming:
-one line, eight bytes for each question and context before it (a context's own id is kept whole) and the
-report are all that is in memory.
+and line. What can be skipped or mended is an irregularity: counted by kind in a `Report`, with its line, and
+the first one raises if `strict`. Reading is streaming: one line, eight bytes for each question and context
+before it (a context's own id is kept whole) and the report are all that is in memory.
 """
 
 from __future__ import annotations
@@ -66,8 +64,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question. `spans`: half-open character spans of `context` that hold an answer, deduplicated, in the
-    file's order.
+    """One question.
+
+    `spans`: half-open character spans of `context` that hold an answer, deduplicated, in the file's order.
     """
 
     id: str
@@ -147,7 +146,8 @@ def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
             zipped = start == b"\x1f\x8b"
             if not zipped and os.fspath(path).endswith(".gz") and start[:1] != b"{":
                 raise DataError(
-                    f"{path}, line 1: neither gzip data nor JSON lines (first bytes {start!r}): fetch it again"
+                    f"{path}, line 1: neither gzip data nor JSON lines (first bytes {start!r}): fetch it "
+                    "again"
                 )
             stream = io.BufferedReader(igzip.GzipFile(fileobj=raw, mode="rb"), 1 << 18) if zipped else raw
             while line := stream.readline(LONGEST_LINE + 1):
@@ -183,7 +183,8 @@ class _Reader:
         if self.strict:
             about = f" question {shown(question)}:" if question is not None else ""
             raise DataError(
-                f"{self.report.path}, line {self.number}:{about} {kind}: {found} (strict; otherwise: {KINDS[kind]})"
+                f"{self.report.path}, line {self.number}:{about} {kind}: {found} (strict; otherwise: "
+                f"{KINDS[kind]})"
             )
         self.report.counts[kind] += 1
         if len(self.report.places) < LISTED:
@@ -288,8 +289,9 @@ class _Reader:
         return True
 
     def context_id(self, given: Any, context: str) -> str:
-        """The line's id, else a digest of the context. A text read before keeps its first id, so that a split
-        by context id never leaks.
+        """The line's id, else a digest of the context.
+
+        A text read before keeps its first id, so that a split by context id never leaks.
         """
         digest = hashlib.sha256(context.encode()).hexdigest()[:16]
         if (seen := int(digest, 16)) in self.contexts:
@@ -407,8 +409,9 @@ class _Reader:
 
 
 def _parsed(text: str, whole: bool) -> Any:
-    """What `json.loads` gives, or of an object only the fields of `_Line`. What msgspec refuses (NaN, half a
-    surrogate pair) json decides.
+    """What `json.loads` gives, or of an object only the fields of `_Line`.
+
+    What msgspec refuses (NaN, half a surrogate pair) json decides.
 
     Fields that are skipped are not read at all, so that what is no JSON within them is seen by a `whole`
     reading alone.

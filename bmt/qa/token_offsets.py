@@ -2,10 +2,8 @@
 arrays.
 
 Tokenizers disagree about offsets. RoBERTa's and T5's pieces take the space before a word with them, or are
-nothing but that space; BERT
-drops combining marks, zero-width and control characters, which then belong to no token; byte-level pieces of
-one emoji all have its one
-character.
+nothing but that space; BERT drops combining marks, zero-width and control characters, which then belong to no
+token; byte-level pieces of one emoji all have its one character.
 """
 
 from __future__ import annotations
@@ -24,10 +22,9 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
     """Offsets that decode to the contexts' own characters, in the coordinates of "\\n".join(contexts).
 
     White space at a token's edges is taken off (RoBERTa's " Paris"). Characters that the tokenizer drops
-    (combining marks, zero-width and
-    control characters) are given to the token of their word, else to the one before, so that every character
-    that is not white space
-    belongs to a token. A token of nothing but white space becomes empty, at the end of the token before it.
+    (combining marks, zero-width and control characters) are given to the token of their word, else to the one
+    before, so that every character that is not white space belongs to a token. A token of nothing but white
+    space becomes empty, at the end of the token before it.
 
     Args:
         offsets: [tokens, 2] half-open character offsets within each context.

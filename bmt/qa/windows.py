@@ -4,10 +4,9 @@
     template puts around the two texts
 
 A context is encoded once however many questions it has. With `room` tokens left for it, its windows start
-every `room - overlap` tokens, so
-that neighbours share exactly `overlap` context tokens and the last window ends with the context. Needs numpy,
-pyarrow and tokenizers only:
-worker processes import this module and no torch.
+every `room - overlap` tokens, so that neighbours share exactly `overlap` context tokens and the last window
+ends with the context. Needs numpy, pyarrow and tokenizers only: worker processes import this module and no
+torch.
 """
 
 from __future__ import annotations
@@ -74,8 +73,9 @@ def check_cut(cut: Cut, specials: int) -> None:
     room = cut.window - specials - cut.question
     if room <= cut.overlap:
         raise ConfigError(
-            f"data.window {cut.window} leaves room for {room} context tokens beside data.question {cut.question} and {specials} special "
-            f"tokens, and data.overlap is {cut.overlap}: the room must be larger than the overlap"
+            f"data.window {cut.window} leaves room for {room} context tokens beside data.question "
+            f"{cut.question} and {specials} special tokens, and data.overlap is {cut.overlap}: the room "
+            "must be larger than the overlap"
         )
 
 

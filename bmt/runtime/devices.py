@@ -1,9 +1,8 @@
 """Values that travel between the host and a GPU without either waiting for the other.
 
 A plain `.to("cuda")` or `bool(value)` holds the host until the GPU has done all that it was given, and the
-GPU idles while the host catches
-up. Hence pinned memory on the way there, and on the way back tensors that are read once an event says that
-they have come.
+GPU idles while the host catches up. Hence pinned memory on the way there, and on the way back tensors that
+are read once an event says that they have come.
 """
 
 from __future__ import annotations

@@ -58,5 +58,6 @@ class FiniteGradients:
                     if own.grad is not None and not bool(torch.isfinite(own.grad).all())
                 )
                 raise ModelError(
-                    f"tensor {next(bad, 'all of them together')}: the gradient is not finite at {self._of} {step}: {self._advice}"
+                    f"tensor {next(bad, 'all of them together')}: the gradient is not finite at {self._of} "
+                    f"{step}: {self._advice}"
                 )

@@ -2,8 +2,7 @@
 any order of drawing.
 
 Each key seeds a generator of its own (NumPy's Philox for masks on the CPU, torch's generator elsewhere), so
-nothing is carried from one
-draw to the next. The CPU and an accelerator draw different numbers.
+nothing is carried from one draw to the next. The CPU and an accelerator draw different numbers.
 """
 
 from __future__ import annotations

@@ -2,10 +2,8 @@
 gradients.
 
 Every rank draws the same windows and the same masks, for both are keyed by (seed, step), and runs its share
-of the windows
-(`bmt.training.microbatches`). Once a step the masked gradients are summed, so that every optimizer takes the
-same step. What is written, printed or
-tracked is the first rank's.
+of the windows (`bmt.training.microbatches`). Once a step the masked gradients are summed, so that every
+optimizer takes the same step. What is written, printed or tracked is the first rank's.
 
     with launched() as ranks:              # `accelerate launch` or torchrun started the process; without them
     it is alone
@@ -73,8 +71,9 @@ class Ranks:
 
     @contextmanager
     def first_before_others(self, needed: bool = True) -> Iterator[None]:
-        """The block runs on the first rank, then on the others, which find in files what it has made. Not
-        `needed`: on all at once.
+        """The block runs on the first rank, then on the others, which find in files what it has made.
+
+        Not `needed`: on all at once.
         """
         if needed and not self.first:
             self.wait()
@@ -96,8 +95,7 @@ class GradientSum:
     """Sums a model's gradients over the ranks, in place, once a step.
 
     A parameter that has a gradient on any rank has one on every rank afterwards: a rank without windows in a
-    step adds nothing and steps
-    with the others.
+    step adds nothing and steps with the others.
     """
 
     def __init__(self, ranks: Ranks, model: nn.Module) -> None:
@@ -129,8 +127,9 @@ class GradientSum:
                 part.copy_(value.view_as(part))
 
     def _agreed(self) -> list[nn.Parameter]:
-        """The parameters that have a gradient on some rank. The rest (a pooler that nothing reads) never gets
-        one.
+        """The parameters that have a gradient on some rank.
+
+        The rest (a pooler that nothing reads) never gets one.
         """
         every = self._ranks.gathered([parameter.grad is not None for parameter in self._parameters])
         return [parameter for parameter, *has in zip(self._parameters, *every, strict=True) if any(has)]
@@ -161,7 +160,8 @@ def launched() -> Iterator[Ranks]:
         for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"):
             if int(os.environ.get(name) or 1) > 1:
                 raise ConfigError(
-                    f"{name} is {os.environ[name]} and WORLD_SIZE is not set: start the ranks with torchrun or accelerate launch"
+                    f"{name} is {os.environ[name]} and WORLD_SIZE is not set: start the ranks with torchrun "
+                    "or accelerate launch"
                 )
         yield Ranks()
         return

@@ -29,9 +29,9 @@ from bmt.training.data import TrainingData
 from bmt.training.model_selection import SourceSelection
 from bmt.training.plan import Plan, step_size
 from bmt.training.procedure import Procedure, stop_alone
-from bmt.training.run_state import RunState
 from bmt.training.sampling import Sampler
 from bmt.training.step import Stepper, adamw
+from bmt.training.training_state import TrainingState
 
 if TYPE_CHECKING:
     from bmt.training.applied_masks import UpdateMasks
@@ -68,7 +68,7 @@ def run_loop(
     """
     timetable, draws, ranks = procedure.timetable, procedure.draws, control.ranks
     optimizer, applied = adamw(model, plan.training), AppliedMasks(masks, ranks)
-    state = RunState(model, optimizer, data, applied, procedure, control)
+    state = TrainingState(model, optimizer, data, applied, procedure, control)
     restored = state.resume()
     course, losses = state.course, state.losses
     if restored is not None:

@@ -245,7 +245,9 @@ class _OnBatches:
     def drawn(self, learner: GateLearner, step: int) -> dict[str, Tensor]:
         """The mask that a learner's gates give at a step."""
         shapes = {name: tuple(value.shape) for name, value in learner.w.items()}
-        gates = LearnedGates(learner.law, learner.alpha, shapes, learner.held, (*learner.key, "at", step), [])
+        gates = LearnedGates(
+            learner.law, learner.alpha, shapes, learner.gate_sizes, (*learner.key, "at", step), []
+        )
         return gates.mask(self.settings)
 
     def about(self) -> dict[str, Any]:
@@ -398,18 +400,14 @@ def _resampled(
     batches = source_batches(data, mask, seed, next(model.parameters()).device)
     kept = control.checkpoints
 
+    learning = replace(
+        control,
+        progress=lambda steps, note: control.progress(steps * mask.batch, note),
+        checkpoints=None if kept is None else kept.within("learning"),
+    )
+
     def learn() -> Iterable[tuple[str, LearnedGates]]:
-        return gates_by_dataset(
-            model,
-            batches,
-            mask,
-            mask.targets,
-            seed=seed,
-            loss=plan_loss(model, plan),
-            report=control.report,
-            progress=lambda steps, note: control.progress(steps * mask.batch, note),
-            checkpoints=None if kept is None else kept.within("learning"),
-            stop=control.stop,
-        )
+        loss = plan_loss(model, plan)
+        return gates_by_dataset(model, batches, mask, seed=seed, loss=loss, control=learning)
 
     return Resampled(model, data.datasets, mask, seed, learn, None if kept is None else kept.folder)

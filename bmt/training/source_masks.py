@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -63,18 +65,8 @@ def source_masks(
             loss=loss,
             progress=until(control.stop, progress, "the Fisher masks"),
         )
-    return learn_masks(
-        model,
-        batches,
-        settings=mask,
-        targets=mask.targets,
-        seed=seed,
-        loss=loss,
-        report=control.report,
-        progress=progress,
-        checkpoints=control.checkpoints,
-        stop=control.stop,
-    )
+    learning = replace(control, progress=progress)
+    return learn_masks(model, batches, settings=mask, seed=seed, loss=loss, control=learning)
 
 
 def warm_up_head(

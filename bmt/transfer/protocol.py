@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bmt.few_shot_settings import FewShotSettings
 from bmt.qa.batches import Vocabulary, Windows
-from bmt.settings import DataSettings
+from bmt.settings import DataSettings, FewShotSettings
 from bmt.training.plan import Plan
 
 

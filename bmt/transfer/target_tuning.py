@@ -17,13 +17,13 @@ import torch
 from torch import nn
 
 from bmt.errors import ConfigError
-from bmt.few_shot_settings import FewShotSettings
 from bmt.masks import Masks
 from bmt.qa.batches import Vocabulary, Windows, collate, length_batches
 from bmt.qa.model import span_logits, span_nll
 from bmt.runtime.control import RunControl, unheard
 from bmt.runtime.keyed_random import permutation
 from bmt.runtime.stopping import until
+from bmt.settings import FewShotSettings
 from bmt.training.course import Course, Timetable
 from bmt.training.data import TrainingData
 from bmt.training.loop import run_loop

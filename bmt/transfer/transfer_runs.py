@@ -12,8 +12,7 @@ from torch import nn
 
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl
-from bmt.runtime.files import json_digest, write_json
-from bmt.runtime.leftover_files import remove_leftovers
+from bmt.runtime.files import json_digest, remove_half_written, write_json
 from bmt.runtime.stopping import Stop, StoppedError, never
 from bmt.training.validation import Questions
 from bmt.transfer.few_shot import FewShot, TargetMasks, few_shot
@@ -80,7 +79,7 @@ def few_shot_runs(
                 control=RunControl(checkpoints=checkpoints.within("updates"), stop=stop),
             )
             record = as_record(run)
-            remove_leftovers(kept.folder, path.name)
+            remove_half_written(kept.folder, path.name)
             write_json(path, record)
         checkpoints.remove()
         records.append(record)

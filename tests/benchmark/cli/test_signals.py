@@ -26,6 +26,7 @@ from bmt.mask_learning import learn_masks
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
+from bmt.runtime.control import RunControl
 from bmt.runtime.stopping import Stop, StoppedError, never, until
 from bmt.settings import MaskSettings, TrainingSettings
 from bmt.training.loop import Plan, train
@@ -219,7 +220,11 @@ def test_a_loss_that_is_not_finite_names_its_step_and_its_examples(tmp_path: Pat
 
 
 def learned(
-    folder: Path | None, stop: Stop = never, fingerprint: str = "f", **changes: Any
+    folder: Path | None,
+    stop: Stop = never,
+    fingerprint: str = "f",
+    report: Callable[..., None] | None = None,
+    **changes: Any,
 ) -> tuple[Masks, list[Any]]:
     """Masks of two planted regressions, and what was reported."""
     seen: list[Any] = []
@@ -227,9 +232,8 @@ def learned(
     masks = learn_masks(
         Regression(),
         {"a/b": planted(0)[1], "c": [planted(1)[1](step) for step in range(7)]},
-        **{**TOY, "steps": 40, "density": 0.1, "report": lambda *row: seen.append(row), **changes},
-        checkpoints=checkpoints,
-        stop=stop,
+        **{**TOY, "steps": 40, "density": 0.1, **changes},
+        control=RunControl(report or (lambda *row: seen.append(row)), checkpoints=checkpoints, stop=stop),
     )
     return masks, seen
 

@@ -19,7 +19,7 @@ from bmt.training.losses import Losses
 from bmt.training.procedure import Procedure
 
 
-class RunState:
+class TrainingState:
     """The state of one run: course, losses and best weights, beside the model, optimizer, draws and masks.
 
     The best weights are in memory, or, where every evaluation writes a checkpoint, in its file.
