@@ -285,7 +285,7 @@ def test_mask_learning_keeps_a_checkpoint_now_and_then_and_passes_over_a_truncat
 
 
 def test_masks_without_checkpoints_stop_between_two_steps(tmp_path: Path) -> None:
-    own, model = [tiny.windows("A", 60, 1), tiny.windows("B", 60, 2)], tiny.bert()
+    model = tiny.bert()
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     with pytest.raises(StoppedError, match="stopped during the Fisher masks"):
         fisher = MaskSettings(steps=3, batch=4, density=0.1)
