@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from benchmark.acquisition.feature_files import origins
+from benchmark.acquisition.file_origins import origins
 from benchmark.cli.progress import Bar, progress
 from benchmark.config.backbones import locate
 from benchmark.config.cells import ZERO_SHOT, Cell, domain_of, known_name

@@ -18,6 +18,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from benchmark import check, compare, fetch, plan, unifiedqa
 from benchmark.paper import tables as papers
+from benchmark.runs import published_run
 from benchmark.config.cells import parse
 from benchmark.comparison.report import CellResult
 from benchmark.config.params import Config, find_cell, load
@@ -212,7 +213,7 @@ def test_a_call_that_was_cut_off_goes_on_with_the_next_dataset(root: Path, monke
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(unifiedqa, "write_answers", once)
+    monkeypatch.setattr(published_run, "write_answers", once)
     with pytest.raises(KeyboardInterrupt):
         unifiedqa.main(["writer", "--answer-tokens", "6"])
     kept = root / ".checkpoints" / "zero_shot" / CELL
@@ -220,7 +221,7 @@ def test_a_call_that_was_cut_off_goes_on_with_the_next_dataset(root: Path, monke
     assert unifiedqa.main(["writer", "--answer-tokens", "6"]) == 0
     assert len(calls) == 3 and not kept.exists()  # BioASQ once, DROP twice
     resumed = result_of(root)["datasets"], pq.read_table(root / "results" / "paper" / f"{CELL}.parquet")
-    monkeypatch.setattr(unifiedqa, "write_answers", real)
+    monkeypatch.setattr(published_run, "write_answers", real)
     assert unifiedqa.main(["writer", "--answer-tokens", "6"]) == 0
     assert (result_of(root)["datasets"], pq.read_table(root / "results" / "paper" / f"{CELL}.parquet")) == resumed
 
@@ -229,8 +230,8 @@ def test_what_was_kept_under_other_settings_or_damaged_is_not_taken_up(root: Pat
     def interrupted(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    real = unifiedqa.keep_results
-    monkeypatch.setattr(unifiedqa, "keep_results", interrupted)
+    real = published_run.keep_results
+    monkeypatch.setattr(published_run, "keep_results", interrupted)
     with pytest.raises(KeyboardInterrupt):
         unifiedqa.main(["writer", "--answer-tokens", "3"])
     kept = sorted((root / ".checkpoints" / "zero_shot" / CELL).iterdir())
@@ -239,12 +240,12 @@ def test_what_was_kept_under_other_settings_or_damaged_is_not_taken_up(root: Pat
     # whole: taken up under the same settings only
     kept[0].write_text(json.dumps(record | {"answers": ["wrong"] * 6}), encoding="utf-8")
     kept[1].write_text(kept[1].read_text(encoding="utf-8")[:40], encoding="utf-8")
-    monkeypatch.setattr(unifiedqa, "keep_results", real)
+    monkeypatch.setattr(published_run, "keep_results", real)
     assert unifiedqa.main(["writer", "--answer-tokens", "4"]) == 0
     texts = pq.read_table(root / "results" / "paper" / f"{CELL}.parquet")["prediction"].to_pylist()
     assert "wrong" not in texts and len(texts) == 12
     # all removed at the end
-    assert unifiedqa.read_kept(kept[1], 6) is None and unifiedqa.read_kept(kept[0], 6) is None
+    assert published_run.read_kept(kept[1], 6) is None and published_run.read_kept(kept[0], 6) is None
 
 
 def test_models_that_write_no_answers_are_refused_by_name(root: Path) -> None:
