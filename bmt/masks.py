@@ -286,14 +286,14 @@ class Masks:
         """
         path = Path(path)
         if not path.is_file():
-            raise ModelError(f"{path}: no masks there; train the cell, or `dvc pull` its outputs")
+            raise ModelError(f"{path}: no masks there")
         try:
             with safe_open(path, framework="pt") as stream:
                 index = json.loads((stream.metadata() or {})["masks"])
                 bits = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)
         except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
             raise ModelError(
-                f"{path}: not a file of masks ({error}); make it again or `dvc checkout` it"
+                f"{path}: not a file of masks ({error}); make it again"
             ) from error
         if index["format"] != FORMAT:
             raise ModelError(f"{path}: masks of format {index['format']!r}; this version reads {FORMAT!r}")

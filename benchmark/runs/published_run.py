@@ -40,9 +40,9 @@ from benchmark.cli.progress import progress
 from benchmark.runs.training_run import device_for_training
 from bmt.errors import ConfigError, DataError
 from bmt.runtime.files import file_digest, json_digest, write_json
-from bmt.qa.generation import GenerationSettings, Written, input_text, open_generator, write_answers
+from bmt.qa.generation import GenerationSettings, WrittenAnswer, input_text, open_generator, write_answers
 from bmt.qa.metrics import EVALUATOR_VERSION
-from bmt.qa.mrqa import Example, read
+from bmt.qa.mrqa import Example, read_mrqa
 from bmt.settings import OUT_OF_DOMAIN
 
 HEAD = "generate"
@@ -98,7 +98,7 @@ def score_published(config: Config, name: str | None, settings: GenerationSettin
     model.to(device_for_training())
     identity = place.identity if place.revision or backbone.source != "hub" else f"{backbone.name}@{commit_of(model)}"
     digests = {dataset: file_digest(path) for dataset, path in files.items()}
-    examples = {dataset: list(read(path))[: config.data.dev_cap] for dataset, path in files.items()}
+    examples = {dataset: list(read_mrqa(path))[: config.data.dev_cap] for dataset, path in files.items()}
     folder, kept = places.run(cell), places.root / ".checkpoints" / "zero_shot" / cell.name
     missing = [dataset for dataset in config.data.evaluate if dataset in OUT_OF_DOMAIN and dataset not in files]
     tables, datasets, records = [], {}, {}
@@ -188,7 +188,7 @@ def answered(texts: Sequence[str]) -> list[Answered]:
     return [Answered(row, text) for row, text in enumerate(texts)]
 
 
-def kept_record(written: Sequence[Written], seconds: float) -> dict[str, Any]:
+def kept_record(written: Sequence[WrittenAnswer], seconds: float) -> dict[str, Any]:
     """What is kept of a finished dataset until all are: answers, tokens read, inputs that were cut, seconds.
     """
     return {

@@ -41,7 +41,7 @@ from bmt.mask_learning import GLOBAL
 from bmt.masks import Masks
 from bmt.qa.model import quiet_transformers, span_model
 from bmt.training.source_masks import mask_schedule, source_masks, warm_up_head
-from bmt.runtime.ranks import Ranks, launched, own_device
+from bmt.runtime.ranks import Ranks, launched, rank_device
 from bmt.training.mask_schedules import Schedule
 from bmt.random_mask import RandomMask
 from bmt.runtime.stopping import Stop, never
@@ -58,7 +58,7 @@ def plan_of(config: Config) -> Plan:
 
 def device_for_training() -> torch.device:
     """This rank's GPU, the first one for a process alone, or the CPU."""
-    return own_device()
+    return rank_device()
 
 
 def train_cell(config: Config, cell: Cell, params: str | None = None, fresh: bool = False, ranks: Ranks | None = None) -> None:

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bmt.errors import ConfigError, ModelError
-from bmt.runtime.devices import sent
+from bmt.runtime.devices import to_device
 from bmt.runtime.keyed_random import key_number
 
 AVERAGE = "average"  # the dataset name of a mean of adapters
@@ -122,7 +122,7 @@ class Adapters:
                 f"the batch has {rows} rows and adapters_of(model).rows(…) named {len(self._owner)}: name "
                 "one dataset a row"
             )
-        self._owner = sent(self._owner, device)
+        self._owner = to_device(self._owner, device)
         return self._owner
 
 
@@ -195,7 +195,7 @@ def adapters_of(model: nn.Module) -> Adapters | None:
 
 
 @contextmanager
-def own_adapter(model: nn.Module, dataset: str) -> Iterator[None]:
+def dataset_adapter(model: nn.Module, dataset: str) -> Iterator[None]:
     """While the block runs, a model with several adapters answers with this dataset's, unless `only` says
     another; others just answer.
 

@@ -27,8 +27,7 @@ class Answer:
     Attributes:
         text: the context's own characters, `context[start:end]`.
         start, end: half-open character span.
-        score: log-probability of the span in its window, at most 0; the same number that `benchmark.evaluate`
-            stores.
+        score: log-probability of the span in its window, at most 0; .
     """
 
     text: str
@@ -55,8 +54,7 @@ def load(
     inner = folder / "model" if (folder / "model" / "config.json").is_file() else folder
     if not (inner / "config.json").is_file():
         raise ModelError(
-            f"{folder}: no trained model there (no config.json, nor model/config.json): train the cell, or "
-            "`dvc pull` its outputs"
+            f"{folder}: no trained model there (no config.json, nor model/config.json)"
         )
     model, tokenizer = open_model(inner)
     if adapter is not None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bmt.errors import DataError
-from bmt.runtime.devices import sent
+from bmt.runtime.devices import to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +149,10 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
-        inputs = {name: sent(value, device) for name, value in self.inputs.items()}
-        return Batch(inputs, sent(self.allowed, device), sent(self.spans, device), self.owner, self.tokens)
+        inputs = {name: to_device(value, device) for name, value in self.inputs.items()}
+        return Batch(
+            inputs, to_device(self.allowed, device), to_device(self.spans, device), self.owner, self.tokens
+        )
 
     def with_known_padding(self) -> Batch:
         """The batch with an attention mask that transformers takes as it is, (rows, 1, 1, tokens), or none

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bmt.qa.adapters import own_adapter
+from bmt.qa.adapters import dataset_adapter
 from bmt.qa.batches import Vocabulary, Windows, collate, length_batches
 from bmt.qa.model import log_probabilities, span_logits
-from bmt.runtime.devices import Arriving
+from bmt.runtime.devices import HostReads
 from bmt.settings import DecodeSettings
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def predict(
     training = model.training
     model.eval()
     found = np.empty((len(rows), 3))
-    scores: Arriving[tuple[np.ndarray, Tensor]] = Arriving(AHEAD)
+    scores: HostReads[tuple[np.ndarray, Tensor]] = HostReads(AHEAD)
 
     def read(all_of_them: bool = False) -> None:
         for (start, end), (take, allowed) in scores.arrived(all_of_them):
@@ -152,7 +152,7 @@ def predict(
         made = collate([windows], [(0, int(row)) for row in rows[take]], vocabulary)
         with (
             autocast() if autocast is not None else torch.autocast("cpu", enabled=False),
-            own_adapter(model, windows.dataset),
+            dataset_adapter(model, windows.dataset),
         ):
             scores.put(torch.stack(span_logits(model, made.to(device))), (take, made.allowed))
         read()

@@ -31,7 +31,7 @@ KINDS = {
     "blank span": "span dropped",
 }
 
-LISTED = 10_000  # irregularities kept with their place; all are counted
+MOST_PLACES = 10_000  # irregularities kept with their place; all are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Irregularity:
 
 
 @dataclass(slots=True)
-class Report:
+class ReadingReport:
     """What reading one file found: sizes, and every irregularity by kind.
 
     `read` and `passages` fill it as they go.
@@ -66,7 +66,7 @@ class Report:
     )
     context_tokens: int = 0
     counts: Counter[str] = field(default_factory=Counter)
-    places: list[Irregularity] = field(default_factory=list)  # the first `LISTED`
+    places: list[Irregularity] = field(default_factory=list)  # the first `MOST_PLACES`
 
     def mean_question_tokens(self) -> float:
         """Tokens of a question."""
@@ -76,7 +76,7 @@ class Report:
         """Tokens of the context, averaged over questions: a context counts once for each of its questions."""
         return self.context_tokens / self.questions if self.questions else 0.0
 
-    def lines(self, listed: int = LISTED) -> list[str]:
+    def lines(self, listed: int = MOST_PLACES) -> list[str]:
         """The irregularities as text: a line a kind with its count and what became of it, then up to `listed`
         places.
         """

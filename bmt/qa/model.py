@@ -134,7 +134,7 @@ def _open_adapters(folder: Path, config: Any) -> PreTrainedModel:
         load_tensors(model.float(), load_file(path))
     except (OSError, SafetensorError) as error:
         raise ModelError(
-            f"{path}: cannot be read ({error}): train the cell again, or `dvc pull` its outputs"
+            f"{path}: cannot be read ({error}): save the model again"
         ) from error
     except (KeyError, TypeError) as error:
         raise ModelError(
@@ -193,8 +193,7 @@ def _open(kind: Any, source: str | Path, revision: str | None, more: Mapping[str
         folder = Path(source)
         if not (folder / "config.json").is_file():
             raise ModelError(
-                f"{folder}: no model there (no config.json); train the cell or `dvc pull` it, or name "
-                "another folder"
+                f"{folder}: no model there (no config.json): name a folder that save_pretrained wrote"
             )
     try:
         return kind.from_pretrained(str(source), **options)

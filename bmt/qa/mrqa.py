@@ -9,7 +9,7 @@ questions:
               …]}, …]}
 
 What makes a file unreadable (gzip, UTF-8, JSON, the structure of a line) raises a `DataError` that names file
-and line. What can be skipped or mended is an irregularity: counted by kind in a `Report`, with its line, and
+and line. What can be skipped or mended is an irregularity: counted by kind in a `ReadingReport`, with its line, and
 the first one raises if `strict`. Reading is streaming: one line, eight bytes for each question and context
 before it (a context's own id is kept whole) and the report are all that is in memory.
 """
@@ -31,8 +31,8 @@ import msgspec
 from isal import igzip, isal_zlib
 
 from bmt.errors import DataError
-from bmt.qa.duplicate_ids import Seen, key
-from bmt.qa.irregularities import KINDS, LISTED, Irregularity, Report, shown
+from bmt.qa.duplicate_ids import KeySet, key
+from bmt.qa.irregularities import KINDS, MOST_PLACES, Irregularity, ReadingReport, shown
 
 # The official headers name some datasets by the variant that the organisers took.
 DATASET_NAMES = {
@@ -87,7 +87,9 @@ class Passage:
     examples: tuple[Example, ...]
 
 
-def read(path: str | Path, report: Report | None = None, strict: bool = False) -> Iterator[Example]:
+def read_mrqa(
+    path: str | Path, report: ReadingReport | None = None, strict: bool = False
+) -> Iterator[Example]:
     """The questions of an MRQA file in file order, in constant memory.
 
     A question whose spans are all unusable is yielded with `spans=()`: it can be scored, not trained on.
@@ -105,23 +107,23 @@ def read(path: str | Path, report: Report | None = None, strict: bool = False) -
         yield from passage.examples
 
 
-def validate(path: str | Path, strict: bool = False) -> Report:
-    """Read the whole file and return what was found. Raises as `read` does."""
-    report = Report()
+def validate_mrqa(path: str | Path, strict: bool = False) -> ReadingReport:
+    """Read the whole file and return what was found. Raises as `read_mrqa` does."""
+    report = ReadingReport()
     for _ in passages(path, report, strict):
         pass
     return report
 
 
 def passages(
-    path: str | Path, report: Report | None = None, strict: bool = False, tokens: bool = True
+    path: str | Path, report: ReadingReport | None = None, strict: bool = False, tokens: bool = True
 ) -> Generator[Passage, None, None]:
-    """The contexts of an MRQA file with their questions, as `read` gives them one by one.
+    """The contexts of an MRQA file with their questions, as `read_mrqa` gives them one by one.
 
     Without `tokens`, MRQA's own token lists are skipped unread and the report's sums of tokens stay 0: a
     third of the time.
     """
-    report = Report() if report is None else report
+    report = ReadingReport() if report is None else report
     report.path = str(path)
     reader = _Reader(report, strict, tokens)
     for number, line in _lines(path):
@@ -170,12 +172,12 @@ def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
 class _Reader:
     """The state of reading one file: its name, the ids and contexts seen, the line at hand."""
 
-    def __init__(self, report: Report, strict: bool, tokens: bool) -> None:
+    def __init__(self, report: ReadingReport, strict: bool, tokens: bool) -> None:
         self.report, self.strict, self.tokens = report, strict, tokens
         self.number = 0
         self.headed = False
-        self.ids = Seen()
-        self.contexts = Seen()
+        self.ids = KeySet()
+        self.contexts = KeySet()
         self.given_ids: dict[str, str] = {}  # by the context's digest, where the line had an id
 
     def note(self, kind: str, found: str, question: str | None = None) -> None:
@@ -187,7 +189,7 @@ class _Reader:
                 f"{KINDS[kind]})"
             )
         self.report.counts[kind] += 1
-        if len(self.report.places) < LISTED:
+        if len(self.report.places) < MOST_PLACES:
             self.report.places.append(Irregularity(self.number, kind, question, found))
 
     def unreadable(self, found: str) -> DataError:

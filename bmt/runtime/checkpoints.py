@@ -31,7 +31,7 @@ BEST = "best.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class Checkpoint:
     """A checkpoint that was read and found whole.
 
     Attributes:
@@ -133,7 +133,7 @@ class Checkpoints:
         for old in self._folders()[:-keep]:
             shutil.rmtree(old)
 
-    def newest(self) -> Saved | None:
+    def newest(self) -> Checkpoint | None:
         """The newest whole checkpoint, or None where there is none.
 
         A truncated or damaged one is passed over.
@@ -156,7 +156,7 @@ class Checkpoints:
                     f"{folder}: this checkpoint was made with another configuration; remove {self.folder} "
                     "to start again"
                 )
-            return Saved(folder, record["step"], record["state"])
+            return Checkpoint(folder, record["step"], record["state"])
         return None
 
     def restore(

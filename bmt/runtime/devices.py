@@ -16,7 +16,7 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-def sent(value: Tensor, device: torch.device) -> Tensor:
+def to_device(value: Tensor, device: torch.device) -> Tensor:
     """`value` on a device; to a GPU from pinned memory, so that nothing waits for the copy."""
     if value.device == device:
         return value
@@ -25,7 +25,7 @@ def sent(value: Tensor, device: torch.device) -> Tensor:
     )
 
 
-class Arriving(Generic[T]):
+class HostReads(Generic[T]):
     """Tensors that are computed on a device and read on the host, each with a note, in the order in which
     they were put.
 

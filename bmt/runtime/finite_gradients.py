@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bmt.errors import ModelError
-from bmt.runtime.devices import Arriving
+from bmt.runtime.devices import HostReads
 
 MOST_PENDING = 8
 """Norms on their way from a GPU, at most: so many looks later an error is known."""
@@ -27,7 +27,7 @@ class FiniteGradients:
 
     def __init__(self, of: str, advice: str) -> None:
         self._of, self._advice = of, advice
-        self._norms: Arriving[int] = Arriving(MOST_PENDING)
+        self._norms: HostReads[int] = HostReads(MOST_PENDING)
 
     @torch.no_grad()
     def look(self, tensors: Mapping[str, Tensor], step: int) -> Tensor | None:

@@ -174,7 +174,7 @@ def launched() -> Iterator[Ranks]:
     dist.destroy_process_group()  # not after an error: the others may be waiting in a call that will not come
 
 
-def own_device() -> torch.device:
+def rank_device() -> torch.device:
     """The GPU of this process's rank, the first one for a process alone, or the CPU."""
     return torch.device("cpu") if _on_cpu() else torch.device("cuda", torch.cuda.current_device())
 

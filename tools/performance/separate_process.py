@@ -61,7 +61,7 @@ def work(job: Job) -> Found:
     """Do it in this process."""
     if job.out is None:
         began, used, count = time.perf_counter(), cpu_seconds(), 0
-        for _ in bmt.qa.mrqa.read(job.path):
+        for _ in bmt.qa.mrqa.read_mrqa(job.path):
             count += 1
             if count == job.questions:
                 break

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import bmt.qa.features
 from bmt.errors import ConfigError, DataError
 from bmt.qa.features import as_dataset, build, carve, features_key, load, outdated
-from bmt.qa.mrqa import read
+from bmt.qa.mrqa import read_mrqa
 from bmt.qa.windows import EXAMPLES, WINDOWS
 from bmt.runtime.files import file_digest
 from bmt.settings import DataSettings
@@ -46,7 +46,7 @@ def digests(folder):
 
 def test_what_a_folder_holds(file, tokenizer, tmp_path):
     made = build(file, tokenizer, DATA, tmp_path / "out", train=False)
-    examples = list(read(file))
+    examples = list(read_mrqa(file))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "examples.arrow",
         "features.json",
@@ -101,7 +101,7 @@ def test_any_number_of_workers_gives_the_same_bytes(file, tokenizer, tmp_path, m
             progress=lambda n, note: calls.append((n, note)),
         )
     assert digests(tmp_path / "1") == digests(tmp_path / "2") == digests(tmp_path / "3")
-    questions = sum(1 for _ in read(file))
+    questions = sum(1 for _ in read_mrqa(file))
     assert sum(n for n, _ in calls) == 3 * questions
     assert calls[-1][1] == f"{len(load(tmp_path / '1').windows)} windows" and len(calls) > 3 * 9
 
@@ -404,7 +404,7 @@ def test_real_files_become_features_without_a_drop(real_data, tokenizer, tmp_pat
     ):
         file = real_data / f"{name}.jsonl.gz"
         made = build(file, tokenizer, replace(DATA, window=512, overlap=128), tmp_path / name, train=True)
-        examples = list(read(file))
+        examples = list(read_mrqa(file))
         assert (
             made.meta["dropped"] == made.meta["irregularities"] == {}
             and made.meta["spans_lost"]["no token"] == 0
@@ -440,7 +440,7 @@ def test_no_question_of_the_real_files_is_dropped(real_data, tmp_path, window, o
         assert made.meta["spans_lost"] == {"no token": 0, "in no window": 0}, file
         assert (
             made.meta["counts"]["examples"]
-            == sum(1 for _ in read(file))
+            == sum(1 for _ in read_mrqa(file))
             == len(set(made.examples["id"].to_pylist()))
         )
         assert made.meta["counts"]["truncated_questions"] == (

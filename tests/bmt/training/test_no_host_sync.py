@@ -29,7 +29,7 @@ from bmt.qa.decoding import predict
 from bmt.qa.model import batch_loss
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
-from bmt.runtime.devices import Arriving, sent
+from bmt.runtime.devices import HostReads, sent
 from bmt.runtime.finite_gradients import FiniteGradients
 from bmt.runtime.ranks import Ranks
 from bmt.settings import DecodeSettings, MaskSettings, TrainingSettings
@@ -91,7 +91,7 @@ class Waits(TorchDispatchMode):
 @pytest.fixture
 def without_values(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the device that stands for a GPU lacks."""
-    monkeypatch.setattr(Arriving, "arrived", lambda self, all_of_them=False: [])
+    monkeypatch.setattr(HostReads, "arrived", lambda self, all_of_them=False: [])
     drawn = lambda shape, *rest: torch.empty(shape, device=DEVICE)  # noqa: E731
     monkeypatch.setattr(bmt.random_mask, "bernoulli", lambda *given: drawn(*given) > 0)
     monkeypatch.setattr(bmt.gate_learner, "uniform", drawn)
@@ -189,7 +189,7 @@ def test_an_evaluation_waits_for_nothing_but_its_scores(
 def test_an_evaluation_finds_spans_while_the_next_batch_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     own = tiny.windows("A", 40)
     seen: list[str] = []
-    put, real = Arriving.put, bmt.qa.decoding.best_spans
+    put, real = HostReads.put, bmt.qa.decoding.best_spans
 
     def late(self: Any, value: Tensor, note: Any) -> None:
         seen.append("scores")
@@ -205,8 +205,8 @@ def test_an_evaluation_finds_spans_while_the_next_batch_is_computed(monkeypatch:
         return real(*given)
 
     want = predict(tiny.bert(), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), batch=8)
-    monkeypatch.setattr(Arriving, "put", late)
-    monkeypatch.setattr(Arriving, "arrived", found)
+    monkeypatch.setattr(HostReads, "put", late)
+    monkeypatch.setattr(HostReads, "arrived", found)
     monkeypatch.setattr(bmt.qa.decoding, "best_spans", spans)
     assert predict(tiny.bert(), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), batch=8) == want
     assert seen == ["scores"] * 3 + ["spans", "scores"] * 2 + ["spans"] * 3
@@ -281,7 +281,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
 
 
 def test_what_comes_from_a_gpu_is_read_when_it_has_come_and_in_order(events: list[Event]) -> None:
-    arriving: Arriving[int] = Arriving(4)
+    arriving: HostReads[int] = HostReads(4)
     for step in range(3):
         arriving.put(OnGPU(step / 2), step)  # type: ignore[arg-type]
     assert arriving.arrived() == []
@@ -306,8 +306,8 @@ def test_what_comes_from_a_gpu_is_read_when_it_has_come_and_in_order(events: lis
 def test_a_gradient_that_is_not_finite_is_found_when_its_norm_comes(
     events: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put = Arriving.put
-    monkeypatch.setattr(Arriving, "put", lambda self, value, note: put(self, OnGPU(float(value)), note))  # type: ignore[arg-type]
+    put = HostReads.put
+    monkeypatch.setattr(HostReads, "put", lambda self, value, note: put(self, OnGPU(float(value)), note))  # type: ignore[arg-type]
     weights = {name: torch.zeros(2, requires_grad=True) for name in ("a", "b")}
     finite = FiniteGradients("step", "be careful")
     for step in range(3):
@@ -342,10 +342,10 @@ def test_a_gradient_that_comes_late_leaves_no_broken_checkpoint(
     due.
     """
     monkeypatch.setattr(
-        Arriving, "arrived", lambda self, all_of_them=False: self._taken() if all_of_them else []
+        HostReads, "arrived", lambda self, all_of_them=False: self._taken() if all_of_them else []
     )
     monkeypatch.setattr(
-        Arriving,
+        HostReads,
         "_taken",
         lambda self: [self._pending.popleft()[::2] for _ in range(len(self._pending))],
         raising=False,
