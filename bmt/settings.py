@@ -472,13 +472,6 @@ class TrainingSettings:
         paper="silent",
         note="The paper's V100 has no bf16; weights, gates and moments are fp32 whatever stands here.",
     )
-    compile: str = knob(
-        "none",
-        "a torch.compile backend for tuning and mask learning: none, inductor, or aot_eager (which only "
-        "looks for errors)",
-        choices=("none", "inductor", "aot_eager"),
-        note="On a CPU it gains about nothing (docs/performance.md); on a GPU it was not measured.",
-    )
     threads: int | None = knob(None, "CPU threads; null: torch's choice", low=1)
 
 

@@ -35,7 +35,7 @@ def masks_digest(config: Config, cell: Cell) -> str:
     kind = "learned" if arm.mask == "fixed_random" else arm.mask
     training = {
         key: decides["training"][key]
-        for key in ("precision", "compile", "dropout", "batch", "head_lr", "eps")
+        for key in ("precision", "dropout", "batch", "head_lr", "eps")
     }
     kept = {key: decides[key] for key in ("source", "backbone", "data", "mask", "loss")}
     return json_digest({"kind": kind, "regime": cell.regime, "seed": cell.seed, "training": training, **kept})

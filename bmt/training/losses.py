@@ -108,9 +108,9 @@ class Losses:
         windows: dict[str, list[int]] = {}
         examples: dict[str, list[int]] = {}
         for which, row in picks:
-            own = self._sets[which]
-            windows.setdefault(own.dataset, []).append(int(row))
-            examples.setdefault(own.dataset, []).append(int(own.example[row]))
+            dataset = self._sets[which]
+            windows.setdefault(dataset.dataset, []).append(int(row))
+            examples.setdefault(dataset.dataset, []).append(int(dataset.example[row]))
         return StepBatch(step, loss, windows, examples)
 
     def state(self) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Passes:
+class RankPasses:
     """One rank's part of a step.
 
     Attributes:
@@ -111,11 +111,12 @@ def shares(lengths: np.ndarray, world: int) -> list[np.ndarray]:
     return [np.flatnonzero(owner == rank) for rank in range(world)]
 
 
-def passes(lengths: np.ndarray, limits: Limits, rank: int = 0, world: int = 1) -> Passes:
+def passes(lengths: np.ndarray, limits: Limits, rank: int = 0, world: int = 1) -> RankPasses:
     """The passes of one of `world` ranks on a step's windows; every rank finds the same shares, without a
     word between them.
     """
     parts: list[list[np.ndarray]] = [
-        [own[part] for part in cut(lengths[own], limits)] for own in shares(lengths, world)
+        [share[part] for part in cut(lengths[share], limits)] for share in shares(lengths, world)
     ]
-    return Passes(parts[rank], sum(len(part) * int(lengths[part].max()) for own in parts for part in own))
+    padded = sum(len(part) * int(lengths[part].max()) for share in parts for part in share)
+    return RankPasses(parts[rank], padded)

@@ -18,7 +18,7 @@ from transformers import (
 
 from bmt.qa.batches import Vocabulary, Windows
 from bmt.qa.windows import WINDOWS
-from bmt.training.loop import Questions
+from bmt.training.validation import Questions
 
 VOCABULARY = 100
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
