@@ -292,9 +292,7 @@ class Masks:
                 index = json.loads((stream.metadata() or {})["masks"])
                 bits = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)
         except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
-            raise ModelError(
-                f"{path}: not a file of masks ({error}); make it again"
-            ) from error
+            raise ModelError(f"{path}: not a file of masks ({error}); make it again") from error
         if index["format"] != FORMAT:
             raise ModelError(f"{path}: masks of format {index['format']!r}; this version reads {FORMAT!r}")
         shapes = {name: tuple(shape) for name, shape in index["shapes"].items()}

@@ -9,7 +9,7 @@ and `paper`: "stated" (the paper gives it), "silent" (it does not), "contradicto
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from bmt.errors import ConfigError
 
@@ -21,29 +21,27 @@ SAMPLERS = ("dynamic", "dynamic_single_task", "uniform", "size", "temperature")
 OUT_OF_DOMAIN = ("BioASQ", "DROP", "DuoRC", "RACE", "RelationExtraction", "TextbookQA")
 
 
+class Bounds(TypedDict, total=False):
+    """What a number may be: `low` and `high` inclusive, `above` and `below` exclusive."""
+
+    low: float
+    high: float
+    above: float
+    below: float
+
+
 def knob(
     default: Any,
     doc: str,
     *,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
     choices: tuple[str, ...] | None = None,
     paper: str = "ours",
     note: str = "",
+    **bounds: Unpack[Bounds],
 ) -> Any:
-    """A documented dataclass field. Bounds: `low`/`high` inclusive, `above`/`below` exclusive."""
-    metadata = {
-        "doc": doc,
-        "low": low,
-        "high": high,
-        "above": above,
-        "below": below,
-        "choices": choices,
-        "paper": paper,
-        "note": note,
-    }
+    """A documented dataclass field."""
+    metadata: dict[str, Any] = {"doc": doc, "choices": choices, "paper": paper, "note": note}
+    metadata |= {bound: bounds.get(bound) for bound in Bounds.__annotations__}
     if isinstance(default, list | dict):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)

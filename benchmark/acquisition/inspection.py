@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.acquisition.dataset_table import beside_the_paper, table_1
+from benchmark.cli.advice import PREPARE, advice
 from benchmark.cli.text import printable
 from benchmark.paper import tables as papers
 from bmt.errors import DataError
@@ -192,7 +193,8 @@ def prepared(
     for path in sorted(features.rglob("windows.arrow")):
         if backbone not in (None, path.parent.parent.name):
             continue
-        found = load(path.parent)
+        with advice(PREPARE):
+            found = load(path.parent)
         row = pc.index(found.examples["id"], pa.scalar(question)).as_py()
         if row >= 0:
             own = found.windows.filter(pc.equal(found.windows["example"], row))

@@ -7,16 +7,16 @@ from contextlib import contextmanager
 
 from bmt.errors import DataError, ModelError
 
-TRAIN = "train the cell, or `dvc pull` its outputs"
-PREPARE = "with `python -m benchmark.prepare`"
+TRAIN = ": train the cell, or `dvc pull` its outputs"
+PREPARE = " with `python -m benchmark.prepare`"
 
 
 @contextmanager
-def advice(text: str) -> Iterator[None]:
-    """Add `text` to the message of a DataError or ModelError that the block raises."""
+def advice(text: str, only: str = "") -> Iterator[None]:
+    """Add `text` to the message of a DataError or ModelError that the block raises, if `only` stands in it."""
     try:
         yield
     except (DataError, ModelError) as error:
-        if type(error) not in (DataError, ModelError):
+        if type(error) not in (DataError, ModelError) or only not in str(error):
             raise
         raise type(error)(f"{error}{text}") from error

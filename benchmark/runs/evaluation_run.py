@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmark.tracking import environment, mlflow_store as tracking
+from benchmark.cli.advice import TRAIN, advice
 from benchmark.cli.allocator import keep_freed_memory
 from benchmark.runs.cell_data import dev_examples, questions, read_features
 from benchmark.config.cells import Cell
@@ -64,7 +65,8 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     folder = places.run(cell)
-    model, tokenizer = load_model(folder)
+    with advice(TRAIN):
+        model, tokenizer = load_model(folder)
     trained = read_training(folder)
     model.to(device_for_training())
     names = [name for name in config.data.evaluate if (places.features(cell.backbone) / f"{name}.dev" / "features.json").is_file()]

@@ -13,6 +13,7 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmark.cli.advice import TRAIN, advice
 from benchmark.config.cells import Cell
 from benchmark.cli.commands import command_parser, run_command
 from benchmark.config.params import Config, find_cell, load, repository_root
@@ -34,7 +35,8 @@ def masks_of(config: Config, cell: Cell) -> Masks:
         raise ModelError(
             f"{folder}: the arm {cell.arm} has {kind} masks, none that stay: name a cell with learned, Fisher or fixed random ones"
         )
-    return Masks.load(folder / "masks.safetensors")
+    with advice(TRAIN):
+        return Masks.load(folder / "masks.safetensors")
 
 
 def one_cell(masks: Masks) -> list[str]:

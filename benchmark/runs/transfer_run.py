@@ -23,6 +23,7 @@ import pyarrow as pa
 import torch
 
 from benchmark.tracking import mlflow_store as tracking
+from benchmark.cli.advice import TRAIN, advice
 from benchmark.cli.allocator import keep_freed_memory
 from benchmark.runs.cell_data import dev_examples, questions, read_features
 from benchmark.config.cells import Cell
@@ -68,7 +69,8 @@ def transfer_cell(config: Config, cell: Cell, settings: FewShotSettings, params:
     if arm.regularizer != "none":
         raise ConfigError(f"cell {cell.name!r}: an arm with a regularizer ({arm.regularizer}) has no few-shot transfer: name another")
     folder = places.run(cell)
-    model, tokenizer = load_model(folder)
+    with advice(TRAIN):
+        model, tokenizer = load_model(folder)
     trained = read_training(folder)
     model.to(device_for_training())
     features = {name: read_features(places.features(cell.backbone), name, "dev", config.data) for name in targets_of(config, places, cell)}

@@ -133,9 +133,7 @@ def _open_adapters(folder: Path, config: Any) -> PreTrainedModel:
         add_adapters(model, told["datasets"], bottleneck=told["bottleneck"])
         load_tensors(model.float(), load_file(path))
     except (OSError, SafetensorError) as error:
-        raise ModelError(
-            f"{path}: cannot be read ({error}): save the model again"
-        ) from error
+        raise ModelError(f"{path}: cannot be read ({error}): save the model again") from error
     except (KeyError, TypeError) as error:
         raise ModelError(
             f"{folder}/config.json: bmt_adapters: {told!r}: expected datasets and bottleneck, as "

@@ -180,20 +180,20 @@ class _Reader:
         self.contexts = KeySet()
         self.given_ids: dict[str, str] = {}  # by the context's digest, where the line had an id
 
-    def note(self, kind: str, found: str, question: str | None = None) -> None:
+    def note(self, kind: str, detail: str, question: str | None = None) -> None:
         """Count an irregularity of the line at hand; raise it if strict."""
         if self.strict:
             about = f" question {shown(question)}:" if question is not None else ""
             raise DataError(
-                f"{self.report.path}, line {self.number}:{about} {kind}: {found} (strict; otherwise: "
+                f"{self.report.path}, line {self.number}:{about} {kind}: {detail} (strict; otherwise: "
                 f"{KINDS[kind]})"
             )
         self.report.counts[kind] += 1
         if len(self.report.places) < MOST_PLACES:
-            self.report.places.append(Irregularity(self.number, kind, question, found))
+            self.report.places.append(Irregularity(self.number, kind, question, detail))
 
-    def unreadable(self, found: str) -> DataError:
-        return DataError(f"{self.report.path}, line {self.number}: {found}")
+    def unreadable(self, why: str) -> DataError:
+        return DataError(f"{self.report.path}, line {self.number}: {why}")
 
     def line(self, number: int, line: bytes) -> Passage | None:
         self.number = number
@@ -296,10 +296,10 @@ class _Reader:
         A text read before keeps its first id, so that a split by context id never leaks.
         """
         digest = hashlib.sha256(context.encode()).hexdigest()[:16]
-        if (seen := int(digest, 16)) in self.contexts:
+        if (number := int(digest, 16)) in self.contexts:
             self.report.repeated_contexts += 1
             return self.given_ids.get(digest, digest)
-        self.contexts.add(seen)
+        self.contexts.add(number)
         given = self.text(given)
         if isinstance(given, str) and given:
             self.given_ids[digest] = given
@@ -321,7 +321,7 @@ class _Reader:
         if not question.strip():
             self.note("empty question", shown(question), qid)
             return None
-        if (seen := key(qid)) in self.ids:
+        if (number := key(qid)) in self.ids:
             self.note("duplicate question id", shown(question), qid)
             return None
         answers, spans = self.answers(qa, qid), self.spans(qa, context, qid)
@@ -333,7 +333,7 @@ class _Reader:
             return None
         if not spans:
             self.note("question without a usable span", f"answers {shown(answers)}", qid)
-        self.ids.add(seen)
+        self.ids.add(number)
         self.report.spans += len(spans)
         return Example(qid, self.report.dataset, question, context, context_id, tuple(answers), tuple(spans))
 
@@ -387,21 +387,21 @@ class _Reader:
                         "span out of range", f"{shown(pair)} in a context of {len(context)} characters", qid
                     )
                     continue
-                found = context[start:end]
-                if not found.strip():
-                    self.note("blank span", f"{shown(pair)} is {shown(found)}", qid)
+                text_there = context[start:end]
+                if not text_there.strip():
+                    self.note("blank span", f"{shown(pair)} is {shown(text_there)}", qid)
                     continue
-                if found != text:
-                    if " ".join(found.split()).casefold() != " ".join(text.split()).casefold():
+                if text_there != text:
+                    if " ".join(text_there.split()).casefold() != " ".join(text.split()).casefold():
                         self.note(
                             "span does not slice to its text",
-                            f"{shown(pair)} is {shown(found)}, not {shown(text)}",
+                            f"{shown(pair)} is {shown(text_there)}, not {shown(text)}",
                             qid,
                         )
                         continue
                     self.note(
                         "span text differs in case or space",
-                        f"{shown(pair)} is {shown(found)}, not {shown(text)}",
+                        f"{shown(pair)} is {shown(text_there)}, not {shown(text)}",
                         qid,
                     )
                 if (start, end) in spans:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from bmt.errors import DataError
-from bmt.qa.irregularities import KINDS, LISTED, ReadingReport
+from bmt.qa.irregularities import KINDS, MOST_PLACES, ReadingReport
 from bmt.qa.mrqa import Example, passages, read_mrqa, validate_mrqa
 from tests.support.mrqa_files import HEADER, as_bytes, corpus, passage, question, write
 
@@ -367,14 +367,14 @@ def test_an_endless_line_is_refused(tmp_path, monkeypatch):
 
 
 def test_the_report_says_what_became_of_each_and_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr("bmt.qa.mrqa.LISTED", 2)
+    monkeypatch.setattr("bmt.qa.mrqa.MOST_PLACES", 2)
     path = write(
         tmp_path / "x.jsonl",
         [HEADER, passage(CONTEXT, *["bad"] * 3, GOOD, question(CONTEXT, "absent", "a'b"))],
     )
     report = validate_mrqa(path)
     assert report.counts == Counter({"question of a wrong type": 3, "question without a usable span": 1})
-    assert len(report.places) == 2 and LISTED == 10_000
+    assert len(report.places) == 2 and MOST_PLACES == 10_000
     assert report.lines(1) == [
         f"{path}: question of a wrong type: 3 (question dropped)",
         f"{path}: question without a usable span: 1 (question dropped from training, scored in a dev file)",
@@ -424,7 +424,7 @@ def test_memory_hardly_grows_with_the_questions(tmp_path, monkeypatch):
     apart the two are.
     """
     monkeypatch.setattr("bmt.qa.duplicate_ids.RECENT", 1000)
-    monkeypatch.setattr("bmt.qa.mrqa.LISTED", 10)
+    monkeypatch.setattr("bmt.qa.mrqa.MOST_PLACES", 10)
     line = json.dumps(
         {
             "context": "the old mill",

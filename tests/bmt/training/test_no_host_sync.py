@@ -25,7 +25,7 @@ from bmt.mask_updates import mask_updates
 from bmt.masks import Masks
 from bmt.qa.adapters import add_adapters
 from bmt.qa.batches import Windows, collate
-from bmt.qa.decoding import predict
+from bmt.qa.decoding import Passes, predict
 from bmt.qa.model import batch_loss
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
@@ -180,7 +180,8 @@ def test_an_evaluation_waits_for_nothing_but_its_scores(
     own, model = tiny.windows("A", 40), tiny.bert().to(DEVICE)
     assert (
         waits_of(
-            lambda _: predict(model, own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), batch=8), DEVICE
+            lambda _: predict(model, own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), passes=Passes(8)),
+            DEVICE,
         )
         == []
     )
@@ -204,11 +205,11 @@ def test_an_evaluation_finds_spans_while_the_next_batch_is_computed(monkeypatch:
         seen.append("spans")
         return real(*given)
 
-    want = predict(tiny.bert(), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), batch=8)
+    want = predict(tiny.bert(), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), passes=Passes(8))
     monkeypatch.setattr(HostReads, "put", late)
     monkeypatch.setattr(HostReads, "arrived", found)
     monkeypatch.setattr(bmt.qa.decoding, "best_spans", spans)
-    assert predict(tiny.bert(), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), batch=8) == want
+    assert predict(tiny.bert(), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), passes=Passes(8)) == want
     assert seen == ["scores"] * 3 + ["spans", "scores"] * 2 + ["spans"] * 3
 
 
