@@ -43,7 +43,7 @@ class GenerationSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenAnswer:
+class GeneratedAnswer:
     """The answer to one question.
 
     Attributes:
@@ -106,14 +106,14 @@ def write_answers(
     settings: GenerationSettings,
     batch: int = 32,
     progress: Progress | None = None,
-) -> list[WrittenAnswer]:
+) -> list[GeneratedAnswer]:
     """The answer to each of `texts` (`input_text`), in their order; batches are of like lengths.
 
     Args:
         batch: inputs a forward pass. progress: called with (texts done, note).
     """
     ids, cut = _encoded(tokenizer, texts, min(settings.input_tokens, tokenizer.model_max_length))
-    written: list[WrittenAnswer | None] = [None] * len(texts)
+    written: list[GeneratedAnswer | None] = [None] * len(texts)
     order = sorted(
         range(len(texts)), key=lambda row: -len(ids[row])
     )  # the longest first: what does not fit fails at once
@@ -135,7 +135,7 @@ def write_answers(
                 max_new_tokens=settings.answer_tokens,
             )
         for row, text in zip(rows, tokenizer.batch_decode(out, skip_special_tokens=True), strict=True):
-            written[row] = WrittenAnswer(text.strip(), len(ids[row]), cut[row])
+            written[row] = GeneratedAnswer(text.strip(), len(ids[row]), cut[row])
         if progress is not None:
             progress(len(rows), "")
     return [one for one in written if one is not None]
