@@ -154,7 +154,7 @@ class DataSettings:
 
 @dataclass(frozen=True, slots=True)
 class MaskSettings:
-    """Learning the gates, eq. 10-12."""
+    """How masks are learned: the gates of eq. 10-12, and how a gate becomes a mask."""
 
     gamma: float = knob(
         -1.5,

@@ -28,7 +28,7 @@ import bmt
 from bmt.deviation import pretrained_copy
 from bmt.errors import ConfigError, ModelError
 from bmt.layers import in_encoder, is_head, kind_of, layer_of, target_names
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.qa.adapters import (
     AdapterBank,

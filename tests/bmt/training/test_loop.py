@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from bmt.deviation import deviations, pretrained_copy
 from bmt.errors import ConfigError, ModelError
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.qa.batches import Windows
 from bmt.random_mask import RandomMask
@@ -26,7 +26,7 @@ from bmt.training.microbatches import Limits, micro_batches
 from bmt.training.plan import pass_limits
 from bmt.training.source_masks import in_order, mixture_batches, source_masks, warm_up_head
 from bmt.training.step import Stepper
-from tests.bmt.test_mask_updates import masks_for
+from tests.bmt.test_masked_updates import masks_for
 from tests.support import tiny
 
 PLAN = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=5, patience=50))

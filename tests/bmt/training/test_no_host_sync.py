@@ -21,7 +21,7 @@ import bmt.random_mask
 from bmt.errors import ModelError
 from bmt.gate_learner import GateLearner
 from bmt.layers import target_names
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.qa.adapters import add_adapters
 from bmt.qa.batches import Windows, collate
@@ -36,7 +36,7 @@ from bmt.settings import DecodeSettings, MaskSettings, TrainingSettings
 from bmt.training.microbatches import Limits
 from bmt.training.plan import Plan
 from bmt.training.step import Stepper
-from tests.bmt.test_mask_updates import masks_for
+from tests.bmt.test_masked_updates import masks_for
 from tests.bmt.training.test_loop import run
 from tests.support import tiny
 

@@ -28,7 +28,7 @@ from bmt.training.loop import Plan, train
 from bmt.training.sampling import Sampler
 from bmt.training.source_masks import mask_schedule
 from bmt.training.validation import answers
-from tests.bmt.test_mask_updates import masks_for
+from tests.bmt.test_masked_updates import masks_for
 from tests.support import tiny
 
 NAMES = ("A", "B", "C")
