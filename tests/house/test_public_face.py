@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import inspect
 import re
 import subprocess
@@ -82,6 +81,10 @@ def test_there_are_about_twenty_sorted_names_each_with_a_docstring() -> None:
             f"bmt.{name} would be the module once imported"
         )
     assert set(bmt.__all__) <= set(dir(bmt))
+    modules_inside = {path.stem for path in (ROOT / "bmt").iterdir()}
+    assert not modules_inside & set(bmt.__all__), (
+        "`from bmt import name` would give the module once it is imported"
+    )
     with pytest.raises(AttributeError, match="module 'bmt' has no attribute 'learn_mask'"):
         getattr(bmt, "learn_mask")  # noqa: B009
 

@@ -29,15 +29,13 @@ from bmt.qa.decoding import Passes, predict
 from bmt.qa.model import batch_loss
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
-from bmt.runtime.devices import HostReads, sent
+from bmt.runtime.devices import HostReads, to_device
 from bmt.runtime.finite_gradients import FiniteGradients
-from bmt.runtime.ranks import Ranks
-from bmt.settings import DecodeSettings, MaskSettings, TrainingSettings
-from bmt.training.microbatches import Limits
+from bmt.settings import DecodeSettings, MaskSettings
 from bmt.training.plan import Plan
 from bmt.training.step import Stepper
 from tests.bmt.test_masked_updates import masks_for
-from tests.bmt.training.test_loop import run
+from tests.bmt.training.test_loop import data, run
 from tests.support import tiny
 
 DEVICE = torch.device("meta")
@@ -116,18 +114,7 @@ def masked_step(
 ) -> list[str]:
     """What a step of tuning waits for."""
     with nullcontext() if masks is None else mask_updates(optimizer, model, masks, compact=compact) as handle:
-        stepper = Stepper(
-            model,
-            optimizer,
-            sets(),
-            tiny.VOCAB,
-            Plan(TrainingSettings()),
-            Limits(0.08),
-            0,
-            handle,
-            None,
-            Ranks(),
-        )
+        stepper = Stepper(model, optimizer, data(), Plan(), 0, handle)
         return waits_of(lambda step: stepper.take(step, PICKS), next(model.parameters()).device)
 
 
@@ -216,7 +203,7 @@ def test_an_evaluation_finds_spans_while_the_next_batch_is_computed(monkeypatch:
 def test_what_would_wait_is_seen() -> None:
     there, on_host = torch.zeros(4, device=DEVICE), torch.zeros(4)
     with Waits(DEVICE) as waits:
-        sent(on_host, DEVICE)
+        to_device(on_host, DEVICE)
         on_host.to(DEVICE, non_blocking=True)
         there[:2] += 1
         assert waits.found == []
@@ -360,7 +347,9 @@ def test_a_gradient_that_comes_late_leaves_no_broken_checkpoint(
         return loss
 
     monkeypatch.setattr(Stepper, "_pass", broken)
-    monkeypatch.setattr("bmt.training.loop.evaluate", lambda *given: {"A": (0.0, 0.0), "B": (0.0, 0.0)})
+    monkeypatch.setattr(
+        "bmt.training.model_selection.evaluate", lambda *given: {"A": (0.0, 0.0), "B": (0.0, 0.0)}
+    )
     with pytest.raises(ModelError, match="the gradient is not finite at step 4"):
         run(model=model, masks=RandomMask(0.5), checkpoints=Checkpoints(tmp_path, "f"))
     assert not list(tmp_path.rglob("step-*"))
