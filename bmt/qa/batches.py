@@ -96,13 +96,13 @@ class Windows:
         answered = self.spans.lengths > 0
         rows: list[int] = []
         for begin, end in zip(first, last, strict=True):
-            own = order[begin:end]
-            holding = own[answered[own]]
+            of_example = order[begin:end]
+            with_answer = of_example[answered[of_example]]
             if windows == "one":
-                own = holding[:1] if len(holding) else own[:1]
+                of_example = with_answer[:1] if len(with_answer) else of_example[:1]
             if negatives == "drop":
-                own = own[answered[own]]
-            rows.extend(own.tolist())
+                of_example = of_example[answered[of_example]]
+            rows.extend(of_example.tolist())
         return np.asarray(rows, dtype=np.int64)
 
 
@@ -158,7 +158,7 @@ class Batch:
         """The batch with an attention mask that transformers takes as it is, (rows, 1, 1, tokens), or none
         where nothing is padded.
 
-        Of a mask (rows, tokens) it asks whether all is true, on a GPU once a pass with the host waiting for
+        Of a mask (rows, tokens) it asks whether all is true, on a GPU once per pass with the host waiting for
         the answer, known here. For encoders with SDPA attention (`bmt.qa.model`).
         """
         inputs = {name: value for name, value in self.inputs.items() if name != "attention_mask"}

@@ -172,8 +172,8 @@ def load(folder: str | Path, key: str | None = None) -> Features:
         raise DataError(f"{folder / 'features.json'}: damaged: make the features again") from None
     if key is not None and its_key != key:
         raise DataError(
-            f"{folder}: features of another file, tokenizer, window, overlap or code (key {its_key[:12]}, not "
-            f"{key[:12]}): make them again"
+            f"{folder}: features of another file, tokenizer, window, overlap or code (key {its_key[:12]}, "
+            f"not {key[:12]}): make them again"
         )
     tables = []
     for name, schema in (("windows.arrow", WINDOWS), ("examples.arrow", EXAMPLES)):
@@ -203,14 +203,14 @@ def outdated(
     The settings and the code are always compared, the tokenizer and the MRQA file if they are given. Empty:
     nothing changed.
     """
-    made = meta.get("inputs", {})
+    used = meta.get("inputs", {})
     now: dict[str, Any] = {name: getattr(data, name) for name in ("window", "overlap", "question")}
     now |= {"special_tokens": list(data.special_tokens), "code_sha256": _code_digest()}
     if tokenizer is not None:
         now["tokenizer_sha256"] = encoder(tokenizer, data.special_tokens).digest
     if path is not None:
         now["file_sha256"] = file_digest(path)
-    return [name for name, value in now.items() if made.get(name) != value]
+    return [name for name, value in now.items() if used.get(name) != value]
 
 
 def carve(
@@ -377,7 +377,8 @@ _worker: dict[str, Any] = {}
 def _start_worker(spec: Encoder, cut: Cut, train: bool) -> None:
     gc.disable()  # as in `_collector_paused`
     _keep_freed_blocks()
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one thread a process: the processes are the parallelism
+    # One thread per process: the processes are the parallelism.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     _worker.update(spec=spec, tokenizer=text_tokenizer(spec), cut=cut, train=train)
 
 

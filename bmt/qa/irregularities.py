@@ -81,8 +81,8 @@ class ReadingReport:
         return self.context_tokens / self.questions if self.questions else 0.0
 
     def lines(self, listed: int = MOST_PLACES) -> list[str]:
-        """The irregularities as text: a line per kind with its count and what became of it, then up to `listed`
-        places.
+        """The irregularities as text: a line per kind with its count and what became of it, then up to
+        `listed` places.
         """
         text = [
             f"{self.path}: {kind}: {count} ({KINDS[kind]})" for kind, count in sorted(self.counts.items())

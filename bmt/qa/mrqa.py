@@ -9,9 +9,9 @@ questions:
               …]}, …]}
 
 What makes a file unreadable (gzip, UTF-8, JSON, the structure of a line) raises a `DataError` that names file
-and line. What can be skipped or mended is an irregularity: counted by kind in a `ReadingReport`, with its line, and
-the first one raises if `strict`. Reading is streaming: one line, eight bytes for each question and context
-before it (a context's own id is kept whole) and the report are all that is in memory.
+and line. What can be skipped or mended is an irregularity: counted by kind in a `ReadingReport`, with its
+line, and the first one raises if `strict`. Reading is streaming: one line, eight bytes for each question and
+context before it (a context's own id is kept whole) and the report are all that is in memory.
 """
 
 from __future__ import annotations
@@ -290,7 +290,7 @@ class _Reader:
         self.report.split = str(self.text(header.get("split", "")))
         return True
 
-    def context_id(self, given: Any, context: str) -> str:
+    def context_id(self, its_id: Any, context: str) -> str:
         """The line's id, else a digest of the context.
 
         A text read before keeps its first id, so that a split by context id never leaks.
@@ -300,10 +300,10 @@ class _Reader:
             self.report.repeated_contexts += 1
             return self.given_ids.get(digest, digest)
         self.contexts.add(number)
-        given = self.text(given)
-        if isinstance(given, str) and given:
-            self.given_ids[digest] = given
-            return given
+        its_id = self.text(its_id)
+        if isinstance(its_id, str) and its_id:
+            self.given_ids[digest] = its_id
+            return its_id
         return digest
 
     def question(self, qa: Any, context: str, context_id: str) -> Example | None:
@@ -338,15 +338,15 @@ class _Reader:
         return Example(qid, self.report.dataset, question, context, context_id, tuple(answers), tuple(spans))
 
     def answers(self, qa: dict[str, Any], qid: str) -> list[str]:
-        given = qa.get("answers")
-        if not isinstance(given, list):
-            if given is not None:
+        texts = qa.get("answers")
+        if not isinstance(texts, list):
+            if texts is not None:
                 self.note(
-                    "answer of a wrong type", f'"answers" is {shown(given)}, a list of strings is needed', qid
+                    "answer of a wrong type", f'"answers" is {shown(texts)}, a list of strings is needed', qid
                 )
             return []
         answers = []
-        for answer in map(self.text, given):
+        for answer in map(self.text, texts):
             if isinstance(answer, str):
                 answers.append(answer)
             else:

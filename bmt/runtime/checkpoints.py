@@ -126,9 +126,7 @@ class Checkpoints:
                 "digests": digests,
                 "state": dict(state),
             }
-            text = json.dumps(
-                record, allow_nan=False
-            )  # keys in their order, which is that of a curve's columns
+            text = json.dumps(record, allow_nan=False)  # keys in order, which is that of a curve's columns
             (aside / "state.json").write_text(text, encoding="utf-8")
         for old in self._folders()[:-keep]:
             shutil.rmtree(old)
@@ -201,8 +199,8 @@ class Checkpoints:
     def _tidy(self) -> None:
         """Remove what a killed process was writing. Two processes never write to one folder."""
         for pattern in (".step-*.part", ".step-*.old"):
-            for left in self.folder.glob(pattern):
-                shutil.rmtree(left, ignore_errors=True)
+            for half_written in self.folder.glob(pattern):
+                shutil.rmtree(half_written, ignore_errors=True)
 
 
 def _step(folder: Path) -> int:

@@ -52,7 +52,7 @@ class HostReads(Generic[T]):
         Args:
             all_of_them: whether to wait for what has not come yet.
         """
-        found = []
+        come = []
         while self._pending:
             value, event, note = self._pending[0]
             if event is not None and not event.query():
@@ -60,5 +60,5 @@ class HostReads(Generic[T]):
                     break
                 event.synchronize()
             self._pending.popleft()
-            found.append((value, note))
-        return found
+            come.append((value, note))
+        return come

@@ -37,7 +37,7 @@ class FiniteGradients:
             ModelError: this norm, or one of an earlier look, is not finite; the step is named, and the tensor
                 if its gradient still is not.
         """
-        grads = [own.grad for own in tensors.values() if own.grad is not None]
+        grads = [tensor.grad for tensor in tensors.values() if tensor.grad is not None]
         if not grads:
             return None
         norm = torch.nn.utils.get_total_norm(grads)
@@ -54,8 +54,8 @@ class FiniteGradients:
             if not math.isfinite(float(norm)):
                 bad = (
                     name
-                    for name, own in tensors.items()
-                    if own.grad is not None and not bool(torch.isfinite(own.grad).all())
+                    for name, tensor in tensors.items()
+                    if tensor.grad is not None and not bool(torch.isfinite(tensor.grad).all())
                 )
                 raise ModelError(
                     f"tensor {next(bad, 'all of them together')}: the gradient is not finite at {self._of} "
