@@ -34,8 +34,8 @@ def fisher_masks(
     loss: Loss = model_loss,
     progress: Callable[[int, str], None] | None = None,
 ) -> Masks:
-    """One mask a dataset: the `density` share of weights with the largest sum of squared batch gradients over
-    `steps` batches.
+    """One mask per dataset: the `density` share of weights with the largest sum of squared batch gradients
+    over `steps` batches.
 
     The weights are not changed; a gradient that a parameter holds is dropped.
 

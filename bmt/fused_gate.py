@@ -70,9 +70,8 @@ class FusedGate:
         for u, slope, a, b, to in zip(draws(key, g.numel()), *map(blocks, (g, alpha, w, out)), strict=True):
             v = self._relaxed(u, a)
             torch.addcmul(v, v, v, value=-1, out=to)
-            torch.ops.aten.hardtanh_backward.grad_input(
-                to, v, low, high, grad_input=to
-            )  # v (1 - v) between them, 0 elsewhere
+            # v (1 - v) where 0 < s < 1, 0 elsewhere: one pass, where a mask would be a second buffer
+            torch.ops.aten.hardtanh_backward.grad_input(to, v, low, high, grad_input=to)
             if count:
                 interior += torch.count_nonzero(to)
             to.mul_(b).mul_(slope).mul_(stretch / law.beta)

@@ -138,7 +138,7 @@ class GateLearner:
             torch.manual_seed(key_number((*self.key, self.steps, "dropout")))
             value = loss()
             value.backward()
-            # Inside the block still: the gradients need the u of this step, and write into the perturbed copy.
+            # Inside the block still: the gradients need this step's u, and write into the perturbed copy.
             interior = self._gradients(value.device, count)
         # Two norms and two optimizers. Under a common clip the larger gradient would use up the other's norm:
         # at the start w = 0, so the data give alpha no gradient at all and w all of it.
@@ -165,14 +165,14 @@ class GateLearner:
         """Everything that learning goes on from: alpha, w, both optimizers' state, lambda and the number of
         steps.
         """
-        kept = {f"alpha/{name}": value for name, value in self.alpha.items()} | {
+        state = {f"alpha/{name}": value for name, value in self.alpha.items()} | {
             f"w/{name}": value for name, value in self.w.items()
         }
-        kept |= {
+        state |= {
             f"alpha_optimizer/{key}": value for key, value in optimizer_tensors(self._alpha_optimizer).items()
         }
-        kept |= {f"w_optimizer/{key}": value for key, value in optimizer_tensors(self._w_optimizer).items()}
-        return kept | {
+        state |= {f"w_optimizer/{key}": value for key, value in optimizer_tensors(self._w_optimizer).items()}
+        return state | {
             "lam": torch.tensor([self.lam, self._multiplier], dtype=torch.float64),
             "steps": torch.tensor(self.steps),
         }
@@ -251,7 +251,7 @@ class GateLearner:
         return (*self.key, self.steps, name)
 
     def _row_hook(self, name: str, theta: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        """Before an embedding's forward pass: perturb the rows that it will read and has not read before in this batch."""
+        """Before an embedding's forward pass: perturb the rows that it will read for the first time."""
         looked_up = self._embeddings[name]
 
         def perturb(module: nn.Module, args: tuple[Tensor, ...]) -> None:

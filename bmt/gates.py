@@ -16,10 +16,10 @@ r"""The hard-concrete gate of eq. 10-11: a relaxed Bernoulli gate with mass at e
 Every function of the gate is element-wise, works on float64, float32 and bfloat16 (computed in float32
 inside) and makes no host synchronisation. A gate holds one weight, a row, a column or a whole tensor: its
 tensor has the weight's number of dimensions, with 1 where it is shared, so that it broadcasts over the
-weight:
+weight. A vector is a matrix of one column:
 
     (out, in)   element (out, in)   row (out, 1)   column (1, in)   tensor (1, 1)
-    (n,)        element (n,)        row (n,)       column (1,)      tensor (1,)      a vector is a matrix of one column
+    (n,)        element (n,)        row (n,)       column (1,)      tensor (1,)
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class HardConcrete:
         return v.mul_(self.zeta - self.gamma).add_(self.gamma).clamp_(0, 1).to(alpha.dtype)
 
     def sample(self, alpha: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """One draw of s an element (eq. 10)."""
+        """One draw of s per element (eq. 10)."""
         wide = _wide(alpha)
         u = torch.rand(alpha.shape, generator=generator, dtype=wide.dtype, device=alpha.device)
         return self.at(alpha, u)
@@ -156,27 +156,6 @@ class HardConcrete:
         for node, weight in zip(_NODES, _WEIGHTS, strict=True):
             total += float(weight) / 2 * self.prob_above(wide, (float(node) + 1) / 2)
         return total.clamp_(0, 1).to(alpha.dtype)
-
-    def log_density(self, s: Tensor, alpha: Tensor) -> Tensor:
-        """log of the gate's law at `s`: log P(s = 0) at 0, log P(s = 1) at 1, the log density in between,
-        -inf outside [0, 1].
-        """
-        wide, x = _wide(alpha), _wide(s)
-        inside = (x > 0) & (x < 1)
-        v = (torch.where(inside, x, 0.5) - self.gamma) / (self.zeta - self.gamma)
-        logistic = (
-            self.beta * (torch.log(v) - torch.log1p(-v)) - wide
-        )  # the noise log u - log(1 - u) that gives s
-        log_pdf = torch.nn.functional.logsigmoid(logistic) + torch.nn.functional.logsigmoid(-logistic)
-        log_pdf = log_pdf + np.log(self.beta / (self.zeta - self.gamma)) - torch.log(v) - torch.log1p(-v)
-        at_zero = torch.nn.functional.logsigmoid(self.half_open - wide)
-        at_one = torch.nn.functional.logsigmoid(
-            wide - self.beta * float(np.log((1 - self.gamma) / (self.zeta - 1)))
-        )
-        out = torch.where(
-            inside, log_pdf, torch.where(x == 0, at_zero, torch.where(x == 1, at_one, -torch.inf))
-        )
-        return out.to(alpha.dtype)
 
     def gradients(
         self, g: Tensor, alpha: Tensor, w: Tensor, u: Tensor, lam: float = 0.0

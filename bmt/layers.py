@@ -34,9 +34,9 @@ def layer_of(name: str) -> str:
     T5's blocks hold `layer.0`, `layer.1` inside a block: the first number is the layer. Those of its decoder
     are `decoder_00`, ….
     """
-    found = _LAYER.search(f".{name}.")
-    if found:
-        return f"{'decoder' if name.split('.')[0] == 'decoder' else 'layer'}_{int(found.group(1)):02d}"
+    match = _LAYER.search(f".{name}.")
+    if match:
+        return f"{'decoder' if name.split('.')[0] == 'decoder' else 'layer'}_{int(match.group(1)):02d}"
     kind = kind_of(name)
     return {"head": "head", "embedding": "embeddings", "position": "embeddings"}.get(
         kind, "embeddings" if "embed" in name.lower() else "other"

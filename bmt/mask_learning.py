@@ -1,4 +1,4 @@
-"""Learning one binary mask per dataset: eq. 12, with theta and phi fixed (`bmt.gate_learner` has a step of it).
+"""Learning one binary mask per dataset: eq. 12, theta and phi fixed (`bmt.gate_learner` has a step of it).
 
 min over alpha, w of  E_u E_batch[ L(theta + s w, phi) ] + lambda sum P(s > 0)        s = gate(alpha, u)
 """
@@ -175,11 +175,11 @@ def gates_by_dataset(
         raise ConfigError("batches_by_dataset is empty: give at least one dataset")
     names = target_names(model, settings.targets)
     for dataset, batches in batches_by_dataset.items():
-        kept = control.checkpoints
+        checkpoints = control.checkpoints
         inside = replace(
             control,
             report=partial(control.report, dataset),
-            checkpoints=None if kept is None else kept.within(quote(dataset, safe="")),
+            checkpoints=None if checkpoints is None else checkpoints.within(quote(dataset, safe="")),
         )
         batch_at, key = batch_function(batches, dataset), (seed, "mask", dataset)
         yield dataset, learn_gates(model, batch_at, names, settings, key=key, loss=loss, control=inside)

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bmt.errors import ModelError
-from bmt.runtime.devices import sent
+from bmt.runtime.devices import to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class RowGroups:
             rows = [row for row, index in enumerate(indices) if index == dataset]
             together = rows[-1] - rows[0] + 1 == len(rows)
             members.append(
-                (dataset, slice(rows[0], rows[-1] + 1) if together else sent(torch.tensor(rows), device))
+                (dataset, slice(rows[0], rows[-1] + 1) if together else to_device(torch.tensor(rows), device))
             )
-        return RowGroups(sent(torch.tensor(indices), device), tuple(members))
+        return RowGroups(to_device(torch.tensor(indices), device), tuple(members))
 
     def __len__(self) -> int:
         return len(self.owner)

@@ -9,7 +9,7 @@ and `paper`: "stated" (the paper gives it), "silent" (it does not), "contradicto
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from bmt.errors import ConfigError
 
@@ -21,29 +21,27 @@ SAMPLERS = ("dynamic", "dynamic_single_task", "uniform", "size", "temperature")
 OUT_OF_DOMAIN = ("BioASQ", "DROP", "DuoRC", "RACE", "RelationExtraction", "TextbookQA")
 
 
+class Bounds(TypedDict, total=False):
+    """What a number may be: `low` and `high` inclusive, `above` and `below` exclusive."""
+
+    low: float
+    high: float
+    above: float
+    below: float
+
+
 def knob(
     default: Any,
     doc: str,
     *,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
     choices: tuple[str, ...] | None = None,
     paper: str = "ours",
     note: str = "",
+    **bounds: Unpack[Bounds],
 ) -> Any:
-    """A documented dataclass field. Bounds: `low`/`high` inclusive, `above`/`below` exclusive."""
-    metadata = {
-        "doc": doc,
-        "low": low,
-        "high": high,
-        "above": above,
-        "below": below,
-        "choices": choices,
-        "paper": paper,
-        "note": note,
-    }
+    """A documented dataclass field."""
+    metadata: dict[str, Any] = {"doc": doc, "choices": choices, "paper": paper, "note": note}
+    metadata |= {bound: bounds.get(bound) for bound in Bounds.__annotations__}
     if isinstance(default, list | dict):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -90,7 +88,7 @@ class DataSettings:
         [*IN_DOMAIN, *OUT_OF_DOMAIN], "the datasets whose dev sets are scored", paper="stated"
     )
     window: int = knob(
-        512, "tokens a window, special tokens and question included", low=32, high=4096, paper="stated"
+        512, "tokens per window, special tokens and question included", low=32, high=4096, paper="stated"
     )
     overlap: int = knob(
         256,
@@ -112,15 +110,15 @@ class DataSettings:
     )
     train_cap: int | None = knob(
         80_000,
-        "train questions taken a dataset and epoch; null: all",
+        "train questions taken per dataset and epoch; null: all",
         low=1,
         paper="contradictory",
         note='"We sample 80,000 training and 1000 validation examples per epoch" can mean of each dataset '
         "or of all together. Of each: "
-        "the day and a half of training is then at most .8 s a step of 8 windows, otherwise over 4 s.",
+        "the day and a half of training is then at most .8 s per step of 8 windows, otherwise over 4 s.",
     )
-    validation_cap: int = knob(1000, "validation questions a dataset", low=1, paper="stated")
-    dev_cap: int | None = knob(None, "dev questions scored a dataset; null: all", low=1, paper="ours")
+    validation_cap: int = knob(1000, "validation questions per dataset", low=1, paper="stated")
+    dev_cap: int | None = knob(None, "dev questions scored per dataset; null: all", low=1, paper="ours")
     val_source: str = knob(
         "train",
         "where validation questions come from",
@@ -156,7 +154,7 @@ class DataSettings:
 
 @dataclass(frozen=True, slots=True)
 class MaskSettings:
-    """Learning the gates, eq. 10-12."""
+    """How masks are learned: the gates of eq. 10-12, and how a gate becomes a mask."""
 
     gamma: float = knob(
         -1.5,
@@ -219,12 +217,12 @@ class MaskSettings:
     )
     steps: int = knob(
         2048,
-        "mask-learning steps a mask",
+        "mask-learning steps per mask",
         low=0,
         paper="silent",
         note="One of the paper's checkpoint intervals.",
     )
-    batch: int = knob(8, "windows a mask-learning step", low=1, paper="silent", note="As in fine-tuning.")
+    batch: int = knob(8, "windows per mask-learning step", low=1, paper="silent", note="As in fine-tuning.")
     density: float | None = knob(
         None,
         "target density: the share of weights left open; null: the gates decide",
@@ -404,7 +402,7 @@ class TuningSettings:
 class TrainingSettings:
     """The loop: budget, optimizer, evaluation, stopping."""
 
-    batch: int = knob(8, "windows a step", low=1, paper="silent", note="MADE's.")
+    batch: int = knob(8, "windows per step", low=1, paper="silent", note="MADE's.")
     lr: float = knob(1e-5, "learning rate of the encoder, constant", above=0, paper="stated")
     head_lr: float = knob(
         1e-4,
@@ -431,7 +429,7 @@ class TrainingSettings:
     patience: int = knob(
         5, "evaluations without a gain in macro F1 before the run stops", low=1, paper="stated"
     )
-    evaluation_batch: int = knob(32, "windows a forward pass in evaluation", low=1)
+    evaluation_batch: int = knob(32, "windows per forward pass in evaluation", low=1)
     dropout: float | None = knob(
         None,
         "dropout of hidden states and attention; null: the backbone's own",
@@ -443,7 +441,7 @@ class TrainingSettings:
     )
     batch_tokens: int | None = knob(
         None,
-        "tokens a step in place of a number of windows, padding not counted: windows are drawn until the "
+        "tokens per step in place of a number of windows, padding not counted: windows are drawn until the "
         "next would exceed it (the head warm-up keeps to `batch`); null: `batch` windows",
         low=32,
     )
@@ -566,7 +564,7 @@ class FewShotSettings:
     )
     steps: int = knob(300, "updates at most", low=1, paper="stated")
     batch: int = knob(
-        8, "training windows an update", low=1, paper="silent", note="As in training on the source datasets."
+        8, "training windows per update", low=1, paper="silent", note="As in training on the source datasets."
     )
     lr: float = knob(1e-5, "learning rate of theta, adapter and head", above=0, paper="stated")
     patience: int = knob(

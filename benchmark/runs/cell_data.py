@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.cli.advice import PREPARE, advice
 from benchmark.config.cells import Cell
 from benchmark.config.params import Config
 from bmt.errors import DataError
@@ -58,7 +59,8 @@ def read_features(folder: Path, dataset: str, split: str, data: DataSettings) ->
         raise DataError(
             f"{place}: no features there: run `python -m benchmark.prepare`, or `dvc repro prepare`"
         )
-    features = load(place)
+    with advice(PREPARE):
+        features = load(place)
     if changed := outdated(features.meta, data):
         raise DataError(
             f"{place}: made with another {', '.join(changed)}: run `python -m benchmark.prepare`, or `dvc "

@@ -20,7 +20,7 @@ from benchmark.runs.single_task_reference import with_reference
 from benchmark.runs.training_plan import plan_of
 from bmt.qa.model import quiet_transformers, span_model
 from bmt.runtime.checkpoints import Checkpoints
-from bmt.runtime.ranks import Ranks, own_device
+from bmt.runtime.ranks import Ranks, rank_device
 from bmt.training.plan import Plan, planned_steps
 
 
@@ -115,7 +115,7 @@ class CellRun:
                 dropout=config.training.dropout,
                 head=config.backbones[cell.backbone].head,
             )
-        model.to(own_device())
+        model.to(rank_device())
         return model, tokenizer
 
     def bar(self, what: str, windows: int) -> AbstractContextManager[Bar]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from benchmark.cli.advice import TRAIN, advice
 from benchmark.cli.progress import Bar, progress, silent
 from benchmark.config.cells import Cell
 from benchmark.config.folders import Places
@@ -24,7 +25,7 @@ from bmt.qa.answering import load as load_model
 from bmt.qa.batches import Vocabulary
 from bmt.qa.features import Features
 from bmt.runtime.files import write_json
-from bmt.runtime.ranks import Ranks, own_device
+from bmt.runtime.ranks import Ranks, rank_device
 from bmt.training.validation import answers
 from bmt.transfer.zero_shot import zero_shot
 
@@ -43,9 +44,10 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     folder = places.run(cell)
-    model, tokenizer = load_model(folder)
+    with advice(TRAIN):
+        model, tokenizer = load_model(folder)
     trained = read_training(folder)
-    model.to(own_device())
+    model.to(rank_device())
     features = dev_features(config, places, cell)
     asked = {
         name: questions(entry, name, dev_examples(entry, config.data)) for name, entry in features.items()

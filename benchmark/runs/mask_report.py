@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 
+from benchmark.cli.advice import TRAIN, advice
 from benchmark.config.cells import Cell
 from benchmark.config.folders import Places
 from benchmark.config.params import Config
@@ -30,7 +31,8 @@ def masks_of(config: Config, cell: Cell) -> Masks:
         raise ModelError(
             f"{folder}: the arm {cell.arm} has {kind} masks, none that stay: name a cell with learned, Fisher or fixed random ones"
         )
-    return Masks.load(folder / "masks.safetensors")
+    with advice(TRAIN):
+        return Masks.load(folder / "masks.safetensors")
 
 
 def one_cell(masks: Masks) -> list[str]:

@@ -33,10 +33,10 @@ from benchmark.tracking import environment
 from benchmark.tracking import mlflow_store as tracking
 from benchmark.tracking.journal import interrupted
 from bmt.errors import ConfigError, DataError
-from bmt.qa.generation import GenerationSettings, Written, input_text, open_generator, write_answers
-from bmt.qa.mrqa import Example, read
+from bmt.qa.generation import GeneratedAnswer, GenerationSettings, input_text, open_generator, write_answers
+from bmt.qa.mrqa import Example, read_mrqa
 from bmt.runtime.files import file_digest, json_digest, write_json
-from bmt.runtime.ranks import own_device
+from bmt.runtime.ranks import rank_device
 from bmt.settings import OUT_OF_DOMAIN
 
 HEAD = "generate"
@@ -119,7 +119,7 @@ def score_published(
     files = dev_files(config, places.raw)
     generator = _open(config, name, backbone, settings)
     sha256 = {dataset: file_digest(path) for dataset, path in files.items()}
-    examples = {dataset: list(read(path))[: config.data.dev_cap] for dataset, path in files.items()}
+    examples = {dataset: list(read_mrqa(path))[: config.data.dev_cap] for dataset, path in files.items()}
     folder, kept = places.run(cell), places.root / ".checkpoints" / "zero_shot" / cell.name
     records, tables = {}, {}
     generation = {f"generation.{key}": value for key, value in asdict(settings).items()}
@@ -160,7 +160,7 @@ def _open(config: Config, name: str, backbone: Backbone, settings: GenerationSet
     """The model on this process's device."""
     place = locate(name, backbone)
     model, tokenizer = open_generator(place.source, revision=place.revision)
-    model.to(own_device())
+    model.to(rank_device())
     pinned = place.revision or backbone.source != "hub"
     identity = place.identity if pinned else f"{backbone.name}@{commit_of(model)}"
     return Generator(model, tokenizer, identity, settings, config.training.evaluation_batch)
@@ -237,7 +237,7 @@ def table_of(examples: Sequence[Example]) -> pa.Table:
     return pa.table(columns | {"answers": answers})
 
 
-def kept_record(written: Sequence[Written], seconds: float) -> dict[str, Any]:
+def kept_record(written: Sequence[GeneratedAnswer], seconds: float) -> dict[str, Any]:
     """What is kept of a finished dataset until all are: answers, tokens read, inputs that were cut, seconds."""
     return {
         "answers": [answer.text for answer in written],

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmark.cli.advice import TRAIN, advice
 from benchmark.cli.progress import progress
 from benchmark.cli.signals import stoppable
 from benchmark.config.cells import Cell
@@ -34,7 +35,7 @@ from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl
 from bmt.runtime.files import file_digest, remove_half_written
-from bmt.runtime.ranks import own_device
+from bmt.runtime.ranks import rank_device
 from bmt.runtime.stopping import Stop
 from bmt.settings import OUT_OF_DOMAIN, FewShotSettings
 from bmt.transfer.few_shot import TargetMasks
@@ -82,9 +83,10 @@ def transfer_cell(config: Config, cell: Cell, settings: FewShotSettings, params:
             "another"
         )
     folder = places.run(cell)
-    model, tokenizer = load_model(folder)
+    with advice(TRAIN):
+        model, tokenizer = load_model(folder)
     trained = read_training(folder)
-    model.to(own_device())
+    model.to(rank_device())
     features = target_features(config, places, cell)
     run = TransferRun(config, cell, places, trained, features, params)
     protocol = FewShotProtocol(Vocabulary.of(tokenizer), plan_of(config), settings, config.data)

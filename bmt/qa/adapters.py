@@ -1,5 +1,5 @@
-"""Houlsby adapters psi_d and span heads phi_d, one of each a dataset, around a shared encoder theta (section
-4.5, eq. 17).
+"""Houlsby adapters psi_d and span heads phi_d, one per dataset, around a shared encoder theta (section 4.5,
+eq. 17).
 
     x  ->  x + up_d( swish( down_d(x) ) )       H -> H/16 -> H, behind the attention's and behind the
     feed-forward's output projection
@@ -23,14 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bmt.errors import ConfigError, ModelError
-from bmt.runtime.devices import sent
+from bmt.runtime.devices import to_device
 from bmt.runtime.keyed_random import key_number
 
 AVERAGE = "average"  # the dataset name of a mean of adapters
 REDUCTION = 16
-INITIAL = (
-    1e-3  # Houlsby's standard deviation of fresh weights: the branch adds about 1e-4 of what goes through it
-)
+# Houlsby's standard deviation of fresh weights: the branch adds about 1e-4 of what goes through it.
+INITIAL = 1e-3
 _ENCODERS = ("bert", "roberta", "xlm-roberta", "t5")
 _HEADS = ("qa_outputs", "classifier")
 M = TypeVar("M", bound=nn.Module)
@@ -120,9 +119,9 @@ class Adapters:
         if len(self._owner) != rows:
             raise ModelError(
                 f"the batch has {rows} rows and adapters_of(model).rows(…) named {len(self._owner)}: name "
-                "one dataset a row"
+                "one dataset per row"
             )
-        self._owner = sent(self._owner, device)
+        self._owner = to_device(self._owner, device)
         return self._owner
 
 
@@ -190,12 +189,12 @@ def adapters_of(model: nn.Module) -> Adapters | None:
 
     A wrapper's `module` (DistributedDataParallel) is looked into.
     """
-    found = getattr(getattr(model, "module", model), "bmt_adapters", None)
-    return found if isinstance(found, Adapters) else None
+    handle = getattr(getattr(model, "module", model), "bmt_adapters", None)
+    return handle if isinstance(handle, Adapters) else None
 
 
 @contextmanager
-def own_adapter(model: nn.Module, dataset: str) -> Iterator[None]:
+def dataset_adapter(model: nn.Module, dataset: str) -> Iterator[None]:
     """While the block runs, a model with several adapters answers with this dataset's, unless `only` says
     another; others just answer.
 
@@ -236,7 +235,7 @@ def add_adapters(
     bottleneck: int | None = None,
     alike: bool = False,
 ) -> Adapters:
-    """Put an adapter behind both projections of every layer and a head a dataset on a span model, in place.
+    """Put an adapter behind both projections of every layer and a head per dataset on a span model, in place.
 
     Fresh adapters are near the identity (weights: normal with sd 1e-3 cut at 2 sd, biases: 0); every head is
     a copy of the model's own.
@@ -371,14 +370,14 @@ def alone(model: M, dataset: str) -> M:
 
 @torch.no_grad()
 def _with_one(model: M, name: str, of: Callable[[Tensor], Tensor]) -> M:
-    made, handle = copy.deepcopy(model), Adapters((name,))
-    for bank in banks(made):
+    single, handle = copy.deepcopy(model), Adapters((name,))
+    for bank in banks(single):
         bank.handle = handle
         for key, whole in list(bank.named_parameters(recurse=False)):
             setattr(bank, key, nn.Parameter(of(whole.detach())))
-    config: Any = made.config
-    _describe(made, handle, config.bmt_adapters["bottleneck"])
-    return made
+    config: Any = single.config
+    _describe(single, handle, config.bmt_adapters["bottleneck"])
+    return single
 
 
 def _shares(handle: Adapters, weights: Mapping[str, float] | None) -> Tensor:

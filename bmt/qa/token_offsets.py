@@ -12,9 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_INK = np.array(
-    [not chr(code).isspace() for code in range(0x3002)]
-)  # U+3000 is the last character of str.isspace
+# U+3000 is the last character of str.isspace.
+_INK = np.array([not chr(code).isspace() for code in range(0x3002)])
 _FAR = np.iinfo(np.int64).max
 
 
@@ -32,9 +31,8 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
         sizes: tokens of each context.
     """
     codes = np.frombuffer("\n".join([*contexts, ""]).encode("utf-32-le"), dtype=np.uint32)
-    ink = np.ones(
-        len(codes) + 2, dtype=bool
-    )  # not white space; one place before the text and one after it count as ink
+    # Not white space; one place before the text and one after it count as ink.
+    ink = np.ones(len(codes) + 2, dtype=bool)
     inner = ink[1:-1]
     odd = np.flatnonzero(codes - np.uint32(33) > 94)  # no printable ASCII
     inner[odd] = _INK.take(codes[odd], mode="clip")

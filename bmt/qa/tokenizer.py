@@ -119,14 +119,14 @@ def _parsed(backend: str) -> Tokenizer:
 def _template(backend: Tokenizer) -> tuple[Ids, Ids, Ids]:
     """The special ids before, between and after the two texts of a pair."""
     encoding = backend.encode("a", "a")
-    kept = [
+    real_tokens = [
         (number, side)
         for number, side, real in zip(
             encoding.ids, encoding.sequence_ids, encoding.attention_mask, strict=True
         )
         if real
     ]
-    ids, sides = tuple(number for number, _ in kept), [side for _, side in kept]
+    ids, sides = tuple(number for number, _ in real_tokens), [side for _, side in real_tokens]
     question = [row for row, side in enumerate(sides) if side == 0]
     context = [row for row, side in enumerate(sides) if side == 1]
     if not question or not context or question[-1] > context[0]:
@@ -143,16 +143,18 @@ def _hide(model: dict[str, Any], tokens: set[str]) -> set[str]:
     """
     vocabulary = model["vocab"]
     if isinstance(vocabulary, dict):
-        found = tokens & vocabulary.keys()
+        pieces = tokens & vocabulary.keys()
         model["vocab"] = {
-            _hidden(token) if token in found else token: row for token, row in vocabulary.items()
+            _hidden(token) if token in pieces else token: row for token, row in vocabulary.items()
         }
-        if model.get("unk_token") in found:
+        if model.get("unk_token") in pieces:
             model["unk_token"] = _hidden(model["unk_token"])
     else:
-        found = tokens & {token for token, _ in vocabulary}
-        model["vocab"] = [[_hidden(token) if token in found else token, score] for token, score in vocabulary]
-    return found
+        pieces = tokens & {token for token, _ in vocabulary}
+        model["vocab"] = [
+            [_hidden(token) if token in pieces else token, score] for token, score in vocabulary
+        ]
+    return pieces
 
 
 def _hidden(token: str) -> str:

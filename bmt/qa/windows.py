@@ -46,7 +46,7 @@ EXAMPLES = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How texts are cut: tokens in a window, context tokens shared by neighbours, tokens kept of a question."""
+    """How texts are cut: tokens per window, context tokens that neighbours share, tokens of a question."""
 
     window: int
     overlap: int
@@ -177,9 +177,8 @@ def cut_chunk(
             pa.array(rows[window_question].astype(np.int32)),
             _lists(pieces(pool, begin.ravel(), take.ravel()), take.sum(1)),
             pa.array(context_start.astype(np.int32)),
-            _lists(
-                pieces(relative.view(np.int64)[:, 0], first_id, length).view(np.int32), 2 * length
-            ),  # a pair at a time
+            # a pair of int32 at a time, as one int64
+            _lists(pieces(relative.view(np.int64)[:, 0], first_id, length).view(np.int32), 2 * length),
             _lists(span_tokens.astype(np.int32).ravel(), 2 * answers),
         ],
         schema=WINDOWS,

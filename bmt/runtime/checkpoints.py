@@ -31,7 +31,7 @@ BEST = "best.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class Checkpoint:
     """A checkpoint that was read and found whole.
 
     Attributes:
@@ -126,14 +126,12 @@ class Checkpoints:
                 "digests": digests,
                 "state": dict(state),
             }
-            text = json.dumps(
-                record, allow_nan=False
-            )  # keys in their order, which is that of a curve's columns
+            text = json.dumps(record, allow_nan=False)  # keys in order, which is that of a curve's columns
             (aside / "state.json").write_text(text, encoding="utf-8")
         for old in self._folders()[:-keep]:
             shutil.rmtree(old)
 
-    def newest(self) -> Saved | None:
+    def newest(self) -> Checkpoint | None:
         """The newest whole checkpoint, or None where there is none.
 
         A truncated or damaged one is passed over.
@@ -156,7 +154,7 @@ class Checkpoints:
                     f"{folder}: this checkpoint was made with another configuration; remove {self.folder} "
                     "to start again"
                 )
-            return Saved(folder, record["step"], record["state"])
+            return Checkpoint(folder, record["step"], record["state"])
         return None
 
     def restore(
@@ -201,8 +199,8 @@ class Checkpoints:
     def _tidy(self) -> None:
         """Remove what a killed process was writing. Two processes never write to one folder."""
         for pattern in (".step-*.part", ".step-*.old"):
-            for left in self.folder.glob(pattern):
-                shutil.rmtree(left, ignore_errors=True)
+            for half_written in self.folder.glob(pattern):
+                shutil.rmtree(half_written, ignore_errors=True)
 
 
 def _step(folder: Path) -> int:

@@ -1,4 +1,4 @@
-"""How a run is controlled: whom it tells what it measures, where it is kept, who else runs it, when it ends."""
+"""How a run is controlled: whom it tells what it measures, where it is kept, and when it ends."""
 
 from __future__ import annotations
 

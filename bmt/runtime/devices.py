@@ -16,7 +16,7 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-def sent(value: Tensor, device: torch.device) -> Tensor:
+def to_device(value: Tensor, device: torch.device) -> Tensor:
     """`value` on a device; to a GPU from pinned memory, so that nothing waits for the copy."""
     if value.device == device:
         return value
@@ -25,7 +25,7 @@ def sent(value: Tensor, device: torch.device) -> Tensor:
     )
 
 
-class Arriving(Generic[T]):
+class HostReads(Generic[T]):
     """Tensors that are computed on a device and read on the host, each with a note, in the order in which
     they were put.
 
@@ -52,7 +52,7 @@ class Arriving(Generic[T]):
         Args:
             all_of_them: whether to wait for what has not come yet.
         """
-        found = []
+        come = []
         while self._pending:
             value, event, note = self._pending[0]
             if event is not None and not event.query():
@@ -60,5 +60,5 @@ class Arriving(Generic[T]):
                     break
                 event.synchronize()
             self._pending.popleft()
-            found.append((value, note))
-        return found
+            come.append((value, note))
+        return come

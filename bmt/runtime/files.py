@@ -56,11 +56,11 @@ def remove_half_written(folder: Path, *names: str, seconds: float = 0.0) -> None
     process writes them.
     """
     for name in names:
-        for left in [*folder.glob(f".{name}.*.part"), *folder.glob(f".{name}.*.old")]:
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            elif not seconds or time.time() - left.stat().st_mtime > seconds:
-                left.unlink(missing_ok=True)
+        for path in [*folder.glob(f".{name}.*.part"), *folder.glob(f".{name}.*.old")]:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif not seconds or time.time() - path.stat().st_mtime > seconds:
+                path.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

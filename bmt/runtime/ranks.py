@@ -2,7 +2,7 @@
 gradients.
 
 Every rank draws the same windows and the same masks, for both are keyed by (seed, step), and runs its share
-of the windows (`bmt.training.microbatches`). Once a step the masked gradients are summed, so that every
+of the windows (`bmt.training.microbatches`). Once per step the masked gradients are summed, so that every
 optimizer takes the same step. What is written, printed or tracked is the first rank's.
 
     with launched() as ranks:              # `accelerate launch` or torchrun started the process; without them
@@ -27,12 +27,10 @@ from bmt.errors import ConfigError
 
 T = TypeVar("T")
 
-BUCKET = (
-    8 << 20
-)  # elements that are summed at once: 32 MB in fp32, where a copy is small and a network is used in full
-PATIENCE = timedelta(
-    days=7
-)  # the others wait while the first learns masks; a rank that dies ends the wait at once
+# Elements that are summed at once: 32 MB in fp32, where a copy is small and a network is used in full.
+BUCKET = 8 << 20
+# The others wait while the first learns masks; a rank that dies ends the wait at once.
+PATIENCE = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ class Ranks:
 
 
 class GradientSum:
-    """Sums a model's gradients over the ranks, in place, once a step.
+    """Sums a model's gradients over the ranks, in place, once per step.
 
     A parameter that has a gradient on any rank has one on every rank afterwards: a rank without windows in a
     step adds nothing and steps with the others.
@@ -174,7 +172,7 @@ def launched() -> Iterator[Ranks]:
     dist.destroy_process_group()  # not after an error: the others may be waiting in a call that will not come
 
 
-def own_device() -> torch.device:
+def rank_device() -> torch.device:
     """The GPU of this process's rank, the first one for a process alone, or the CPU."""
     return torch.device("cpu") if _on_cpu() else torch.device("cuda", torch.cuda.current_device())
 

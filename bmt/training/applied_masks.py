@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from bmt.mask_updates import MaskedUpdates, mask_updates
+from bmt.masked_updates import MaskedUpdates, mask_updates
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from bmt.runtime.ranks import Ranks

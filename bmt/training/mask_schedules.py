@@ -30,7 +30,7 @@ from bmt.gates import HardConcrete
 from bmt.layers import target_names
 from bmt.mask_learning import GLOBAL, LearnedGates, gates_by_dataset
 from bmt.mask_selection import gate_masks
-from bmt.mask_updates import MaskedUpdates
+from bmt.masked_updates import MaskedUpdates
 from bmt.masks import Masks
 from bmt.qa.batches import Batch, collate
 from bmt.runtime.checkpoints import Checkpoints

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bmt.layers import in_encoder
-from bmt.mask_updates import MaskedUpdates
+from bmt.masked_updates import MaskedUpdates
 from bmt.qa.batches import collate
 from bmt.qa.cpu_dropout import quick_dropout
 from bmt.qa.model import span_logits, span_nll

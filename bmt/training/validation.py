@@ -14,7 +14,7 @@ import numpy as np
 from torch import nn
 
 from bmt.qa.batches import Vocabulary, Windows
-from bmt.qa.decoding import Prediction, predict
+from bmt.qa.decoding import Passes, Prediction, predict
 from bmt.qa.metrics import score
 from bmt.runtime.control import Progress
 from bmt.runtime.ranks import Ranks
@@ -72,9 +72,9 @@ def answers(
         vocabulary,
         plan.decode,
         rows=questions.shared(ranks),
-        batch=plan.training.evaluation_batch,
-        autocast=autocast_for(plan.training.precision, device),
-        progress=progress,
+        passes=Passes(
+            plan.training.evaluation_batch, autocast_for(plan.training.precision, device), progress
+        ),
     )
     gathered = [prediction for part in ranks.gathered(predictions) for prediction in part]
     return sorted(gathered, key=lambda prediction: prediction.example)

@@ -21,7 +21,7 @@ from torch import nn
 from bmt.errors import ModelError
 from bmt.qa.adapters import adapters_of, averaged
 from bmt.qa.batches import Windows
-from bmt.qa.decoding import Prediction, predict
+from bmt.qa.decoding import Passes, Prediction, predict
 from bmt.runtime.checkpoints import load_tensors, tensors
 from bmt.runtime.control import RunControl
 from bmt.runtime.keyed_random import key_number
@@ -132,9 +132,11 @@ def _test_answers(
         protocol.vocabulary,
         protocol.plan.decode,
         rows=target.windows.of_examples(split.test),
-        batch=training.evaluation_batch,
-        autocast=autocast_for(training.precision, next(model.parameters()).device),
-        progress=until(control.stop),
+        passes=Passes(
+            training.evaluation_batch,
+            autocast_for(training.precision, next(model.parameters()).device),
+            until(control.stop),
+        ),
     )
 
 

@@ -9,10 +9,10 @@ import torch
 
 from bmt.errors import ConfigError
 from bmt.layers import target_names
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
-from tests.bmt.test_mask_updates import ids, loss_on, masks_for
+from tests.bmt.test_masked_updates import ids, loss_on, masks_for
 from tests.support import tiny
 
 NAME = "bert.encoder.layer.0.intermediate.dense.weight"

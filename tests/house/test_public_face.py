@@ -71,13 +71,20 @@ def test_the_collectors_see_every_way_of_naming() -> None:
 
 def test_there_are_about_twenty_sorted_names_each_with_a_docstring() -> None:
     assert 15 <= len(bmt.__all__) <= 25
-    assert bmt.__all__ == sorted(bmt.__all__, key=str.lower) and len(set(bmt.__all__)) == len(bmt.__all__)
+    assert bmt.__all__ == sorted(bmt.__all__) and len(set(bmt.__all__)) == len(bmt.__all__)
     for name in bmt.__all__:
         thing = getattr(bmt, name)
         text = inspect.getdoc(thing) or ""
         assert len(text) > 30 and not text.startswith(f"{name}("), name
         assert thing.__module__.startswith("bmt."), name
+        assert importlib.util.find_spec(f"bmt.{name}") is None, (
+            f"bmt.{name} would be the module once imported"
+        )
     assert set(bmt.__all__) <= set(dir(bmt))
+    modules_inside = {path.stem for path in (ROOT / "bmt").iterdir()}
+    assert not modules_inside & set(bmt.__all__), (
+        "`from bmt import name` would give the module once it is imported"
+    )
     with pytest.raises(AttributeError, match="module 'bmt' has no attribute 'learn_mask'"):
         getattr(bmt, "learn_mask")  # noqa: B009
 

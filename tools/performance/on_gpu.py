@@ -26,7 +26,7 @@ from benchmark.cli.progress import Bar
 from benchmark.config.params import Config, load
 from bmt.gate_learner import GateLearner
 from bmt.layers import in_encoder, kind_of, target_names
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.qa.batches import Vocabulary, collate
 from bmt.qa.model import batch_loss
 from bmt.settings import SamplingSettings, TrainingSettings

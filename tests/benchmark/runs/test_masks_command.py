@@ -37,7 +37,7 @@ def test_one_cell_and_two(root: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_what_it_cannot_show_is_named(root: Path) -> None:
     with pytest.raises(ModelError, match="the arm mask has random masks, none that stay"):
         command.main(["bert.mt.mask.s0"])
-    with pytest.raises(ModelError, match="no masks there; train the cell"):
+    with pytest.raises(ModelError, match="no masks there: train the cell"):
         command.main(["bert.mt.bmt.s7"])
     with pytest.raises(ConfigError, match="3 cells: not allowed"):
         command.main(["bert.mt.bmt.s0"] * 3)

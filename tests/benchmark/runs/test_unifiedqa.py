@@ -27,7 +27,7 @@ from benchmark.acquisition.feature_files import prepare
 from bmt.errors import ConfigError, DataError, ModelError
 from bmt.qa.generation import GenerationSettings, input_text, open_generator, write_answers
 from bmt.qa.metrics import f1
-from bmt.qa.mrqa import read
+from bmt.qa.mrqa import read_mrqa
 from benchmark.acquisition.sample_corpus import write as write_corpus
 from tests.support import project
 
@@ -91,7 +91,7 @@ def result_of(root: Path) -> dict[str, Any]:
 
 def dev(root: Path, dataset: str) -> list[Any]:
     """The first six dev questions, which `dev_cap` leaves."""
-    return list(read(root / "data" / "raw" / "paper" / "out_of_domain" / f"{dataset}.dev.jsonl.gz"))[:6]
+    return list(read_mrqa(root / "data" / "raw" / "paper" / "out_of_domain" / f"{dataset}.dev.jsonl.gz"))[:6]
 
 
 def test_the_input_is_question_and_context_in_lower_case_around_a_backslash_and_an_n() -> None:

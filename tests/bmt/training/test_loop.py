@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from bmt.deviation import deviations, pretrained_copy
 from bmt.errors import ConfigError, ModelError
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.qa.batches import Windows
 from bmt.random_mask import RandomMask
@@ -29,7 +29,7 @@ from bmt.training.plan import Plan, planned_steps, total_steps
 from bmt.training.source_masks import source_masks, warm_up_head
 from bmt.training.step import Stepper
 from bmt.training.validation import evaluate
-from tests.bmt.test_mask_updates import masks_for
+from tests.bmt.test_masked_updates import masks_for
 from tests.support import tiny
 
 PLAN = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=5, patience=50))

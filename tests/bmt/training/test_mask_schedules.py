@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from bmt.deviation import pretrained_copy
 from bmt.errors import ConfigError
 from bmt.gates import HardConcrete
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl

@@ -30,7 +30,7 @@ from bmt.training.mask_schedules import mask_schedule
 from bmt.training.plan import Plan
 from bmt.training.sampling import Sampler
 from bmt.training.validation import answers
-from tests.bmt.test_mask_updates import masks_for
+from tests.bmt.test_masked_updates import masks_for
 from tests.support import tiny
 
 NAMES = ("A", "B", "C")

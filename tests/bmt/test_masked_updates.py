@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from bmt.errors import ConfigError, ModelError
 from bmt.layers import target_names
-from bmt.mask_updates import MaskedUpdates, mask_updates
+from bmt.masked_updates import MaskedUpdates, mask_updates
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from tests.support import tiny

@@ -83,8 +83,7 @@ class MaskedUpdates:
         )
 
     def use_rows(self) -> None:
-        """Check, at a forward pass that needs gradients, that its rows were said for it and not for an earlier
-        batch.
+        """Check, at a forward pass that needs gradients, that its rows were said, and not for an earlier one.
 
         Raises:
             ModelError: they were not.
@@ -399,7 +398,7 @@ def _keep_closed(stack: ExitStack, optimizer: Optimizer, handle: MaskedUpdates) 
 
 
 def _row_taker(handle: MaskedUpdates, row_key: str) -> Any:
-    """A hook before each forward pass: takes the rows from the model's inputs, and checks that they were said."""
+    """A hook before each forward pass: takes the rows from the inputs, and checks that they were said."""
 
     def take(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if row_key in kwargs:
