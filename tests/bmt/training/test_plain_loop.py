@@ -1,4 +1,4 @@
-"""The loop against a slow plain one, bit for bit: draws, masks, clipping, eq. 15, the best weights, patience."""
+"""The loop against a slow plain one, bit for bit: draws, masks, clipping, eq. 15, best weights, patience."""
 
 from __future__ import annotations
 
