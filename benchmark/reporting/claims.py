@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.comparison.claims import ClaimResult
+from benchmark.comparison.layout import TONES
 from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE, RUN_METRICS, SPREAD, Claim, Paper, Row
-from benchmark.rendering.layout import TONES
 from benchmark.reporting.figure import as_table, bullet_list, details, figure, fixed, note, plural, section
 from benchmark.reporting.gather import Compared, Gathered
 from benchmark.reporting.markup import Markup, join, tag

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmark.comparison.layout import TONES, Beside, Block, Line
 from benchmark.comparison.report import CellResult
-from benchmark.rendering.layout import TONES, Beside, Block, Line
 from benchmark.reporting.figure import details, fixed, plural, scroll_box, section
 from benchmark.reporting.gather import Compared, Gathered
 from benchmark.reporting.markup import Markup, join, tag
