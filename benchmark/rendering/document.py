@@ -170,7 +170,7 @@ Block = Heading | Paragraph | Remark | TextList | TextTable | Figure
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a command prints.
+    """What a command prints. title: may be empty.
 
     about: a line on what was looked at. source: whose numbers these are, in small print. level: of the title in
     Markdown (3 where it is pasted into an issue). wrapped: whether lines that are piped or written to a file are broken at

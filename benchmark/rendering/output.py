@@ -53,3 +53,8 @@ def write_document(
             path = output_path(out, form, len(forms) > 1)
             write_text(path, text)
             print(f"wrote {path}", file=sys.stderr)
+
+
+def usual_format() -> str:
+    """`terminal` on a terminal; `markdown` elsewhere, of commands whose tables are pasted into pages."""
+    return "terminal" if sys.stdout.isatty() else "markdown"

@@ -61,8 +61,7 @@ def to_text(document: Document) -> str:
 
 def _parts(document: Document, width: int) -> Iterator[RenderableType]:
     """What rich prints, from top to bottom; a blank line between blocks of different kinds."""
-    yield _text(document.title, "bold")
-    for text, style in ((document.source, "dim"), (document.about, "")):
+    for text, style in ((document.title, "bold"), (document.source, "dim"), (document.about, "")):
         if text:
             yield _text(text, style)
     last: Block | None = None
@@ -74,7 +73,7 @@ def _parts(document: Document, width: int) -> Iterator[RenderableType]:
                 before="\n" if block.level == 2 else "  ",
             )
         else:
-            if not isinstance(last, Heading | type(block)):
+            if not isinstance(last, Heading | type(block)) and (last or document.title):
                 yield Text("")
             yield from _block(block, width)
         last = block

@@ -282,7 +282,7 @@ def test_systems_published_elsewhere_are_shown_in_every_format_and_counted_in_no
         in texts["terminal"]
     )
     assert (
-        "| system | waters | land | | --- | ---: | ---: | | Newt\\_XL | 84.1 | - | | Axolotl | 61.0 | 2.5 |"
+        "| system | waters | land | | --- | ---: | ---: | | Newt_XL | 84.1 | - | | Axolotl | 61.0 | 2.5 |"
         in texts["markdown"]
     )
     assert (
