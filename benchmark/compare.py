@@ -1,6 +1,7 @@
 """`python -m benchmark.compare --paper-table N`: a table of the paper beside our runs, with verdicts.
 
-Reads the paper as data and a results folder; no MLflow, no DVC, no torch. docs/compare.md documents its formats.
+Reads the paper as data and a results folder; no MLflow, no DVC, no torch. docs/compare.md documents its
+formats.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 `benchmark.statistics` judge them together.
 
 A claim is tested on any profile: directions can be checked on a small model. What stands in the way of a test
-(no runs, literature,
-mixed data) is its reason, and its verdict is then "no data".
+(no runs, literature, mixed data) is its reason, and its verdict is then "no data".
 """
 
 from __future__ import annotations

@@ -2,10 +2,8 @@
 speak.
 
 Some reasons are about runs (another profile, backbone, revision, evaluator, budget), some about their data
-(another digest, another
-number of examples) and some about what is missing (runs, seeds, files). `mixed` marks those where even a mean
-of ours would be of
-unlike things, and none is shown.
+(another digest, another number of examples) and some about what is missing (runs, seeds, files). `mixed`
+marks those where even a mean of ours would be of unlike things, and none is shown.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 are in instead.
 
 A row names its runs (backbone, regime, arm, adapter, K). Under any profile but the paper's, the profile's own
-backbone stands in for the
-backbone of the table's first model; the rows of the other models are then missing.
+backbone stands in for the backbone of the table's first model; the rows of the other models are then missing.
 """
 
 from __future__ import annotations
@@ -23,10 +22,9 @@ LITERATURE, NO_DATA, MISSING, NOT_COMPARABLE = "literature", "no data", "missing
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What is compared. seeds: those asked for, or None for all. listed: the cells that the profile's params
-    file lists; active: it is
-    params.yaml; whole: the results folder should hold them all. commands: this project makes the runs
-    (another paper's it does not).
-    sizes: the few-shot K that the profile asks for; empty: not known.
+    file lists; active: it is params.yaml; whole: the results folder should hold them all. commands: this
+    project makes the runs (another paper's it does not). sizes: the few-shot K that the profile asks for;
+    empty: not known.
     """
 
     profile: str

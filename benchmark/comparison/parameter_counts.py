@@ -13,8 +13,7 @@ shape, no weights, no torch.
     mask they leave: 1 bit a weight
 
 total: all of it. trainable: all of it without adapters; with adapters what the last phase trains, theta
-frozen: one dataset's phi, psi and
-delta_d. That reading gives the paper's 1.8M and 1.3 %.
+frozen: one dataset's phi, psi and delta_d. That reading gives the paper's 1.8M and 1.3 %.
 """
 
 from __future__ import annotations

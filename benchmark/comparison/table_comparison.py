@@ -29,7 +29,15 @@ from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE, Paper, Row, Table
 from benchmark.runs import predictions
 from benchmark.runs.results import Fault, Results
-from benchmark.statistics import CellData, CellVerdict, cv_star, effect_ratio, judge_cells, sign_agreement
+from benchmark.statistics import (
+    CellData,
+    CellVerdict,
+    ReproductionRule,
+    cv_star,
+    effect_ratio,
+    judge_cells,
+    sign_agreement,
+)
 
 SMALLEST_GAIN = 0.6
 """A claimed gain below this sets no margin (stats/reproduction.py halves it)."""
@@ -131,17 +139,14 @@ def _judge(
                     match.reason or None,
                 )
             )
-    verdicts = {
-        verdict.key: verdict
-        for verdict in judge_cells(
-            judged,
-            settings.margin_cell,
-            settings.margin_average,
-            settings.d0,
-            n_pub,
-            estimand=settings.estimand,  # type: ignore[arg-type]
-        )
-    }
+    rule = ReproductionRule(
+        margin_cell=settings.margin_cell,
+        margin_average=settings.margin_average,
+        d0=settings.d0,
+        n_pub=n_pub,
+        estimand=settings.estimand,  # type: ignore[arg-type]
+    )
+    verdicts = {verdict.key: verdict for verdict in judge_cells(judged, rule)}
     return [_cell(match, verdicts.get(_key(match))) for match in matches]
 
 

@@ -1,5 +1,5 @@
-"""A compared table as a document: a group of rows per row of the paper, a line per printed number, then claims
-and what stands under the table. Its JSON, which is documented, is `report_json`.
+"""A compared table as a document: a group of rows per row of the paper, a line per printed number, then
+claims and what stands under the table. Its JSON, which is documented, is `report_json`.
 """
 
 from __future__ import annotations

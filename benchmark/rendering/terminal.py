@@ -163,8 +163,8 @@ def _rows(table: TextTable, group: RowGroup, widths: dict[int, int], headed: boo
 def column_widths(table: TextTable, available: int) -> dict[int, int]:
     """{column: width} of the columns that fit side by side into `available` characters.
 
-    Every column is as wide as its longest text. Where that is too much, columns that may be dropped go first, in the
-    order of `drop`; then those that may be wrapped share what is left; then the widest are squeezed.
+    Every column is as wide as its longest text. Where that is too much, columns that may be dropped go first,
+    in the order of `drop`; then those that may be wrapped share what is left; then the widest are squeezed.
     """
     natural = [cell_len(plain_text(column.name)) for column in table.columns]
     for row in (row for group in table.groups for row in group.rows):
