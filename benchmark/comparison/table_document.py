@@ -15,7 +15,7 @@ from benchmark.comparison.report import (
     REPRODUCED,
     CellResult,
     Density,
-    Report,
+    TableReport,
 )
 from benchmark.paper.tables import AVERAGE, SPREAD, Row, Table, table_name
 from benchmark.rendering.document import (
@@ -69,7 +69,7 @@ CLAIM_COLUMNS = (
 )
 
 
-def table_document(report: Report) -> Document:
+def table_document(report: TableReport) -> Document:
     """The whole report."""
     blocks: list[Block] = [numbers_table(report)]
     if published := published_elsewhere(report.table):
@@ -85,7 +85,7 @@ def document_title(table: Table) -> str:
     return f"{table_name(table.table)}. {table.caption}"
 
 
-def about(report: Report) -> str:
+def about(report: TableReport) -> str:
     """What was looked at, on one line."""
     counted = report.table.kind == "facts"
     runs = f"seeds {', '.join(map(str, report.seeds))}" if report.seeds else "" if counted else "no runs"
@@ -94,7 +94,7 @@ def about(report: Report) -> str:
     return " · ".join(part for part in (f"profile {report.profile}", runs, source, *stand_ins) if part)
 
 
-def numbers_table(report: Report) -> TextTable:
+def numbers_table(report: TableReport) -> TextTable:
     """Every printed number beside ours: a group per row of the paper, in its order, a row per cell in the cells' order."""
     counted = report.table.kind == "facts"
     by_row: dict[str, list[CellResult]] = {row.row: [] for row in report.table.rows}
@@ -123,7 +123,7 @@ def published_elsewhere(table: Table) -> TextTable | None:
     return text_table(["system", *references.columns], rows, "", remark)
 
 
-def claims_table(report: Report) -> TextTable:
+def claims_table(report: TableReport) -> TextTable:
     """A row per claim, with its quotation (once where several claims share it) and what qualifies its verdict."""
     rows, quoted = [], ""
     for result in report.claims:
@@ -144,7 +144,7 @@ def claim_remark(result: ClaimResult) -> str:
     return "; ".join(part for part in (result.note, reason, _needed(result)) if part)
 
 
-def footer(report: Report) -> list[ListItem]:
+def footer(report: TableReport) -> list[ListItem]:
     """What stands under the table: counts, descriptive figures, faults, notes, assumptions."""
     items = [("cells", _counts(report.verdicts.most_common()))]
     if report.claims:
@@ -183,7 +183,7 @@ def _counts(counts: Sequence[tuple[str, int]]) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in counts)
 
 
-def _group(report: Report, cells: Sequence[CellResult], row: Row) -> RowGroup:
+def _group(report: TableReport, cells: Sequence[CellResult], row: Row) -> RowGroup:
     """A row of scores; no lines where no run of ours answers it."""
     settings = (row.arm or "", f"K = {row.K}" if row.K else "", f"p_F {row.p_f:g}" if row.p_f else "")
     title = " ".join(part for part in settings if part)
@@ -218,7 +218,7 @@ def _printed(cells: Sequence[CellResult], metrics: Sequence[str]) -> str:
     )
 
 
-def _counted_group(report: Report, cells: Sequence[CellResult], row: Row) -> RowGroup:
+def _counted_group(report: TableReport, cells: Sequence[CellResult], row: Row) -> RowGroup:
     """A row of counted numbers."""
     lines = tuple(
         TextRow(
@@ -310,7 +310,7 @@ def _needed(result: ClaimResult) -> str:
     return f"{'the claimed size' if result.claim.size else 'what we see'} needs {needed} seeds for 80 % power"
 
 
-def _second_readings(report: Report) -> list[str]:
+def _second_readings(report: TableReport) -> list[str]:
     """A line per row and metric: the printed numbers held against the other arm that they may stand for."""
     by_row: dict[tuple[str, str], list[CellResult]] = {}
     for cell in report.second_readings:

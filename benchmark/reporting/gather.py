@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.comparison.inputs import read_inputs
-from benchmark.comparison.report import Report
+from benchmark.comparison.report import TableReport
 from benchmark.comparison.table_comparison import compare
 from benchmark.config.params import CompareSettings, Config
 from benchmark.paper.tables import Paper, table_name
@@ -20,7 +20,7 @@ from benchmark.runs.results import Fault
 class Compared:
     """One table: what was found."""
 
-    report: Report
+    report: TableReport
 
     @property
     def key(self) -> str:

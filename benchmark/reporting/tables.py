@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.comparison.report import CellResult, Report
+from benchmark.comparison.report import CellResult, TableReport
 from benchmark.comparison.table_document import (
     TONES,
     about,
@@ -121,7 +121,7 @@ def _counts(table: Compared) -> list[tuple[str, int]]:
     ]
 
 
-def _cells(report: Report, numbers: TextTable) -> Markup:
+def _cells(report: TableReport, numbers: TextTable) -> Markup:
     """The table of all lines: a group per row of the paper, and in it a line per cell, in the cells' order."""
     columns = [column.name for column in numbers.columns]
     scale = delta_scale(report.cells) if report.table.kind == "scores" else None
