@@ -99,10 +99,9 @@ def run_reasons(
         reasons.append(Reason(instead))
     if len(data.evaluators) > 1:
         reasons.append(Reason(f"mixed evaluator versions: {', '.join(data.evaluators)}", True))
-    if p_f is not None and (
-        wrong := sorted({run.p_f for run in runs if run.p_f is not None and run.p_f != p_f})
-    ):
-        reasons.append(Reason(f"p_F {wrong[0]:g} instead of {p_f:g}"))
+    if p_f is not None and (wrong_p_f := [run.p_f for run in runs if run.p_f != p_f]):
+        shown = "not recorded" if wrong_p_f[0] is None else f"{wrong_p_f[0]:g}"
+        reasons.append(Reason(f"p_F {shown} instead of {p_f:g}"))
     if not other:
         reasons += _paper_reasons(runs, requires, backbone)
     if len(steps := {run.mask_steps for run in runs}) > 1:
@@ -160,12 +159,14 @@ def data_reasons(runs: Sequence[Run], dataset: str, requires: Requirements, data
     reasons = [data.differences[dataset]] if dataset in data.differences else []
     if any(run.profile != requires.profile for run in runs if requires.profile):
         return reasons
-    scored = next((run.datasets[dataset] for run in runs if dataset in run.datasets), None)
+    entries = [run.datasets[dataset] for run in runs if dataset in run.datasets]
     wanted, digest = requires.examples.get(dataset), requires.data_sha256.get(dataset)
-    if scored and wanted and scored.examples != wanted:
-        reasons.append(Reason(f"split size {scored.examples:,} instead of {wanted:,}"))
-    if scored and digest and scored.sha256 != digest:
-        reasons.append(Reason(f"data digest {_short(scored.sha256)} instead of {_short(digest)}"))
+    sizes = [entry.examples for entry in entries if entry.examples != wanted]
+    if wanted and sizes:
+        reasons.append(Reason(f"split size {sizes[0]:,} instead of {wanted:,}"))
+    other = [entry.sha256 for entry in entries if entry.sha256 != digest]  # absent is not equal
+    if digest and other:
+        reasons.append(Reason(f"data digest {_short(other[0])} instead of {_short(digest)}"))
     return reasons
 
 
