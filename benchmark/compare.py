@@ -16,7 +16,9 @@ EXAMPLE = "python -m benchmark.compare --paper-table 3 --format markdown,json --
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Compare, print or write, and say by the status how it went: 0, 1 (see --strict), 2 for unreadable results."""
+    """Compare, print or write, and say by the status how it went: 0, 1 (see --strict), 2 for unreadable
+    results.
+    """
     parser = command_parser("compare", "Hold a table of the paper against our runs.", EXAMPLE)
     add = parser.add_argument
     add("--paper-table", required=True, metavar="N", help="1 to 9 or A.10 (any table of --paper)")

@@ -1,10 +1,10 @@
 """`python -m benchmark.contrast A B`: the difference between two arms' runs, for new seeds and new examples.
 
-The controls that the paper does not have (`fixed_random`, `fisher`, `magnitude` …) answer no printed row; here any two
-arms are held against each other. In EM and F1, dataset by dataset and on average in- and out-of-domain: A - B with the
-interval in which seeds cross examples (benchmark/statistics/claims.py); in weight deviation: Student's t over seeds.
-One seed per arm gives an interval for new examples only. Intervals and p-values are of single comparisons: not adjusted
-for their number.
+The controls that the paper does not have (`fixed_random`, `fisher`, `magnitude` …) answer no printed row;
+here any two arms are held against each other. In EM and F1, dataset by dataset and on average in- and
+out-of-domain: A - B with the interval in which seeds cross examples (benchmark/statistics/claims.py); in
+weight deviation: Student's t over seeds. One seed per arm gives an interval for new examples only. Intervals
+and p-values are of single comparisons: not adjusted for their number.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""The gate: why runs cannot be held against the paper's numbers, in words. No reason, and the statistics may speak.
+"""The gate: why runs cannot be held against the paper's numbers, in words. No reason, and the statistics may
+speak.
 
-Some reasons are about runs (another profile, backbone, revision, evaluator, budget), some about their data (another
-digest, another number of examples) and some about what is missing (runs, seeds, files). `mixed` marks those where even
-a mean of ours would be of unlike things, and none is shown.
+Some reasons are about runs (another profile, backbone, revision, evaluator, budget), some about their data
+(another digest, another number of examples) and some about what is missing (runs, seeds, files). `mixed`
+marks those where even a mean of ours would be of unlike things, and none is shown.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class TableData:
-    """What every run of a table must agree on, and where they do not: by dataset, and the evaluator. copies: runs that
-    repeat another run's scores, and whose.
+    """What every run of a table must agree on, and where they do not: by dataset, and the evaluator. copies:
+    runs that repeat another run's scores, and whose.
     """
 
     differences: dict[str, Reason]
@@ -85,7 +86,9 @@ def _mixed_data(runs: Sequence[Run], dataset: str) -> Reason | None:
 def run_reasons(
     runs: Sequence[Run], requires: Requirements, backbone: str, p_f: float | None, data: TableData
 ) -> list[Reason]:
-    """Reasons that lie in the runs themselves. backbone, p_f: those of the printed row, whatever stands in for it."""
+    """Reasons that lie in the runs themselves. backbone, p_f: those of the printed row, whatever stands in
+    for it.
+    """
     reasons: list[Reason] = []
     profiles = sorted({run.profile for run in runs})
     other = [profile for profile in profiles if requires.profile and profile != requires.profile]
@@ -137,7 +140,9 @@ def _paper_reasons(runs: Sequence[Run], requires: Requirements, backbone: str) -
 def seed_reasons(
     runs: Sequence[Run], faults: Iterable[Fault], missing: Sequence[str], copies: Mapping[str, str]
 ) -> list[Reason]:
-    """Reasons that lie in the seeds. missing: names of runs that should exist and do not. copies: as in `TableData`."""
+    """Reasons that lie in the seeds. missing: names of runs that should exist and do not. copies: as in
+    `TableData`.
+    """
     reasons = [Reason(f"unreadable {fault}") for fault in faults]
     seeds = [run.seed for run in runs]
     if twice := sorted({seed for seed in seeds if seeds.count(seed) > 1}):

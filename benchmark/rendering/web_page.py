@@ -1,4 +1,6 @@
-"""HTML from the templates beside this file: everything is escaped, and made harmless before (`benchmark.cli.text`)."""
+"""HTML from the templates beside this file: everything is escaped, and made harmless before
+(`benchmark.cli.text`).
+"""
 
 from __future__ import annotations
 

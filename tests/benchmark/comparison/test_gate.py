@@ -1,4 +1,6 @@
-"""The gate, reason by reason: each of them alone is enough for "not comparable", and nothing else is said then."""
+"""The gate, reason by reason: each of them alone is enough for "not comparable", and nothing else is said
+then.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,13 @@ pytest_plugins = ("tests.support.compare_fixtures",)
 DIGEST, OTHER = "a" * 64, "b" * 64
 REVISION = f"hub/roberta-base@{'1' * 40}"
 REQUIRES = Requirements(
-    profile="paper", evaluator="mrqa-2019/1", backbones={"roberta-base": REVISION}, epochs={"mt": 3, "st": 10},
-    examples={"SQuAD": 300}, data_sha256={"SQuAD": DIGEST},
-)  # fmt: skip
+    profile="paper",
+    evaluator="mrqa-2019/1",
+    backbones={"roberta-base": REVISION},
+    epochs={"mt": 3, "st": 10},
+    examples={"SQuAD": 300},
+    data_sha256={"SQuAD": DIGEST},
+)
 
 
 def scored(examples: int = 300, sha256: str | None = DIGEST) -> Any:
@@ -32,11 +38,18 @@ def run(seed: int = 0, **changes: Any) -> Run:
     identity = changes.pop("identity", Identity("roberta-base", "mt", "bmt", False))
     return replace(
         Run(
-            f"roberta-base.mt.bmt.s{seed}", "paper", identity, seed, {"SQuAD": scored()}, revision=REVISION,
-            evaluator="mrqa-2019/1", epochs=3, mask_steps=18,
+            f"roberta-base.mt.bmt.s{seed}",
+            "paper",
+            identity,
+            seed,
+            {"SQuAD": scored()},
+            revision=REVISION,
+            evaluator="mrqa-2019/1",
+            epochs=3,
+            mask_steps=18,
         ),
         **changes,
-    )  # fmt: skip
+    )
 
 
 def reasons(runs: list[Run], p_f: float | None = None, missing: tuple[str, ...] = ()) -> list[str]:
@@ -59,7 +72,8 @@ ALL_RUNS = {
     ),
     "another revision": (
         {"revision": f"hub/roberta-base@{'2' * 40}"},
-        "backbone revision hub/roberta-base@222222222222 instead of hub/roberta-base@111111111111 (roberta-base.mt.bmt.s0)",
+        "backbone revision hub/roberta-base@222222222222 instead of hub/roberta-base@111111111111 "
+        "(roberta-base.mt.bmt.s0)",
     ),
     "no revision": (
         {"revision": None},

@@ -380,6 +380,14 @@ def test_seeds_to_settle_a_lone_average_keep_their_word() -> None:
     assert 0.72 < (table.reproduced | table.not_reproduced).mean() < 0.9
 
 
+def test_a_difference_that_is_found_but_lies_within_the_margin_is_reproduced() -> None:
+    """Many seeds find any difference: what is within the margin is not called different for that."""
+    values = tuple(80.3 + 0.01 * math.sin(i) for i in range(12))
+    table = judge_arrays([np.mean(values)], [np.std(values, ddof=1)], [12], [80.0], [0.05], [1.0], ["cell"])
+    assert table.p_holm[0] < 1e-4 and table.reproduced[0] and not table.not_reproduced[0]
+    assert judge_cells([CellData("a", 80.0, 1, values)])[0].verdict == "reproduced"
+
+
 def test_bad_numbers_name_the_cell() -> None:
     good = (80.0, 80.1, 80.2)
     with pytest.raises(ValueError, match=r"cell x: .*run 1 is nan"):
