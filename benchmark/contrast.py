@@ -24,16 +24,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and print."""
     parser = command_parser("contrast", __doc__ or "", EXAMPLE)
     add = parser.add_argument
-    add("arms", nargs=2, metavar=("A", "B"), help="two arms of params.yaml, as bmt, none or bmt.adapter")
+    add("first", metavar="A", help="an arm of params.yaml, as bmt, none or bmt.adapter")
+    add("second", metavar="B", help="another one")
     add("--backbone", help="whose runs (default: the only one that has results)")
     add("--profile", help="the profile of the runs (default: that of params.yaml)")
     add("--seeds", metavar="LIST", help="seeds that count, as 0,1,2 (default: all)")
     add("--results", type=Path, metavar="DIR", help="the results folder (default: results/<profile>)")
     add("--format", choices=FORMATS, help="default: terminal on a terminal, Markdown elsewhere")
     given = parser.parse_args(arguments)
-    first, second = given.arms
-    if first == second:
-        raise ConfigError(f"{first} twice: not allowed: two different arms")
+    arms = (given.first, given.second)
+    if given.first == given.second:
+        raise ConfigError(f"{given.first} twice: not allowed: two different arms")
 
     from benchmark.comparison.arm_contrast import contrast_arms, contrast_document, only_backbone
     from benchmark.comparison.matching import Setting
@@ -45,9 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     results = read(folder)
     backbone = given.backbone or only_backbone(results, folder)
     setting = Setting(profile=profile, seeds=chosen_seeds(given.seeds), active=active)
-    contrasts = contrast_arms(results, (first, second), setting, backbone)
-    document = contrast_document(contrasts, (first, second), backbone)
-    write_document(document, [given.format or usual_format()])
+    contrasts = contrast_arms(results, arms, setting, backbone)
+    write_document(contrast_document(contrasts, arms, backbone), [given.format or usual_format()])
     for fault in results.faults:
         print(printable(f"error: {folder / fault.file}: {fault.reason}"), file=sys.stderr)
     return 0
