@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.comparison.claims import ClaimResult
+from benchmark.comparison.table_document import TONES, claim_remark
 from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE, RUN_METRICS, SPREAD, Claim, Paper, Row
-from benchmark.rendering.layout import TONES
 from benchmark.reporting.figure import as_table, bullet_list, details, figure, fixed, note, plural, section
 from benchmark.reporting.gather import Compared, Gathered
 from benchmark.reporting.markup import Markup, join, tag
@@ -99,11 +99,7 @@ def _row(row: Row, whole: bool, with_shots: bool) -> str:
 
 def _table(paper: Paper, table: Compared, settings: CompareSettings) -> Markup:
     """One table's plots: claims of one unit share an axis."""
-    lines = [
-        (result, line.remark)
-        for result, line in zip(table.report.claims, table.layout.claims, strict=True)
-        if result.interval
-    ]
+    lines = [(result, claim_remark(result)) for result in table.report.claims if result.interval]
     groups: dict[tuple[str, int], list[tuple[ClaimResult, str]]] = {}
     for result, remark in lines:
         groups.setdefault(unit_of(result.claim, table.report.table.kind), []).append((result, remark))

@@ -5,27 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.comparison import table_comparison as comparison
-from benchmark.comparison.matching import Setting
-from benchmark.comparison.report import Report
+from benchmark.comparison.inputs import read_inputs
+from benchmark.comparison.report import TableReport
+from benchmark.comparison.table_comparison import compare
 from benchmark.config.params import CompareSettings, Config
-from benchmark.config.results_options import configuration, results_place, shown_folder
-from benchmark.paper import tables as papers
-from benchmark.paper.tables import Paper
-from benchmark.rendering.layout import Layout, lay_out
+from benchmark.paper.tables import Paper, table_name
 from benchmark.reporting import curves, evidence
 from benchmark.reporting.curves import Curve
 from benchmark.reporting.evidence import Evidence
-from benchmark.runs import results
 from benchmark.runs.results import Fault
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One table: what was found, and its texts."""
+    """One table: what was found."""
 
-    report: Report
-    layout: Layout
+    report: TableReport
 
     @property
     def key(self) -> str:
@@ -35,7 +30,7 @@ class Compared:
     @property
     def name(self) -> str:
         """`Table 3`, `Table A.10`."""
-        return self.layout.title.removesuffix(f". {self.report.table.caption}")
+        return table_name(self.report.table.table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,42 +71,31 @@ def gather(
     Raises:
         ConfigError: a folder or profile that does not exist, a paper that cannot be read.
     """
-    paper = papers.load(paper_folder)
-    place, name, config, active = results_place(folder, profile)
-    found = results.read(place)
-    if folder and not profile and len(found.profiles) == 1:
-        config, active = configuration(found.profiles[0])
-    setting = Setting(
-        profile=name or ", ".join(found.profiles) or "unknown",
-        seeds=seeds,
-        listed=tuple(config.cells) if config else (),
-        active=active,
-        whole=folder is None,
-        commands=paper_folder is None,
-        sizes=tuple(config.fewshot.sizes) if config else (),
-    )
-    settings = config.compare if config else CompareSettings()
+    inputs = read_inputs(folder, profile, paper_folder, seeds)
+    paper, runs_read = inputs.paper, inputs.results
     reports = [
-        comparison.compare(paper, table, found, setting, settings, shown_folder(place))
+        compare(paper, table, runs_read, inputs.setting, inputs.settings, inputs.source)
         for table in paper.tables.values()
     ]
     faults = {
         str(fault): fault
-        for fault in (*found.faults, *(fault for report in reports for fault in report.faults))
+        for fault in (*runs_read.faults, *(fault for report in reports for fault in report.faults))
     }
     damaged = {fault.file.rsplit(".", 1)[0] for fault in faults.values()}
-    runs = [one for one in evidence.read(found, seeds) if one.run.cell not in damaged]
-    courses, lost = curves.read(curves.runs_folder(place), {one.run.cell: one for one in runs}, seeds)
+    runs = [one for one in evidence.read(runs_read, seeds) if one.run.cell not in damaged]
+    courses, lost = curves.read(
+        curves.runs_folder(runs_read.folder), {one.run.cell: one for one in runs}, seeds
+    )
     return Gathered(
         paper=paper,
         own=paper_folder is None,
         given=folder is not None,
-        profile=setting.profile,
-        source=shown_folder(place),
+        profile=inputs.setting.profile,
+        source=inputs.source,
         seeds=seeds,
-        config=config,
-        settings=settings,
-        tables=tuple(Compared(report, lay_out(report)) for report in reports),
+        config=inputs.config,
+        settings=inputs.settings,
+        tables=tuple(map(Compared, reports)),
         runs=tuple(runs),
         curves=tuple(courses),
         faults=tuple(faults.values()),

@@ -6,8 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.comparison.report import CellResult
-from benchmark.rendering.layout import TONES, Beside, Block, Line
+from benchmark.comparison.report import CellResult, TableReport
+from benchmark.comparison.table_document import (
+    TONES,
+    about,
+    document_title,
+    footer,
+    numbers_table,
+    published_elsewhere,
+)
+from benchmark.rendering.document import TextRow, TextTable, cell_of, plain_text
 from benchmark.reporting.figure import details, fixed, plural, scroll_box, section
 from benchmark.reporting.gather import Compared, Gathered
 from benchmark.reporting.markup import Markup, join, tag
@@ -50,54 +58,58 @@ def against_paper(cell: CellResult) -> tuple[float, float] | None:
 
 
 def _table(table: Compared) -> Markup:
-    report, layout = table.report, table.layout
+    report, numbers = table.report, numbers_table(table.report)
     counts = [
         tag("span", f"{count} {verdict}", class_=f"count {VERDICTS.get(verdict, 'absent')}")
         for verdict, count in _counts(table)
     ]
-    has_lines = any(block.lines for block in layout.blocks)
-    about = f"{layout.subtitle} · {report.table.where}"
-    parts = [tag("p", about, class_="quiet"), tag("p", join(counts, " "), class_="counts")]
+    has_lines = any(group.rows for group in numbers.groups)
+    where = f"{about(report)} · {report.table.where}"
+    parts = [tag("p", where, class_="quiet"), tag("p", join(counts, " "), class_="counts")]
     if has_lines:
-        shown = scroll_box(f"{table.name}: paper beside ours", _cells(table))
-        lines = sum(len(block.lines) for block in layout.blocks)
+        shown = scroll_box(f"{table.name}: paper beside ours", _cells(table.report, numbers))
+        lines = sum(len(group.rows) for group in numbers.groups)
         ours = any(cell.mean is not None for cell in report.cells)
         parts.append(details(f"{plural(lines, 'number')}, the paper's beside ours", shown, opened=ours))
-    absent = [block for block in _named(layout.blocks) if not block.lines]
+    absent = [group for group in numbers.groups if not group.rows]
     if absent:
         items = [
-            tag("li", tag("b", block.title), *(tag("span", remark) for remark in block.remarks))
-            for block in absent
+            tag("li", tag("b", group.name), *(tag("span", plain_text(note)) for note in group.notes))
+            for group in absent
         ]
         parts.append(
             details(
                 f"{plural(len(absent), 'row')} without runs of ours", tag("ul", *items, class_="absent-rows")
             )
         )
-    if layout.beside:
-        parts.append(_beside(layout.beside))
-    footer = [(label, text) for label, text in layout.footer if label != "cells"]
-    if footer:
-        terms = [term for label, text in footer for term in (tag("dt", label), tag("dd", text))]
+    if published := published_elsewhere(report.table):
+        parts.append(_published(published))
+    remarks = [(item.label, plain_text(item.text)) for item in footer(report) if item.label != "cells"]
+    if remarks:
+        terms = [term for label, text in remarks for term in (tag("dt", label), tag("dd", text))]
         parts.append(details("Notes and assumptions", tag("dl", *terms, class_="footer-notes")))
     if any(result.interval for result in report.claims):
         parts.append(
             tag("p", tag("a", f"the claims of {table.name}", href=f"#claims-{table.key}"), class_="jump")
         )
-    return section(f"table-{table.key}", layout.title, "h3", *parts)
+    return section(f"table-{table.key}", document_title(report.table), "h3", *parts)
 
 
-def _beside(beside: Beside) -> Markup:
-    """Systems published elsewhere: a table of their own, which no count of the page has."""
-    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in beside.columns)))
-    rows = [
-        tag("tr", tag("th", name, scope="row"), *(tag("td", text) for text in numbers))
-        for name, *numbers in beside.lines
-    ]
-    own = tag(
-        "table", tag("caption", beside.title, class_="hidden"), head, tag("tbody", *rows), class_="numbers"
+def _published(table: TextTable) -> Markup:
+    """Systems published elsewhere: a table beside the paper's, which no count of the page has."""
+    head = tag("thead", tag("tr", *(tag("th", column.name, scope="col") for column in table.columns)))
+    rows = []
+    for group in table.groups:
+        for row in group.rows:
+            name, *numbers = (plain_text(cell_of(cell).text) for cell in row.cells)
+            rows.append(tag("tr", tag("th", name, scope="row"), *(tag("td", text) for text in numbers)))
+    title, remark = "Published elsewhere", plain_text(table.notes[0])
+    caption = tag("caption", title, class_="hidden")
+    return details(
+        title,
+        tag("p", remark, class_="quiet"),
+        scroll_box(title, tag("table", caption, head, tag("tbody", *rows), class_="numbers")),
     )
-    return details(beside.title, tag("p", beside.remark, class_="quiet"), scroll_box(beside.title, own))
 
 
 def _counts(table: Compared) -> list[tuple[str, int]]:
@@ -109,21 +121,9 @@ def _counts(table: Compared) -> list[tuple[str, int]]:
     ]
 
 
-def _named(blocks: Sequence[Block]) -> list[Block]:
-    """The blocks with their model in the title: a layout prints a model once, above its rows."""
-    named, model = [], ""
-    for block in blocks:
-        model = block.model or model
-        title = f"{model} {block.title}".strip() if block.title != model else model
-        named.append(Block(model, title, block.lines, block.remarks))
-    return named
-
-
-def _cells(table: Compared) -> Markup:
-    """The table of all lines. A layout has a block a row of the paper, and in it a line a cell, in the cells'
-    own order.
-    """
-    report, columns = table.report, list(table.layout.columns)
+def _cells(report: TableReport, numbers: TextTable) -> Markup:
+    """The table of all lines: a group per row of the paper, and in it a line per cell, in the cells' order."""
+    columns = [column.name for column in numbers.columns]
     scale = delta_scale(report.cells) if report.table.kind == "scores" else None
     head = [tag("th", name.replace("Holm p", "Holm\u00a0p"), scope="col") for name in columns]
     head[0] = tag("th", "dataset" if report.table.kind == "scores" else "metric", scope="col")
@@ -135,33 +135,38 @@ def _cells(table: Compared) -> Markup:
             ),
         )
     bodies = []
-    for row, block in zip(report.table.rows, _named(table.layout.blocks), strict=True):
+    for row, group in zip(report.table.rows, numbers.groups, strict=True):
         cells = [cell for cell in report.cells if cell.match.row.row == row.row]
-        if not block.lines:
+        if not group.rows:
             continue
-        lines = [_line(line, cell, scale) for line, cell in zip(block.lines, cells, strict=True)]
+        lines = [_line(line, cell, scale) for line, cell in zip(group.rows, cells, strict=True)]
         remarks = [
-            tag("tr", tag("td", tag("div", remark, class_="pinned"), colspan=len(head)), class_="remark")
-            for remark in block.remarks
+            tag(
+                "tr",
+                tag("td", tag("div", plain_text(note), class_="pinned"), colspan=len(head)),
+                class_="remark",
+            )
+            for note in group.notes
         ]
         title = tag(
             "tr",
-            tag("th", tag("div", block.title, class_="pinned"), colspan=len(head), scope="rowgroup"),
+            tag("th", tag("div", group.name, class_="pinned"), colspan=len(head), scope="rowgroup"),
             class_="row",
         )
         bodies.append(tag("tbody", title, *lines, *remarks))
     return tag(
         "table",
-        tag("caption", table.layout.title, class_="hidden"),
+        tag("caption", document_title(report.table), class_="hidden"),
         tag("thead", tag("tr", *head)),
         *bodies,
         class_="numbers",
     )
 
 
-def _line(line: Line, cell: CellResult, scale: Scale | None) -> Markup:
-    tone = TONES.get(line.verdict, "quiet")
-    cells = [tag("td", _minus(text)) for text in line.texts[1:-1]]
+def _line(line: TextRow, cell: CellResult, scale: Scale | None) -> Markup:
+    tone = TONES.get(cell.verdict, "quiet")
+    label, *texts, said = (plain_text(cell_of(text).text) for text in line.cells)
+    cells = [tag("td", _minus(text)) for text in texts]
     if scale:
         strip = (
             ""
@@ -169,13 +174,13 @@ def _line(line: Line, cell: CellResult, scale: Scale | None) -> Markup:
             else delta_strip(cell.delta, against_paper(cell), cell.margin, tone, scale)
         )
         cells.insert(DELTA, tag("td", strip, class_="delta"))
-    verdict = tag("td", tag("span", line.texts[-1], class_=f"verdict {tone}"))
+    verdict = tag("td", tag("span", said, class_=f"verdict {tone}"))
     return tag(
         "tr",
-        tag("th", line.texts[0], scope="row"),
+        tag("th", label, scope="row"),
         *cells,
         verdict,
-        class_="average" if line.average else None,
+        class_="average" if line.strong else None,
     )
 
 

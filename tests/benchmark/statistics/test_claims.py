@@ -113,6 +113,20 @@ def test_separate_seeds_add_the_datasets_variances() -> None:
         claim_interval(scores)
 
 
+def test_paired_seeds_of_one_separate_arm_pair_by_row() -> None:
+    """One model on all datasets against models trained apart: row s of both is one observation, whichever is apart."""
+    rng = np.random.default_rng(5)
+    scores = [
+        PairedScores(
+            name, 80 + rng.standard_normal((3, 60)), 79 + rng.standard_normal((3, 60)), np.arange(60) // 2
+        )
+        for name in ("one", "two")
+    ]
+    together = claim_interval(scores)
+    assert claim_interval(scores, separate_a=True) == together == claim_interval(scores, separate_b=True)
+    assert claim_interval(scores, separate_a=True, separate_b=True).df != together.df
+
+
 def test_unpaired_arms_with_different_seeds() -> None:
     full = paired(seeds=5)
     scores = PairedScores("d", full.a, full.b[:3], full.clusters)
