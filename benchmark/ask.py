@@ -7,8 +7,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmark.command import command_parser, run_command
-from benchmark.config import repository_root
+from benchmark.cli.commands import command_parser, run_command
+from benchmark.config.params import repository_root
 from bmt.errors import ConfigError, ModelError
 
 
@@ -24,9 +24,13 @@ def find_run(name: str) -> Path:
     found = [path for path in (runs / name, *sorted(runs.glob(f"*/{name}"))) if (path / "model").is_dir()]
     if not found:
         known = sorted(str(path.parent.relative_to(runs)) for path in runs.glob("*/*/model"))
-        raise ModelError(f"{name}: no trained run there; there are {', '.join(known) if known else 'none yet: `dvc repro` trains some'}")
+        raise ModelError(
+            f"{name}: no trained run there; there are {', '.join(known) if known else 'none yet: `dvc repro` trains some'}"
+        )
     if len(found) > 1:
-        raise ConfigError(f"{name}: several profiles have it: say which, {' or '.join(str(path.relative_to(runs)) for path in found)}")
+        raise ConfigError(
+            f"{name}: several profiles have it: say which, {' or '.join(str(path.relative_to(runs)) for path in found)}"
+        )
     return found[0]
 
 
@@ -40,13 +44,17 @@ def main() -> int:
     parser.add_argument("run", help="a run's folder, or its name under runs/")
     parser.add_argument("--question", required=True)
     parser.add_argument("--context", help="the text; without it the text is read from standard input")
-    parser.add_argument("--adapter", metavar="DATASET", help="whose adapter and head answer, of a run with adapters (default: their mean)")
+    parser.add_argument(
+        "--adapter",
+        metavar="DATASET",
+        help="whose adapter and head answer, of a run with adapters (default: their mean)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     folder = find_run(arguments.run)
     context = sys.stdin.read() if arguments.context is None else arguments.context
-    from bmt.adapters import averaged, datasets_of
-    from bmt.answering import answer, load
+    from bmt.qa.adapters import averaged, datasets_of
+    from bmt.qa.answering import answer, load
 
     model, tokenizer = load(folder, adapter=arguments.adapter)
     if arguments.adapter is None and len(datasets_of(model)) > 1:

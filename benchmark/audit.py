@@ -1,6 +1,8 @@
-"""`python -m benchmark.audit`: the paper against itself, from its tables and sentences alone. No run of ours is looked at.
+"""`python -m benchmark.audit`: the paper against itself, from its tables and sentences alone. No run of ours
+is looked at.
 
-`benchmark/auditing` has the rules. docs/audit.md is what this command finds in the paper that this project reproduces.
+`benchmark/paper_audit` has the rules. docs/audit.md is what this command finds in the paper that this project
+reproduces.
 """
 
 from __future__ import annotations
@@ -9,17 +11,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmark.asked import chosen_formats, output_path
-from benchmark.auditing.across import audit_labels, audit_repeats
-from benchmark.auditing.arrows import audit_arrows
-from benchmark.auditing.findings import Audit
-from benchmark.auditing.inside import audit_averages, audit_bounds, audit_exact_match, audit_percentages, audit_shots
-from benchmark.auditing.lines import audit_lines
-from benchmark.auditing.output import SUFFIXES, print_audit, render
-from benchmark.auditing.prose import audit_backbones, audit_claims, audit_quotes
-from benchmark.command import command_parser, run_command
-from benchmark.papers import Paper, load
-from bmt.files import write_text
+from benchmark.cli.commands import command_parser, run_command
+from benchmark.config.results_options import chosen_formats, output_path
+from benchmark.paper.tables import load
+from benchmark.paper_audit.audit import audit_paper
+from benchmark.paper_audit.output import SUFFIXES, print_audit, render
+from bmt.runtime.files import write_text
 
 ABOUT = """Hold a paper's tables and sentences against each other: averages, arrows, percentages, EM and F1, rows and numbers that are
 printed twice, scores that fall with K, stated sizes and directions, gains that mix backbones. Rounding is no finding.
@@ -31,9 +28,24 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = command_parser("audit", ABOUT, EXAMPLE)
     add = parser.add_argument
-    add("--paper", type=Path, metavar="DIR", help="a folder of tables and claims (docs/compare.md; default: the paper of this project)")
-    add("--format", default="terminal", metavar="F[,F]", help=f"of {', '.join(SUFFIXES)} (default: terminal); several need --out")
-    add("--out", type=Path, metavar="FILE", help="write there; a name without suffix gets the format's, several formats one file each")
+    add(
+        "--paper",
+        type=Path,
+        metavar="DIR",
+        help="a folder of tables and claims (docs/compare.md; default: the paper of this project)",
+    )
+    add(
+        "--format",
+        default="terminal",
+        metavar="F[,F]",
+        help=f"of {', '.join(SUFFIXES)} (default: terminal); several need --out",
+    )
+    add(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write there; a name without suffix gets the format's, several formats one file each",
+    )
     return parser.parse_args(arguments)
 
 
@@ -56,21 +68,6 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             sys.stdout.write(render(audit, form))
     return audit.status
-
-
-def audit_paper(paper: Paper) -> Audit:
-    """Everything in which a paper's tables and claims contradict themselves by more than rounding, the worst first."""
-    cells = sum(
-        number is not None for table in paper.tables.values() for row in table.rows for m in row.values.values() for number in m.values()
-    )
-    audit = Audit(paper.title, len(paper.tables), cells, len(paper.claims))
-    for table in paper.tables.values():
-        for rule in (audit_averages, audit_arrows, audit_percentages, audit_bounds, audit_exact_match, audit_lines, audit_shots):
-            rule(table, audit)
-    for whole in (audit_repeats, audit_labels, audit_claims, audit_quotes, audit_backbones):
-        whole(paper, audit)
-    audit.sort()
-    return audit
 
 
 if __name__ == "__main__":

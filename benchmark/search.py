@@ -1,4 +1,6 @@
-"""`python -m benchmark.search --study NAME …`: search an arm's parameters on validation carved from train, with Optuna."""
+"""`python -m benchmark.search --study NAME …`: search an arm's parameters on validation carved from train,
+with Optuna.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.cells import is_word
-from benchmark.command import command_parser, run_command
-from benchmark.config import repository_root
+from benchmark.cli.commands import command_parser, run_command
+from benchmark.config.cells import is_word
+from benchmark.config.params import repository_root
 from bmt.errors import ConfigError
 
 DESCRIPTION = """Search lambda, gamma, zeta, p_F (and, if asked, mask steps, alpha's learning rate, target density) for one arm.
@@ -20,52 +22,130 @@ another machine with a server as --storage, is one more worker. docs/studies.md 
 EXAMPLES = """python -m benchmark.search --study first --trials 20
   python -m benchmark.search --study first --status --export --figures
   python -m benchmark.search --study first --apply          # shows the difference to params.yaml; with --yes it is written"""
-SAMPLERS, PRUNERS, OBJECTIVES = ("tpe", "gp", "nsga2"), ("hyperband", "wilcoxon", "none"), ("f1", "f1_density")
+SAMPLERS, PRUNERS, OBJECTIVES = (
+    ("tpe", "gp", "nsga2"),
+    ("hyperband", "wilcoxon", "none"),
+    ("f1", "f1_density"),
+)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_parser("search", DESCRIPTION, EXAMPLES)
     made.allow_abbrev = False  # workers get the same arguments, some left out
-    made.add_argument("--study", required=True, metavar="NAME", help="the study's name, and that of its files under studies/")
-    made.add_argument("--storage", metavar="URL", help="its database (default: OPTUNA_STORAGE, or the SQLite file studies/NAME.db)")
+    made.add_argument(
+        "--study",
+        required=True,
+        metavar="NAME",
+        help="the study's name, and that of its files under studies/",
+    )
+    made.add_argument(
+        "--storage",
+        metavar="URL",
+        help="its database (default: OPTUNA_STORAGE, or the SQLite file studies/NAME.db)",
+    )
     run = made.add_argument_group("running")
     run.add_argument(
-        "--trials", type=_count, metavar="N", help="run until N trials of the study, whoever ran them, finished or were pruned"
+        "--trials",
+        type=_count,
+        metavar="N",
+        help="run until N trials of the study, whoever ran them, finished or were pruned",
     )
-    run.add_argument("--finished", type=_count, default=0, metavar="N", help="and until N of them finished, however many are pruned")
+    run.add_argument(
+        "--finished",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="and until N of them finished, however many are pruned",
+    )
     run.add_argument("--timeout", type=float, metavar="S", help="start no trial after S seconds")
-    run.add_argument("--workers", type=_count, default=1, metavar="N", help="processes of this call that share the cores (1)")
-    run.add_argument("--heartbeat", type=_count, metavar="S", help="seconds between a worker's signs of life; silent for three: dead (20)")
+    run.add_argument(
+        "--workers",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="processes of this call that share the cores (1)",
+    )
+    run.add_argument(
+        "--heartbeat",
+        type=_count,
+        metavar="S",
+        help="seconds between a worker's signs of life; silent for three: dead (20)",
+    )
     what = made.add_argument_group("what is searched")
     source = what.add_mutually_exclusive_group()
-    source.add_argument("--params", metavar="FILE", help="params file (default: params.yaml at the repository's root)")
+    source.add_argument(
+        "--params", metavar="FILE", help="params file (default: params.yaml at the repository's root)"
+    )
     source.add_argument("--profile", metavar="NAME", help="profiles/NAME.yaml instead")
-    what.add_argument("--set", action="append", default=[], dest="changes", metavar="KEY=VALUE", help="change a value of it for all trials")
+    what.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="changes",
+        metavar="KEY=VALUE",
+        help="change a value of it for all trials",
+    )
     what.add_argument("--arm", default="bmt", help="the arm (bmt)")
     what.add_argument("--backbone", help="the backbone (the params file's first)")
     what.add_argument("--regime", default="mt", help="mt or st-<Dataset> (mt)")
     what.add_argument(
-        "--search", metavar="NAME,NAME", help="the parameters: lam, gamma, zeta, steps, alpha_lr, density, p_f (the usual ones)"
+        "--search",
+        metavar="NAME,NAME",
+        help="the parameters: lam, gamma, zeta, steps, alpha_lr, density, p_f (the usual ones)",
     )
-    what.add_argument("--range", action="append", default=[], dest="ranges", metavar="NAME=LOW:HIGH", help="where a parameter is searched")
+    what.add_argument(
+        "--range",
+        action="append",
+        default=[],
+        dest="ranges",
+        metavar="NAME=LOW:HIGH",
+        help="where a parameter is searched",
+    )
     how = made.add_argument_group("how")
     how.add_argument(
-        "--objective", choices=OBJECTIVES, default="f1", help="macro F1, or macro F1 against union density, a Pareto front (f1)"
+        "--objective",
+        choices=OBJECTIVES,
+        default="f1",
+        help="macro F1, or macro F1 against union density, a Pareto front (f1)",
     )
-    how.add_argument("--seeds", type=_seeds, default=[100], metavar="N,N", help="each trial's trainings; no seeds of the tables (100)")
-    how.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="tpe, gp (Gaussian process) or nsga2 (tpe)")
-    how.add_argument("--sampler-seed", type=int, default=0, metavar="N", help="of the sampler (0)")
-    how.add_argument("--startup", type=_count, default=5, metavar="N", help="trials drawn at random before the sampler learns (5)")
     how.add_argument(
-        "--pruner", choices=PRUNERS, help="hyperband over evaluations, wilcoxon over datasets and seeds (hyperband; none for f1_density)"
+        "--seeds",
+        type=_seeds,
+        default=[100],
+        metavar="N,N",
+        help="each trial's trainings; no seeds of the tables (100)",
+    )
+    how.add_argument(
+        "--sampler", choices=SAMPLERS, default="tpe", help="tpe, gp (Gaussian process) or nsga2 (tpe)"
+    )
+    how.add_argument("--sampler-seed", type=int, default=0, metavar="N", help="of the sampler (0)")
+    how.add_argument(
+        "--startup",
+        type=_count,
+        default=5,
+        metavar="N",
+        help="trials drawn at random before the sampler learns (5)",
+    )
+    how.add_argument(
+        "--pruner",
+        choices=PRUNERS,
+        help="hyperband over evaluations, wilcoxon over datasets and seeds (hyperband; none for f1_density)",
     )
     then = made.add_argument_group("what comes of it (after the trials, or alone)")
     then.add_argument("--status", action="store_true", help="print the trials")
     then.add_argument("--export", action="store_true", help="write the best values to studies/NAME.best.yaml")
-    then.add_argument("--trial", type=int, metavar="N", help="export this trial's values, e.g. another of the Pareto front")
-    then.add_argument("--figures", action="store_true", help="write studies/NAME.html: history, importance, gamma and zeta, F1 and density")
-    then.add_argument("--apply", action="store_true", help="show what studies/NAME.best.yaml changes in the params file")
+    then.add_argument(
+        "--trial", type=int, metavar="N", help="export this trial's values, e.g. another of the Pareto front"
+    )
+    then.add_argument(
+        "--figures",
+        action="store_true",
+        help="write studies/NAME.html: history, importance, gamma and zeta, F1 and density",
+    )
+    then.add_argument(
+        "--apply", action="store_true", help="show what studies/NAME.best.yaml changes in the params file"
+    )
     then.add_argument("--yes", action="store_true", help="with --apply: write it")
     return made
 
@@ -77,13 +157,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not is_word(options.study):
         raise ConfigError(f"--study {options.study!r}: letters, digits, - and _ only: it names files")
     if options.trials is None and not (options.status or options.export or options.figures or options.apply):
-        raise ConfigError("nothing to do: --trials N runs trials; --status, --export, --figures and --apply show what came of them")
+        raise ConfigError(
+            "nothing to do: --trials N runs trials; --status, --export, --figures and --apply show what came of them"
+        )
     if options.yes and not options.apply:
         raise ConfigError("--yes: belongs to --apply")
     if options.trial is not None and not options.export:
         raise ConfigError("--trial: belongs to --export")
     if options.trials is not None:
-        from benchmark.studies.running import run
+        from benchmark.studies.study_run import run
 
         run(options, given)
     if options.status or options.export or options.figures:
@@ -94,11 +176,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(options: argparse.Namespace) -> None:
-    """What the database says: the table, the best values' file, the figures' page; the files go to MLflow too."""
+    """What the database says: the table, the best values' file, the figures' page; the files go to MLflow
+    too.
+    """
     from benchmark.studies import export, figures, status
+    from benchmark.studies.mlflow_runs import log_files
     from benchmark.studies.storage import find_study, reachable, storage_url
-    from benchmark.studies.tracks import log_files
-    from benchmark.studies.work import quiet_optuna
+    from benchmark.studies.worker import quiet_optuna
 
     quiet_optuna()
     url = storage_url(options.study, options.storage)
@@ -132,7 +216,9 @@ def _apply(options: argparse.Namespace) -> None:
     print(lines, end="")
     if best.get("changed"):
         print(
-            "the study itself ran with " + ", ".join(f"{key}={value}" for key, value in best["changed"].items()) + "; that is not applied"
+            "the study itself ran with "
+            + ", ".join(f"{key}={value}" for key, value in best["changed"].items())
+            + "; that is not applied"
         )
     if options.yes:
         apply.write(target.path, text)

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import delivery, tracking
-from benchmark.command import command_parser, run_command
-from benchmark.config import repository_root
-from benchmark.journal import journals, read_entries, read_state
+from benchmark.cli.commands import command_parser, run_command
+from benchmark.config.params import repository_root
+from benchmark.tracking import journal_upload as delivery
+from benchmark.tracking import mlflow_store as tracking
+from benchmark.tracking.journal import journals, read_entries, read_state
 from bmt.errors import BMTError, DataError
 
 LIST = "{:<28} {:<9} {:>7} {:>9}  {:<32}  {}"
@@ -24,7 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "python -m benchmark.track sync\n  MLFLOW_TRACKING_URI=http://server:5000 python -m benchmark.track sync runs/paper",
     )
     parser.add_argument("action", choices=("sync", "list"))
-    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="runs, or folders that hold runs (default: runs/)")
+    parser.add_argument(
+        "folders",
+        nargs="*",
+        type=Path,
+        metavar="FOLDER",
+        help="runs, or folders that hold runs (default: runs/)",
+    )
     options = parser.parse_args(arguments)
     folders = options.folders or [repository_root() / "runs"]
     for folder in options.folders:
@@ -43,10 +50,18 @@ def _sync(folders: Sequence[Path]) -> int:
         raise BMTError(f"{error}: nothing is lost, run the same command again when it answers") from error
     for outcome in outcomes:
         if outcome.state != "up to date" or outcome.detail:
-            words = [outcome.state, f"{outcome.entries} entries" if outcome.entries else "", outcome.run_id or "", outcome.detail]
+            words = [
+                outcome.state,
+                f"{outcome.entries} entries" if outcome.entries else "",
+                outcome.run_id or "",
+                outcome.detail,
+            ]
             print(f"{outcome.path}: {', '.join(word for word in words if word)}")
     counts = Counter(outcome.state for outcome in outcomes)
-    print(f"{len(outcomes)} journals: " + ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+    print(
+        f"{len(outcomes)} journals: "
+        + ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    )
     return 1 if counts["failed"] else 0
 
 
@@ -64,9 +79,19 @@ def _list(folders: Sequence[Path]) -> int:
             continue
         state = read_state(path, uri)
         last = entries[-1] if entries else {"kind": "", "seq": 0}
-        status = last["status"] if last["kind"] == "end" else state.get("status", "RUNNING") if entries else "empty"
+        status = (
+            last["status"]
+            if last["kind"] == "end"
+            else state.get("status", "RUNNING")
+            if entries
+            else "empty"
+        )
         name = entries[0].get("name", "?") if entries else "?"
-        print(LIST.format(name, status, last["seq"], state.get("delivered", 0), state.get("run_id") or "-", path))
+        print(
+            LIST.format(
+                name, status, last["seq"], state.get("delivered", 0), state.get("run_id") or "-", path
+            )
+        )
     return failed
 
 

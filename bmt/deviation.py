@@ -31,7 +31,9 @@ class Deviation:
 
 def pretrained_copy(model: nn.Module) -> dict[str, Tensor]:
     """A copy of every encoder tensor (heads and adapters start anew, so they have no pretrained value)."""
-    return {name: parameter.detach().clone() for name, parameter in model.named_parameters() if in_encoder(name)}
+    return {
+        name: parameter.detach().clone() for name, parameter in model.named_parameters() if in_encoder(name)
+    }
 
 
 @torch.no_grad()
@@ -44,9 +46,14 @@ def deviations(model: nn.Module, pretrained: Mapping[str, Tensor]) -> dict[str, 
     for name, parameter in model.named_parameters():
         if name not in pretrained:
             continue
-        now, then = parameter.detach().double().reshape(-1), pretrained[name].to(parameter.device).double().reshape(-1)
+        now, then = (
+            parameter.detach().double().reshape(-1),
+            pretrained[name].to(parameter.device).double().reshape(-1),
+        )
         moved = now - then
-        rows.append(torch.stack([moved @ moved, then @ then, now @ now, now @ then, (moved != 0).sum().double()]))
+        rows.append(
+            torch.stack([moved @ moved, then @ then, now @ now, now @ then, (moved != 0).sum().double()])
+        )
         names.append(name)
     sums = torch.stack(rows).cpu()
     groups: dict[str, list[int]] = {"total": list(range(len(names)))}
@@ -60,4 +67,9 @@ def deviations(model: nn.Module, pretrained: Mapping[str, Tensor]) -> dict[str, 
 def _deviation(sums: Tensor, size: float) -> Deviation:
     moved, then, now, product, changed = (float(value) for value in sums)
     length = math.sqrt(then * now)
-    return Deviation(math.sqrt(moved), math.sqrt(moved / then) if then else 0.0, changed / size, product / length if length else 1.0)
+    return Deviation(
+        math.sqrt(moved),
+        math.sqrt(moved / then) if then else 0.0,
+        changed / size,
+        product / length if length else 1.0,
+    )

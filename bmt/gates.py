@@ -1,6 +1,7 @@
 r"""The hard-concrete gate of eq. 10-11: a relaxed Bernoulli gate with mass at exactly 0 and exactly 1.
 
-    u ~ U(0, 1),   v = sigmoid((log u - log(1 - u) + alpha) / beta),   s = clip(v (zeta - gamma) + gamma, 0, 1)
+    u ~ U(0, 1),   v = sigmoid((log u - log(1 - u) + alpha) / beta),   s = clip(v (zeta - gamma) + gamma, 0,
+    1)
 
     P(s > x) = sigmoid(alpha - beta logit((x - gamma) / (zeta - gamma)))          for 0 <= x < 1
     P(s > 0) = sigmoid(alpha - beta log(-gamma / zeta))                           eq. 11; E||delta||_0 is its sum
@@ -11,7 +12,8 @@ r"""The hard-concrete gate of eq. 10-11: a relaxed Bernoulli gate with mass at e
              +---------------------------+
              0             s             1
 
-Every function is element-wise, works on float64, float32 and bfloat16 (computed in float32 inside) and makes no host synchronisation.
+Every function is element-wise, works on float64, float32 and bfloat16 (computed in float32 inside) and makes
+no host synchronisation.
 """
 
 from __future__ import annotations
@@ -81,8 +83,12 @@ class HardConcrete:
         return self.at(alpha, u)
 
     def deterministic(self, alpha: Tensor) -> Tensor:
-        """Louizos' test-time gate, clip(sigmoid(alpha) (zeta - gamma) + gamma, 0, 1). It is not E[s]: see `mean`."""
-        return (torch.sigmoid(_wide(alpha)) * (self.zeta - self.gamma) + self.gamma).clamp_(0, 1).to(alpha.dtype)
+        """Louizos' test-time gate, clip(sigmoid(alpha) (zeta - gamma) + gamma, 0, 1). It is not E[s]: see
+        `mean`.
+        """
+        return (
+            (torch.sigmoid(_wide(alpha)) * (self.zeta - self.gamma) + self.gamma).clamp_(0, 1).to(alpha.dtype)
+        )
 
     def prob_above(self, alpha: Tensor, x: float) -> Tensor:
         """P(s > x) for 0 <= x < 1."""
@@ -99,14 +105,18 @@ class HardConcrete:
 
     def prob_one(self, alpha: Tensor) -> Tensor:
         """P(s = 1) = sigmoid(alpha - beta log((1 - gamma) / (zeta - 1)))."""
-        return torch.sigmoid(_wide(alpha) - self.beta * float(np.log((1 - self.gamma) / (self.zeta - 1)))).to(alpha.dtype)
+        return torch.sigmoid(_wide(alpha) - self.beta * float(np.log((1 - self.gamma) / (self.zeta - 1)))).to(
+            alpha.dtype
+        )
 
     def expected_l0(self, alpha: Tensor) -> Tensor:
         """E||delta||_0, eq. 11: the sum of P(s > 0), a float64 scalar on alpha's device."""
         return self.prob_open(_wide(alpha)).sum(dtype=torch.float64)
 
     def mean(self, alpha: Tensor) -> Tensor:
-        """E[s] = integral of P(s > x) over (0, 1), by 64-point Gauss-Legendre quadrature, an element at a time: no model-sized table."""
+        """E[s] = integral of P(s > x) over (0, 1), by 64-point Gauss-Legendre quadrature, an element at a
+        time: no model-sized table.
+        """
         wide = _wide(alpha)
         total = torch.zeros_like(wide)
         for node, weight in zip(_NODES, _WEIGHTS, strict=True):
@@ -114,20 +124,31 @@ class HardConcrete:
         return total.clamp_(0, 1).to(alpha.dtype)
 
     def log_density(self, s: Tensor, alpha: Tensor) -> Tensor:
-        """log of the gate's law at `s`: log P(s = 0) at 0, log P(s = 1) at 1, the log density in between, -inf outside [0, 1]."""
+        """log of the gate's law at `s`: log P(s = 0) at 0, log P(s = 1) at 1, the log density in between,
+        -inf outside [0, 1].
+        """
         wide, x = _wide(alpha), _wide(s)
         inside = (x > 0) & (x < 1)
         v = (torch.where(inside, x, 0.5) - self.gamma) / (self.zeta - self.gamma)
-        logistic = self.beta * (torch.log(v) - torch.log1p(-v)) - wide  # the noise log u - log(1 - u) that gives s
+        logistic = (
+            self.beta * (torch.log(v) - torch.log1p(-v)) - wide
+        )  # the noise log u - log(1 - u) that gives s
         log_pdf = torch.nn.functional.logsigmoid(logistic) + torch.nn.functional.logsigmoid(-logistic)
         log_pdf = log_pdf + np.log(self.beta / (self.zeta - self.gamma)) - torch.log(v) - torch.log1p(-v)
         at_zero = torch.nn.functional.logsigmoid(self.half_open - wide)
-        at_one = torch.nn.functional.logsigmoid(wide - self.beta * float(np.log((1 - self.gamma) / (self.zeta - 1))))
-        out = torch.where(inside, log_pdf, torch.where(x == 0, at_zero, torch.where(x == 1, at_one, -torch.inf)))
+        at_one = torch.nn.functional.logsigmoid(
+            wide - self.beta * float(np.log((1 - self.gamma) / (self.zeta - 1)))
+        )
+        out = torch.where(
+            inside, log_pdf, torch.where(x == 0, at_zero, torch.where(x == 1, at_one, -torch.inf))
+        )
         return out.to(alpha.dtype)
 
-    def gradients(self, g: Tensor, alpha: Tensor, w: Tensor, u: Tensor, lam: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Closed-form gradients of L(theta + s w) + lam sum P(s > 0) in alpha and w, given g = dL/d(theta + s w).
+    def gradients(
+        self, g: Tensor, alpha: Tensor, w: Tensor, u: Tensor, lam: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Closed-form gradients of L(theta + s w) + lam sum P(s > 0) in alpha and w, given g = dL/d(theta + s
+        w).
 
             dL/dw = g s          dL/dalpha = g w ds/dalpha + lam P (1 - P)
             ds/dalpha = v (1 - v) (zeta - gamma) / beta where 0 < s < 1, else 0

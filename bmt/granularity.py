@@ -1,9 +1,11 @@
 """How many weights a gate holds: one, a row, a column or a whole tensor.
 
-A gate tensor has the weight's number of dimensions, with 1 where it is shared, so that it broadcasts over the weight:
+A gate tensor has the weight's number of dimensions, with 1 where it is shared, so that it broadcasts over the
+weight:
 
     (out, in)   element (out, in)   row (out, 1)   column (1, in)   tensor (1, 1)
-    (n,)        element (n,)        row (n,)       column (1,)      tensor (1,)         a vector is a matrix of one column
+    (n,)        element (n,)        row (n,)       column (1,)      tensor (1,)         a vector is a matrix
+    of one column
 """
 
 from __future__ import annotations

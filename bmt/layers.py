@@ -1,4 +1,6 @@
-"""Where in a transformer a tensor sits, read from its name: layer and kind, for densities and deviations; and which tensors are masked."""
+"""Where in a transformer a tensor sits, read from its name: layer and kind, for densities and deviations; and
+which tensors are masked.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ _HEADS = ("qa_outputs", "classifier", "score", "lm_head", "head", "heads")
 def layer_of(name: str) -> str:
     """`layer_00`, `layer_01`, … for a tensor of a numbered layer; `embeddings`, `head` or `other` elsewhere.
 
-    T5's blocks hold `layer.0`, `layer.1` inside a block: the first number is the layer. Those of its decoder are `decoder_00`, ….
+    T5's blocks hold `layer.0`, `layer.1` inside a block: the first number is the layer. Those of its decoder
+    are `decoder_00`, ….
     """
     found = _LAYER.search(f".{name}.")
     if found:
@@ -56,12 +59,15 @@ def is_head(name: str) -> bool:
 
 
 def in_encoder(name: str) -> bool:
-    """Whether a tensor belongs to theta. Heads phi and adapters psi do not: they start anew, learn at `head_lr` and are never masked."""
+    """Whether a tensor belongs to theta. Heads phi and adapters psi do not: they start anew, learn at
+    `head_lr` and are never masked.
+    """
     return not is_head(name) and kind_of(name) != "adapter"
 
 
 def target_names(model: nn.Module, targets: Sequence[str] | None = None) -> list[str]:
-    """Names of the parameters that masks act on: every encoder tensor, or those whose name matches one of the regular expressions.
+    """Names of the parameters that masks act on: every encoder tensor, or those whose name matches one of the
+    regular expressions.
 
     Raises:
         ConfigError: a pattern that matches nothing.

@@ -1,7 +1,9 @@
 """Binary masks over a model's weights, 1 bit a weight in memory and on disk.
 
-A `Masks` holds, for each dataset d and each masked tensor, M_d = [s_d > 0] of eq. 14. Bits are packed along the flattened tensor, most
-significant bit first: weight i of a tensor is bit 7 - i % 8 of byte i // 8. Soft masks, M_d = s_d, have the values of their open weights
+A `Masks` holds, for each dataset d and each masked tensor, M_d = [s_d > 0] of eq. 14. Bits are packed along
+the flattened tensor, most
+significant bit first: weight i of a tensor is bit 7 - i % 8 of byte i // 8. Soft masks, M_d = s_d, have the
+values of their open weights
 beside the bits, 2 bytes a weight.
 """
 
@@ -21,9 +23,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bmt.errors import ModelError
-from bmt.files import json_digest, write_aside
 from bmt.layers import kind_of, layer_of
-from bmt.noise import permutation
+from bmt.runtime.files import json_digest, write_aside
+from bmt.runtime.keyed_random import permutation
 
 FORMAT = "bmt-masks-1"
 LEVELS = "levels of "  # stands before the name of a tensor in a file of soft masks
@@ -63,7 +65,8 @@ class Masks:
         bits: packed masks, uint8 (datasets, ceil(n / 8)), by parameter name.
         identity: digest of the architecture that the masks fit.
         about: how the masks were made (kind, seed, settings), JSON.
-        levels: of soft masks, M_d itself in float16, (datasets, *weight), by parameter name; empty for binary ones.
+        levels: of soft masks, M_d itself in float16, (datasets, *weight), by parameter name; empty for binary
+            ones.
     """
 
     datasets: tuple[str, ...]
@@ -74,15 +77,26 @@ class Masks:
     levels: dict[str, Tensor] = field(default_factory=dict)
 
     @staticmethod
-    def of(masks: Mapping[str, Mapping[str, Tensor]], model: nn.Module, about: dict[str, Any] | None = None) -> Masks:
+    def of(
+        masks: Mapping[str, Mapping[str, Tensor]], model: nn.Module, about: dict[str, Any] | None = None
+    ) -> Masks:
         """Pack `{dataset: {parameter name: tensor}}` made for `model`: bool tensors, or soft masks in [0, 1]."""
         datasets = tuple(masks)
         first = masks[datasets[0]]
         shapes = {name: tuple(mask.shape) for name, mask in first.items()}
         soft = any(mask.is_floating_point() for mask in first.values())
-        levels = {name: torch.stack([masks[dataset][name].detach().half().cpu() for dataset in datasets]) for name in first if soft}
+        levels = {
+            name: torch.stack([masks[dataset][name].detach().half().cpu() for dataset in datasets])
+            for name in first
+            if soft
+        }
         bits = {
-            name: torch.stack([pack(levels[name][row] > 0 if soft else masks[dataset][name]) for row, dataset in enumerate(datasets)])
+            name: torch.stack(
+                [
+                    pack(levels[name][row] > 0 if soft else masks[dataset][name])
+                    for row, dataset in enumerate(datasets)
+                ]
+            )
             for name in first
         }
         made = Masks(datasets, shapes, bits, json_digest(architecture(model)), dict(about or {}), levels)
@@ -112,7 +126,9 @@ class Masks:
     def index(self, dataset: str) -> int:
         """Position of a dataset's mask. Raises ModelError where it has none."""
         if dataset not in self.datasets:
-            raise ModelError(f"dataset {dataset!r} has no mask: there are masks for {', '.join(self.datasets)}")
+            raise ModelError(
+                f"dataset {dataset!r} has no mask: there are masks for {', '.join(self.datasets)}"
+            )
         return self.datasets.index(dataset)
 
     def mask(self, dataset: str, name: str) -> Tensor:
@@ -121,9 +137,13 @@ class Masks:
         return self.levels[name][row] if self.levels else unpack(self.bits[name][row], self.shapes[name])
 
     def unpacked(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Every mask as bool (datasets, *weight) on its parameter's device: 1 byte a weight and dataset; soft ones as float16."""
+        """Every mask as bool (datasets, *weight) on its parameter's device: 1 byte a weight and dataset; soft
+        ones as float16.
+        """
         if self.levels:
-            return {name: levels.to(parameters[name].device, copy=True) for name, levels in self.levels.items()}
+            return {
+                name: levels.to(parameters[name].device, copy=True) for name, levels in self.levels.items()
+            }
         return {
             name: torch.stack([unpack(row.to(parameters[name].device), shape) for row in self.bits[name]])
             for name, shape in self.shapes.items()
@@ -138,7 +158,9 @@ class Masks:
         """Share of open weights in a dataset's mask, over all tensors or `names`."""
         row = self.index(dataset)
         names = list(self.shapes if names is None else names)
-        return sum(count_open(self.bits[name][row]) for name in names) / sum(math.prod(self.shapes[name]) for name in names)
+        return sum(count_open(self.bits[name][row]) for name in names) / sum(
+            math.prod(self.shapes[name]) for name in names
+        )
 
     def densities(self) -> dict[str, float]:
         """Density by dataset."""
@@ -146,11 +168,18 @@ class Masks:
 
     def density_by(self, group: str) -> dict[str, dict[str, float]]:
         """`{dataset: {group: density}}` with group "layer", "kind" or "tensor"."""
-        grouping: dict[str, Callable[[str], str]] = {"layer": layer_of, "kind": kind_of, "tensor": lambda name: name}
+        grouping: dict[str, Callable[[str], str]] = {
+            "layer": layer_of,
+            "kind": kind_of,
+            "tensor": lambda name: name,
+        }
         groups: dict[str, list[str]] = {}
         for name in self.shapes:
             groups.setdefault(grouping[group](name), []).append(name)
-        return {dataset: {key: self.density(dataset, names) for key, names in sorted(groups.items())} for dataset in self.datasets}
+        return {
+            dataset: {key: self.density(dataset, names) for key, names in sorted(groups.items())}
+            for dataset in self.datasets
+        }
 
     def union(self) -> Masks:
         """The weights that some dataset's mask opens, as one mask named `union`."""
@@ -161,7 +190,10 @@ class Masks:
         return self._joined("intersection", np.bitwise_and)
 
     def _joined(self, name: str, operation: np.ufunc) -> Masks:
-        bits = {key: torch.from_numpy(operation.reduce(value.numpy(), axis=0, keepdims=True)) for key, value in self.bits.items()}
+        bits = {
+            key: torch.from_numpy(operation.reduce(value.numpy(), axis=0, keepdims=True))
+            for key, value in self.bits.items()
+        }
         return Masks((name,), self.shapes, bits, self.identity, {**self.about, name: list(self.datasets)})
 
     def union_density(self) -> float:
@@ -172,7 +204,9 @@ class Masks:
         """Open weights in both, and in either, of mask `a` here and mask `b` of `other` (default: here)."""
         other = self if other is None else other
         if other.shapes != self.shapes:
-            raise ModelError("masks over different tensors cannot be compared: learn both on the same model and targets")
+            raise ModelError(
+                "masks over different tensors cannot be compared: learn both on the same model and targets"
+            )
         i, j = self.index(a), other.index(b)
         both = sum(count_open(self.bits[name][i] & other.bits[name][j]) for name in self.shapes)
         either = sum(count_open(self.bits[name][i] | other.bits[name][j]) for name in self.shapes)
@@ -188,9 +222,11 @@ class Masks:
         return {a: {b: self.jaccard(a, b) for b in self.datasets} for a in self.datasets}
 
     def chance_jaccard(self, a: str, b: str, other: Masks | None = None) -> float:
-        """The Jaccard overlap that two independent masks with the densities of `a` here and `b` of `other`, tensor by tensor, would have.
+        """The Jaccard overlap that two independent masks with the densities of `a` here and `b` of `other`,
+        tensor by tensor, would have.
 
-        Of expectations, sum n p q / sum n (p + q - p q): what `jaccard` is held against, since masks that only agree on how much of each
+        Of expectations, sum n p q / sum n (p + q - p q): what `jaccard` is held against, since masks that
+        only agree on how much of each
         tensor to open overlap by this much.
         """
         other = self if other is None else other
@@ -202,7 +238,8 @@ class Masks:
         return both / either if either else 1.0
 
     def permuted(self, seed: int) -> Masks:
-        """The control "which weights": each tensor's positions permuted, one permutation for all datasets' masks.
+        """The control "which weights": each tensor's positions permuted, one permutation for all datasets'
+        masks.
 
         Density per tensor and dataset and every overlap stay exactly the same.
         """
@@ -218,7 +255,11 @@ class Masks:
 
     def equals(self, other: Masks) -> bool:
         """Same datasets, tensors, bits and levels (`about` is not compared)."""
-        same = self.datasets == other.datasets and self.shapes == other.shapes and self.identity == other.identity
+        same = (
+            self.datasets == other.datasets
+            and self.shapes == other.shapes
+            and self.identity == other.identity
+        )
         same = same and self.levels.keys() == other.levels.keys()
         pairs = [(self.bits[name], other.bits[name]) for name in self.shapes] if same else []
         pairs += [(levels, other.levels[name]) for name, levels in self.levels.items()] if same else []
@@ -227,9 +268,12 @@ class Masks:
     def save(self, path: str | Path) -> None:
         """Write to a .safetensors file, complete or not at all."""
         index = {
-            "format": FORMAT, "datasets": list(self.datasets), "identity": self.identity, "about": self.about,
+            "format": FORMAT,
+            "datasets": list(self.datasets),
+            "identity": self.identity,
+            "about": self.about,
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-        }  # fmt: skip
+        }
         with write_aside(path) as aside:
             tensors = {name: bits.contiguous() for name, bits in self.bits.items()}
             tensors |= {f"{LEVELS}{name}": levels.contiguous() for name, levels in self.levels.items()}
@@ -250,12 +294,21 @@ class Masks:
                 index = json.loads((stream.metadata() or {})["masks"])
                 bits = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)
         except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
-            raise ModelError(f"{path}: not a file of masks ({error}); make it again or `dvc checkout` it") from error
+            raise ModelError(
+                f"{path}: not a file of masks ({error}); make it again or `dvc checkout` it"
+            ) from error
         if index["format"] != FORMAT:
             raise ModelError(f"{path}: masks of format {index['format']!r}; this version reads {FORMAT!r}")
         shapes = {name: tuple(shape) for name, shape in index["shapes"].items()}
         levels = {name.removeprefix(LEVELS): bits.pop(name) for name in list(bits) if name.startswith(LEVELS)}
-        masks = Masks(tuple(index["datasets"]), shapes, {name: bits[name] for name in shapes}, index["identity"], index["about"], levels)
+        masks = Masks(
+            tuple(index["datasets"]),
+            shapes,
+            {name: bits[name] for name in shapes},
+            index["identity"],
+            index["about"],
+            levels,
+        )
         if model is not None:
             masks.check_fits(model)
             if masks.identity != json_digest(architecture(model)):

@@ -1,8 +1,11 @@
 """Every knob of the method, the data and the training, with what the paper says about it.
 
-A field's metadata is its documentation: `doc` (what it does, unit), `low`/`high`/`choices` (what is allowed) and `paper`: "stated" (the
-paper gives it), "silent" (it does not), "contradictory" (it says two things) or "ours" (a matter of this project); `note` says what
-the paper has and why we chose as we did. `docs/deviations.md` is generated from it. Values are checked on construction.
+A field's metadata is its documentation: `doc` (what it does, unit), `low`/`high`/`choices` (what is allowed)
+and `paper`: "stated" (the
+paper gives it), "silent" (it does not), "contradictory" (it says two things) or "ours" (a matter of this
+project); `note` says what
+the paper has and why we chose as we did. `docs/deviations.md` is generated from it. Values are checked on
+construction.
 """
 
 from __future__ import annotations
@@ -34,9 +37,15 @@ def knob(
 ) -> Any:
     """A documented dataclass field. Bounds: `low`/`high` inclusive, `above`/`below` exclusive."""
     metadata = {
-        "doc": doc, "low": low, "high": high, "above": above, "below": below,
-        "choices": choices, "paper": paper, "note": note,
-    }  # fmt: skip
+        "doc": doc,
+        "low": low,
+        "high": high,
+        "above": above,
+        "below": below,
+        "choices": choices,
+        "paper": paper,
+        "note": note,
+    }
     if isinstance(default, list | dict):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -47,7 +56,9 @@ def allowed(metadata: Any) -> str:
     if metadata["choices"]:
         return "one of " + ", ".join(metadata["choices"])
     words = {"above": "above", "low": "at least", "below": "below", "high": "at most"}
-    return " and ".join(f"{word} {metadata[key]:g}" for key, word in words.items() if metadata[key] is not None)
+    return " and ".join(
+        f"{word} {metadata[key]:g}" for key, word in words.items() if metadata[key] is not None
+    )
 
 
 def check_settings(settings: Any, where: str) -> None:
@@ -77,38 +88,67 @@ class DataSettings:
     """Which questions, cut how into windows."""
 
     train: list[str] = knob(list(IN_DOMAIN), "the source datasets, trained on", paper="stated")
-    evaluate: list[str] = knob([*IN_DOMAIN, *OUT_OF_DOMAIN], "the datasets whose dev sets are scored", paper="stated")
-    window: int = knob(512, "tokens a window, special tokens and question included", low=32, high=4096, paper="stated")
+    evaluate: list[str] = knob(
+        [*IN_DOMAIN, *OUT_OF_DOMAIN], "the datasets whose dev sets are scored", paper="stated"
+    )
+    window: int = knob(
+        512, "tokens a window, special tokens and question included", low=32, high=4096, paper="stated"
+    )
     overlap: int = knob(
-        256, "tokens that two neighbouring windows of a context share", low=0, high=2048, paper="contradictory",
+        256,
+        "tokens that two neighbouring windows of a context share",
+        low=0,
+        high=2048,
+        paper="contradictory",
         note='"a sliding window of length 256" next to a limit of 512 tokens can mean a step or an overlap of 256; with windows of '
         "512 both are 256 up to the question's length. We fix the overlap; `overlap` changes it.",
-    )  # fmt: skip
-    question: int = knob(64, "tokens kept of a question", low=8, high=512, paper="silent", note="Longer questions are cut at their end.")
+    )
+    question: int = knob(
+        64,
+        "tokens kept of a question",
+        low=8,
+        high=512,
+        paper="silent",
+        note="Longer questions are cut at their end.",
+    )
     train_cap: int | None = knob(
-        80_000, "train questions taken a dataset and epoch; null: all", low=1, paper="contradictory",
+        80_000,
+        "train questions taken a dataset and epoch; null: all",
+        low=1,
+        paper="contradictory",
         note='"We sample 80,000 training and 1000 validation examples per epoch" can mean of each dataset or of all together. Of each: '
         "the day and a half of training is then at most .8 s a step of 8 windows, otherwise over 4 s.",
-    )  # fmt: skip
+    )
     validation_cap: int = knob(1000, "validation questions a dataset", low=1, paper="stated")
     dev_cap: int | None = knob(None, "dev questions scored a dataset; null: all", low=1, paper="ours")
     val_source: str = knob(
-        "train", "where validation questions come from", choices=("train", "dev"), paper="silent",
+        "train",
+        "where validation questions come from",
+        choices=("train", "dev"),
+        paper="silent",
         note="The paper does not say whether its 1,000 validation examples are dev examples that the tables then report. We carve them "
         "from train, split by context, so that the dev sets are only ever scored; `dev` is the reading with a leak.",
-    )  # fmt: skip
+    )
     negatives: str = knob(
-        "keep", "training windows without the answer: kept (labelled [CLS]) or dropped", choices=("keep", "drop"), paper="silent",
+        "keep",
+        "training windows without the answer: kept (labelled [CLS]) or dropped",
+        choices=("keep", "drop"),
+        paper="silent",
         note="Windows of a long context that do not hold the answer are kept and labelled [CLS], as BERT does for SQuAD.",
-    )  # fmt: skip
+    )
     windows: str = knob(
-        "all", "training windows of a question: all, or one that holds its answer", choices=("all", "one"), paper="silent",
+        "all",
+        "training windows of a question: all, or one that holds its answer",
+        choices=("all", "one"),
+        paper="silent",
         note="`one` is for small budgets.",
-    )  # fmt: skip
+    )
     special_tokens: list[str] = knob(
-        ["[TLE]", "[DOC]", "[PAR]"], "MRQA's markers added to the tokenizer", paper="silent",
+        ["[TLE]", "[DOC]", "[PAR]"],
+        "MRQA's markers added to the tokenizer",
+        paper="silent",
         note="MRQA's contexts hold these markers; HotpotQA's literal `[SEP]` stays text, so that it cannot end the context.",
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +163,31 @@ class MaskSettings:
         note="The paper asks for gamma < 0 only; DiffPruning's value, whose gate this is.",
     )
     zeta: float = knob(
-        1.5, "upper stretch of the gate", above=1, paper="silent", note="The paper asks for zeta > 1 only; DiffPruning's value."
+        1.5,
+        "upper stretch of the gate",
+        above=1,
+        paper="silent",
+        note="The paper asks for zeta > 1 only; DiffPruning's value.",
     )
-    beta: float = knob(1.0, "temperature of the gate", above=0, paper="stated", note="Eq. 10 has no temperature: 1.")
+    beta: float = knob(
+        1.0, "temperature of the gate", above=0, paper="stated", note="Eq. 10 has no temperature: 1."
+    )
     alpha0: float = knob(
         5.0,
         "start of alpha",
         paper="silent",
         note="DiffPruning's 5 keeps 98.8 % of the gates open after a short budget; the small profiles start at 0.",
     )
-    lam: float = knob(1.25e-7, "lambda of eq. 12, on the sum of P(s > 0)", low=0, paper="silent", note="DiffPruning's value.")
-    alpha_lr: float = knob(0.1, "learning rate of alpha (AdamW, no decay)", above=0, paper="silent", note="DiffPruning's value.")
+    lam: float = knob(
+        1.25e-7,
+        "lambda of eq. 12, on the sum of P(s > 0)",
+        low=0,
+        paper="silent",
+        note="DiffPruning's value.",
+    )
+    alpha_lr: float = knob(
+        0.1, "learning rate of alpha (AdamW, no decay)", above=0, paper="silent", note="DiffPruning's value."
+    )
     alpha_eps: float = knob(
         1e-8,
         "epsilon of alpha's AdamW; with 1e-6 the gates never close",
@@ -141,63 +195,107 @@ class MaskSettings:
         paper="silent",
         note="lambda, this and alpha_lr are one knob.",
     )
-    w_lr: float = knob(1e-5, "learning rate of w (AdamW, from 0)", above=0, paper="silent", note="The fine-tuning learning rate.")
+    w_lr: float = knob(
+        1e-5,
+        "learning rate of w (AdamW, from 0)",
+        above=0,
+        paper="silent",
+        note="The fine-tuning learning rate.",
+    )
     alpha_clip: float | None = knob(
-        1.0, "norm at which alpha's gradient is clipped; null: not", above=0, paper="silent",
+        1.0,
+        "norm at which alpha's gradient is clipped; null: not",
+        above=0,
+        paper="silent",
         note="Hugging Face's default for a gradient; the two differ in scale, so neither may use up the other's norm.",
-    )  # fmt: skip
-    clip: float | None = knob(1.0, "norm at which w's gradient is clipped; null: not", above=0, paper="silent", note="As alpha's.")
-    steps: int = knob(2048, "mask-learning steps a mask", low=0, paper="silent", note="One of the paper's checkpoint intervals.")
+    )
+    clip: float | None = knob(
+        1.0, "norm at which w's gradient is clipped; null: not", above=0, paper="silent", note="As alpha's."
+    )
+    steps: int = knob(
+        2048,
+        "mask-learning steps a mask",
+        low=0,
+        paper="silent",
+        note="One of the paper's checkpoint intervals.",
+    )
     batch: int = knob(8, "windows a mask-learning step", low=1, paper="silent", note="As in fine-tuning.")
     density: float | None = knob(
-        None, "target density: the share of weights left open; null: the gates decide", above=0, high=1, paper="silent",
+        None,
+        "target density: the share of weights left open; null: the gates decide",
+        above=0,
+        high=1,
+        paper="silent",
         note="The paper reports no density. A short budget with its scale of defaults leaves all gates open: plain fine-tuning in "
         "disguise.",
-    )  # fmt: skip
+    )
     density_by: str = knob(
-        "top_k", "how the target density is met: top_k of alpha over all tensors, or lagrangian: lambda follows the expected density",
-        choices=("top_k", "lagrangian"), paper="silent",
+        "top_k",
+        "how the target density is met: top_k of alpha over all tensors, or lagrangian: lambda follows the expected density",
+        choices=("top_k", "lagrangian"),
+        paper="silent",
         note="Top-k meets it exactly after any budget; a lambda that follows needs steps enough for the gates to part.",
-    )  # fmt: skip
+    )
     lam_lr: float = knob(
-        1e-6, "step of a lagrangian lambda: what a density that is 1 too large adds to it", above=0, paper="silent",
+        1e-6,
+        "step of a lagrangian lambda: what a density that is 1 too large adds to it",
+        above=0,
+        paper="silent",
         note="Of the order of lambda itself, ten steps for a density off by .1.",
-    )  # fmt: skip
+    )
     granularity: str = knob(
-        "element", "what a gate holds: a weight, a row or a column of a matrix, or a tensor", choices=GRANULARITIES, paper="silent",
+        "element",
+        "what a gate holds: a weight, a row or a column of a matrix, or a tensor",
+        choices=GRANULARITIES,
+        paper="silent",
         note="Eq. 6 multiplies element by element; the 7.3M of Table 7 fits no granularity either.",
-    )  # fmt: skip
+    )
     gate: str = knob(
-        "sampled", "the s_d that becomes the mask: one draw, a draw before each step of theta (resampled), Louizos' deterministic gate, or "
-        "E[s] (mean)", choices=("sampled", "resampled", "deterministic", "mean"), paper="stated",
+        "sampled",
+        "the s_d that becomes the mask: one draw, a draw before each step of theta (resampled), Louizos' deterministic gate, or "
+        "E[s] (mean)",
+        choices=("sampled", "resampled", "deterministic", "mean"),
+        paper="stated",
         note='"By sampling u once to obtain a binary mask vector".',
-    )  # fmt: skip
+    )
     binarise: str = knob(
-        "positive", "how s_d becomes M_d without a top-k density: s > 0, s > 1/2 (half), or s itself (none), which does something "
-        "under Adam only with tuning.apply: update", choices=("positive", "half", "none"), paper="contradictory",
+        "positive",
+        "how s_d becomes M_d without a top-k density: s > 0, s > 1/2 (half), or s itself (none), which does something "
+        "under Adam only with tuning.apply: update",
+        choices=("positive", "half", "none"),
+        paper="contradictory",
         note='"To obtain a binary mask vector", and "s_d is not necessarily a binary vector": we binarise s > 0.',
-    )  # fmt: skip
+    )
     keep_delta: bool = knob(
-        False, "whether tuning starts at theta_0 plus the datasets' mean M_d w_d, instead of theta_0", paper="contradictory",
+        False,
+        "whether tuning starts at theta_0 plus the datasets' mean M_d w_d, instead of theta_0",
+        paper="contradictory",
         note="Eq. 6-12 add delta = s * w to theta; eq. 14 uses s alone, as a mask on theta's gradient, and no delta is in the model that "
         "is tested.",
-    )  # fmt: skip
+    )
     scope: str = knob(
-        "per_dataset", "one mask a source dataset, one for the mixture, or one learned anew on each training batch",
-        choices=("per_dataset", "global", "per_batch"), paper="contradictory",
+        "per_dataset",
+        "one mask a source dataset, one for the mixture, or one learned anew on each training batch",
+        choices=("per_dataset", "global", "per_batch"),
+        paper="contradictory",
         note='"delta_d is data-specific", while eq. 12 has one alpha under an expectation over datasets, and section 3.2 speaks of "the '
         'different data distributions of each batch" (Table B.11: D_i is a mini-batch).',
-    )  # fmt: skip
+    )
     schedule: str = knob(
-        "two_phase", "two_phase: masks at theta_0, then tuning; refresh: learned again each epoch at the present theta; alternating: "
-        "a step of alpha and w before each step of theta", choices=("two_phase", "refresh", "alternating"), paper="contradictory",
-        note="Section 3 first obtains the mask and then updates with it; that alpha and w are optimised \"jointly\" and \"dynamically "
-        'adjust the weight update path\" can be read as taking turns.',
-    )  # fmt: skip
+        "two_phase",
+        "two_phase: masks at theta_0, then tuning; refresh: learned again each epoch at the present theta; alternating: "
+        "a step of alpha and w before each step of theta",
+        choices=("two_phase", "refresh", "alternating"),
+        paper="contradictory",
+        note='Section 3 first obtains the mask and then updates with it; that alpha and w are optimised "jointly" and "dynamically '
+        'adjust the weight update path" can be read as taking turns.',
+    )
     targets: list[str] | None = knob(
-        None, "regular expressions for the names of the masked tensors; null: every encoder tensor", paper="silent",
+        None,
+        "regular expressions for the names of the masked tensors; null: every encoder tensor",
+        paper="silent",
         note='"The parameters theta": all of the encoder, embeddings and norms included; the head phi starts random and is not masked.',
-    )  # fmt: skip
+    )
     head_warmup: int = knob(
         0,
         "steps of head-only training before the masks are learned",
@@ -215,19 +313,43 @@ def check_mask(mask: MaskSettings, where: str = "mask") -> None:
     """
     top_k = mask.density is not None and mask.density_by == "top_k"
     faults = (
-        (top_k and mask.gate == "resampled", "gate", mask.gate, "sampled with a top-k density, whose mask stays as it is"),
-        (top_k and mask.binarise != "positive", "binarise", mask.binarise, "positive with a top-k density, which is binary already"),
         (
-            not top_k and mask.gate == "mean" and mask.binarise == "positive", "binarise", mask.binarise,
+            top_k and mask.gate == "resampled",
+            "gate",
+            mask.gate,
+            "sampled with a top-k density, whose mask stays as it is",
+        ),
+        (
+            top_k and mask.binarise != "positive",
+            "binarise",
+            mask.binarise,
+            "positive with a top-k density, which is binary already",
+        ),
+        (
+            not top_k and mask.gate == "mean" and mask.binarise == "positive",
+            "binarise",
+            mask.binarise,
             "half or none with gate mean: E[s] is above 0 everywhere",
         ),
-        (mask.gate == "resampled" and mask.schedule != "two_phase", "gate", mask.gate, f"another with schedule {mask.schedule}"),
-        (mask.gate == "resampled" and mask.keep_delta, "keep_delta", "true", "false with gate resampled, which has no one M_d"),
         (
-            mask.keep_delta and mask.schedule != "two_phase", "keep_delta", "true",
+            mask.gate == "resampled" and mask.schedule != "two_phase",
+            "gate",
+            mask.gate,
+            f"another with schedule {mask.schedule}",
+        ),
+        (
+            mask.gate == "resampled" and mask.keep_delta,
+            "keep_delta",
+            "true",
+            "false with gate resampled, which has no one M_d",
+        ),
+        (
+            mask.keep_delta and mask.schedule != "two_phase",
+            "keep_delta",
+            "true",
             f"false with schedule {mask.schedule}, whose masks are learned while theta moves",
         ),
-    )  # fmt: skip
+    )
     for wrong, key, value, want in faults:
         if wrong:
             raise ConfigError(f"{where}.{key}: {value} is not allowed: {want}")
@@ -238,21 +360,32 @@ class TuningSettings:
     """The masked update, eq. 14 and 16."""
 
     apply: str = knob(
-        "gradient", "what the mask multiplies", choices=("gradient", "update"), paper="contradictory",
+        "gradient",
+        "what the mask multiplies",
+        choices=("gradient", "update"),
+        paper="contradictory",
         note="Eq. 14 is plain gradient descent, where both are the same; the experiments use AdamW, where they are not. Title and text "
         "say gradient.",
-    )  # fmt: skip
+    )
     compact_state: bool = knob(
-        True, "whether the optimizer keeps moments only for weights that some fixed mask opens, where that saves memory"
+        True,
+        "whether the optimizer keeps moments only for weights that some fixed mask opens, where that saves memory",
     )
     clip: float | None = knob(
-        1.0, "gradient norm at which it is clipped; null: not", above=0, paper="silent", note="Hugging Face's default."
+        1.0,
+        "gradient norm at which it is clipped; null: not",
+        above=0,
+        paper="silent",
+        note="Hugging Face's default.",
     )
     clip_order: str = knob(
-        "mask_then_clip", "whether the norm that is clipped is of the masked gradient, or of the whole one (clip_then_mask, for arms "
-        "with one mask)", choices=("mask_then_clip", "clip_then_mask"), paper="silent",
+        "mask_then_clip",
+        "whether the norm that is clipped is of the masked gradient, or of the whole one (clip_then_mask, for arms "
+        "with one mask)",
+        choices=("mask_then_clip", "clip_then_mask"),
+        paper="silent",
         note="With several masks in one backward pass the unmasked total does not exist. The same for every arm that is compared.",
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,44 +401,68 @@ class TrainingSettings:
         paper="silent",
         note="Stated for adapters in MADE; 1e-5 for a random head learns slowly.",
     )
-    weight_decay: float = knob(0.0, "AdamW's decay", low=0, paper="stated", note='"HuggingFace default parameters": 0.')
+    weight_decay: float = knob(
+        0.0, "AdamW's decay", low=0, paper="stated", note='"HuggingFace default parameters": 0.'
+    )
     eps: float = knob(1e-8, "AdamW's epsilon", above=0, paper="stated", note="Hugging Face's default.")
     epochs_mt: float = knob(3, "epochs over all source datasets", above=0, paper="stated")
     epochs_st: float = knob(10, "epochs over one dataset", above=0, paper="stated")
     epochs_adapter: float = knob(
-        3, "epochs over each dataset's own windows, at most, in which its adapter and head are tuned behind a frozen encoder", above=0,
-        paper="silent", note="Section 4.5 says only when this second phase begins.",
-    )  # fmt: skip
+        3,
+        "epochs over each dataset's own windows, at most, in which its adapter and head are tuned behind a frozen encoder",
+        above=0,
+        paper="silent",
+        note="Section 4.5 says only when this second phase begins.",
+    )
     evaluate_every: int = knob(2048, "steps between evaluations and checkpoints", low=1, paper="stated")
-    patience: int = knob(5, "evaluations without a gain in macro F1 before the run stops", low=1, paper="stated")
+    patience: int = knob(
+        5, "evaluations without a gain in macro F1 before the run stops", low=1, paper="stated"
+    )
     evaluation_batch: int = knob(32, "windows a forward pass in evaluation", low=1)
     dropout: float | None = knob(
-        None, "dropout of hidden states and attention; null: the backbone's own", low=0, below=1, paper="silent",
+        None,
+        "dropout of hidden states and attention; null: the backbone's own",
+        low=0,
+        below=1,
+        paper="silent",
         note="BERT, RoBERTa and T5 come with 0.1. On a CPU drawing it takes a fifth of a step, and short budgets learn better without.",
-    )  # fmt: skip
+    )
     batch_tokens: int | None = knob(
-        None, "tokens a step in place of a number of windows, padding not counted: windows are drawn until the next would exceed it (the "
-        "head warm-up keeps to `batch`); null: `batch` windows", low=32,
-    )  # fmt: skip
+        None,
+        "tokens a step in place of a number of windows, padding not counted: windows are drawn until the next would exceed it (the "
+        "head warm-up keeps to `batch`); null: `batch` windows",
+        low=32,
+    )
     micro_batch: int | None = knob(
-        None, "windows a forward and backward pass has at most; a step sums over its passes; null: any number", low=1
+        None,
+        "windows a forward and backward pass has at most; a step sums over its passes; null: any number",
+        low=1,
     )
     micro_tokens: int | None = knob(
-        None, "tokens that a forward and backward pass has at most, padding counted, as the memory allows; null: any number", low=32
+        None,
+        "tokens that a forward and backward pass has at most, padding counted, as the memory allows; null: any number",
+        low=32,
     )
     padding: float | None = knob(
-        0.08, "share of padding that the passes of a step may have together: windows of like length go into the fewest passes that keep to "
-        "it; null: any share", low=0, below=1,
-    )  # fmt: skip
+        0.08,
+        "share of padding that the passes of a step may have together: windows of like length go into the fewest passes that keep to "
+        "it; null: any share",
+        low=0,
+        below=1,
+    )
     precision: str = knob(
-        "auto", "fp32, bf16 by autocast, or auto: bf16 on CUDA, fp32 elsewhere", choices=("auto", "fp32", "bf16"), paper="silent",
+        "auto",
+        "fp32, bf16 by autocast, or auto: bf16 on CUDA, fp32 elsewhere",
+        choices=("auto", "fp32", "bf16"),
+        paper="silent",
         note="The paper's V100 has no bf16; weights, gates and moments are fp32 whatever stands here.",
-    )  # fmt: skip
+    )
     compile: str = knob(
-        "none", "a torch.compile backend for tuning and mask learning: none, inductor, or aot_eager (which only looks for errors)",
+        "none",
+        "a torch.compile backend for tuning and mask learning: none, inductor, or aot_eager (which only looks for errors)",
         choices=("none", "inductor", "aot_eager"),
         note="On a CPU it gains about nothing (docs/performance.md); on a GPU it was not measured.",
-    )  # fmt: skip
+    )
     threads: int | None = knob(None, "CPU threads; null: torch's choice", low=1)
 
 
@@ -314,25 +471,35 @@ class SamplingSettings:
     """Which dataset a batch's windows come from, eq. 15."""
 
     kind: str = knob(
-        "dynamic", "dynamic (eq. 15), dynamic_single_task (eq. 15 against the scores of single-task runs, not the evaluation before), "
-        "uniform, size (as many windows as a dataset has), or temperature (between the two)", choices=SAMPLERS, paper="stated",
+        "dynamic",
+        "dynamic (eq. 15), dynamic_single_task (eq. 15 against the scores of single-task runs, not the evaluation before), "
+        "uniform, size (as many windows as a dataset has), or temperature (between the two)",
+        choices=SAMPLERS,
+        paper="stated",
         note="Eq. 15 weighs by the change of EM + F1 between two validations.",
-    )  # fmt: skip
+    )
     floor: float = knob(
-        0.02, "least weight of a dataset under eq. 15, whatever it is held against", low=0, below=1, paper="silent",
+        0.02,
+        "least weight of a dataset under eq. 15, whatever it is held against",
+        low=0,
+        below=1,
+        paper="silent",
         note="Eq. 15 alone can starve a dataset for good: no samples, no change, weight 0.",
-    )  # fmt: skip
+    )
     temperature: float = knob(
-        1.0, "T of kind temperature, whose weights go by n^(1/T), n being a dataset's training windows: 1 is size, a large T uniform",
+        1.0,
+        "T of kind temperature, whose weights go by n^(1/T), n being a dataset's training windows: 1 is size, a large T uniform",
         low=1,
-    )  # fmt: skip
+    )
     single_task_arm: str | None = knob(
-        None, "for kind dynamic_single_task: the arm of the ST cells (same backbone and seed, no adapter) whose best validation scores are "
-        "the reference; null: the cell's own arm"
-    )  # fmt: skip
+        None,
+        "for kind dynamic_single_task: the arm of the ST cells (same backbone and seed, no adapter) whose best validation scores are "
+        "the reference; null: the cell's own arm",
+    )
     single_task_scores: dict[str, float] | None = knob(
-        None, "for kind dynamic_single_task: the reference itself, EM + F1 of each dataset, 0 to 200; null: read from the ST cells' runs"
-    )  # fmt: skip
+        None,
+        "for kind dynamic_single_task: the reference itself, EM + F1 of each dataset, 0 to 200; null: read from the ST cells' runs",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,10 +507,12 @@ class LossSettings:
     """The span loss."""
 
     spans: str = knob(
-        "marginal", "all gold spans of a window by their total probability, or the first one",
-        choices=("marginal", "first"), paper="silent",
+        "marginal",
+        "all gold spans of a window by their total probability, or the first one",
+        choices=("marginal", "first"),
+        paper="silent",
         note="MRQA gives every detected occurrence of the answer; the paper's loss names one start and one end.",
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,10 +520,16 @@ class DecodeSettings:
     """From logits to an answer."""
 
     mode: str = knob(
-        "joint", "joint argmax over i <= j, or greedy: the best start, then the best end after it",
-        choices=("joint", "greedy"), paper="contradictory",
+        "joint",
+        "joint argmax over i <= j, or greedy: the best start, then the best end after it",
+        choices=("joint", "greedy"),
+        paper="contradictory",
         note="Eq. 1-2 read literally are greedy; the head they describe gives independent start and end scores.",
-    )  # fmt: skip
+    )
     max_answer_tokens: int = knob(
-        30, "tokens of the longest answer", low=1, paper="silent", note="Hugging Face's and MRQA's baseline value."
+        30,
+        "tokens of the longest answer",
+        low=1,
+        paper="silent",
+        note="Hugging Face's and MRQA's baseline value.",
     )

@@ -1,4 +1,6 @@
-"""What all tests share: no network, no telemetry, no user's tracking server; and where the real data is, if it is."""
+"""What all tests share: no network, no telemetry, no user's tracking server; and where the real data is, if
+it is.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,12 @@ import benchmark  # noqa: F401  (its telemetry defaults)
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Tiny models gain nothing from a second thread, and two processes of two threads each on two cores wait for each other.
+# Tiny models gain nothing from a second thread, and two processes of two threads each on two cores wait for
+# each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+os.environ.update(
+    HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false"
+)
 for name in ("BMT_ROOT", "MLFLOW_TRACKING_URI"):
     os.environ.pop(name, None)
 
@@ -40,7 +45,9 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The real MRQA subset: BMT_REAL_DATA or ../shared/data/mrqa_real; tests that ask for it are skipped where it is absent."""
+    """The real MRQA subset: BMT_REAL_DATA or ../shared/data/mrqa_real; tests that ask for it are skipped
+    where it is absent.
+    """
     folder = Path(os.environ.get("BMT_REAL_DATA") or ROOT.parent / "shared" / "data" / "mrqa_real")
     if not (folder / "manifest.yaml").is_file():
         pytest.skip("needs the real data subset: set BMT_REAL_DATA or have ../shared/data/mrqa_real")

@@ -1,4 +1,6 @@
-"""The whole of what `benchmark.errors` finds: counts by dataset, group and category, how often rules fire, and the examples to show."""
+"""The whole of what `benchmark.errors` finds: counts by dataset, group and category, how often rules fire,
+and the examples to show.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ from benchmark.error_analysis.cases import (
 )
 from benchmark.error_analysis.rules import CATEGORIES, UNDECIDED, Rule, category, fired
 from benchmark.error_analysis.texts import read_examples
-from benchmark.results import Results
-from bmt.mrqa import Example
+from benchmark.runs.results import Results
+from bmt.qa.mrqa import Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,9 @@ class Shown:
 
 @dataclass(slots=True)
 class Tally:
-    """The counts of one dataset. categories: (list, category, number of categories whose rules fired) → examples."""
+    """The counts of one dataset. categories: (list, category, number of categories whose rules fired) →
+    examples.
+    """
 
     examples: int
     groups: Counter[str]
@@ -53,7 +57,9 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """profile, source, data: names for the reader. rules: (rule's name, group) → examples it fired for. shown: by list, by dataset."""
+    """profile, source, data: names for the reader. rules: (rule's name, group) → examples it fired for.
+    shown: by list, by dataset.
+    """
 
     profile: str
     source: str
@@ -73,13 +79,20 @@ class Analysis:
         return sum((tally.groups for tally in self.tallies.values()), Counter())
 
     def metrics(self) -> dict[str, int]:
-        """The counts for a tracker: `<group>/<dataset>`, `<group>/all` and `<list>/category/<category>`, words joined by `_`."""
-        counts = {f"{group}/{name}": own.groups[group] for name, own in self.tallies.items() for group in GROUPS}
+        """The counts for a tracker: `<group>/<dataset>`, `<group>/all` and `<list>/category/<category>`,
+        words joined by `_`.
+        """
+        counts = {
+            f"{group}/{name}": own.groups[group] for name, own in self.tallies.items() for group in GROUPS
+        }
         counts |= {f"{group}/all": self.groups[group] for group in GROUPS}
         for group in LISTS:
             for name in (*CATEGORIES, UNDECIDED):
                 counts[f"{group}/category/{name}"] = sum(
-                    number for own in self.tallies.values() for (g, c, _), number in own.categories.items() if (g, c) == (group, name)
+                    number
+                    for own in self.tallies.values()
+                    for (g, c, _), number in own.categories.items()
+                    if (g, c) == (group, name)
                 )
         return {name.replace(" ", "_"): number for name, number in counts.items()}
 
@@ -95,9 +108,16 @@ class Place:
 
 
 def analyse(
-    results: Results, choice: Choice, cases: Cases, wrong: Wrong, limit: int, place: Place, advance: Callable[[str], None]
+    results: Results,
+    choice: Choice,
+    cases: Cases,
+    wrong: Wrong,
+    limit: int,
+    place: Place,
+    advance: Callable[[str], None],
 ) -> Analysis:
-    """Sort every example that all arms get wrong, or that they differ on, and keep `limit` of each list and dataset to show.
+    """Sort every example that all arms get wrong, or that they differ on, and keep `limit` of each list and
+    dataset to show.
 
     Args:
         advance: told the name of each dataset when it is done.
@@ -109,7 +129,9 @@ def analyse(
     shown: dict[str, dict[str, tuple[Shown, ...]]] = {name: {} for name in LISTS}
     answers = read_answers(results, choice, cases)
     for dataset, outcomes in cases.outcomes.items():
-        examples = read_examples(place.raw, dataset, [outcome.id for outcome in outcomes], choice.runs, place.data)
+        examples = read_examples(
+            place.raw, dataset, [outcome.id for outcome in outcomes], choice.runs, place.data
+        )
         tally = tallies[dataset] = Tally(len(outcomes), Counter(outcome.group for outcome in outcomes))
         for name, found in _sorted_out(outcomes, examples, answers[dataset]).items():
             for own in found:
@@ -122,20 +144,31 @@ def analyse(
         advance(dataset)
     together = patterns([outcome for outcomes in cases.outcomes.values() for outcome in outcomes])
     notes = (*choice.notes, *cases.notes)
-    return Analysis(place.profile, place.source, place.data, choice, wrong, limit, tallies, together, rules, shown, notes)
+    return Analysis(
+        place.profile, place.source, place.data, choice, wrong, limit, tallies, together, rules, shown, notes
+    )
 
 
-def _sorted_out(outcomes: Sequence[Outcome], examples: dict[str, Example], answers: dict[str, Answers]) -> dict[str, list[Shown]]:
+def _sorted_out(
+    outcomes: Sequence[Outcome], examples: dict[str, Example], answers: dict[str, Answers]
+) -> dict[str, list[Shown]]:
     """The examples of each list, with the rules that fire for the wrong answers of arms that are wrong."""
     found: dict[str, list[Shown]] = {name: [] for name in LISTS}
     for outcome in outcomes:
         if outcome.group in LISTS:
             example, own = examples[outcome.id], answers[outcome.id]
-            wrong = [answer.text for state, given in zip(outcome.states, own, strict=True) if state == WRONG for answer in given]
+            wrong = [
+                answer.text
+                for state, given in zip(outcome.states, own, strict=True)
+                if state == WRONG
+                for answer in given
+            ]
             found[outcome.group].append(Shown(example, outcome, own, fired(example, wrong)))
     return found
 
 
 def drawn(found: Sequence[Shown], limit: int) -> tuple[Shown, ...]:
-    """`limit` of the examples, the same on every machine and in any order of the file: those whose ids have the least digests."""
+    """`limit` of the examples, the same on every machine and in any order of the file: those whose ids have
+    the least digests.
+    """
     return tuple(sorted(found, key=lambda own: hashlib.sha256(own.outcome.id.encode()).digest())[:limit])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.cells import known_name, nearest
-from benchmark.results import Identity, Results, Run
+from benchmark.config.cells import known_name, nearest
+from benchmark.runs.results import Identity, Results, Run
 from bmt.errors import ConfigError, DataError
 
 PAPER_ARMS = ("none", "mask", "bmt", "bmt.adapter")
@@ -42,9 +42,14 @@ def short_name(identity: Identity) -> str:
 
 
 def choose(
-    results: Results, names: Sequence[str] | None = None, seeds: Sequence[int] | None = None, backbone: str | None = None, where: str = ""
+    results: Results,
+    names: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    backbone: str | None = None,
+    where: str = "",
 ) -> Choice:
-    """The runs of the arms called `names`, each a short name (an MT arm of `backbone`) or a cell without its seed.
+    """The runs of the arms called `names`, each a short name (an MT arm of `backbone`) or a cell without its
+    seed.
 
     Args:
         names: None: of PAPER_ARMS those that have runs, or else every MT arm.
@@ -60,12 +65,16 @@ def choose(
     known = dict.fromkeys(run.identity for run in results.runs)
     broken = dict.fromkeys(fault.identity for fault in results.faults if fault.identity)
     if not known and not results.faults:
-        raise ConfigError(f"{where}: no results: `python -m benchmark.train CELL` and `python -m benchmark.evaluate CELL` make them")
+        raise ConfigError(
+            f"{where}: no results: `python -m benchmark.train CELL` and `python -m benchmark.evaluate CELL` make them"
+        )
     backbones = tuple(dict.fromkeys([*results.backbones, *(identity.backbone for identity in broken)]))
     if backbone is not None:
         known_name(backbone, backbones, "--backbone")
     chosen = backbone or next(iter(backbones), "")
-    by_name = {short_name(own): own for own in (*known, *broken) if (own.backbone, own.regime) == (chosen, "mt")}
+    by_name = {
+        short_name(own): own for own in (*known, *broken) if (own.backbone, own.regime) == (chosen, "mt")
+    }
     by_name |= {own.stem: own for own in (*known, *broken)}
     wanted = _wanted(names, by_name, chosen)
     for fault in results.faults:
@@ -74,11 +83,17 @@ def choose(
     runs = {name: _by_seed(identity, results.runs, where) for name, identity in wanted.items()}
     shared = _seeds(runs, seeds)
     notes = []
-    if len(backbones) > 1 and backbone is None and any(name == short_name(own) for name, own in wanted.items()):
+    if (
+        len(backbones) > 1
+        and backbone is None
+        and any(name == short_name(own) for name, own in wanted.items())
+    ):
         notes.append(f"of the backbones {', '.join(backbones)} the one with most runs: {chosen}")
     for name, own in runs.items():
         if seeds is None and (extra := sorted(set(own) - set(shared))):
-            notes.append(f"{name}: seed{'s' * (len(extra) > 1)} {', '.join(map(str, extra))} left out: not every arm has them")
+            notes.append(
+                f"{name}: seed{'s' * (len(extra) > 1)} {', '.join(map(str, extra))} left out: not every arm has them"
+            )
     arms = tuple(Arm(name, wanted[name], tuple(own[seed] for seed in shared)) for name, own in runs.items())
     return Choice(arms, shared, tuple(notes))
 
@@ -86,14 +101,20 @@ def choose(
 def _wanted(names: Sequence[str] | None, by_name: dict[str, Identity], backbone: str) -> dict[str, Identity]:
     """The identities of the arms asked for."""
     if names is None:
-        own = [name for name in PAPER_ARMS if name in by_name] or [name for name, own in by_name.items() if name == short_name(own)]
+        own = [name for name in PAPER_ARMS if name in by_name] or [
+            name for name, own in by_name.items() if name == short_name(own)
+        ]
         if not own:
-            raise ConfigError(f"--arms: needed, as {backbone} has no multi-data run: of {', '.join(sorted(by_name))}")
+            raise ConfigError(
+                f"--arms: needed, as {backbone} has no multi-data run: of {', '.join(sorted(by_name))}"
+            )
         names = own
     wanted: dict[str, Identity] = {}
     for name in names:
         if name not in by_name:
-            raise ConfigError(f"--arms {name}: no run of it{nearest(name, tuple(by_name))}: of {', '.join(sorted(by_name))}")
+            raise ConfigError(
+                f"--arms {name}: no run of it{nearest(name, tuple(by_name))}: of {', '.join(sorted(by_name))}"
+            )
         if by_name[name] in wanted.values():
             raise ConfigError(f"--arms {name}: stands twice: each arm once")
         wanted[name] = by_name[name]
@@ -105,7 +126,9 @@ def _by_seed(identity: Identity, runs: Sequence[Run], where: str) -> dict[int, R
     for run in runs:
         if run.identity == identity:
             if run.seed in found:
-                raise DataError(f"{where}: {found[run.seed].cell} and {run.cell} are both seed {run.seed} of {identity.stem}: remove one")
+                raise DataError(
+                    f"{where}: {found[run.seed].cell} and {run.cell} are both seed {run.seed} of {identity.stem}: remove one"
+                )
             found[run.seed] = run
     return found
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark import predictions
-from benchmark.cells import nearest
+from benchmark.config.cells import nearest
 from benchmark.error_analysis.arms import Choice
-from benchmark.results import Results
+from benchmark.runs import predictions
+from benchmark.runs.results import Results
 from bmt.errors import ConfigError, DataError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 RIGHT, WRONG, MIXED = "right", "wrong", "mixed"
 STATES = (RIGHT, WRONG, MIXED)
-ALL_WRONG, DIFFER, ALL_RIGHT, UNSETTLED = "wrong in all arms", "arms differ", "right in all arms", "seeds disagree"
+ALL_WRONG, DIFFER, ALL_RIGHT, UNSETTLED = (
+    "wrong in all arms",
+    "arms differ",
+    "right in all arms",
+    "seeds disagree",
+)
 GROUPS = (ALL_WRONG, DIFFER, ALL_RIGHT, UNSETTLED)
 LISTS = (ALL_WRONG, DIFFER)
 """The groups whose examples are listed."""
@@ -80,15 +85,20 @@ def group_of(states: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """outcomes: by dataset, in the order of the first run's file. scores: by cell and dataset, (N,) percent by metric."""
+    """outcomes: by dataset, in the order of the first run's file. scores: by cell and dataset, (N,) percent
+    by metric.
+    """
 
     outcomes: dict[str, tuple[Outcome, ...]]
     scores: dict[str, dict[str, dict[str, NDArray[np.float64]]]]
     notes: tuple[str, ...]
 
 
-def find_cases(results: Results, choice: Choice, wrong: Wrong, datasets: Sequence[str] | None, where: str) -> Cases:
-    """Compare the arms, example by example. An arm is wrong where all its seeds are, right where none is, else its seeds disagree.
+def find_cases(
+    results: Results, choice: Choice, wrong: Wrong, datasets: Sequence[str] | None, where: str
+) -> Cases:
+    """Compare the arms, example by example. An arm is wrong where all its seeds are, right where none is,
+    else its seeds disagree.
 
     Args:
         datasets: None: those that all the runs were scored on.
@@ -105,8 +115,13 @@ def find_cases(results: Results, choice: Choice, wrong: Wrong, datasets: Sequenc
     for fault in found.faults:
         raise DataError(f"{where}/{fault}")
     for name, difference in found.different.items():
-        raise DataError(f"{where}: {name}: {difference}: evaluate both on the same data, or choose with --arms, --seeds or --dataset")
-    notes += [f"{cell} has the scores of {twin} throughout: one run under two seeds" for cell, twin in found.copies.items()]
+        raise DataError(
+            f"{where}: {name}: {difference}: evaluate both on the same data, or choose with --arms, --seeds or --dataset"
+        )
+    notes += [
+        f"{cell} has the scores of {twin} throughout: one run under two seeds"
+        for cell, twin in found.copies.items()
+    ]
     outcomes = {}
     for name in names:
         own = found.examples[name]
@@ -118,7 +133,8 @@ def find_cases(results: Results, choice: Choice, wrong: Wrong, datasets: Sequenc
             codes.append(np.where(bad.all(axis=0), 1, np.where(bad.any(axis=0), 2, 0)))
         states = np.stack(codes, axis=1).tolist()
         outcomes[name] = tuple(
-            Outcome(key, tuple(STATES[code] for code in row)) for key, row in zip(own.ids.to_pylist(), states, strict=True)
+            Outcome(key, tuple(STATES[code] for code in row))
+            for key, row in zip(own.ids.to_pylist(), states, strict=True)
         )
     return Cases(outcomes, found.scores, tuple(notes))
 
@@ -134,12 +150,20 @@ def _datasets(choice: Choice, asked: Sequence[str] | None) -> tuple[tuple[str, .
         for name in asked:
             if name not in shared:
                 lacking = [cell for cell, own in scored.items() if name not in own]
-                of = f"not scored by {', '.join(lacking)}" if name in every else f"not scored{nearest(name, shared)}"
-                raise ConfigError(f"--dataset {name}: {of}: of {', '.join(shared) or 'none, as no dataset was scored by all'}")
+                of = (
+                    f"not scored by {', '.join(lacking)}"
+                    if name in every
+                    else f"not scored{nearest(name, shared)}"
+                )
+                raise ConfigError(
+                    f"--dataset {name}: {of}: of {', '.join(shared) or 'none, as no dataset was scored by all'}"
+                )
         return tuple(name for name in shared if name in asked), []
     if not shared:
         raise ConfigError("--arms: no dataset was scored by all these runs: choose others")
-    return shared, [f"{name} left out: not every run was scored on it" for name in every if name not in shared]
+    return shared, [
+        f"{name} left out: not every run was scored on it" for name in every if name not in shared
+    ]
 
 
 def read_answers(results: Results, choice: Choice, cases: Cases) -> dict[str, dict[str, Answers]]:
@@ -148,7 +172,9 @@ def read_answers(results: Results, choice: Choice, cases: Cases) -> dict[str, di
     Raises:
         DataError: a predictions file without the answers' texts.
     """
-    listed = {(name, own.id) for name, outcomes in cases.outcomes.items() for own in outcomes if own.group in LISTS}
+    listed = {
+        (name, own.id) for name, outcomes in cases.outcomes.items() for own in outcomes if own.group in LISTS
+    }
     texts = {run.cell: read_texts(results.folder / f"{run.cell}.parquet", listed) for run in choice.runs}
     found: dict[str, dict[str, Answers]] = {name: {} for name in cases.outcomes}
     for name, outcomes in cases.outcomes.items():
@@ -157,7 +183,11 @@ def read_answers(results: Results, choice: Choice, cases: Cases) -> dict[str, di
             if outcome.group in LISTS:
                 found[name][outcome.id] = tuple(
                     tuple(
-                        Answer(run.seed, texts[run.cell][name, outcome.id], *(float(scores[run.cell][key][row]) for key in ("EM", "F1")))
+                        Answer(
+                            run.seed,
+                            texts[run.cell][name, outcome.id],
+                            *(float(scores[run.cell][key][row]) for key in ("EM", "F1")),
+                        )
                         for run in arm.runs
                     )
                     for arm in choice.arms
@@ -176,11 +206,17 @@ def read_texts(path: Path, wanted: Container[tuple[str, str]]) -> dict[tuple[str
 
     with pq.ParquetFile(path) as file:
         if "prediction" not in file.schema_arrow.names:
-            raise DataError(f"{path.name}: no column prediction, which this command shows: `python -m benchmark.evaluate` writes it")
+            raise DataError(
+                f"{path.name}: no column prediction, which this command shows: `python -m benchmark.evaluate` writes it"
+            )
         table = file.read(columns=["dataset", "example_id", "prediction"])
     # row by row: pyarrow's filters import pandas, which takes longer
     columns = (table[name].cast(pa.string()).to_pylist() for name in ("dataset", "example_id", "prediction"))
-    return {(dataset, key): text or "" for dataset, key, text in zip(*columns, strict=True) if (dataset, key) in wanted}
+    return {
+        (dataset, key): text or ""
+        for dataset, key, text in zip(*columns, strict=True)
+        if (dataset, key) in wanted
+    }
 
 
 def patterns(outcomes: Sequence[Outcome]) -> Counter[tuple[str, ...]]:

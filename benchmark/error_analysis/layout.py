@@ -1,16 +1,29 @@
-"""What stands where in an error analysis, as texts: the tables, the rules' sentences, and the lines of an example."""
+"""What stands where in an error analysis, as texts: the tables, the rules' sentences, and the lines of an
+example.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.data import printable
+from benchmark.cli.text import printable
 from benchmark.error_analysis.analysis import Analysis, Shown
-from benchmark.error_analysis.cases import ALL_RIGHT, ALL_WRONG, DIFFER, GROUPS, LISTS, MIXED, RIGHT, WRONG, Answer, group_of
+from benchmark.error_analysis.cases import (
+    ALL_RIGHT,
+    ALL_WRONG,
+    DIFFER,
+    GROUPS,
+    LISTS,
+    MIXED,
+    RIGHT,
+    WRONG,
+    Answer,
+    group_of,
+)
 from benchmark.error_analysis.rules import CATEGORIES, RULES, UNDECIDED
 from benchmark.error_analysis.wording import best_span, excerpt
-from bmt.mrqa import Example
+from bmt.qa.mrqa import Example
 
 AROUND = 220
 """Characters of the context on each side of the gold answer."""
@@ -49,24 +62,32 @@ def about(analysis: Analysis) -> list[str]:
     lines = [
         f"runs: {', '.join(f'{arm.name} = {arm.identity.stem}' for arm in analysis.choice.arms)}; "
         f"seed{'s' * several} {', '.join(map(str, seeds))}; results in {analysis.source}, questions and contexts in {analysis.data}",
-        f"an answer is wrong: {analysis.wrong}" + ("; the paper takes F1 0 (--metric f1)" if str(analysis.wrong) != "F1 0" else ""),
+        f"an answer is wrong: {analysis.wrong}"
+        + ("; the paper takes F1 0 (--metric f1)" if str(analysis.wrong) != "F1 0" else ""),
     ]
     if several:
-        lines.append("an arm is wrong on an example where all its seeds are, right where none is; otherwise its seeds disagree (~)")
+        lines.append(
+            "an arm is wrong on an example where all its seeds are, right where none is; otherwise its seeds disagree (~)"
+        )
     return lines + [f"note: {note}" for note in analysis.notes]
 
 
 def tables(analysis: Analysis) -> list[Table]:
     """Counts by dataset; what the arms do together; categories by dataset for each list."""
     groups = _summed(
-        "Examples", ("dataset", "examples", *GROUPS),
-        [(name, [own.examples, *(own.groups[group] for group in GROUPS)]) for name, own in analysis.tallies.items()],
-    )  # fmt: skip
+        "Examples",
+        ("dataset", "examples", *GROUPS),
+        [
+            (name, [own.examples, *(own.groups[group] for group in GROUPS)])
+            for name, own in analysis.tallies.items()
+        ],
+    )
     names = [arm.name for arm in analysis.choice.arms]
     together = Table(
-        f"What the arms do together ({', '.join(f'{mark} {state}' for state, mark in MARKS.items())})", ("", *names, "examples"),
+        f"What the arms do together ({', '.join(f'{mark} {state}' for state, mark in MARKS.items())})",
+        ("", *names, "examples"),
         _together(analysis),
-    )  # fmt: skip
+    )
     found = [groups, *([together] if len(names) > 1 else [])]
     for group in LISTS:
         if analysis.groups[group]:
@@ -77,16 +98,28 @@ def tables(analysis: Analysis) -> list[Table]:
 def _together(analysis: Analysis) -> tuple[tuple[str, ...], ...]:
     """The commonest combinations, the others in one row."""
     found = analysis.patterns.most_common()
-    rows = [(group_of(states), *(MARKS[state] for state in states), f"{count:,}") for states, count in found[:COMBINATIONS]]
+    rows = [
+        (group_of(states), *(MARKS[state] for state in states), f"{count:,}")
+        for states, count in found[:COMBINATIONS]
+    ]
     if rest := found[COMBINATIONS:]:
-        rows.append((f"{len(rest)} others", *([""] * len(analysis.choice.arms)), f"{sum(count for _, count in rest):,}"))
+        rows.append(
+            (
+                f"{len(rest)} others",
+                *([""] * len(analysis.choice.arms)),
+                f"{sum(count for _, count in rest):,}",
+            )
+        )
     return tuple(rows)
 
 
 def _categories(analysis: Analysis, group: str) -> Table:
     rows = []
     for name, own in analysis.tallies.items():
-        numbers = [sum(n for (g, c, _), n in own.categories.items() if (g, c) == (group, category)) for category in CATEGORIES]
+        numbers = [
+            sum(n for (g, c, _), n in own.categories.items() if (g, c) == (group, category))
+            for category in CATEGORIES
+        ]
         none = own.categories[group, UNDECIDED, 0]
         several = sum(n for (g, c, k), n in own.categories.items() if (g, c) == (group, UNDECIDED) and k > 1)
         rows.append((name, [*numbers, none, several, own.groups[group]]))
@@ -97,17 +130,27 @@ def _categories(analysis: Analysis, group: str) -> Table:
 def _summed(name: str, columns: tuple[str, ...], rows: Sequence[tuple[str, Sequence[int]]]) -> Table:
     total = [sum(numbers) for numbers in zip(*(numbers for _, numbers in rows), strict=True)]
     every = [*rows, ("all datasets", total)] if len(rows) > 1 else list(rows)
-    return Table(name, columns, tuple((label, *(f"{number:,}" for number in numbers)) for label, numbers in every), len(rows) > 1)
+    return Table(
+        name,
+        columns,
+        tuple((label, *(f"{number:,}" for number in numbers)) for label, numbers in every),
+        len(rows) > 1,
+    )
 
 
 def rules_table(analysis: Analysis) -> Table:
-    """Every rule, its sentence and how often it fires; on right answers, too, where it looks at the question alone."""
+    """Every rule, its sentence and how often it fires; on right answers, too, where it looks at the question
+    alone.
+    """
     groups = analysis.groups
     columns = ("rule", "category", "fires if", *(f"{SHORT[group]} ({groups[group]:,})" for group in SHORT))
     rows = []
     for rule in RULES:
         counts = [
-            _share(analysis.rules[rule.name, group], groups[group]) if rule.of_question or group != ALL_RIGHT else "-" for group in SHORT
+            _share(analysis.rules[rule.name, group], groups[group])
+            if rule.of_question or group != ALL_RIGHT
+            else "-"
+            for group in SHORT
         ]
         rows.append((rule.name, rule.category, rule.text, *counts))
     return Table("Rules", columns, tuple(rows))
@@ -126,7 +169,11 @@ def _share(count: int, total: int) -> str:
 def examples_of(analysis: Analysis, group: str) -> dict[str, list[Shown]]:
     """The examples to show of a list, by category and in it by dataset."""
     every = [own for by_dataset in analysis.shown[group].values() for own in by_dataset]
-    return {name: own for name in (*CATEGORIES, UNDECIDED) if (own := [shown for shown in every if shown.category == name])}
+    return {
+        name: own
+        for name in (*CATEGORIES, UNDECIDED)
+        if (own := [shown for shown in every if shown.category == name])
+    }
 
 
 def list_title(analysis: Analysis, group: str) -> str:
@@ -136,7 +183,9 @@ def list_title(analysis: Analysis, group: str) -> str:
 
 
 def answer_line(answers: Sequence[Answer]) -> list[tuple[str, str]]:
-    """The different answers of an arm's seeds, each with what is said of it: its F1, and its seeds if there are several."""
+    """The different answers of an arm's seeds, each with what is said of it: its F1, and its seeds if there
+    are several.
+    """
     by_text: dict[tuple[str, float, float], list[int]] = {}
     for answer in answers:
         by_text.setdefault((answer.text, answer.em, answer.f1), []).append(answer.seed)
@@ -162,7 +211,12 @@ def context_parts(example: Example) -> tuple[str, str, str, str]:
     found = best_span(example.question, example.context, example.spans)
     if found is None:
         end = excerpt(example.context, (0, 0), 2 * AROUND)[0][1]
-        return f"{printable(example.context[:end])} …", "", "", "no place of an answer is marked in the file; the context begins"
+        return (
+            f"{printable(example.context[:end])} …",
+            "",
+            "",
+            "no place of an answer is marked in the file; the context begins",
+        )
     span, _ = found
     (left, right), before, after = excerpt(example.context, span, AROUND)
     more = len(example.spans) - 1

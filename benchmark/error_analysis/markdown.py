@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from benchmark.data import printable
+from benchmark.cli.text import printable
 from benchmark.error_analysis.analysis import Analysis, Shown
 from benchmark.error_analysis.cases import LISTS
 from benchmark.error_analysis.layout import (
@@ -29,7 +29,14 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 
 def to_markdown(analysis: Analysis, command: str) -> str:
     """The whole analysis. command: how it was made."""
-    lines = [f"# {escaped(title(analysis))}", "", f"    {printable(command)}", "", *(f"- {escaped(text)}" for text in about(analysis)), ""]
+    lines = [
+        f"# {escaped(title(analysis))}",
+        "",
+        f"    {printable(command)}",
+        "",
+        *(f"- {escaped(text)}" for text in about(analysis)),
+        "",
+    ]
     for table in tables(analysis):
         lines += [f"## {escaped(table.title)}", "", *_table(table), ""]
     lines += ["## Rules", "", HEURISTIC, "", *_table(rules_table(analysis), texts=3), "", RULES_NOTE, ""]
@@ -59,10 +66,11 @@ def _example(shown: Shown, names: list[str]) -> list[str]:
     before, gold, after, remark = context_parts(example)
     marked = f"<b>{escaped(gold)}</b>" if gold else ""  # ** would depend on the characters beside it
     lines = [
-        f"#### {escaped(example.dataset)} · {escaped(shown.outcome.id)}", "",
+        f"#### {escaped(example.dataset)} · {escaped(shown.outcome.id)}",
+        "",
         f"- question: {escaped(shortened(example.question))}",
         f"- gold: {' · '.join(escaped(shortened(answer)) for answer in dict.fromkeys(example.answers))}",
-    ]  # fmt: skip
+    ]
     for name, state, answers in zip(names, shown.outcome.states, shown.answers, strict=True):
         given = " · ".join(f"{escaped(text)} ({said})" for text, said in answer_line(answers))
         lines.append(f"- {escaped(name)} {MARKS[state]}: {given}")

@@ -1,7 +1,10 @@
-"""Appendix C's three categories of errors, by rules: each a small pure function with the sentence that says what it does.
+"""Appendix C's three categories of errors, by rules: each a small pure function with the sentence that says
+what it does.
 
-The paper's authors sorted their examples by hand and state no criteria. These rules are heuristics of ours: where the rules of exactly one
-category fire the example is put there, else it is undecided. No annotator has checked them; analysis.py counts how often the rules that
+The paper's authors sorted their examples by hand and state no criteria. These rules are heuristics of ours:
+where the rules of exactly one
+category fire the example is put there, else it is undecided. No annotator has checked them; analysis.py
+counts how often the rules that
 look at the question alone fire on examples that every arm answers, too.
 """
 
@@ -13,10 +16,15 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from benchmark.error_analysis.wording import best_span, words
-from bmt.metrics import f1, normalise
-from bmt.mrqa import Example
+from bmt.qa.metrics import f1, normalise
+from bmt.qa.mrqa import Example
 
-ANNOTATION, KNOWLEDGE, REASONING, UNDECIDED = "annotation", "commonsense and external knowledge", "discrete reasoning", "undecided"
+ANNOTATION, KNOWLEDGE, REASONING, UNDECIDED = (
+    "annotation",
+    "commonsense and external knowledge",
+    "discrete reasoning",
+    "undecided",
+)
 CATEGORIES = (ANNOTATION, KNOWLEDGE, REASONING)
 
 MOST_WORDS_APART = 3
@@ -30,7 +38,9 @@ _COMPARED = (
     r"closest|farther|further|before|after"
 )
 _COMPARISON = re.compile(rf"\b(?:{_COMPARED})\b.*\bor\b|\bor\b.*\b(?:{_COMPARED})\b", re.IGNORECASE)
-_BOTH = re.compile(r"^\W*(?:are|were|is|was|do|does|did|have|has)\b.*\b(?:both|same|either|and|or)\b", re.IGNORECASE)
+_BOTH = re.compile(
+    r"^\W*(?:are|were|is|was|do|does|did|have|has)\b.*\b(?:both|same|either|and|or)\b", re.IGNORECASE
+)
 _NUMBER = re.compile(
     r"\bhow (?:many|much)\b|\bhow (?:far|long|old) (?:apart|between)\b|\b(?:difference|number of years|ratio) (?:in|between|of)\b|"
     r"\b(?:in total|combined|altogether|on average|percent of)\b",
@@ -40,7 +50,9 @@ _NUMBER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A heuristic. of_question: it looks at the question, its gold answers and context alone, and so fires for every answer to it."""
+    """A heuristic. of_question: it looks at the question, its gold answers and context alone, and so fires
+    for every answer to it.
+    """
 
     name: str
     category: str
@@ -50,7 +62,8 @@ class Rule:
 
 
 def is_boundary(example: Example, prediction: str) -> bool:
-    """Whether the words of the prediction are a run within a gold answer's, or the reverse, 1 to MOST_WORDS_APART being left over.
+    """Whether the words of the prediction are a run within a gold answer's, or the reverse, 1 to
+    MOST_WORDS_APART being left over.
 
     Words are compared as the evaluation does: in lower case, without punctuation and articles.
     """
@@ -67,7 +80,9 @@ def _boundary(a: Sequence[str], b: Sequence[str]) -> bool:
 
 
 def is_spelling(example: Example, prediction: str) -> bool:
-    """Whether prediction and a gold answer differ in a few letters (similarity at least ALIKE), no digit among them."""
+    """Whether prediction and a gold answer differ in a few letters (similarity at least ALIKE), no digit
+    among them.
+    """
     own = normalise(prediction)
     return any(_alike(own, normalise(answer)) for answer in example.answers)
 
@@ -79,16 +94,24 @@ def _alike(a: str, b: str) -> bool:
 
 
 def is_other_span(example: Example, prediction: str) -> bool:
-    """Whether the prediction is the text of a span that the file marks as an answer but does not list among the answers."""
+    """Whether the prediction is the text of a span that the file marks as an answer but does not list among
+    the answers.
+    """
     own = normalise(prediction)
     listed = {normalise(answer) for answer in example.answers}
-    return bool(own) and own not in listed and any(normalise(example.context[start:end]) == own for start, end in example.spans)
+    return (
+        bool(own)
+        and own not in listed
+        and any(normalise(example.context[start:end]) == own for start, end in example.spans)
+    )
 
 
 def is_nearly_right(example: Example, prediction: str) -> bool:
     """Whether F1 is at least NEARLY percent while EM is 0."""
     own = normalise(prediction)
-    return 100 * f1(prediction, example.answers) >= NEARLY and all(own != normalise(answer) for answer in example.answers)
+    return 100 * f1(prediction, example.answers) >= NEARLY and all(
+        own != normalise(answer) for answer in example.answers
+    )
 
 
 def asks_numbers(example: Example, prediction: str = "") -> bool:
@@ -103,7 +126,10 @@ def asks_comparison(example: Example, prediction: str = "") -> bool:
 
 def asks_yes_or_no(example: Example, prediction: str = "") -> bool:
     """Whether all gold answers are yes or no, to a question that joins two things."""
-    return bool(_BOTH.search(example.question)) and {normalise(answer) for answer in example.answers} <= {"yes", "no"}
+    return bool(_BOTH.search(example.question)) and {normalise(answer) for answer in example.answers} <= {
+        "yes",
+        "no",
+    }
 
 
 def is_drop(example: Example, prediction: str = "") -> bool:
@@ -120,44 +146,80 @@ def shares_few_words(example: Example, prediction: str = "") -> bool:
 def is_not_in_context(example: Example, prediction: str = "") -> bool:
     """Whether the file marks no usable place of an answer, and no answer stands in the context."""
     whole = f" {' '.join(words(example.context))} "
-    return not example.spans and not any(f" {' '.join(words(answer))} " in whole for answer in example.answers)
+    return not example.spans and not any(
+        f" {' '.join(words(answer))} " in whole for answer in example.answers
+    )
 
 
 RULES = (
     Rule(
-        "boundary", ANNOTATION, "a gold answer contains the prediction's words in a row, or the reverse, with 1 to "
-        f"{MOST_WORDS_APART} words left over", is_boundary,
+        "boundary",
+        ANNOTATION,
+        "a gold answer contains the prediction's words in a row, or the reverse, with 1 to "
+        f"{MOST_WORDS_APART} words left over",
+        is_boundary,
     ),
     Rule(
-        "spelling", ANNOTATION, f"the prediction is a gold answer but for a few letters (similarity of at least {ALIKE:g}), no digit among "
-        "them", is_spelling,
+        "spelling",
+        ANNOTATION,
+        f"the prediction is a gold answer but for a few letters (similarity of at least {ALIKE:g}), no digit among "
+        "them",
+        is_spelling,
     ),
     Rule(
-        "other span", ANNOTATION, "the prediction is the text of a place that the file marks as an answer but does not list among them",
+        "other span",
+        ANNOTATION,
+        "the prediction is the text of a place that the file marks as an answer but does not list among them",
         is_other_span,
     ),
     Rule("nearly right", ANNOTATION, f"F1 is at least {NEARLY:g} while EM is 0", is_nearly_right),
     Rule(
-        "few shared words", KNOWLEDGE, f"no sentence with a gold answer has {100 * FEW_SHARED:g} % or more of the question's content words",
-        shares_few_words, True,
+        "few shared words",
+        KNOWLEDGE,
+        f"no sentence with a gold answer has {100 * FEW_SHARED:g} % or more of the question's content words",
+        shares_few_words,
+        True,
     ),
     Rule("not in the context", KNOWLEDGE, "no gold answer stands in the context", is_not_in_context, True),
     Rule(
-        "number", REASONING, "the question asks for a count, an amount, a difference or a total (how many, how much, difference between, "
-        "in total, …)", asks_numbers, True,
+        "number",
+        REASONING,
+        "the question asks for a count, an amount, a difference or a total (how many, how much, difference between, "
+        "in total, …)",
+        asks_numbers,
+        True,
     ),
-    Rule("comparison", REASONING, "the question has a comparing word (more, first, earlier, older, …) and “or”", asks_comparison, True),
     Rule(
-        "yes or no", REASONING, "every gold answer is yes or no, and the question joins two things (both, same, either, and, or)",
-        asks_yes_or_no, True,
+        "comparison",
+        REASONING,
+        "the question has a comparing word (more, first, earlier, older, …) and “or”",
+        asks_comparison,
+        True,
     ),
-    Rule("DROP", REASONING, "the dataset is DROP, whose questions were written to need discrete reasoning", is_drop, True),
-)  # fmt: skip
-"""Predictions and answers are compared as the evaluation does it: in lower case, without punctuation and articles."""
+    Rule(
+        "yes or no",
+        REASONING,
+        "every gold answer is yes or no, and the question joins two things (both, same, either, and, or)",
+        asks_yes_or_no,
+        True,
+    ),
+    Rule(
+        "DROP",
+        REASONING,
+        "the dataset is DROP, whose questions were written to need discrete reasoning",
+        is_drop,
+        True,
+    ),
+)
+"""Predictions and answers are compared as the evaluation does it: in lower case, without punctuation and
+articles.
+"""
 
 
 def fired(example: Example, wrong: Sequence[str]) -> tuple[Rule, ...]:
-    """The rules that fire for at least half of the wrong answers to an example; without an answer those of the question."""
+    """The rules that fire for at least half of the wrong answers to an example; without an answer those of
+    the question.
+    """
     found = []
     for rule in RULES:
         if rule.of_question:

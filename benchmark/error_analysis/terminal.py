@@ -1,4 +1,6 @@
-"""An error analysis in the terminal, by rich: the tables, the rules, and the first examples of each list and category."""
+"""An error analysis in the terminal, by rich: the tables, the rules, and the first examples of each list and
+category.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from benchmark.data import printable
+from benchmark.cli.text import printable
 from benchmark.error_analysis.analysis import Analysis, Shown
 from benchmark.error_analysis.cases import LISTS, MIXED, RIGHT, WRONG
 from benchmark.error_analysis.layout import (
@@ -53,15 +55,24 @@ def to_text(analysis: Analysis) -> str:
 
 
 def _document(analysis: Analysis) -> RenderableType:
-    parts: list[RenderableType] = [_text(title(analysis), style="bold"), *(_text(line, style="dim") for line in about(analysis))]
+    parts: list[RenderableType] = [
+        _text(title(analysis), style="bold"),
+        *(_text(line, style="dim") for line in about(analysis)),
+    ]
     for table in tables(analysis):
         parts += [Text(f"\n{printable(table.title)}", style="bold cyan"), Padding(_grid(table), (0, 0, 0, 2))]
-    parts += [Text("\nRules", style="bold cyan"), Text(HEURISTIC, style="yellow"), Padding(_grid(rules_table(analysis), 3), (0, 0, 0, 2))]
+    parts += [
+        Text("\nRules", style="bold cyan"),
+        Text(HEURISTIC, style="yellow"),
+        Padding(_grid(rules_table(analysis), 3), (0, 0, 0, 2)),
+    ]
     parts.append(Text(RULES_NOTE, style="dim"))
     names = [arm.name for arm in analysis.choice.arms]
     for group in LISTS:
         if analysis.limit and analysis.groups[group]:
-            parts.append(Text(f"\n{list_title(analysis, group)}; of each category one here", style="bold cyan"))
+            parts.append(
+                Text(f"\n{list_title(analysis, group)}; of each category one here", style="bold cyan")
+            )
             for category, found in examples_of(analysis, group).items():
                 parts.append(Text(f"  {category}", style="bold"))
                 parts += [Padding(_example(shown, names), (0, 0, 1, 4)) for shown in found[:FIRST]]
@@ -76,7 +87,9 @@ def _grid(table: Table, texts: int = 1) -> Grid:
     grid = Grid(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for index, name in enumerate(table.columns):
         grid.add_column(
-            printable(name), justify="left" if index < texts else "right", ratio=1 if texts > 1 and index == texts - 1 else None
+            printable(name),
+            justify="left" if index < texts else "right",
+            ratio=1 if texts > 1 and index == texts - 1 else None,
         )
     for number, row in enumerate(table.rows):
         grid.add_row(*map(_text, row), style="bold" if table.total and number == len(table.rows) - 1 else "")
@@ -90,12 +103,17 @@ def _example(shown: Shown, names: list[str]) -> Grid:
     grid.add_column()
     grid.add_row(_text(example.dataset), _text(shown.outcome.id, style="dim"))
     grid.add_row(Text("question"), Text(shortened(example.question), style="bold"))
-    grid.add_row(Text("gold"), Text(" · ".join(shortened(answer) for answer in dict.fromkeys(example.answers)), style="green"))
+    grid.add_row(
+        Text("gold"),
+        Text(" · ".join(shortened(answer) for answer in dict.fromkeys(example.answers)), style="green"),
+    )
     for name, state, answers in zip(names, shown.outcome.states, shown.answers, strict=True):
         given = " · ".join(f"{text} ({said})" for text, said in answer_line(answers))
         grid.add_row(_text(f"{name} {MARKS[state]}"), Text(given, style=STYLES[state]))
     before, gold, after, remark = context_parts(example)
-    context = Text.assemble(before, (f"«{gold}»" if gold else "", "bold green"), after, (f" ({remark})" if remark else "", "dim"))
+    context = Text.assemble(
+        before, (f"«{gold}»" if gold else "", "bold green"), after, (f" ({remark})" if remark else "", "dim")
+    )
     grid.add_row(Text("context"), context)
     grid.add_row(Text("rules"), Text(rule_names(shown)))
     return grid

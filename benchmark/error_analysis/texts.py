@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from benchmark.data import PATTERNS
-from benchmark.results import Run
+from benchmark.acquisition.inspection import PATTERNS
+from benchmark.runs.results import Run
 from bmt.errors import DataError
-from bmt.files import file_digest
-from bmt.mrqa import Example, read
+from bmt.qa.mrqa import Example, read
+from bmt.runtime.files import file_digest
 
 MAKE = "`python -m benchmark.fetch` makes the profile's files, --data names another folder"
 
@@ -20,19 +20,31 @@ def dev_file(folder: Path, dataset: str, shown: str) -> Path:
     Raises:
         DataError: there is none, or more than one.
     """
-    found = sorted(path for pattern in PATTERNS for path in folder.rglob(pattern) if path.name.split(".")[:2] == [dataset, "dev"])
+    found = sorted(
+        path
+        for pattern in PATTERNS
+        for path in folder.rglob(pattern)
+        if path.name.split(".")[:2] == [dataset, "dev"]
+    )
     if len(found) != 1:
         names = ", ".join(path.relative_to(folder).as_posix() for path in found)
-        what = f"{len(found)} dev files of {dataset} ({names}), one is needed" if found else f"no {dataset}.dev.jsonl.gz there"
+        what = (
+            f"{len(found)} dev files of {dataset} ({names}), one is needed"
+            if found
+            else f"no {dataset}.dev.jsonl.gz there"
+        )
         raise DataError(f"{shown}: {what}: {MAKE}")
     return found[0]
 
 
-def read_examples(folder: Path, dataset: str, ids: Collection[str], runs: Sequence[Run], shown: str) -> dict[str, Example]:
+def read_examples(
+    folder: Path, dataset: str, ids: Collection[str], runs: Sequence[Run], shown: str
+) -> dict[str, Example]:
     """The examples `ids` of a dataset's dev file.
 
     Raises:
-        DataError: no file, a file other than the one that a run says it was scored on, or a file without one of the examples.
+        DataError: no file, a file other than the one that a run says it was scored on, or a file without one
+            of the examples.
     """
     path = dev_file(folder, dataset, shown)
     name = f"{shown}/{path.relative_to(folder).as_posix()}"
@@ -40,9 +52,13 @@ def read_examples(folder: Path, dataset: str, ids: Collection[str], runs: Sequen
     for run in runs:
         stated = run.datasets[dataset].sha256
         if stated is not None and stated != digest:
-            raise DataError(f"{name}: not the file that {run.cell} was scored on (sha256 {digest[:12]}…, not {stated[:12]}…): {MAKE}")
+            raise DataError(
+                f"{name}: not the file that {run.cell} was scored on (sha256 {digest[:12]}…, not {stated[:12]}…): {MAKE}"
+            )
     wanted = set(ids)
     found = {example.id: example for example in read(path) if example.id in wanted}
     if lacking := sorted(wanted - set(found)):
-        raise DataError(f"{name}: {len(lacking)} of the {len(wanted)} scored examples are not in it, {lacking[0]} for one: {MAKE}")
+        raise DataError(
+            f"{name}: {len(lacking)} of the {len(wanted)} scored examples are not in it, {lacking[0]} for one: {MAKE}"
+        )
     return found

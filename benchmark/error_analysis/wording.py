@@ -1,4 +1,6 @@
-"""Words, sentences and excerpts of MRQA contexts. Pure functions on texts; spans are half-open character ranges."""
+"""Words, sentences and excerpts of MRQA contexts. Pure functions on texts; spans are half-open character
+ranges.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,13 @@ FUNCTION_WORDS = frozenset(
     those through to under until up us was we were what when where which while who whom whose why will with would you your
     """.split()  # noqa: SIM905
 )
-"""Words that say nothing of what a question is about; `name`, `one` and `many` among them, as questions use them."""
+"""Words that say nothing of what a question is about; `name`, `one` and `many` among them, as questions use
+them.
+"""
 _WORD = re.compile(r"\w+")
-_BREAK = re.compile(r"""(?<=[.!?])["'”’)\]]*\s+(?=["'“‘(\[]?[^\Wa-z_])|\s*\[(?:PAR|TLE|DOC|SEP)\]\s*|\s*\n\s*""")
+_BREAK = re.compile(
+    r"""(?<=[.!?])["'”’)\]]*\s+(?=["'“‘(\[]?[^\Wa-z_])|\s*\[(?:PAR|TLE|DOC|SEP)\]\s*|\s*\n\s*"""
+)
 
 
 def words(text: str) -> list[str]:
@@ -31,14 +37,17 @@ def words(text: str) -> list[str]:
 
 def content_words(text: str) -> frozenset[str]:
     """The words of `text` that are no function words, numbers whole and others by their first STEM letters."""
-    return frozenset(word if word.isdecimal() else word[:STEM] for word in words(text) if word not in FUNCTION_WORDS)
+    return frozenset(
+        word if word.isdecimal() else word[:STEM] for word in words(text) if word not in FUNCTION_WORDS
+    )
 
 
 @lru_cache(maxsize=256)
 def sentences(context: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Where the sentences of `context` begin, the first at 0, and where each ends.
 
-    A sentence ends at `.`, `!` or `?` before white space and a capital, a digit or an opening quote or bracket, at a line's end and at
+    A sentence ends at `.`, `!` or `?` before white space and a capital, a digit or an opening quote or
+    bracket, at a line's end and at
     MRQA's marks [PAR], [TLE], [DOC] and [SEP]. An abbreviation before a name ends one, too.
     """
     breaks = list(_BREAK.finditer(context))
@@ -53,20 +62,26 @@ def sentence(context: str, span: Span) -> Span:
 
 
 def shared_words(question: str, context: str, span: Span) -> float:
-    """The share, 0 to 1, of the question's content words that stand in the sentence of `span`; 1 for a question without such words."""
+    """The share, 0 to 1, of the question's content words that stand in the sentence of `span`; 1 for a
+    question without such words.
+    """
     asked = content_words(question)
     left, right = sentence(context, span)
     return len(asked & content_words(context[left:right])) / len(asked) if asked else 1.0
 
 
 def best_span(question: str, context: str, spans: Sequence[Span]) -> tuple[Span, float] | None:
-    """The span whose sentence shares most content words with the question, the first of equals, and that share; None without spans."""
+    """The span whose sentence shares most content words with the question, the first of equals, and that
+    share; None without spans.
+    """
     scored = [(span, shared_words(question, context, span)) for span in spans]
     return max(scored, key=lambda pair: pair[1], default=None)
 
 
 def excerpt(context: str, span: Span, around: int) -> tuple[Span, bool, bool]:
-    """About `around` characters on each side of `span`, cut between words; and whether text was left out before and after."""
+    """About `around` characters on each side of `span`, cut between words; and whether text was left out
+    before and after.
+    """
     left, right = max(0, span[0] - around), min(len(context), span[1] + around)
     if left:
         space = re.search(r"\s", context[left : span[0]])

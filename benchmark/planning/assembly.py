@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from benchmark.cells import Cell, parse
-from benchmark.digests import masks_digest
+from benchmark.config.cells import Cell, parse
+from benchmark.config.digests import masks_digest
 from benchmark.planning import commands
 from benchmark.planning.cells import Needed, Unavailable
 from benchmark.planning.commands import Command
 from benchmark.planning.disk import Disk, Made, disk_of, weights_of
 from benchmark.planning.schedule import Job, makespan
-from benchmark.planning.speed import Record, Speed, speed_of
 from benchmark.planning.states import CHECKPOINT, RESULTS, RUNNING, TRAINED, Found, Present, look
-from benchmark.planning.work import FORWARD, Work, cell_work, sizes, transfer_work, written_work
+from benchmark.planning.throughput import Record, Speed, speed_of
+from benchmark.planning.workload import FORWARD, Work, cell_work, sizes, transfer_work, written_work
 
 DATA = "data"
 START = 10.0
@@ -25,7 +25,8 @@ READING = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One run of a plan. commands: empty where nothing is to be done. work, speed, disk: None for a table of facts.
+    """One run of a plan. commands: empty where nothing is to be done. work, speed, disk: None for a table of
+    facts.
 
     seconds: of what is still to be done. needs, after: as of a `Job`.
     """
@@ -48,7 +49,9 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the runs are estimated for and from: the device as runs record it, their measurements, and the run folders of the profile."""
+    """What the runs are estimated for and from: the device as runs record it, their measurements, and the run
+    folders of the profile.
+    """
 
     device: str
     gpu: bool
@@ -58,7 +61,9 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The runs of a table, what cannot be made, and the preparation that comes first (empty where features are there)."""
+    """The runs of a table, what cannot be made, and the preparation that comes first (empty where features
+    are there).
+    """
 
     items: tuple[Item, ...]
     unavailable: tuple[Unavailable, ...]
@@ -70,10 +75,18 @@ class Plan:
         return tuple(item for item in self.items if item.to_run)
 
 
-def assemble(needed: Sequence[Needed], unavailable: Sequence[Unavailable], present: Present, machine: Machine, params: str | None) -> Plan:
+def assemble(
+    needed: Sequence[Needed],
+    unavailable: Sequence[Unavailable],
+    present: Present,
+    machine: Machine,
+    params: str | None,
+) -> Plan:
     """The plan of what is `needed`; `params`: the params file that commands name, None for the root's own."""
     pending = {one.source for one in needed if one.source and look(one, present, False).state != RESULTS}
-    pending |= {name for one in needed if one.scored or one.name in pending for name in _references(one, present)}
+    pending |= {
+        name for one in needed if one.scored or one.name in pending for name in _references(one, present)
+    }
     wanted = [one for one in needed if one.scored or one.name in pending]
     found = {one.name: look(one, present, one.name in pending) for one in wanted}
     items = _after_masks([_item(one, found[one.name], present, machine, params) for one in wanted], present)
@@ -95,12 +108,25 @@ def jobs_of(plan: Plan, present: Present) -> list[Job]:
         model = places.run(parse(needed.name)) / "model" if needed.is_cell else None
         suffixes = ("json",) if needed.identity is None else ("json", "parquet")
         expects = tuple(places.results / f"{needed.name}.{suffix}" for suffix in suffixes)
-        jobs.append(Job(needed.name, item.commands, item.seconds, item.needs, item.after, expects, model, guessed=needed.identity is None))
+        jobs.append(
+            Job(
+                needed.name,
+                item.commands,
+                item.seconds,
+                item.needs,
+                item.after,
+                expects,
+                model,
+                guessed=needed.identity is None,
+            )
+        )
     return jobs
 
 
 def wall_seconds(jobs: Sequence[Job], slots: int, shared: bool) -> float:
-    """Seconds until the last job is done. shared: the slots share one device, so that each is as much slower as there are slots."""
+    """Seconds until the last job is done. shared: the slots share one device, so that each is as much slower
+    as there are slots.
+    """
     return makespan([replace(job, seconds=job.seconds * slots) for job in jobs] if shared else jobs, slots)
 
 
@@ -116,7 +142,11 @@ def _item(needed: Needed, found: Found, present: Present, machine: Machine, para
     speed = speed_of(cell, config.profile, config.arms, machine.device, machine.gpu, machine.records, weights)
     if identity.published:
         datasets = [name for name in needed.datasets if name in config.data.evaluate]
-        own, work, scored = (commands.unifiedqa(cell.backbone, params),), written_work(config, datasets, features), datasets
+        own, work, scored = (
+            (commands.unifiedqa(cell.backbone, params),),
+            written_work(config, datasets, features),
+            datasets,
+        )
     elif identity.K is not None and needed.source:
         datasets = [name for name in needed.datasets if name in config.data.evaluate]
         own = (commands.transfer(needed.source, identity.K, needed.seed, params),)
@@ -130,7 +160,14 @@ def _item(needed: Needed, found: Found, present: Present, machine: Machine, para
         own = own[-1:]
     questions = [sizes(features, name, "dev", config.data.window).questions for name in scored]
     cap = config.data.dev_cap
-    disk = disk_of(config, cell, machine.made, weights, sum(n if cap is None else min(cap, n) for n in questions), trains=needed.is_cell)
+    disk = disk_of(
+        config,
+        cell,
+        machine.made,
+        weights,
+        sum(n if cap is None else min(cap, n) for n in questions),
+        trains=needed.is_cell,
+    )
     done = (present.checkpoint(needed.name) or 0) if found.state == CHECKPOINT else 0
     return Item(needed, found, own, seconds_of(work, speed, len(own), found, done), work, speed, disk)
 
@@ -149,7 +186,9 @@ def seconds_of(work: Work, speed: Speed, commands_left: int, found: Found, done:
 
 
 def _after_masks(items: Sequence[Item], present: Present) -> list[Item]:
-    """Cells that would learn the same masks wait for one of them, BMT without adapters if it is there; it alone is charged for them."""
+    """Cells that would learn the same masks wait for one of them, BMT without adapters if it is there; it
+    alone is charged for them.
+    """
     groups: dict[str, list[Item]] = {}
     for item in items:
         cell = _trains_with_kept_masks(item, present)
@@ -158,7 +197,13 @@ def _after_masks(items: Sequence[Item], present: Present) -> list[Item]:
     arms = present.config.arms
     leaders: dict[str, str] = {}
     for group in groups.values():
-        first = min(group, key=lambda item: (arms[parse(item.needed.name).arm].mask != "learned", parse(item.needed.name).adapter))
+        first = min(
+            group,
+            key=lambda item: (
+                arms[parse(item.needed.name).arm].mask != "learned",
+                parse(item.needed.name).adapter,
+            ),
+        )
         leaders |= {item.needed.name: first.needed.name for item in group if item is not first}
     waiting = []
     for item in items:
@@ -174,10 +219,17 @@ def _after_masks(items: Sequence[Item], present: Present) -> list[Item]:
 def _trains_with_kept_masks(item: Item, present: Present) -> Cell | None:
     """The cell of an item that is to be trained under masks that other cells can take up; else None."""
     identity, mask = item.needed.identity, present.config.mask
-    if not item.to_run or identity is None or not item.needed.is_cell or item.found.state in (TRAINED, CHECKPOINT):
+    if (
+        not item.to_run
+        or identity is None
+        or not item.needed.is_cell
+        or item.found.state in (TRAINED, CHECKPOINT)
+    ):
         return None
     kind = present.config.arms[identity.arm].mask
-    kept = kind in ("fixed_random", "fisher") or (kind == "learned" and mask.schedule == "two_phase" and mask.gate != "resampled")
+    kept = kind in ("fixed_random", "fisher") or (
+        kind == "learned" and mask.schedule == "two_phase" and mask.gate != "resampled"
+    )
     return parse(item.needed.name) if kept else None
 
 
@@ -185,11 +237,17 @@ def _references(needed: Needed, present: Present) -> list[str]:
     """The cells that must have told their validation scores before a cell is trained, and have not."""
     if not needed.references or look(needed, present, False).state in (RESULTS, TRAINED):
         return []
-    return [name for name in needed.references if not (present.places.run(parse(name)) / "training.json").is_file()]
+    return [
+        name
+        for name in needed.references
+        if not (present.places.run(parse(name)) / "training.json").is_file()
+    ]
 
 
 def _after_others(item: Item, items: dict[str, Item]) -> Item:
-    """A transfer needs its source, and a cell those that its sampling is held against, where they are still to be made."""
+    """A transfer needs its source, and a cell those that its sampling is held against, where they are still
+    to be made.
+    """
     if not item.to_run:
         return item
     for name in (item.needed.source, *item.needed.references):

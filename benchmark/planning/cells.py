@@ -1,8 +1,12 @@
-"""What a table of the paper needs of this project: its cells, the few-shot transfers of them, or one file of counted numbers.
+"""What a table of the paper needs of this project: its cells, the few-shot transfers of them, or one file of
+counted numbers.
 
-A row names its runs (`ours`), and `benchmark.matching` says which identity answers which column: the same rules decide here, so what is
-planned is what `benchmark.compare` looks for. An ST row needs a cell a dataset. A row with K needs one transfer a sampling seed, each from
-the same adapter cell, if K is one of the profile's `fewshot.sizes`. Table 8 needs no cells of its own: those of Table 6, scored on the
+A row names its runs (`ours`), and `benchmark.comparison.matching` says which identity answers which column:
+the same rules decide here, so what is
+planned is what `benchmark.compare` looks for. An ST row needs a cell a dataset. A row with K needs one
+transfer a sampling seed, each from
+the same adapter cell, if K is one of the profile's `fewshot.sizes`. Table 8 needs no cells of its own: those
+of Table 6, scored on the
 datasets out of domain.
 """
 
@@ -11,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from benchmark.cells import Cell, parse
-from benchmark.config import Config, find_cell
-from benchmark.matching import Matcher, Setting
-from benchmark.papers import Table
-from benchmark.parameters import counted
-from benchmark.results import Identity
-from benchmark.single_task import reference_cells
+from benchmark.comparison.matching import Matcher, Setting
+from benchmark.comparison.parameter_counts import counted
+from benchmark.config.cells import Cell, parse
+from benchmark.config.params import Config, find_cell
+from benchmark.paper.tables import Table
+from benchmark.runs.results import Identity
+from benchmark.runs.single_task_reference import reference_cells
 from bmt.errors import ConfigError
 
 
@@ -25,8 +29,10 @@ from bmt.errors import ConfigError
 class Needed:
     """One run that must exist, or one file of facts (identity None).
 
-    rows: ids of the table's rows that it answers. datasets: what must be scored. scored: False for a cell that only gives its model to
-    transfers, or its validation scores to another's sampling. source: the cell that a transfer starts from. references: the ST cells that
+    rows: ids of the table's rows that it answers. datasets: what must be scored. scored: False for a cell
+        that only gives its model to
+    transfers, or its validation scores to another's sampling. source: the cell that a transfer starts from.
+    references: the ST cells that
     its sampling is held against. command: of facts.
     """
 
@@ -55,9 +61,14 @@ class Unavailable:
 
 
 def needed(
-    table: Table, config: Config, matcher: Matcher, seeds: tuple[int, ...] | None = None, also: Sequence[str] = ()
+    table: Table,
+    config: Config,
+    matcher: Matcher,
+    seeds: tuple[int, ...] | None = None,
+    also: Sequence[str] = (),
 ) -> tuple[list[Needed], list[Unavailable]]:
-    """What a table needs, in the order of its rows, and before a run the cells that it starts from; and what the profile cannot make.
+    """What a table needs, in the order of its rows, and before a run the cells that it starts from; and what
+    the profile cannot make.
 
     Args:
         matcher: says which identity answers a column, the profile's stand-in included.
@@ -84,12 +95,19 @@ def needed(
                 continue
             if row.K is None:
                 for seed in own:
-                    _add_cell(found, config, Needed(f"{identity.stem}.s{seed}", identity, seed, (row.row,), (dataset,)))
+                    _add_cell(
+                        found,
+                        config,
+                        Needed(f"{identity.stem}.s{seed}", identity, seed, (row.row,), (dataset,)),
+                    )
                 continue
             start = f"{source.stem}.s{own[0]}"
             _add_cell(found, config, Needed(start, source, own[0], (row.row,), scored=False))
             for seed in config.fewshot.seeds:
-                _add(found, Needed(f"{identity.stem}.s{seed}", identity, seed, (row.row,), (dataset,), source=start))
+                _add(
+                    found,
+                    Needed(f"{identity.stem}.s{seed}", identity, seed, (row.row,), (dataset,), source=start),
+                )
     for name in also:
         cell = find_cell(config, name)
         _add_cell(found, config, Needed(cell.name, identity_of(cell), cell.seed, ("--also",)))
@@ -105,8 +123,16 @@ def seeds_of(identity: Identity, config: Config, seeds: tuple[int, ...] | None) 
 def _facts(table: Table) -> tuple[list[Needed], list[Unavailable]]:
     """A table of counted numbers: one file, or none where `benchmark.compare` counts by itself."""
     if table.command:
-        return [Needed(f"table_{table.table}", None, 0, tuple(row.row for row in table.rows), command=table.command)], []
-    why = "counted by benchmark.compare itself: no run, no file" if counted(table) else "its file names no command that makes its numbers"
+        return [
+            Needed(
+                f"table_{table.table}", None, 0, tuple(row.row for row in table.rows), command=table.command
+            )
+        ], []
+    why = (
+        "counted by benchmark.compare itself: no run, no file"
+        if counted(table)
+        else "its file names no command that makes its numbers"
+    )
     return [], [Unavailable("all rows", why)]
 
 
@@ -116,7 +142,11 @@ def _refusal(config: Config, identity: Identity, seed: int) -> str:
         return f"profile {config.profile} has no {identity.backbone}"
     if identity.published:
         head = config.backbones[identity.backbone].head
-        return "" if head == "generate" else f"backbones.{identity.backbone}.head: {head}, and generate is needed to score it as published"
+        return (
+            ""
+            if head == "generate"
+            else f"backbones.{identity.backbone}.head: {head}, and generate is needed to score it as published"
+        )
     if identity.arm not in config.arms:
         return f"profile {config.profile} has no arm {identity.arm}"
     dataset = identity.regime.removeprefix("st-")
@@ -130,7 +160,9 @@ def _refusal(config: Config, identity: Identity, seed: int) -> str:
 
 
 def _add_cell(found: dict[str, Needed], config: Config, new: Needed) -> None:
-    """Put a cell into `found`, behind those that its sampling is held against (`sampling.kind: dynamic_single_task`)."""
+    """Put a cell into `found`, behind those that its sampling is held against (`sampling.kind:
+    dynamic_single_task`).
+    """
     references = reference_cells(config, parse(new.name)) if new.is_cell else []
     for cell in references:
         _add(found, Needed(cell.name, identity_of(cell), cell.seed, new.rows, scored=False))
@@ -146,6 +178,8 @@ def _add(found: dict[str, Needed], new: Needed) -> None:
     """Put a run into `found`, joined with what other rows and columns need of it."""
     old = found.get(new.name)
     if old is not None:
-        rows, datasets = (tuple(dict.fromkeys(pair)) for pair in ((*old.rows, *new.rows), (*old.datasets, *new.datasets)))
+        rows, datasets = (
+            tuple(dict.fromkeys(pair)) for pair in ((*old.rows, *new.rows), (*old.datasets, *new.datasets))
+        )
         new = replace(old, rows=rows, datasets=datasets, scored=old.scored or new.scored)
     found[new.name] = new

@@ -19,7 +19,9 @@ def evaluate(cell: str, params: str | None) -> Command:
 
 
 def transfer(cell: str, K: int, seed: int, params: str | None) -> Command:
-    """Few-shot transfer of an adapter cell to the datasets out of domain: K examples each, sampled with `seed`."""
+    """Few-shot transfer of an adapter cell to the datasets out of domain: K examples each, sampled with
+    `seed`.
+    """
     return ("python", "-m", "benchmark.transfer", cell, "--k", str(K), "--seed", str(seed), *_params(params))
 
 
@@ -34,7 +36,9 @@ def data(params: str | None) -> tuple[Command, ...]:
 
 
 def facts(command: str, params: str | None) -> Command:
-    """The command of a table of facts, with the params file behind its module: `python -m benchmark.data --params F stats --json`."""
+    """The command of a table of facts, with the params file behind its module: `python -m benchmark.data
+    --params F stats --json`.
+    """
     words = shlex.split(command)
     place = words.index("-m") + 2 if "-m" in words else len(words)
     return (*words[:place], *_params(params), *words[place:])

@@ -1,7 +1,8 @@
 """Bytes that a run leaves and needs: like runs on this disk, else the size of the weights.
 
 model        the weights in fp32, kept by `--keep best` only; with adapters 2 % more a dataset
-masks        1 bit a weight and dataset, once in the run and once under .checkpoints/ for the cells that share them
+masks        1 bit a weight and dataset, once in the run and once under .checkpoints/ for the cells that share
+them
 predictions  a Parquet row a scored question, and a JSON
 checkpoints  while a cell trains: three of weights and two moments for a moment, and the best weights
 """
@@ -14,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmark.cells import Cell, parse
-from benchmark.config import Config, repository_root
-from benchmark.places import Places
+from benchmark.config.cells import Cell, parse
+from benchmark.config.folders import Places
+from benchmark.config.params import Config, repository_root
 from bmt.errors import ConfigError
 
 BYTES_A_WEIGHT = 4
@@ -28,7 +29,11 @@ PREDICTION = 250
 """Bytes of a scored question, compressed."""
 RESULT = 40_000
 """Bytes of a result's JSON."""
-HUB = {"FacebookAI/roberta-base": 124_645_632, "FacebookAI/roberta-large": 355_359_744, "google-t5/t5-base": 109_628_544}
+HUB = {
+    "FacebookAI/roberta-base": 124_645_632,
+    "FacebookAI/roberta-large": 355_359_744,
+    "google-t5/t5-base": 109_628_544,
+}
 """Weights of the hub's encoders, by name: they are not on this disk before they are used."""
 WHOLE = {"google-t5/t5-base": 222_903_552, "allenai/unifiedqa-t5-base": 222_903_552}
 """The same with the decoder, for heads that have one."""
@@ -69,11 +74,14 @@ def made(places: Places) -> list[Made]:
     return found
 
 
-def disk_of(config: Config, cell: Cell, there: Iterable[Made], weights: int | None, scored: int, trains: bool = True) -> Disk:
+def disk_of(
+    config: Config, cell: Cell, there: Iterable[Made], weights: int | None, scored: int, trains: bool = True
+) -> Disk:
     """The bytes of a cell.
 
     Args:
-        there: `made`; cells with the same backbone and adapters tell the model's size, and those with the same kind of masks theirs.
+        there: `made`; cells with the same backbone and adapters tell the model's size, and those with the
+            same kind of masks theirs.
         weights: bytes of the pretrained weights; None: not known, taken as RoBERTa-base's.
         scored: dev questions that are scored.
         trains: False for a transfer: it keeps neither model nor masks.
@@ -81,15 +89,25 @@ def disk_of(config: Config, cell: Cell, there: Iterable[Made], weights: int | No
     predictions = scored * PREDICTION + RESULT
     if not trains:
         return Disk(0, 0, predictions, 0)
-    alike = [other for other in there if (other.cell.backbone, other.cell.adapter) == (cell.backbone, cell.adapter)]
+    alike = [
+        other for other in there if (other.cell.backbone, other.cell.adapter) == (cell.backbone, cell.adapter)
+    ]
     sources = 1 if cell.dataset else len(config.data.train)
     base = weights or HUB["FacebookAI/roberta-base"] * BYTES_A_WEIGHT
-    model = round(median(other.model for other in alike) if alike else base * (1 + (ADAPTER * sources if cell.adapter else 0)))
+    model = round(
+        median(other.model for other in alike)
+        if alike
+        else base * (1 + (ADAPTER * sources if cell.adapter else 0))
+    )
     kind = config.arms[cell.arm].mask
     masks = 0
     if kind not in ("none", "random"):
         count = 1 if config.mask.scope != "per_dataset" or kind == "magnitude" else sources
-        same = [other.masks for other in alike if other.cell.arm == cell.arm and (other.cell.dataset is None) == (cell.dataset is None)]
+        same = [
+            other.masks
+            for other in alike
+            if other.cell.arm == cell.arm and (other.cell.dataset is None) == (cell.dataset is None)
+        ]
         masks = 2 * (round(median(same)) if same else count * base // (8 * BYTES_A_WEIGHT))
     return Disk(model, masks, predictions, CHECKPOINTS * model)
 
@@ -102,10 +120,19 @@ def weights_of(config: Config, backbone: str) -> int | None:
         return known[settings.name] * BYTES_A_WEIGHT if settings.name in known else None
     if settings.source == "package":
         spec = importlib.util.find_spec(settings.name)
-        folders = [Path(place) / "model" for place in (spec.submodule_search_locations if spec else None) or ()]
+        folders = [
+            Path(place) / "model" for place in (spec.submodule_search_locations if spec else None) or ()
+        ]
     else:
         folders = [repository_root() / settings.name]
-    return next((size(folder / "model.safetensors") for folder in folders if (folder / "model.safetensors").is_file()), None)
+    return next(
+        (
+            size(folder / "model.safetensors")
+            for folder in folders
+            if (folder / "model.safetensors").is_file()
+        ),
+        None,
+    )
 
 
 def size(path: Path) -> int:

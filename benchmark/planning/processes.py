@@ -1,4 +1,6 @@
-"""One job as child processes: its commands one after the other, what they print in a log, the log locked for as long as they live."""
+"""One job as child processes: its commands one after the other, what they print in a log, the log locked for
+as long as they live.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import benchmark
-from benchmark.environment import cpu_count
 from benchmark.planning.commands import shown
 from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, Outcome
+from benchmark.tracking.environment import cpu_count
 
 TAIL = 12  # lines of a failed job's log that are shown
 GRACE = 120.0  # seconds that a child has to write its checkpoint after SIGTERM
@@ -52,21 +54,36 @@ class Processes:
                 if status is None:
                     return Outcome(NOT_RUN, "stopped before it began", time.monotonic() - began)
                 if status:
-                    why = f"exit status {status}" if status > 0 else f"killed by {signal.Signals(-status).name}"
-                    return Outcome(FAILED, f"{why}: {shown([command])}\n{_tail(path, start)}", time.monotonic() - began)
+                    why = (
+                        f"exit status {status}" if status > 0 else f"killed by {signal.Signals(-status).name}"
+                    )
+                    return Outcome(
+                        FAILED, f"{why}: {shown([command])}\n{_tail(path, start)}", time.monotonic() - began
+                    )
         absent = [str(file) for file in job.expects if not file.exists()]
         if absent:
-            return Outcome(FAILED, f"it ended well and left no {', '.join(absent)}\n{_tail(path, start)}", time.monotonic() - began)
+            return Outcome(
+                FAILED,
+                f"it ended well and left no {', '.join(absent)}\n{_tail(path, start)}",
+                time.monotonic() - began,
+            )
         return Outcome(DONE, seconds=time.monotonic() - began)
 
     def _run(self, command: tuple[str, ...], slot: str | None, log: BinaryIO) -> int | None:
         """The exit status of a command; None: not started, for all is being stopped."""
-        environment = os.environ | self._environment | ({} if slot is None else {"CUDA_VISIBLE_DEVICES": slot})
+        environment = (
+            os.environ | self._environment | ({} if slot is None else {"CUDA_VISIBLE_DEVICES": slot})
+        )
         with self._lock:
             if self._stopping:
                 return None
             child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
             )
             self._children.add(child)
         status = child.wait()
@@ -75,7 +92,9 @@ class Processes:
         return status
 
     def stop(self) -> None:
-        """SIGTERM: training writes a checkpoint and ends. Those that have not ended after GRACE seconds are killed."""
+        """SIGTERM: training writes a checkpoint and ends. Those that have not ended after GRACE seconds are
+        killed.
+        """
         self._signal(signal.SIGTERM)
         timer = threading.Timer(GRACE, self.kill)
         timer.daemon = True
@@ -94,7 +113,9 @@ class Processes:
 
 
 def children_environment(jobs: int) -> dict[str, str]:
-    """Threads of each of `jobs` children: their share of OMP_NUM_THREADS, or of the CPUs; and the checkout's own packages."""
+    """Threads of each of `jobs` children: their share of OMP_NUM_THREADS, or of the CPUs; and the checkout's
+    own packages.
+    """
     threads = {}
     if jobs > 1:
         given = os.environ.get("OMP_NUM_THREADS", "")

@@ -1,6 +1,8 @@
-"""Jobs in an order that respects what they need, several at a time; and how long that takes if each takes its estimate.
+"""Jobs in an order that respects what they need, several at a time; and how long that takes if each takes its
+estimate.
 
-`run_all` knows nothing of processes: it is given a function that does one job, and calls it from one thread a slot.
+`run_all` knows nothing of processes: it is given a function that does one job, and calls it from one thread a
+slot.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ TICK = 60.0  # seconds between signs of life
 class Job:
     """One thing to run.
 
-    seconds: estimate, or with `guessed` a number that says nothing of how good the others' are. needs: jobs that must have succeeded
-    before. after: jobs that must be over before, in whatever way: two that would learn the same masks. expects: files that it must leave.
+    seconds: estimate, or with `guessed` a number that says nothing of how good the others' are. needs: jobs
+        that must have succeeded
+    before. after: jobs that must be over before, in whatever way: two that would learn the same masks.
+    expects: files that it must leave.
     model: a folder that may go once the job and those that need it are done.
     """
 
@@ -75,7 +79,9 @@ class Worker(Protocol):
 
 
 def makespan(jobs: Sequence[Job], slots: int) -> float:
-    """Seconds that the jobs take on `slots` slots, each started as early as the order of `jobs` and what it waits for allow."""
+    """Seconds that the jobs take on `slots` slots, each started as early as the order of `jobs` and what it
+    waits for allow.
+    """
     waiting, over, running, now = list(jobs), set[str](), list[tuple[float, str]](), 0.0
     names = {job.name for job in jobs}
     while waiting or running:
@@ -90,10 +96,13 @@ def makespan(jobs: Sequence[Job], slots: int) -> float:
     return now
 
 
-def run_all(jobs: Sequence[Job], slots: Sequence[str | None], work: Worker, watcher: Watcher) -> dict[str, Outcome]:
+def run_all(
+    jobs: Sequence[Job], slots: Sequence[str | None], work: Worker, watcher: Watcher
+) -> dict[str, Outcome]:
     """Run the jobs, each on one of `slots` (a GPU's number, or None); how each ended.
 
-    A job that fails stops only those that need it. KeyboardInterrupt and SystemExit (a signal) stop what runs, wait for its end, and are
+    A job that fails stops only those that need it. KeyboardInterrupt and SystemExit (a signal) stop what
+    runs, wait for its end, and are
     raised again; a second one kills.
     """
     waiting, free = list(jobs), list(slots)

@@ -1,4 +1,6 @@
-"""What exists of a planned run: its results, its trained model, a checkpoint to go on from, or nothing; and whether it is being made."""
+"""What exists of a planned run: its results, its trained model, a checkpoint to go on from, or nothing; and
+whether it is being made.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,12 @@ import fcntl
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.cells import parse
-from benchmark.config import Config
-from benchmark.digests import section_digest
-from benchmark.places import Places
+from benchmark.config.cells import parse
+from benchmark.config.digests import section_digest
+from benchmark.config.folders import Places
+from benchmark.config.params import Config
 from benchmark.planning.cells import Needed
-from benchmark.results import Identity, Results
+from benchmark.runs.results import Identity, Results
 
 RESULTS, TRAINED, CHECKPOINT, MISSING, RUNNING = "results", "trained", "checkpoint", "missing", "running"
 LOGS = ".plan"
@@ -51,7 +53,9 @@ class Present:
         """Datasets that should be scored and are not, in spite of their features; None: no results at all."""
         if needed.identity is None:
             return [] if (self.places.results / f"{needed.name}.json").is_file() else None
-        runs = [run for run in self.results.runs if (run.identity, run.seed) == (needed.identity, needed.seed)]
+        runs = [
+            run for run in self.results.runs if (run.identity, run.seed) == (needed.identity, needed.seed)
+        ]
         if not runs:
             return None
         there = {*runs[0].datasets, *runs[0].empty}
@@ -62,13 +66,25 @@ class Present:
     def fault(self, identity: Identity | None, seed: int) -> str:
         """Why the results of a run cannot be read; empty if that is not so."""
         return next(
-            (f"results unreadable: {fault.reason}" for fault in self.results.faults if (fault.identity, fault.seed) == (identity, seed)), ""
+            (
+                f"results unreadable: {fault.reason}"
+                for fault in self.results.faults
+                if (fault.identity, fault.seed) == (identity, seed)
+            ),
+            "",
         )
 
     def checkpoint(self, cell: str) -> int | None:
         """The step of a cell's newest checkpoint under these settings, or None."""
-        folders = (self.places.root / ".checkpoints").glob(f"{cell}-{section_digest(self.config, cell)[:12]}-*")
-        steps = [path.name.removeprefix("step-") for folder in folders for path in folder.rglob("step-*") if path.is_dir()]
+        folders = (self.places.root / ".checkpoints").glob(
+            f"{cell}-{section_digest(self.config, cell)[:12]}-*"
+        )
+        steps = [
+            path.name.removeprefix("step-")
+            for folder in folders
+            for path in folder.rglob("step-*")
+            if path.is_dir()
+        ]
         return max((int(step) for step in steps if step.isdecimal()), default=None)
 
 

@@ -9,7 +9,7 @@ json       the documented, stable form (docs/compare.md)
 
 from __future__ import annotations
 
-from benchmark.compared import Report
+from benchmark.comparison.report import Report
 
 SUFFIXES = {"terminal": ".txt", "markdown": ".md", "latex": ".tex", "html": ".html", "json": ".json"}
 

@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from benchmark.claims import ClaimResult
-from benchmark.compared import CellResult, Report
-from benchmark.papers import References
+from benchmark.comparison.claims import ClaimResult
+from benchmark.comparison.report import CellResult, Report
+from benchmark.paper.tables import References
 
 FORMAT = 1
 
@@ -40,13 +40,24 @@ def to_data(report: Report) -> dict[str, Any]:
             "effect_ratio": report.effect_ratio,
             "kendall_tau_b": report.tau_b,
             "density": {
-                row: {"by_dataset": density.by_dataset, "union": density.union, "nearly_inactive": density.nearly_inactive}
+                row: {
+                    "by_dataset": density.by_dataset,
+                    "union": density.union,
+                    "nearly_inactive": density.nearly_inactive,
+                }
                 for row, density in report.densities.items()
             },
-            "second_readings": [_cell(cell) | {"arm": cell.match.row.ours.arm} for cell in report.second_readings if cell.match.row.ours],
+            "second_readings": [
+                _cell(cell) | {"arm": cell.match.row.ours.arm}
+                for cell in report.second_readings
+                if cell.match.row.ours
+            ],
             "unreadable": [str(fault) for fault in report.faults],
             "references": _references(report.table.references),
-            "printed": {"notes": report.table.notes, "rows": {row.row: row.note for row in report.table.rows if row.note}},
+            "printed": {
+                "notes": report.table.notes,
+                "rows": {row.row: row.note for row in report.table.rows if row.note},
+            },
             "assumptions": list(report.assumptions),
             "notes": list(report.notes),
         },

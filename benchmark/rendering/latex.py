@@ -8,9 +8,19 @@ from benchmark.rendering.layout import CLAIM_COLUMNS, Layout
 
 SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "Δ": r"$\Delta$", "≈": r"$\approx$",
-    "<": r"$<$", ">": r"$>$", "·": r"$\cdot$", "“": "``", "”": "''", "…": r"\ldots{}",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "Δ": r"$\Delta$",
+    "≈": r"$\approx$",
+    "<": r"$<$",
+    ">": r"$>$",
+    "·": r"$\cdot$",
+    "“": "``",
+    "”": "''",
+    "…": r"\ldots{}",
+}
 
 
 def to_latex(layout: Layout) -> str:
@@ -25,14 +35,22 @@ def to_latex(layout: Layout) -> str:
         name = " ".join(part for part in (block.model, block.title) if part)
         lines.append(rf"\multicolumn{{{count}}}{{l}}{{\textbf{{{_escaped(name)}}}}} \\")
         for line in block.lines:
-            texts = [rf"\textbf{{{_escaped(text)}}}" if line.average else _escaped(text) for text in line.texts]
+            texts = [
+                rf"\textbf{{{_escaped(text)}}}" if line.average else _escaped(text) for text in line.texts
+            ]
             lines.append(f"{' & '.join(texts)} \\\\")
         for remark in block.remarks:
-            lines.append(rf"\multicolumn{{{count}}}{{p{{.95\linewidth}}}}{{\footnotesize {_escaped(remark)}}} \\")
+            lines.append(
+                rf"\multicolumn{{{count}}}{{p{{.95\linewidth}}}}{{\footnotesize {_escaped(remark)}}} \\"
+            )
     lines += [r"\bottomrule", r"\end{longtable}"]
     if layout.beside:
         own = layout.beside
-        lines += ["", *_head("l" + "r" * (len(own.columns) - 1), own.columns, f"{own.title}: {own.remark}"), r"\midrule"]
+        lines += [
+            "",
+            *_head("l" + "r" * (len(own.columns) - 1), own.columns, f"{own.title}: {own.remark}"),
+            r"\midrule",
+        ]
         lines += [f"{' & '.join(map(_escaped, texts))} \\\\" for texts in own.lines]
         lines += [r"\bottomrule", r"\end{longtable}"]
     if layout.claims:
@@ -43,13 +61,23 @@ def to_latex(layout: Layout) -> str:
                 rf"\multicolumn{{5}}{{p{{.95\linewidth}}}}{{\footnotesize ``{_escaped(claim.quote)}'' {_escaped(claim.remark)}}} \\"
             )
         lines += [r"\bottomrule", r"\end{longtable}"]
-    lines += ["", r"\begin{itemize}", *(rf"\item \textbf{{{label}}}: {_escaped(text)}" for label, text in layout.footer), r"\end{itemize}"]
+    lines += [
+        "",
+        r"\begin{itemize}",
+        *(rf"\item \textbf{{{label}}}: {_escaped(text)}" for label, text in layout.footer),
+        r"\end{itemize}",
+    ]
     return "\n".join(lines) + "\n"
 
 
 def _head(form: str, columns: Sequence[str], caption: str) -> list[str]:
     names = " & ".join(map(_escaped, columns))
-    return [rf"\begin{{longtable}}{{{form}}}", rf"\caption{{{_escaped(caption)}}} \\", r"\toprule", f"{names} \\\\"]
+    return [
+        rf"\begin{{longtable}}{{{form}}}",
+        rf"\caption{{{_escaped(caption)}}} \\",
+        r"\toprule",
+        f"{names} \\\\",
+    ]
 
 
 def _escaped(text: str) -> str:

@@ -38,39 +38,54 @@ def to_html(layout: Layout) -> str:
     count = len(layout.columns)
     viewport = '<meta name="viewport" content="width=device-width, initial-scale=1">'
     parts = [
-        "<!DOCTYPE html>", f'<html lang="en"><head><meta charset="utf-8">{viewport}',
-        f"<title>{escape(layout.title)}</title><style>{STYLE}</style></head><body><main>", f"<h1>{escape(layout.title)}</h1>",
+        "<!DOCTYPE html>",
+        f'<html lang="en"><head><meta charset="utf-8">{viewport}',
+        f"<title>{escape(layout.title)}</title><style>{STYLE}</style></head><body><main>",
+        f"<h1>{escape(layout.title)}</h1>",
         f'<p>{escape(layout.subtitle)}</p><p class="quiet">{escape(layout.paper)}</p>',
         '<div class="wide" tabindex="0" role="region" aria-label="cells"><table><thead><tr>',
-        *(f'<th scope="col">{escape(name or "dataset")}</th>' for name in layout.columns), "</tr></thead><tbody>",
-    ]  # fmt: skip
+        *(f'<th scope="col">{escape(name or "dataset")}</th>' for name in layout.columns),
+        "</tr></thead><tbody>",
+    ]
     for block in layout.blocks:
         name = " ".join(part for part in (block.model, block.title) if part)
         parts.append(f'<tr class="row"><th colspan="{count}" scope="rowgroup">{escape(name)}</th></tr>')
         for line in block.lines:
             cells = "".join(f"<td>{escape(text)}</td>" for text in line.texts[1:-1])
             kind = ' class="average"' if line.average else ""
-            parts.append(f'<tr{kind}><th scope="row">{escape(line.texts[0])}</th>{cells}{_verdict(line.texts[-1], line.verdict)}</tr>')
-        parts += [f'<tr><td class="remark" colspan="{count}">{escape(remark)}</td></tr>' for remark in block.remarks]
+            parts.append(
+                f'<tr{kind}><th scope="row">{escape(line.texts[0])}</th>{cells}{_verdict(line.texts[-1], line.verdict)}</tr>'
+            )
+        parts += [
+            f'<tr><td class="remark" colspan="{count}">{escape(remark)}</td></tr>' for remark in block.remarks
+        ]
     parts.append("</tbody></table></div>")
     if layout.beside:
         own = layout.beside
         parts.append(f'<h2>{escape(own.title)}</h2><p class="quiet">{escape(own.remark)}</p>')
-        parts.append('<div class="wide" tabindex="0" role="region" aria-label="published elsewhere"><table><thead><tr>')
+        parts.append(
+            '<div class="wide" tabindex="0" role="region" aria-label="published elsewhere"><table><thead><tr>'
+        )
         parts += [f'<th scope="col">{escape(name)}</th>' for name in own.columns]
         parts.append("</tr></thead><tbody>")
         for name, *numbers in own.lines:
-            parts.append(f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(text)}</td>" for text in numbers)}</tr>')
+            parts.append(
+                f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(text)}</td>" for text in numbers)}</tr>'
+            )
         parts.append("</tbody></table></div>")
     if layout.claims:
-        parts.append('<h2>Claims</h2><div class="wide" tabindex="0" role="region" aria-label="claims"><table><thead><tr>')
+        parts.append(
+            '<h2>Claims</h2><div class="wide" tabindex="0" role="region" aria-label="claims"><table><thead><tr>'
+        )
         parts += [f'<th scope="col">{escape(name)}</th>' for name in CLAIM_COLUMNS]
         parts.append("</tr></thead><tbody>")
         for claim in layout.claims:
             quote = f"<blockquote>{escape(claim.quote)}</blockquote>" if claim.quote else "<br>"
             what = f"{escape(claim.texts[0])}{quote}{escape(claim.remark)}"
             cells = "".join(f"<td>{escape(text)}</td>" for text in claim.texts[1:-1])
-            parts.append(f'<tr><td class="claim">{what}</td>{cells}{_verdict(claim.texts[-1], claim.verdict)}</tr>')
+            parts.append(
+                f'<tr><td class="claim">{what}</td>{cells}{_verdict(claim.texts[-1], claim.verdict)}</tr>'
+            )
         parts.append("</tbody></table></div>")
     parts.append("<h2>Summary</h2><dl>")
     parts += [f"<dt>{escape(label)}</dt><dd>{escape(text)}</dd>" for label, text in layout.footer]

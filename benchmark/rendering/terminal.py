@@ -1,4 +1,6 @@
-"""A compared table in the terminal, by rich: a block a row of the paper; narrow terminals lose the secondary columns first."""
+"""A compared table in the terminal, by rich: a block a row of the paper; narrow terminals lose the secondary
+columns first.
+"""
 
 from __future__ import annotations
 
@@ -37,17 +39,32 @@ def to_text(layout: Layout) -> str:
 
 
 def _document(layout: Layout, width: int) -> RenderableType:
-    parts: list[RenderableType] = [Text(layout.title, style="bold"), Text(layout.paper, style="dim"), Text(layout.subtitle)]
+    parts: list[RenderableType] = [
+        Text(layout.title, style="bold"),
+        Text(layout.paper, style="dim"),
+        Text(layout.subtitle),
+    ]
     for number, block in enumerate(layout.blocks):
         if block.model:
             parts.append(Text(f"\n{block.model}", style="bold cyan"))
         if block.title:
             parts.append(Text(f"  {block.title}", style="bold"))
         if block.lines:
-            parts.append(Padding(_lines(layout.columns, block.lines, width, headed=number == 0 or bool(block.model)), (0, 0, 0, 4)))
-        parts += [Padding(Text(remark, style="yellow" if "nearly inactive" in remark else "dim"), (0, 0, 0, 4)) for remark in block.remarks]
+            parts.append(
+                Padding(
+                    _lines(layout.columns, block.lines, width, headed=number == 0 or bool(block.model)),
+                    (0, 0, 0, 4),
+                )
+            )
+        parts += [
+            Padding(Text(remark, style="yellow" if "nearly inactive" in remark else "dim"), (0, 0, 0, 4))
+            for remark in block.remarks
+        ]
     if layout.beside:
-        parts += [Text(f"\n{layout.beside.title}", style="bold cyan"), Padding(_beside(layout.beside), (0, 0, 0, 4))]
+        parts += [
+            Text(f"\n{layout.beside.title}", style="bold cyan"),
+            Padding(_beside(layout.beside), (0, 0, 0, 4)),
+        ]
         parts.append(Padding(Text(layout.beside.remark, style="dim"), (0, 0, 0, 4)))
     if layout.claims:
         parts += [Text("\nClaims", style="bold cyan"), Padding(_claims(layout), (0, 0, 0, 2))]
@@ -66,7 +83,12 @@ def _lines(columns: tuple[str, ...], lines: tuple[Line, ...], width: int, headed
     for index in shown:
         verdict, label = index == len(columns) - 1, index == 0
         fixed = None if verdict else (FACT_WIDTHS if facts else WIDTHS)[index]
-        table.add_column(columns[index], width=fixed, min_width=14 if verdict else None, justify="left" if verdict or label else "right")
+        table.add_column(
+            columns[index],
+            width=fixed,
+            min_width=14 if verdict else None,
+            justify="left" if verdict or label else "right",
+        )
     for line in lines:
         style = STYLES[TONES.get(line.verdict, "")]
         texts = [Text(line.texts[index], style=style if index == len(columns) - 1 else "") for index in shown]
@@ -86,11 +108,17 @@ def _beside(beside: Beside) -> Table:
 def _claims(layout: Layout) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for name in CLAIM_COLUMNS:
-        table.add_column(name, justify="left" if name in ("claim", "verdict") else "right", no_wrap=name not in ("claim", "verdict"))
+        table.add_column(
+            name,
+            justify="left" if name in ("claim", "verdict") else "right",
+            no_wrap=name not in ("claim", "verdict"),
+        )
     for claim in layout.claims:
         what = Text(claim.texts[0])
         what.append(f"\n“{claim.quote}”" if claim.quote else "", style="dim italic")
         what.append(f"\n{claim.remark}" if claim.remark else "", style="dim")
         what.append("\n")
-        table.add_row(what, *claim.texts[1:-1], Text(claim.texts[-1], style=STYLES[TONES.get(claim.verdict, "")]))
+        table.add_row(
+            what, *claim.texts[1:-1], Text(claim.texts[-1], style=STYLES[TONES.get(claim.verdict, "")])
+        )
     return table

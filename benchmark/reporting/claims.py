@@ -1,12 +1,14 @@
-"""The claims of the paper as forest plots, a plot a table and unit: our difference with its interval, the paper's beside it."""
+"""The claims of the paper as forest plots, a plot a table and unit: our difference with its interval, the
+paper's beside it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.claims import ClaimResult
-from benchmark.config import CompareSettings
-from benchmark.papers import AVERAGE, RUN_METRICS, SPREAD, Claim, Paper, Row
+from benchmark.comparison.claims import ClaimResult
+from benchmark.config.params import CompareSettings
+from benchmark.paper.tables import AVERAGE, RUN_METRICS, SPREAD, Claim, Paper, Row
 from benchmark.rendering.layout import TONES
 from benchmark.reporting.figure import as_table, bullet_list, details, figure, fixed, note, plural, section
 from benchmark.reporting.gather import Compared, Gathered
@@ -33,13 +35,20 @@ def claims(gathered: Gathered) -> Markup:
         parts = [note("No claim can be tested on these results; why, claim by claim, stands below.")]
     rest = [(table, result) for table in tables for result in table.report.claims if result.interval is None]
     if rest:
-        untested = bullet_list([f"{table.name}: {title(gathered.paper, result.claim)}: {result.reason}" for table, result in rest])
+        untested = bullet_list(
+            [
+                f"{table.name}: {title(gathered.paper, result.claim)}: {result.reason}"
+                for table, result in rest
+            ]
+        )
         parts.append(details(f"{plural(len(rest), 'claim')} without data, and why", untested))
     return section("claims", "Claims", "h2", *parts)
 
 
 def title(paper: Paper, claim: Claim) -> str:
-    """A claim as a comparison of rows as they are printed: `RoBERTa-base: MT(w/ BMT) > MT(w/ mask), average F1`."""
+    """A claim as a comparison of rows as they are printed: `RoBERTa-base: MT(w/ BMT) > MT(w/ mask), average
+    F1`.
+    """
     names = {row: paper.row(claim, row)[1] for row in claim.rows}
     models = {entry.model for entry in names.values()}
     shots = {entry.K for entry in names.values()}
@@ -76,7 +85,9 @@ def estimate_of(result: ClaimResult, settings: CompareSettings) -> Estimate | No
         return None
     size = claim.size or (settings.margin_average if claim.over == AVERAGE else settings.margin_cell)
     side = {"greater": (0.0, None), "less": (None, 0.0), "comparable": (-size, size)}[claim.direction]
-    return Estimate(seen.estimate, seen.low, seen.high, result.paper_delta, side, TONES.get(result.verdict, "quiet"))
+    return Estimate(
+        seen.estimate, seen.low, seen.high, result.paper_delta, side, TONES.get(result.verdict, "quiet")
+    )
 
 
 def _row(row: Row, whole: bool, with_shots: bool) -> str:
@@ -88,31 +99,55 @@ def _row(row: Row, whole: bool, with_shots: bool) -> str:
 
 def _table(paper: Paper, table: Compared, settings: CompareSettings) -> Markup:
     """One table's plots: claims of one unit share an axis."""
-    lines = [(result, line.remark) for result, line in zip(table.report.claims, table.layout.claims, strict=True) if result.interval]
+    lines = [
+        (result, line.remark)
+        for result, line in zip(table.report.claims, table.layout.claims, strict=True)
+        if result.interval
+    ]
     groups: dict[tuple[str, int], list[tuple[ClaimResult, str]]] = {}
     for result, remark in lines:
         groups.setdefault(unit_of(result.claim, table.report.table.kind), []).append((result, remark))
     plots, quoted, number = [], "", 0
     for (unit, decimals), own in groups.items():
-        drawn = [(result, remark, estimate) for result, remark in own if (estimate := estimate_of(result, settings))]
+        drawn = [
+            (result, remark, estimate)
+            for result, remark in own
+            if (estimate := estimate_of(result, settings))
+        ]
         scale = symmetric([value for _, _, estimate in drawn for value in estimate.extent])
         rows = []
         for result, remark, estimate in drawn:
             number += 1
             name = title(paper, result.claim)
-            strip = forest_strip(f"claim-{table.key}-{number}", name, _words(estimate, unit, decimals, result), estimate, scale)
+            strip = forest_strip(
+                f"claim-{table.key}-{number}", name, _words(estimate, unit, decimals, result), estimate, scale
+            )
             quote = "" if result.claim.quote == quoted else f"“{result.claim.quote}” ({result.claim.section})"
             quoted = result.claim.quote
             words = [tag("span", name, class_="claim")]
-            words += [tag("span", text, class_=kind) for text, kind in ((quote, "quote"), (remark, "remark")) if text]
+            words += [
+                tag("span", text, class_=kind)
+                for text, kind in ((quote, "quote"), (remark, "remark"))
+                if text
+            ]
             picture = tag("div", strip, _numbers(estimate, decimals, result), class_="drawn")
             verdict = tag("span", result.verdict, class_=f"verdict {estimate.tone}")
             rows.append(tag("li", tag("div", *words, class_="words"), picture, verdict))
         plots += [forest_axis(scale, f"difference, {unit}"), tag("ol", *rows, class_="forest")]
     columns = ("claim", "id", "paper", "ours", "95 % from", "to", "Holm p", "verdict", "seeds", "method")
-    data = as_table(f"Claims of {table.name}", columns, [_data(paper, result, table.report.table.kind) for result, _ in lines])
+    data = as_table(
+        f"Claims of {table.name}",
+        columns,
+        [_data(paper, result, table.report.table.kind) for result, _ in lines],
+    )
     heading = f"{table.name}. {table.report.table.caption}"
-    shown = figure(f"claims-{table.key}-forest", heading, tag("div", *plots, class_="forest-plot"), heading="h3", data=data)
+    shown = figure(
+        f"claims-{table.key}-forest",
+        heading,
+        tag("div", *plots, class_="forest-plot"),
+        heading="h3",
+        data=data,
+    )
     link = tag("p", tag("a", f"the numbers of {table.name}", href=f"#table-{table.key}"), class_="jump")
     return tag("div", shown, link, id=f"claims-{table.key}", class_="forest-block")
 
@@ -122,7 +157,14 @@ def _numbers(estimate: Estimate, decimals: int, result: ClaimResult) -> Markup:
     if estimate.low is not None and estimate.high is not None:
         ours += f" [{fixed(estimate.low, decimals, True)}, {fixed(estimate.high, decimals, True)}]"
     parts = [tag("b", ours)]
-    parts.append(tag("span", f"paper {fixed(estimate.paper, decimals, True)}" if estimate.paper is not None else "paper: no number"))
+    parts.append(
+        tag(
+            "span",
+            f"paper {fixed(estimate.paper, decimals, True)}"
+            if estimate.paper is not None
+            else "paper: no number",
+        )
+    )
     if result.p_holm is not None:
         parts.append(tag("span", f"Holm p {'< .001' if result.p_holm < 0.001 else f'{result.p_holm:.3f}'}"))
     return tag("div", join(parts, " "), class_="numbers")
@@ -131,8 +173,14 @@ def _numbers(estimate: Estimate, decimals: int, result: ClaimResult) -> Markup:
 def _words(estimate: Estimate, unit: str, decimals: int, result: ClaimResult) -> str:
     interval = "no interval"
     if estimate.low is not None and estimate.high is not None:
-        interval = f"95 % interval {fixed(estimate.low, decimals, True)} to {fixed(estimate.high, decimals, True)}"
-    paper = f"the paper {fixed(estimate.paper, decimals, True)}" if estimate.paper is not None else "the paper prints no number"
+        interval = (
+            f"95 % interval {fixed(estimate.low, decimals, True)} to {fixed(estimate.high, decimals, True)}"
+        )
+    paper = (
+        f"the paper {fixed(estimate.paper, decimals, True)}"
+        if estimate.paper is not None
+        else "the paper prints no number"
+    )
     return f"Ours {fixed(estimate.value, decimals, True)} {unit}, {interval}; {paper}; {result.verdict}."
 
 
@@ -140,7 +188,14 @@ def _data(paper: Paper, result: ClaimResult, kind: str) -> Sequence[str]:
     seen, (_, decimals) = result.interval, unit_of(result.claim, kind)
     assert seen is not None
     return [
-        title(paper, result.claim), result.claim.id, fixed(result.paper_delta, decimals, True), fixed(seen.estimate, decimals, True),
-        fixed(seen.low, decimals, True), fixed(seen.high, decimals, True), fixed(result.p_holm, 4), result.verdict,
-        str(seen.n_seeds) if seen.n_seeds else "–", seen.method,
-    ]  # fmt: skip
+        title(paper, result.claim),
+        result.claim.id,
+        fixed(result.paper_delta, decimals, True),
+        fixed(seen.estimate, decimals, True),
+        fixed(seen.low, decimals, True),
+        fixed(seen.high, decimals, True),
+        fixed(result.p_holm, 4),
+        result.verdict,
+        str(seen.n_seeds) if seen.n_seeds else "–",
+        seen.method,
+    ]

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.cells import parse
-from benchmark.journal import FOLDER
+from benchmark.config.cells import parse
 from benchmark.reporting.evidence import Evidence
-from benchmark.results import Identity
+from benchmark.runs.results import Identity
+from benchmark.tracking.journal import FOLDER
 from bmt.errors import ConfigError
 
 LAST_STEP = 1e12
@@ -22,7 +22,8 @@ Points = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One cell: (step, value) at each evaluation. weights: the datasets' sampling weights. best_step: whose weights were kept, or None.
+    """One cell: (step, value) at each evaluation. weights: the datasets' sampling weights. best_step: whose
+    weights were kept, or None.
 
     command: as the run's journal has it, or None.
     """
@@ -37,12 +38,16 @@ class Curve:
 
 
 def runs_folder(results: Path) -> Path | None:
-    """The folder of the runs that `<root>/results/<profile>` holds the results of: `<root>/runs/<profile>`; None for any other folder."""
+    """The folder of the runs that `<root>/results/<profile>` holds the results of: `<root>/runs/<profile>`;
+    None for any other folder.
+    """
     folder = results.absolute()
     return folder.parent.parent / "runs" / folder.name if folder.parent.name == "results" else None
 
 
-def read(folder: Path | None, found: Mapping[str, Evidence], seeds: tuple[int, ...] | None) -> tuple[list[Curve], list[str]]:
+def read(
+    folder: Path | None, found: Mapping[str, Evidence], seeds: tuple[int, ...] | None
+) -> tuple[list[Curve], list[str]]:
     """The curves of every cell below `folder`, and why one that is there cannot be shown.
 
     found: the runs by their cell; the curve of another training than the one that was evaluated is not shown.
@@ -58,7 +63,9 @@ def read(folder: Path | None, found: Mapping[str, Evidence], seeds: tuple[int, .
             continue
         evidence, trained = found.get(cell.name), _json(path.with_name("training.json"))
         if evidence and evidence.tracked and trained.get("mlflow_run_id") not in (None, evidence.tracked):
-            notes.append(f"{cell.name}: curve.csv is of another training than the results: evaluate the cell again")
+            notes.append(
+                f"{cell.name}: curve.csv is of another training than the results: evaluate the cell again"
+            )
             continue
         try:
             columns = read_columns(path)
@@ -66,14 +73,20 @@ def read(folder: Path | None, found: Mapping[str, Evidence], seeds: tuple[int, .
             notes.append(f"{cell.name}: curve.csv: {error}; not shown")
             continue
         budget = trained.get("budget")
-        best = evidence.best_step if evidence else budget.get("best_step") if isinstance(budget, dict) else None
+        best = (
+            evidence.best_step if evidence else budget.get("best_step") if isinstance(budget, dict) else None
+        )
         curves.append(
             Curve(
                 cell.name,
                 Identity(cell.backbone, cell.regime, cell.arm, cell.adapter),
                 cell.seed,
                 columns["macro_f1"],
-                {name.removeprefix("weight/"): points for name, points in columns.items() if name.startswith("weight/")},
+                {
+                    name.removeprefix("weight/"): points
+                    for name, points in columns.items()
+                    if name.startswith("weight/")
+                },
                 best if isinstance(best, int) else None,
                 recorded_command(path.parent),
             )
@@ -99,7 +112,8 @@ def read_columns(path: Path) -> dict[str, Points]:
         if name in ("step", "macro_f1") or (name and name.startswith("weight/")):
             top = 100.0 if name == "macro_f1" else 1.0 if name != "step" else LAST_STEP
             columns[name] = tuple(
-                (_number(row, "step", line, LAST_STEP), _number(row, name, line, top)) for line, row in enumerate(rows, 2)
+                (_number(row, "step", line, LAST_STEP), _number(row, name, line, top))
+                for line, row in enumerate(rows, 2)
             )
     return columns
 

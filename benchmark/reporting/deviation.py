@@ -1,10 +1,20 @@
-"""How far training moved the weights, against what it brought: a scatter plot by arm, and the deviation layer by layer."""
+"""How far training moved the weights, against what it brought: a scatter plot by arm, and the deviation layer
+by layer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.reporting.evidence import DOMAINS, FARTHEST, Evidence, in_order, layer_name, layer_order, mean_by_key
+from benchmark.reporting.evidence import (
+    DOMAINS,
+    FARTHEST,
+    Evidence,
+    in_order,
+    layer_name,
+    layer_order,
+    mean_by_key,
+)
 from benchmark.reporting.figure import as_table, figure, fixed, grid, mark_legend, note, plural, section
 from benchmark.reporting.heat import colour_bar, heat_figure, highest
 from benchmark.reporting.markup import Markup, tag
@@ -28,12 +38,18 @@ def deviation(runs: Sequence[Evidence]) -> Markup:
 
 
 def panels_of(runs: Sequence[Evidence]) -> dict[tuple[str, str], tuple[list[str], list[Evidence]]]:
-    """{(backbone and regime, domain): (the datasets that all its runs scored, the runs)}: what can stand in one plot.
+    """{(backbone and regime, domain): (the datasets that all its runs scored, the runs)}: what can stand in
+    one plot.
 
-    A run trained on one dataset is set against its own dataset only; few-shot runs are left out, they start from another run.
+    A run trained on one dataset is set against its own dataset only; few-shot runs are left out, they start
+    from another run.
     """
     panels: dict[tuple[str, str], tuple[list[str], list[Evidence]]] = {}
-    usable = [one for one in runs if 0 <= one.run.deviation.get("relative", -1.0) <= FARTHEST and one.run.identity.K is None]
+    usable = [
+        one
+        for one in runs
+        if 0 <= one.run.deviation.get("relative", -1.0) <= FARTHEST and one.run.identity.K is None
+    ]
     for place in dict.fromkeys(one.place for one in usable):
         group = [one for one in usable if one.place == place]
         shared = [name for name in group[0].run.datasets if all(name in one.run.datasets for one in group)]
@@ -51,23 +67,37 @@ def panels_of(runs: Sequence[Evidence]) -> dict[tuple[str, str], tuple[list[str]
 def _scatter(runs: Sequence[Evidence]) -> list[Markup]:
     panels = panels_of(runs)
     if not panels:
-        return [note("No run of these results says how far it moved the weights." if runs else "There are no runs, and so no deviations.")]
+        return [
+            note(
+                "No run of these results says how far it moved the weights."
+                if runs
+                else "There are no runs, and so no deviations."
+            )
+        ]
     series = arm_series(one.arm for _, group in panels.values() for one in group)
     drawn = []
     for index, ((place, domain), (datasets, group)) in enumerate(panels.items()):
         marks = [
             Mark(
                 f"{one.run.cell}: deviation {fixed(100 * one.run.deviation['relative'])} %, F1 {fixed(one.mean_f1(datasets))}",
-                series[one.arm], 100 * one.run.deviation["relative"], one.mean_f1(datasets),
+                series[one.arm],
+                100 * one.run.deviation["relative"],
+                one.mean_f1(datasets),
             )
             for one in group
-        ]  # fmt: skip
+        ]
         x = spanning([mark.x for mark in marks], margin=0.1)
-        axes = Axes(x, spanning([mark.y for mark in marks], HEIGHT, 0, margin=0.1), "deviation, % of the norm", "mean F1")
+        axes = Axes(
+            x,
+            spanning([mark.y for mark in marks], HEIGHT, 0, margin=0.1),
+            "deviation, % of the norm",
+            "mean F1",
+        )
         name = f"{place}: {NAMES.get(domain, domain)} F1 ({plural(len(datasets), 'dataset')})"
         said = f"{plural(len(marks), 'run')}; the values stand in the table below."
         table = [
-            [one.run.cell, one.arm, str(one.run.seed), fixed(mark.x, 4), fixed(mark.y)] for one, mark in zip(group, marks, strict=True)
+            [one.run.cell, one.arm, str(one.run.seed), fixed(mark.x, 4), fixed(mark.y)]
+            for one, mark in zip(group, marks, strict=True)
         ]
         plot = scatter_plot(f"scatter-{index}", name, said, marks, axes)
         data = as_table(name, ("run", "arm", "seed", "deviation, %", "mean F1"), table)
@@ -79,17 +109,30 @@ def _scatter(runs: Sequence[Evidence]) -> list[Markup]:
 def _layers(runs: Sequence[Evidence]) -> list[Markup]:
     usable = [one for one in runs if one.deviation and one.run.identity.K is None]
     if not usable:
-        return [note("No run of these results says its deviation by layer." if runs else "There are no runs, and so no deviations.")]
+        return [
+            note(
+                "No run of these results says its deviation by layer."
+                if runs
+                else "There are no runs, and so no deviations."
+            )
+        ]
     read = []
     for place in dict.fromkeys(one.place for one in usable):
         arms = list(dict.fromkeys(one.arm for one in usable if one.place == place))
-        means = {arm: mean_by_key([one.deviation for one in usable if (one.place, one.arm) == (place, arm)]) for arm in arms}
+        means = {
+            arm: mean_by_key([one.deviation for one in usable if (one.place, one.arm) == (place, arm)])
+            for arm in arms
+        }
         layers = layer_order([layer for by_layer in means.values() for layer in by_layer])
-        values = [[None if layer not in means[arm] else 100 * means[arm][layer] for arm in arms] for layer in layers]
+        values = [
+            [None if layer not in means[arm] else 100 * means[arm][layer] for arm in arms] for layer in layers
+        ]
         read.append((place, [*map(layer_name, layers)], arms, values))
     top = highest([value for _, _, _, values in read for row in values for value in row])
     panels = [
-        heat_figure(f"layers-{index}", place, "Relative deviation by layer and arm, percent.", rows, arms, values, top)
+        heat_figure(
+            f"layers-{index}", place, "Relative deviation by layer and arm, percent.", rows, arms, values, top
+        )
         for index, (place, rows, arms, values) in enumerate(read)
     ]
     return [tag("p", LAYERS, class_="reading"), colour_bar(top, "percent of the norm"), grid(panels)]

@@ -1,6 +1,8 @@
-"""What the report shows of runs beyond their scores: masks, deviations, cost, environment; from the fields that benchmark.evaluate adds.
+"""What the report shows of runs beyond their scores: masks, deviations, cost, environment; from the fields
+that benchmark.evaluate adds.
 
-All of it is optional in a results file. What is absent stays absent; what is not what it should be is left out, and a note says so.
+All of it is optional in a results file. What is absent stays absent; what is not what it should be is left
+out, and a note says so.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, TypeGuard
 
-from benchmark.results import Identity, Results, Run
+from benchmark.runs.results import Identity, Results, Run
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
 Matrix = dict[str, dict[str, float]]
@@ -24,8 +26,10 @@ FIGURES = ("seconds", "tokens_per_second", "peak_memory_mb")
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One run. density: {dataset: share of weights open}; by_layer: {dataset: {layer: share}}; overlap: Jaccard {dataset: {dataset: …}};
-    deviation: relative, by layer; domains: {dataset: its domain}; figures: seconds, tokens_per_second, peak_memory_mb, where known;
+    """One run. density: {dataset: share of weights open}; by_layer: {dataset: {layer: share}}; overlap:
+    Jaccard {dataset: {dataset: …}};
+    deviation: relative, by layer; domains: {dataset: its domain}; figures: seconds, tokens_per_second,
+        peak_memory_mb, where known;
     environment: where it was trained (else: evaluated).
     """
 
@@ -48,7 +52,9 @@ class Evidence:
 
     @property
     def arm(self) -> str:
-        """The arm, with adapters and few-shot examples where there are any: `bmt`, `bmt + adapter`, `bmt + adapter, K = 16`."""
+        """The arm, with adapters and few-shot examples where there are any: `bmt`, `bmt + adapter`, `bmt +
+        adapter, K = 16`.
+        """
         return arm_of(self.run.identity)
 
     @property
@@ -69,7 +75,9 @@ def arm_of(identity: Identity) -> str:
 def read(found: Results, seeds: tuple[int, ...] | None) -> list[Evidence]:
     """The evidence of every usable run with one of `seeds` (None: any), by backbone, regime, arm and seed."""
     runs = [run for run in found.runs if seeds is None or run.seed in seeds]
-    ordered = sorted(runs, key=lambda run: (run.identity.backbone, run.identity.regime, arm_of(run.identity), run.seed))
+    ordered = sorted(
+        runs, key=lambda run: (run.identity.backbone, run.identity.regime, arm_of(run.identity), run.seed)
+    )
     return [_evidence(run, json.loads((found.folder / f"{run.cell}.json").read_bytes())) for run in ordered]
 
 
@@ -102,7 +110,9 @@ def in_order(datasets: Sequence[str]) -> list[str]:
 
 def layer_order(layers: Sequence[str]) -> list[str]:
     """Embeddings first, then the numbered layers, then the rest."""
-    return sorted(dict.fromkeys(layers), key=lambda name: (name != "embeddings", not name.startswith("layer_"), name))
+    return sorted(
+        dict.fromkeys(layers), key=lambda name: (name != "embeddings", not name.startswith("layer_"), name)
+    )
 
 
 def layer_name(layer: str) -> str:
@@ -171,10 +181,14 @@ def _numbers(value: Any, where: str, notes: list[str], top: float) -> dict[str, 
     if value is None:
         return {}
     entries = value if isinstance(value, dict) else {"": None}
-    good = {str(key): float(number) for key, number in entries.items() if is_finite(number) and 0 <= number <= top}
+    good = {
+        str(key): float(number) for key, number in entries.items() if is_finite(number) and 0 <= number <= top
+    }
     if len(good) < len(entries):
         lost = len(entries) - len(good)
-        notes.append(f"{where}: {lost} of {len(entries)} entries are not names and numbers of 0 to {top:g}, and are left out")
+        notes.append(
+            f"{where}: {lost} of {len(entries)} entries are not names and numbers of 0 to {top:g}, and are left out"
+        )
     return good
 
 

@@ -1,6 +1,8 @@
-"""What surrounds a drawing: its caption, the same data as a table, legends, and boxes that scroll where a phone is too narrow.
+"""What surrounds a drawing: its caption, the same data as a table, legends, and boxes that scroll where a
+phone is too narrow.
 
-Ids are `<key>-<what>`; keys are made of section names and running numbers, never of names in the data, so no two are the same.
+Ids are `<key>-<what>`; keys are made of section names and running numbers, never of names in the data, so no
+two are the same.
 """
 
 from __future__ import annotations
@@ -14,10 +16,21 @@ NOTHING = "–"
 
 
 def svg(key: str, title: str, description: str, height: float, *inner: str, class_: str = "") -> Markup:
-    """A drawing as wide as its box and `height` pixels high: x in percent, y in pixels. Readers hear `title` and `description`."""
+    """A drawing as wide as its box and `height` pixels high: x in percent, y in pixels. Readers hear `title`
+    and `description`.
+    """
     names = (tag("title", title, id=f"{key}-title"), tag("desc", description, id=f"{key}-desc"))
     labelled = f"{key}-title {key}-desc"
-    return tag("svg", *names, *inner, class_=class_ or None, width="100%", height=height, role="img", aria_labelledby=labelled)
+    return tag(
+        "svg",
+        *names,
+        *inner,
+        class_=class_ or None,
+        width="100%",
+        height=height,
+        role="img",
+        aria_labelledby=labelled,
+    )
 
 
 def placed(x: str, y: float, *inner: str, class_: str | None = None) -> Markup:
@@ -25,10 +38,16 @@ def placed(x: str, y: float, *inner: str, class_: str | None = None) -> Markup:
     return tag("svg", *inner, x=x, y=y, class_=class_, overflow="visible")
 
 
-def figure(key: str, title: str, drawing: str, heading: str = "", reading: str = "", legend: str = "", data: str = "") -> Markup:
-    """A figure with its caption. heading: `h3` or `h4`, or none where the section's own heading is its title; reading: how to read it."""
+def figure(
+    key: str, title: str, drawing: str, heading: str = "", reading: str = "", legend: str = "", data: str = ""
+) -> Markup:
+    """A figure with its caption. heading: `h3` or `h4`, or none where the section's own heading is its title;
+    reading: how to read it.
+    """
     name = tag(heading, title) if heading else tag("span", title, class_="title")
-    caption = tag("figcaption", name, *([tag("p", reading, class_="reading")] if reading else []), id=f"{key}-caption")
+    caption = tag(
+        "figcaption", name, *([tag("p", reading, class_="reading")] if reading else []), id=f"{key}-caption"
+    )
     return tag("figure", caption, legend, drawing, data, aria_labelledby=f"{key}-caption")
 
 
@@ -40,7 +59,10 @@ def scroll_box(label: str, *inner: str) -> Markup:
 def data_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
     """A plain table; the first cell of a row is its heading."""
     head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in columns)))
-    body = tag("tbody", *(tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in rows))
+    body = tag(
+        "tbody",
+        *(tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in rows),
+    )
     return tag("table", tag("caption", caption), head, body)
 
 
@@ -51,13 +73,20 @@ def details(summary: str, *inner: str, opened: bool = False, class_: str | None 
 
 def as_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
     """A figure's data as a table, on request."""
-    return details("The same as a table", scroll_box(caption, data_table(caption, columns, rows)), class_="data")
+    return details(
+        "The same as a table", scroll_box(caption, data_table(caption, columns, rows)), class_="data"
+    )
 
 
 def mark_legend(entries: Sequence[tuple[int, str]], label: str) -> Markup:
     """What marks of a scatter plot mean: (series, text) each."""
-    items = [_entry(tag("svg", shape(series), width="16", height="16", viewBox="-8 -8 16 16", aria_hidden="true"), text)
-             for series, text in entries]  # fmt: skip
+    items = [
+        _entry(
+            tag("svg", shape(series), width="16", height="16", viewBox="-8 -8 16 16", aria_hidden="true"),
+            text,
+        )
+        for series, text in entries
+    ]
     return tag("ul", *items, class_="legend", aria_label=label)
 
 
@@ -65,7 +94,14 @@ def line_legend(entries: Sequence[tuple[int | None, str]], label: str) -> Markup
     """What lines mean: (series, text) each; series None is a reference line."""
     items = []
     for series, text in entries:
-        line = tag("line", x1="0", x2="34", y1="6", y2="6", class_="reference" if series is None else f"line s{series}")
+        line = tag(
+            "line",
+            x1="0",
+            x2="34",
+            y1="6",
+            y2="6",
+            class_="reference" if series is None else f"line s{series}",
+        )
         items.append(_entry(tag("svg", line, width="34", height="12", aria_hidden="true"), text))
     return tag("ul", *items, class_="legend", aria_label=label)
 
@@ -91,7 +127,9 @@ def bullet_list(items: Sequence[str]) -> Markup:
 
 
 def section(key: str, heading: str, level: str, *inner: str) -> Markup:
-    """A part of the page that the contents can point to. level: `h2` makes it a landmark, `h3` does not: too many help nobody."""
+    """A part of the page that the contents can point to. level: `h2` makes it a landmark, `h3` does not: too
+    many help nobody.
+    """
     named = f"{key}-heading" if level == "h2" else None
     return tag("section", tag(level, heading, id=f"{key}-heading"), *inner, id=key, aria_labelledby=named)
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import comparison, papers, results
-from benchmark.asked import configuration, results_place, shown_folder
-from benchmark.compared import Report
-from benchmark.config import CompareSettings, Config
-from benchmark.matching import Setting
-from benchmark.papers import Paper
+from benchmark.comparison import table_comparison as comparison
+from benchmark.comparison.matching import Setting
+from benchmark.comparison.report import Report
+from benchmark.config.params import CompareSettings, Config
+from benchmark.config.results_options import configuration, results_place, shown_folder
+from benchmark.paper import tables as papers
+from benchmark.paper.tables import Paper
 from benchmark.rendering.layout import Layout, lay_out
 from benchmark.reporting import curves, evidence
 from benchmark.reporting.curves import Curve
 from benchmark.reporting.evidence import Evidence
-from benchmark.results import Fault
+from benchmark.runs import results
+from benchmark.runs.results import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,10 @@ class Compared:
 class Gathered:
     """What a report is made of.
 
-    own: the paper is this project's. given: the results are a folder that was named, so how they were made is not known. source: the
-    folder, relative to the repository, or its name where it lies elsewhere. notes: what could not be shown, and why.
+    own: the paper is this project's. given: the results are a folder that was named, so how they were made is
+        not known. source: the
+    folder, relative to the repository, or its name where it lies elsewhere. notes: what could not be shown,
+    and why.
     """
 
     paper: Paper
@@ -59,7 +63,9 @@ class Gathered:
     notes: tuple[str, ...]
 
 
-def gather(folder: Path | None, profile: str | None, paper_folder: Path | None, seeds: tuple[int, ...] | None) -> Gathered:
+def gather(
+    folder: Path | None, profile: str | None, paper_folder: Path | None, seeds: tuple[int, ...] | None
+) -> Gathered:
     """Compare every table of the paper with a results folder, and read what else there is of its runs.
 
     Args:
@@ -85,8 +91,14 @@ def gather(folder: Path | None, profile: str | None, paper_folder: Path | None, 
         sizes=tuple(config.fewshot.sizes) if config else (),
     )
     settings = config.compare if config else CompareSettings()
-    reports = [comparison.compare(paper, table, found, setting, settings, shown_folder(place)) for table in paper.tables.values()]
-    faults = {str(fault): fault for fault in (*found.faults, *(fault for report in reports for fault in report.faults))}
+    reports = [
+        comparison.compare(paper, table, found, setting, settings, shown_folder(place))
+        for table in paper.tables.values()
+    ]
+    faults = {
+        str(fault): fault
+        for fault in (*found.faults, *(fault for report in reports for fault in report.faults))
+    }
     damaged = {fault.file.rsplit(".", 1)[0] for fault in faults.values()}
     runs = [one for one in evidence.read(found, seeds) if one.run.cell not in damaged]
     courses, lost = curves.read(curves.runs_folder(place), {one.run.cell: one for one in runs}, seeds)

@@ -18,7 +18,15 @@ NARROWEST, WIDEST = 25, 90
 Values = Sequence[Sequence[float | None]]
 
 
-def heat_map(key: str, title: str, description: str, rows: Sequence[str], columns: Sequence[str], values: Values, top: float) -> Markup:
+def heat_map(
+    key: str,
+    title: str,
+    description: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Values,
+    top: float,
+) -> Markup:
     """`values[row][column]` on a scale from 0 to `top`; None: nothing known."""
     width, drawn = 100 / max(len(columns), 1), []
     for i, (row, line) in enumerate(zip(rows, values, strict=True)):
@@ -27,9 +35,21 @@ def heat_map(key: str, title: str, description: str, rows: Sequence[str], column
         for j, (column, value) in enumerate(zip(columns, line, strict=True)):
             hover = tag("title", f"{row}, {column}: {fixed(value, 3)}")
             kind = "unknown" if value is None else f"h{heat_step(value, top)}"
-            drawn.append(tag("rect", hover, x=percent(j * width), y=y, width=percent(width), height=CELL, class_=f"cell {kind}"))
+            drawn.append(
+                tag(
+                    "rect",
+                    hover,
+                    x=percent(j * width),
+                    y=y,
+                    width=percent(width),
+                    height=CELL,
+                    class_=f"cell {kind}",
+                )
+            )
             if value is not None:
-                drawn.append(tag("text", short(value), x=percent((j + 0.5) * width), y=y + CELL / 2, class_="value"))
+                drawn.append(
+                    tag("text", short(value), x=percent((j + 0.5) * width), y=y + CELL / 2, class_="value")
+                )
     for j, column in enumerate(columns):
         label = tag("text", column, transform="rotate(-45)", class_="column-label")
         drawn.append(placed(percent((j + 0.5) * width), -6, label))
@@ -37,7 +57,15 @@ def heat_map(key: str, title: str, description: str, rows: Sequence[str], column
     return tag("div", drawing, class_="heat-box", style=_room(rows, columns))
 
 
-def heat_figure(key: str, title: str, description: str, rows: Sequence[str], columns: Sequence[str], values: Values, top: float) -> Markup:
+def heat_figure(
+    key: str,
+    title: str,
+    description: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Values,
+    top: float,
+) -> Markup:
     """A heat map as a figure of its own, with its data as a table."""
     drawing = scroll_box(title, heat_map(f"{key}-map", title, description, rows, columns, values, top))
     table = [[row, *(fixed(value, 4) for value in line)] for row, line in zip(rows, values, strict=True)]
@@ -48,17 +76,31 @@ def colour_bar(top: float, what: str) -> Markup:
     """What the colours mean: from 0 to `top`."""
     steps = [
         tag(
-            "rect", x=percent(100 * step / (HEAT_STEPS + 1)), width=percent(100 / (HEAT_STEPS + 1) + 0.2), y=0, height=10, class_=f"h{step}"
+            "rect",
+            x=percent(100 * step / (HEAT_STEPS + 1)),
+            width=percent(100 / (HEAT_STEPS + 1) + 0.2),
+            y=0,
+            height=10,
+            class_=f"h{step}",
         )
         for step in range(HEAT_STEPS + 1)
     ]
     bar = tag("svg", *steps, width="100%", height="10", aria_hidden="true")
-    return tag("div", tag("span", what), tag("span", "0"), tag("span", bar, class_="colours"), tag("span", short(top)), class_="colour-bar")
+    return tag(
+        "div",
+        tag("span", what),
+        tag("span", "0"),
+        tag("span", bar, class_="colours"),
+        tag("span", short(top)),
+        class_="colour-bar",
+    )
 
 
 def short(value: float) -> str:
     """Two digits after the point, without the leading zero: .31, 1.0."""
-    return "1.0" if round(value, 2) == 1 else f"{value:.2f}".removeprefix("0") if value < 1 else f"{value:.1f}"
+    return (
+        "1.0" if round(value, 2) == 1 else f"{value:.2f}".removeprefix("0") if value < 1 else f"{value:.1f}"
+    )
 
 
 def highest(values: Sequence[float | None]) -> float:

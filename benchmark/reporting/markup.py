@@ -18,7 +18,8 @@ class Markup(str):
 def tag(name: str, /, *inner: str, **attributes: str | float | bool | None) -> Markup:
     """The element `name` with `inner`, texts or markup, inside.
 
-    An attribute's trailing underscore is dropped and the others become hyphens (`class_`, `aria_label`); None and False leave it out, True
+    An attribute's trailing underscore is dropped and the others become hyphens (`class_`, `aria_label`); None
+    and False leave it out, True
     writes it without a value; numbers keep two decimals.
     """
     opened = name + "".join(_attribute(key, value) for key, value in attributes.items())
@@ -30,7 +31,9 @@ def tag(name: str, /, *inner: str, **attributes: str | float | bool | None) -> M
 
 def join(parts: Iterable[str], between: str = "") -> Markup:
     """Texts and markup, one after the other."""
-    return Markup(between.join(part if isinstance(part, Markup) else escape(part, quote=False) for part in parts))
+    return Markup(
+        between.join(part if isinstance(part, Markup) else escape(part, quote=False) for part in parts)
+    )
 
 
 def number(value: float) -> str:

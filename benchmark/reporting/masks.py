@@ -1,11 +1,22 @@
-"""What the masks look like: density by layer and dataset, and how much two datasets' masks overlap, as heat maps."""
+"""What the masks look like: density by layer and dataset, and how much two datasets' masks overlap, as heat
+maps.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from benchmark.reporting.evidence import Evidence, Matrix, by_arm, in_order, layer_name, layer_order, mean_by_key, mean_matrix
+from benchmark.reporting.evidence import (
+    Evidence,
+    Matrix,
+    by_arm,
+    in_order,
+    layer_name,
+    layer_order,
+    mean_by_key,
+    mean_matrix,
+)
 from benchmark.reporting.figure import bullet_list, code, fixed, grid, note, plural, section
 from benchmark.reporting.heat import colour_bar, heat_figure, highest
 from benchmark.reporting.markup import Markup, join, tag
@@ -41,14 +52,18 @@ def density_values(group: Sequence[Evidence]) -> tuple[list[str], list[str], lis
 
 
 def overlap_values(group: Sequence[Evidence]) -> tuple[list[str], list[list[float | None]]]:
-    """Datasets, and the Jaccard index of each pair, means over an arm's runs; None on the diagonal, where it says nothing."""
+    """Datasets, and the Jaccard index of each pair, means over an arm's runs; None on the diagonal, where it
+    says nothing.
+    """
     overlap = mean_matrix([one.overlap for one in group])
     datasets = in_order([*overlap, *(name for row in overlap.values() for name in row)])
     return datasets, [[None if a == b else overlap.get(a, {}).get(b) for b in datasets] for a in datasets]
 
 
 def chance(p: float, q: float) -> float:
-    """The Jaccard index that two masks of densities p and q have on average when their weights are drawn anywhere: pq / (p + q - pq)."""
+    """The Jaccard index that two masks of densities p and q have on average when their weights are drawn
+    anywhere: pq / (p + q - pq).
+    """
     both = p * q
     return both / (p + q - both) if both else 0.0
 
@@ -60,16 +75,34 @@ def _kinds(runs: Sequence[Evidence]) -> list[Markup]:
         kinds = [one.kind for one in group if one.kind]
         if not kinds:
             continue
-        means, unions = mean_by_key([one.density for one in group]), [one.union for one in group if one.union is not None]
+        means, unions = (
+            mean_by_key([one.density for one in group]),
+            [one.union for one in group if one.union is not None],
+        )
         share = sorted({one.p_f for one in group if one.p_f is not None})
         if means:
-            said = f"density {fixed(fmean(means.values()), 3)} on average over {plural(len(means), 'dataset')}"
+            said = (
+                f"density {fixed(fmean(means.values()), 3)} on average over {plural(len(means), 'dataset')}"
+            )
             said += f", union {fixed(fmean(unions), 3)}" if unions else ", union not recorded"
         else:
-            said = f"p_F {', '.join(f'{value:g}' for value in share)}, drawn anew each step" if share else "density not recorded"
-        lines.append(join([code(arm), f" ({place}): {' and '.join(dict.fromkeys(kinds))} mask, {said}; {plural(len(kinds), 'run')}."]))
+            said = (
+                f"p_F {', '.join(f'{value:g}' for value in share)}, drawn anew each step"
+                if share
+                else "density not recorded"
+            )
+        lines.append(
+            join(
+                [
+                    code(arm),
+                    f" ({place}): {' and '.join(dict.fromkeys(kinds))} mask, {said}; {plural(len(kinds), 'run')}.",
+                ]
+            )
+        )
     if not lines:
-        return [note("No run of these results has a mask." if runs else "There are no runs, and so no masks.")]
+        return [
+            note("No run of these results has a mask." if runs else "There are no runs, and so no masks.")
+        ]
     return [bullet_list(lines)]
 
 
@@ -82,7 +115,9 @@ def _density(runs: Sequence[Evidence]) -> list[Markup]:
     panels = []
     for index, ((place, arm), (rows, columns, values)) in enumerate(read.items()):
         name = f"{arm} · {place} · {plural(len(groups[place, arm]), 'run')}"
-        panels.append(heat_figure(f"density-{index}", name, _range(values, "Density"), rows, columns, values, top))
+        panels.append(
+            heat_figure(f"density-{index}", name, _range(values, "Density"), rows, columns, values, top)
+        )
     return [tag("p", DENSITY, class_="reading"), colour_bar(top, "share of weights open"), grid(panels)]
 
 
@@ -94,9 +129,25 @@ def _overlap(runs: Sequence[Evidence]) -> list[Markup]:
     for index, ((place, arm), group) in enumerate(groups.items()):
         datasets, values = overlap_values(group)
         name = f"{arm} · {place} · {plural(len(group), 'run')}"
-        panels.append(heat_figure(f"overlap-{index}", name, _range(values, "Jaccard index"), datasets, datasets, values, 1.0))
-        sentences.append(join([code(arm), f" ({place}): {_against_chance(mean_matrix([one.overlap for one in group]), group)}"]))
-    return [tag("p", OVERLAP, class_="reading"), bullet_list(sentences), colour_bar(1.0, "Jaccard index"), grid(panels)]
+        panels.append(
+            heat_figure(
+                f"overlap-{index}", name, _range(values, "Jaccard index"), datasets, datasets, values, 1.0
+            )
+        )
+        sentences.append(
+            join(
+                [
+                    code(arm),
+                    f" ({place}): {_against_chance(mean_matrix([one.overlap for one in group]), group)}",
+                ]
+            )
+        )
+    return [
+        tag("p", OVERLAP, class_="reading"),
+        bullet_list(sentences),
+        colour_bar(1.0, "Jaccard index"),
+        grid(panels),
+    ]
 
 
 def _against_chance(overlap: Matrix, group: Sequence[Evidence]) -> str:

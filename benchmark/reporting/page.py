@@ -1,4 +1,6 @@
-"""The whole page: one file that loads nothing, runs no script, and holds the same content in light and dark, wide and narrow."""
+"""The whole page: one file that loads nothing, runs no script, and holds the same content in light and dark,
+wide and narrow.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ PARTS = {
     "masks": ("Masks", (("density", "Density"), ("overlap", "Overlap"))),
     "deviation": ("Weight deviation", (("deviation-f1", "Against F1"), ("deviation-layers", "By layer"))),
     "training": ("Training", (("curves", "Learning curves"), ("weights", "Sampling weights"))),
-    "provenance": ("Provenance", (("runs", "Runs"), ("environment", "Environment"), ("commands", "Commands"))),
+    "provenance": (
+        "Provenance",
+        (("runs", "Runs"), ("environment", "Environment"), ("commands", "Commands")),
+    ),
 }
 
 
@@ -56,13 +61,21 @@ def page(gathered: Gathered, command: str) -> str:
         tag("style", Markup(stylesheet())),
     )
     text = f'<!DOCTYPE html>\n<html lang="en">{head}{body}</html>\n'
-    return text.encode("utf-8", "replace").decode("utf-8")  # JSON can hold half a surrogate pair, a file cannot
+    return text.encode("utf-8", "replace").decode(
+        "utf-8"
+    )  # JSON can hold half a surrogate pair, a file cannot
 
 
 def _contents(gathered: Gathered) -> Markup:
     entries = []
     for key, (name, inner) in PARTS.items():
-        below = [(f"table-{table.key}", table.name) for table in gathered.tables] if key == "tables" else inner
-        nested = [tag("ul", *(tag("li", tag("a", text, href=f"#{place}")) for place, text in below))] if below else []
+        below = (
+            [(f"table-{table.key}", table.name) for table in gathered.tables] if key == "tables" else inner
+        )
+        nested = (
+            [tag("ul", *(tag("li", tag("a", text, href=f"#{place}")) for place, text in below))]
+            if below
+            else []
+        )
         entries.append(tag("li", tag("a", name, href=f"#{key}"), *nested))
     return tag("nav", tag("ul", *entries), aria_label="Contents")

@@ -1,38 +1,81 @@
-"""The report's colours, light and dark, as data: texts have a contrast of at least 4.5 to their ground, marks of at least 3."""
+"""The report's colours, light and dark, as data: texts have a contrast of at least 4.5 to their ground, marks
+of at least 3.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 LIGHT = {
-    "ground": "#fdfcf9", "panel": "#f5f3ed", "ink": "#1b1e22", "quiet": "#585d64", "rule": "#d8d4ca", "edge": "#8b8d8f",
-    "accent": "#14508c", "good": "#17693a", "bad": "#b3261e", "open": "#855600", "gated": "#737a85", "faint": "#e3dfd5",
-    "claimed": "#e6edf4", "good-ground": "#e3f0e6", "bad-ground": "#fae6e3", "open-ground": "#f7edd8", "quiet-ground": "#edeae3",
-}  # fmt: skip
+    "ground": "#fdfcf9",
+    "panel": "#f5f3ed",
+    "ink": "#1b1e22",
+    "quiet": "#585d64",
+    "rule": "#d8d4ca",
+    "edge": "#8b8d8f",
+    "accent": "#14508c",
+    "good": "#17693a",
+    "bad": "#b3261e",
+    "open": "#855600",
+    "gated": "#737a85",
+    "faint": "#e3dfd5",
+    "claimed": "#e6edf4",
+    "good-ground": "#e3f0e6",
+    "bad-ground": "#fae6e3",
+    "open-ground": "#f7edd8",
+    "quiet-ground": "#edeae3",
+}
 DARK = {
-    "ground": "#14171a", "panel": "#1c2024", "ink": "#e9e6df", "quiet": "#a6abb1", "rule": "#373d43", "edge": "#757c84",
-    "accent": "#8fbfee", "good": "#72d393", "bad": "#ff9086", "open": "#efc163", "gated": "#8a919b", "faint": "#2b3137",
-    "claimed": "#22303d", "good-ground": "#193323", "bad-ground": "#40211f", "open-ground": "#3a2f18", "quiet-ground": "#282d32",
-}  # fmt: skip
+    "ground": "#14171a",
+    "panel": "#1c2024",
+    "ink": "#e9e6df",
+    "quiet": "#a6abb1",
+    "rule": "#373d43",
+    "edge": "#757c84",
+    "accent": "#8fbfee",
+    "good": "#72d393",
+    "bad": "#ff9086",
+    "open": "#efc163",
+    "gated": "#8a919b",
+    "faint": "#2b3137",
+    "claimed": "#22303d",
+    "good-ground": "#193323",
+    "bad-ground": "#40211f",
+    "open-ground": "#3a2f18",
+    "quiet-ground": "#282d32",
+}
 
 SERIES = (
-    ("#0b62a8", "#6db3f2"), ("#c2410c", "#ff9161"), ("#0f7b5f", "#4fc79a"), ("#a3348a", "#f08bd6"),
-    ("#8a6500", "#e0bd45"), ("#6a45b8", "#b9a0f6"), ("#5a5f66", "#b9bec6"), ("#1a7f95", "#62cfe4"),
-)  # fmt: skip
+    ("#0b62a8", "#6db3f2"),
+    ("#c2410c", "#ff9161"),
+    ("#0f7b5f", "#4fc79a"),
+    ("#a3348a", "#f08bd6"),
+    ("#8a6500", "#e0bd45"),
+    ("#6a45b8", "#b9a0f6"),
+    ("#5a5f66", "#b9bec6"),
+    ("#1a7f95", "#62cfe4"),
+)
 """Colours of lines and marks, (light, dark)."""
 DASHES = ("none", "7 3", "2 3", "9 3 2 3", "5 2 1 2 1 2", "12 4", "4 4", "1 5")
 """What tells lines apart besides their colour: `stroke-dasharray`, in the order of `SERIES`."""
 SHAPES = (
-    "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0z", "M-4.4-4.4h8.8v8.8h-8.8z", "M0-5.6L5.6 4.4h-11.2z", "M0-6L6 0L0 6L-6 0z",
-    "M0 5.6L5.6-4.4h-11.2z", "M-1.8-5.4h3.6v3.6h3.6v3.6h-3.6v3.6h-3.6v-3.6h-3.6v-3.6h3.6z",
-    "M-5.4-3.4l2-2L0-2l3.4-3.4l2 2L2 0l3.4 3.4l-2 2L0 2l-3.4 3.4l-2-2L-2 0z", "M-6-2.6h12v5.2h-12z",
-)  # fmt: skip
+    "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0z",
+    "M-4.4-4.4h8.8v8.8h-8.8z",
+    "M0-5.6L5.6 4.4h-11.2z",
+    "M0-6L6 0L0 6L-6 0z",
+    "M0 5.6L5.6-4.4h-11.2z",
+    "M-1.8-5.4h3.6v3.6h3.6v3.6h-3.6v3.6h-3.6v-3.6h-3.6v-3.6h3.6z",
+    "M-5.4-3.4l2-2L0-2l3.4-3.4l2 2L2 0l3.4 3.4l-2 2L0 2l-3.4 3.4l-2-2L-2 0z",
+    "M-6-2.6h12v5.2h-12z",
+)
 """What tells marks apart besides their colour: paths about (0, 0), in the order of `SERIES`."""
 
 HEAT_LIGHT = ("#f6f3ea", "#a9d2d6", "#4ba0be")
 HEAT_DARK = ("#20262b", "#1d4c5d", "#1f6d8c")
 HEAT_STEPS = 20
-"""A heat map's cells have HEAT_STEPS + 1 colours, all of them light enough (dark: dark enough) for one colour of text."""
+"""A heat map's cells have HEAT_STEPS + 1 colours, all of them light enough (dark: dark enough) for one colour
+of text.
+"""
 ARM_SERIES = {"none": 6, "mask": 4, "bmt": 0}
 """Arms that keep their colour; others take what is left."""
 
@@ -72,12 +115,17 @@ def variables(dark: bool) -> str:
     """The palette as CSS custom properties: names of LIGHT, `s0`…, `h0`…"""
     named = [*(DARK if dark else LIGHT).items()]
     series = [(f"s{index}", pair[dark]) for index, pair in enumerate(SERIES)]
-    heat = [(f"h{step}", ramp(HEAT_DARK if dark else HEAT_LIGHT, step / HEAT_STEPS)) for step in range(HEAT_STEPS + 1)]
+    heat = [
+        (f"h{step}", ramp(HEAT_DARK if dark else HEAT_LIGHT, step / HEAT_STEPS))
+        for step in range(HEAT_STEPS + 1)
+    ]
     return " ".join(f"--{name}: {colour};" for name, colour in (*named, *series, *heat))
 
 
 def classes() -> str:
     """CSS classes `s0`… (lines and marks) and `h0`… (cells) that use them."""
-    series = [f".s{index} {{ --mark: var(--s{index}); --dash: {dash}; }}" for index, dash in enumerate(DASHES)]
+    series = [
+        f".s{index} {{ --mark: var(--s{index}); --dash: {dash}; }}" for index, dash in enumerate(DASHES)
+    ]
     heat = [f".h{step} {{ fill: var(--h{step}); }}" for step in range(HEAT_STEPS + 1)]
     return "\n".join((*series, *heat))

@@ -1,4 +1,6 @@
-"""Line and scatter plots: x in percent of the width, y in pixels from the top, so that texts and marks keep their size on a phone."""
+"""Line and scatter plots: x in percent of the width, y in pixels from the top, so that texts and marks keep
+their size on a phone.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line through `points`, drawn as `series` of the palette. pale: one of several that another line sums up. kept: a ringed point."""
+    """A line through `points`, drawn as `series` of the palette. pale: one of several that another line sums
+    up. kept: a ringed point.
+    """
 
     name: str
     series: int
@@ -45,9 +49,17 @@ class Axes:
 
 
 def line_plot(
-    key: str, title: str, description: str, lines: Sequence[Line], axes: Axes, level: float | None = None, dotted: bool = True
+    key: str,
+    title: str,
+    description: str,
+    lines: Sequence[Line],
+    axes: Axes,
+    level: float | None = None,
+    dotted: bool = True,
 ) -> Markup:
-    """Lines over steps, the pale ones below; `level`: a reference line across; `dotted`: with a dot at each point of a full line."""
+    """Lines over steps, the pale ones below; `level`: a reference line across; `dotted`: with a dot at each
+    point of a full line.
+    """
     drawn: list[Markup] = []
     if level is not None:
         y = axes.y.at(level)
@@ -59,17 +71,30 @@ def line_plot(
         paths.append(tag("path", tag("title", line.name), d=path_of(line.points, axes), class_=kind))
         if dotted and not line.pale:
             paths.append(tag("path", d=dots_of(line.points, axes), class_=f"dots s{line.series}"))
-    drawn.append(tag("svg", *paths, width="100%", height=HEIGHT, viewBox=f"0 0 100 {HEIGHT}", preserveAspectRatio="none"))
+    drawn.append(
+        tag(
+            "svg",
+            *paths,
+            width="100%",
+            height=HEIGHT,
+            viewBox=f"0 0 100 {HEIGHT}",
+            preserveAspectRatio="none",
+        )
+    )
     for line in lines:
         if line.kept:
             x, y = line.kept
-            drawn.append(tag("circle", cx=percent(axes.x.at(x)), cy=axes.y.at(y), r=5, class_=f"kept s{line.series}"))
+            drawn.append(
+                tag("circle", cx=percent(axes.x.at(x)), cy=axes.y.at(y), r=5, class_=f"kept s{line.series}")
+            )
     return _framed(key, title, description, drawn, axes)
 
 
 def scatter_plot(key: str, title: str, description: str, marks: Sequence[Mark], axes: Axes) -> Markup:
     """Marks, each with its name where a pointer rests on it."""
-    drawn = [placed(percent(axes.x.at(mark.x)), axes.y.at(mark.y), shape(mark.series, mark.name)) for mark in marks]
+    drawn = [
+        placed(percent(axes.x.at(mark.x)), axes.y.at(mark.y), shape(mark.series, mark.name)) for mark in marks
+    ]
     return _framed(key, title, description, drawn, axes)
 
 
@@ -80,7 +105,9 @@ def path_of(points: Sequence[Point], axes: Axes) -> str:
 
 
 def dots_of(points: Sequence[Point], axes: Axes) -> str:
-    """A line of no length at each point: with round ends it is a dot, which stretching the plot does not turn into an ellipse."""
+    """A line of no length at each point: with round ends it is a dot, which stretching the plot does not turn
+    into an ellipse.
+    """
     return "".join(f"M{number(axes.x.at(x))} {number(axes.y.at(y))}h0" for x, y in points)
 
 

@@ -1,4 +1,6 @@
-"""Where the numbers come from: every run with its cost, the machines, and the commands that make all of it again."""
+"""Where the numbers come from: every run with its cost, the machines, and the commands that make all of it
+again.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmark.config import Config
+from benchmark.config.params import Config
 from benchmark.reporting.evidence import DOMAINS, Evidence
 from benchmark.reporting.figure import data_table, details, fixed, listed, note, plural, scroll_box, section
 from benchmark.reporting.gather import Gathered
@@ -14,9 +16,19 @@ from benchmark.reporting.markup import Markup, tag
 
 MEGABYTE = 1024
 RUN_COLUMNS = (
-    "run", "F1 in\u2011domain", "F1 out\u2011of\u2011domain", "deviation, %", "density", "steps", "kept step", "minutes", "tokens/s",
-    "peak memory, GB", "device", "commit",
-)  # fmt: skip
+    "run",
+    "F1 in\u2011domain",
+    "F1 out\u2011of\u2011domain",
+    "deviation, %",
+    "density",
+    "steps",
+    "kept step",
+    "minutes",
+    "tokens/s",
+    "peak memory, GB",
+    "device",
+    "commit",
+)
 
 
 def provenance(gathered: Gathered, command: str) -> Markup:
@@ -30,20 +42,27 @@ def provenance(gathered: Gathered, command: str) -> Markup:
 def _runs(runs: Sequence[Evidence]) -> list[Markup]:
     if not runs:
         return [note("There are no runs.")]
-    table = data_table("Runs, with what they cost; – where a run does not say", RUN_COLUMNS, [_run(one) for one in runs])
+    table = data_table(
+        "Runs, with what they cost; – where a run does not say", RUN_COLUMNS, [_run(one) for one in runs]
+    )
     return [scroll_box("Runs", table)]
 
 
 def _run(one: Evidence) -> list[str]:
     run, figures = one.run, one.figures
-    scores = {domain: [name for name in run.datasets if one.domains.get(name) == domain] for domain in DOMAINS}
+    scores = {
+        domain: [name for name in run.datasets if one.domains.get(name) == domain] for domain in DOMAINS
+    }
     relative = run.deviation.get("relative")
     density = one.union if one.union is not None else one.p_f
     kind = "" if density is None else " (union)" if one.union is not None else " (p_F)"
     seconds, memory = figures.get("seconds"), figures.get("peak_memory_mb")
     return [
         run.cell,
-        *(f"{fixed(one.mean_f1(names))} ({len(names)})" if names else fixed(None) for names in scores.values()),
+        *(
+            f"{fixed(one.mean_f1(names))} ({len(names)})" if names else fixed(None)
+            for names in scores.values()
+        ),
         fixed(None if relative is None else 100 * relative),
         fixed(density) + kind,
         _whole(one.steps),
@@ -64,9 +83,13 @@ def _environments(runs: Sequence[Evidence]) -> list[Markup]:
     """Each different environment once, with its runs; the git state, which the runs' table shows, apart."""
     found: dict[str, tuple[dict[str, Any], list[str]]] = {}
     for one in runs:
-        described = {key: value for key, value in one.environment.items() if key != "git" and value is not None}
+        described = {
+            key: value for key, value in one.environment.items() if key != "git" and value is not None
+        }
         if described:
-            found.setdefault(json.dumps(described, sort_keys=True, default=str), (described, []))[1].append(one.run.cell)
+            found.setdefault(json.dumps(described, sort_keys=True, default=str), (described, []))[1].append(
+                one.run.cell
+            )
     if not found:
         return [note("No run says where it was made." if runs else "There are no runs.")]
     parts: list[Markup] = []
@@ -82,7 +105,11 @@ def _environments(runs: Sequence[Evidence]) -> list[Markup]:
 def _terms(described: Mapping[str, Any]) -> list[Markup]:
     terms = []
     for key, value in described.items():
-        text = ", ".join(f"{name} {version}" for name, version in value.items()) if isinstance(value, dict) else str(value)
+        text = (
+            ", ".join(f"{name} {version}" for name, version in value.items())
+            if isinstance(value, dict)
+            else str(value)
+        )
         terms += [tag("dt", key.replace("_", " ")), tag("dd", text)]
     return terms
 
@@ -90,12 +117,17 @@ def _terms(described: Mapping[str, Any]) -> list[Markup]:
 def commands(gathered: Gathered) -> list[str]:
     """What makes these runs and tables again, a line a command; none for runs whose making is not known."""
     known = gathered.own and not gathered.given and gathered.config is not None
-    source = gathered.source if "/" in gathered.source else f"…/{gathered.source}"  # a folder outside the repository
+    source = (
+        gathered.source if "/" in gathered.source else f"…/{gathered.source}"
+    )  # a folder outside the repository
     where = f"--results {source}" if gathered.given else f"--profile {gathered.profile}"
     where += "" if gathered.seeds is None else f" --seeds {','.join(map(str, gathered.seeds))}"
     where += "" if gathered.own else " --paper DIR"
     lines = _pipeline(gathered.config, gathered.runs) if known and gathered.config else []
-    return [*lines, *(f"python -m benchmark.compare --paper-table {table.key} {where}" for table in gathered.tables)]
+    return [
+        *lines,
+        *(f"python -m benchmark.compare --paper-table {table.key} {where}" for table in gathered.tables),
+    ]
 
 
 def _pipeline(config: Config, runs: Sequence[Evidence]) -> list[str]:
@@ -109,11 +141,19 @@ def _commands(gathered: Gathered, command: str) -> list[Markup]:
     parts = [tag("p", "This page:"), _shell([command])]
     parts += [tag("p", "The runs, and each table of this page in a terminal:"), _shell(commands(gathered))]
     if gathered.given or not gathered.own:
-        parts.append(note("How the runs of a folder that was named are made is not known here, beyond what they recorded themselves."))
+        parts.append(
+            note(
+                "How the runs of a folder that was named are made is not known here, beyond what they recorded themselves."
+            )
+        )
     elif gathered.config is None:
-        parts.append(note(f"Profile {gathered.profile} has no params file here: how its runs are made is not known."))
+        parts.append(
+            note(f"Profile {gathered.profile} has no params file here: how its runs are made is not known.")
+        )
     if recorded:
-        parts.append(details(f"{plural(len(recorded), 'command')} as the runs recorded them", _shell(recorded)))
+        parts.append(
+            details(f"{plural(len(recorded), 'command')} as the runs recorded them", _shell(recorded))
+        )
     return parts
 
 

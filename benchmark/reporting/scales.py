@@ -31,7 +31,10 @@ class Scale:
         """The multiples of `step` within the scale, with as many decimals as the step has."""
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-        return tuple((index * step, f"{index * step:.{decimals}f}".replace("-", "−")) for index in range(first, last + 1))
+        return tuple(
+            (index * step, f"{index * step:.{decimals}f}".replace("-", "−"))
+            for index in range(first, last + 1)
+        )
 
 
 def round_steps(around: float) -> tuple[float, ...]:
@@ -41,13 +44,17 @@ def round_steps(around: float) -> tuple[float, ...]:
 
 
 def tick_step(span: float, count: int) -> float:
-    """The distance between ticks that gives about `count` of them over `span`: a round step, nearest in ratio."""
+    """The distance between ticks that gives about `count` of them over `span`: a round step, nearest in
+    ratio.
+    """
     rough = span / count
     return min(round_steps(rough), key=lambda step: abs(math.log(step / rough)))
 
 
 def spanning(values: Iterable[float], start: float = 0.0, end: float = 100.0, margin: float = 0.06) -> Scale:
-    """A scale over `values` with a margin (share of their span) at both ends; a single value gets room around it."""
+    """A scale over `values` with a margin (share of their span) at both ends; a single value gets room around
+    it.
+    """
     known = list(values)
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     alike = high - low <= 1e-9 * max(abs(low), abs(high))  # up to the last digits of a float

@@ -1,4 +1,6 @@
-"""Drawings one line high: an interval about a difference (forest plots, table lines), and a bar of counts. x in percent, y in pixels."""
+"""Drawings one line high: an interval about a difference (forest plots, table lines), and a bar of counts. x
+in percent, y in pixels.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ DIAMOND = "M0-9L7.5 0L0 9L-7.5 0z"
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A difference of ours, its interval (None: none could be made), the paper's, and the side that is claimed.
+    """A difference of ours, its interval (None: none could be made), the paper's, and the side that is
+    claimed.
 
     claimed: (low, high), either end None for no bound. tone: good, bad, open or quiet, as the verdict's.
     """
@@ -35,37 +38,61 @@ class Estimate:
     @property
     def extent(self) -> tuple[float, ...]:
         """The values that a scale must hold."""
-        return tuple(value for value in (self.value, self.low, self.high, self.paper, 0.0) if value is not None)
+        return tuple(
+            value for value in (self.value, self.low, self.high, self.paper, 0.0) if value is not None
+        )
 
 
 def forest_strip(key: str, title: str, description: str, estimate: Estimate, scale: Scale) -> Markup:
-    """One line of a forest plot: the claimed side shaded, a line at 0, our interval and estimate, the paper's difference as a diamond."""
+    """One line of a forest plot: the claimed side shaded, a line at 0, our interval and estimate, the paper's
+    difference as a diamond.
+    """
     middle = HEIGHT / 2
     parts = [*_claimed(estimate, scale), *_grid(scale, HEIGHT)]
     parts += _interval(estimate.low, estimate.high, scale, middle, estimate.tone)
     if estimate.paper is not None:
-        parts.append(placed(percent(scale.at(estimate.paper)), middle, tag("path", d=DIAMOND, class_="paper")))
-    parts.append(tag("circle", cx=percent(scale.at(estimate.value)), cy=middle, r=4.5, class_=f"estimate {estimate.tone}"))
+        parts.append(
+            placed(percent(scale.at(estimate.paper)), middle, tag("path", d=DIAMOND, class_="paper"))
+        )
+    parts.append(
+        tag(
+            "circle",
+            cx=percent(scale.at(estimate.value)),
+            cy=middle,
+            r=4.5,
+            class_=f"estimate {estimate.tone}",
+        )
+    )
     return svg(key, title, description, HEIGHT, *parts, class_="strip")
 
 
 def forest_axis(scale: Scale, unit: str) -> Markup:
     """The ticks above the lines of a forest plot; decoration to a reader, who hears the numbers."""
     ticks = strip_ticks(scale)
-    texts = [tag("text", text, x=percent(scale.at(value)), y=AXIS - 7, text_anchor="middle") for value, text in ticks]
-    ends = [tag("line", x1=percent(x), x2=percent(x), y1=AXIS - 4, y2=AXIS, class_="tick") for x in (scale.at(value) for value, _ in ticks)]
+    texts = [
+        tag("text", text, x=percent(scale.at(value)), y=AXIS - 7, text_anchor="middle")
+        for value, text in ticks
+    ]
+    ends = [
+        tag("line", x1=percent(x), x2=percent(x), y1=AXIS - 4, y2=AXIS, class_="tick")
+        for x in (scale.at(value) for value, _ in ticks)
+    ]
     drawing = tag("svg", *texts, *ends, class_="axis", width="100%", height=AXIS, aria_hidden="true")
     return tag("div", drawing, tag("span", unit, class_="unit"), class_="forest-axis")
 
 
 def delta_strip(
     delta: float, interval: tuple[float, float] | None, margin: float | None, tone: str, scale: Scale
-) -> Markup:  # fmt: skip
-    """A table line's difference to the paper (0), its interval, and the margin as a band: decoration, the numbers stand beside it."""
+) -> Markup:
+    """A table line's difference to the paper (0), its interval, and the margin as a band: decoration, the
+    numbers stand beside it.
+    """
     middle, parts = SMALL / 2, []
     if margin is not None:
         left, right = scale.at(-margin), scale.at(margin)
-        parts.append(tag("rect", x=percent(left), width=percent(right - left), y=0, height=SMALL, class_="margin"))
+        parts.append(
+            tag("rect", x=percent(left), width=percent(right - left), y=0, height=SMALL, class_="margin")
+        )
     parts.append(tag("line", x1=percent(scale.at(0)), x2=percent(scale.at(0)), y1=0, y2=SMALL, class_="zero"))
     low, high = interval or (None, None)
     parts += _interval(low, high, scale, middle, tone)
@@ -77,26 +104,45 @@ def delta_axis(scale: Scale) -> Markup:
     """The ticks above the differences of a table."""
     ticks = strip_ticks(scale)
     ends = (ticks[0], ticks[-1])
-    texts = [tag("text", text, x=percent(scale.at(value)), y=11, text_anchor="middle") for value, text in ends]
+    texts = [
+        tag("text", text, x=percent(scale.at(value)), y=11, text_anchor="middle") for value, text in ends
+    ]
     texts.append(tag("text", "paper", x=percent(scale.at(0)), y=11, text_anchor="middle"))
     return tag("svg", *texts, class_="axis", width="100%", height=14, aria_hidden="true")
 
 
 def stacked_bar(key: str, title: str, description: str, parts: Sequence[tuple[str, int, str]]) -> Markup:
-    """Counts as lengths of one bar: (name, count, CSS class) each, from the left; a count stands in its part where it fits."""
+    """Counts as lengths of one bar: (name, count, CSS class) each, from the left; a count stands in its part
+    where it fits.
+    """
     total, drawn, done = sum(count for _, count, _ in parts) or 1, [], 0
     for name, count, kind in parts:
         if count:
             left, width = 100 * done / total, 100 * count / total
             hover = tag("title", f"{count} {name}")
-            drawn.append(tag("rect", hover, x=percent(left), width=percent(width), y=0, height=BAR, class_=f"part {kind}"))
+            drawn.append(
+                tag(
+                    "rect",
+                    hover,
+                    x=percent(left),
+                    width=percent(width),
+                    y=0,
+                    height=BAR,
+                    class_=f"part {kind}",
+                )
+            )
         done += count
     return svg(key, title, description, BAR, *drawn, class_="bar")
 
 
 def strip_ticks(scale: Scale) -> Ticks:
-    """0 and up to three round values on each side of a symmetric scale, at least one; fewer where their signed texts are long."""
-    several = (next(step for step in round_steps(scale.high / (most + 1)) if step * (most + 1) > scale.high) for most in (3, 2))
+    """0 and up to three round values on each side of a symmetric scale, at least one; fewer where their
+    signed texts are long.
+    """
+    several = (
+        next(step for step in round_steps(scale.high / (most + 1)) if step * (most + 1) > scale.high)
+        for most in (3, 2)
+    )
     one = max(step for step in round_steps(scale.high) if step <= scale.high)
     for step in (*several, one):
         ticks = scale.multiples(step)
@@ -106,7 +152,9 @@ def strip_ticks(scale: Scale) -> Ticks:
 
 
 def symmetric(values: Sequence[float], margin: float = 0.08) -> Scale:
-    """A scale with 0 in its middle over `values`, up to 1e12: what lies beyond is drawn beyond. Without a value off 0: to 1."""
+    """A scale with 0 in its middle over `values`, up to 1e12: what lies beyond is drawn beyond. Without a
+    value off 0: to 1.
+    """
     most = min(max((abs(value) for value in values), default=0.0), 1e12)
     most = most if most > 1e-12 else 1.0
     return Scale(-most * (1 + margin), most * (1 + margin))

@@ -1,10 +1,12 @@
-"""Every table of the paper: paper, ours, difference, intervals, verdict; with the difference drawn in each line."""
+"""Every table of the paper: paper, ours, difference, intervals, verdict; with the difference drawn in each
+line.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.compared import CellResult
+from benchmark.comparison.report import CellResult
 from benchmark.rendering.layout import TONES, Beside, Block, Line
 from benchmark.reporting.figure import details, fixed, plural, scroll_box, section
 from benchmark.reporting.gather import Compared, Gathered
@@ -24,11 +26,15 @@ DELTA = 3
 
 def tables(gathered: Gathered) -> Markup:
     """The whole section."""
-    return section("tables", "Tables", "h2", tag("p", READING, class_="reading"), *map(_table, gathered.tables))
+    return section(
+        "tables", "Tables", "h2", tag("p", READING, class_="reading"), *map(_table, gathered.tables)
+    )
 
 
 def delta_scale(cells: Sequence[CellResult]) -> Scale | None:
-    """One scale, 0 in its middle, for a table's differences, intervals and margins; None where there is nothing to draw."""
+    """One scale, 0 in its middle, for a table's differences, intervals and margins; None where there is
+    nothing to draw.
+    """
     if not any(cell.delta is not None for cell in cells):
         return None
     reach = [abs(cell.delta) for cell in cells if cell.delta is not None]
@@ -45,7 +51,10 @@ def against_paper(cell: CellResult) -> tuple[float, float] | None:
 
 def _table(table: Compared) -> Markup:
     report, layout = table.report, table.layout
-    counts = [tag("span", f"{count} {verdict}", class_=f"count {VERDICTS.get(verdict, 'absent')}") for verdict, count in _counts(table)]
+    counts = [
+        tag("span", f"{count} {verdict}", class_=f"count {VERDICTS.get(verdict, 'absent')}")
+        for verdict, count in _counts(table)
+    ]
     has_lines = any(block.lines for block in layout.blocks)
     about = f"{layout.subtitle} · {report.table.where}"
     parts = [tag("p", about, class_="quiet"), tag("p", join(counts, " "), class_="counts")]
@@ -56,8 +65,15 @@ def _table(table: Compared) -> Markup:
         parts.append(details(f"{plural(lines, 'number')}, the paper's beside ours", shown, opened=ours))
     absent = [block for block in _named(layout.blocks) if not block.lines]
     if absent:
-        items = [tag("li", tag("b", block.title), *(tag("span", remark) for remark in block.remarks)) for block in absent]
-        parts.append(details(f"{plural(len(absent), 'row')} without runs of ours", tag("ul", *items, class_="absent-rows")))
+        items = [
+            tag("li", tag("b", block.title), *(tag("span", remark) for remark in block.remarks))
+            for block in absent
+        ]
+        parts.append(
+            details(
+                f"{plural(len(absent), 'row')} without runs of ours", tag("ul", *items, class_="absent-rows")
+            )
+        )
     if layout.beside:
         parts.append(_beside(layout.beside))
     footer = [(label, text) for label, text in layout.footer if label != "cells"]
@@ -65,21 +81,32 @@ def _table(table: Compared) -> Markup:
         terms = [term for label, text in footer for term in (tag("dt", label), tag("dd", text))]
         parts.append(details("Notes and assumptions", tag("dl", *terms, class_="footer-notes")))
     if any(result.interval for result in report.claims):
-        parts.append(tag("p", tag("a", f"the claims of {table.name}", href=f"#claims-{table.key}"), class_="jump"))
+        parts.append(
+            tag("p", tag("a", f"the claims of {table.name}", href=f"#claims-{table.key}"), class_="jump")
+        )
     return section(f"table-{table.key}", layout.title, "h3", *parts)
 
 
 def _beside(beside: Beside) -> Markup:
     """Systems published elsewhere: a table of their own, which no count of the page has."""
     head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in beside.columns)))
-    rows = [tag("tr", tag("th", name, scope="row"), *(tag("td", text) for text in numbers)) for name, *numbers in beside.lines]
-    own = tag("table", tag("caption", beside.title, class_="hidden"), head, tag("tbody", *rows), class_="numbers")
+    rows = [
+        tag("tr", tag("th", name, scope="row"), *(tag("td", text) for text in numbers))
+        for name, *numbers in beside.lines
+    ]
+    own = tag(
+        "table", tag("caption", beside.title, class_="hidden"), head, tag("tbody", *rows), class_="numbers"
+    )
     return details(beside.title, tag("p", beside.remark, class_="quiet"), scroll_box(beside.title, own))
 
 
 def _counts(table: Compared) -> list[tuple[str, int]]:
     found = table.report.verdicts
-    return [(verdict, found[verdict]) for verdict in (*VERDICTS, *(name for name in found if name not in VERDICTS)) if found[verdict]]
+    return [
+        (verdict, found[verdict])
+        for verdict in (*VERDICTS, *(name for name in found if name not in VERDICTS))
+        if found[verdict]
+    ]
 
 
 def _named(blocks: Sequence[Block]) -> list[Block]:
@@ -93,13 +120,20 @@ def _named(blocks: Sequence[Block]) -> list[Block]:
 
 
 def _cells(table: Compared) -> Markup:
-    """The table of all lines. A layout has a block a row of the paper, and in it a line a cell, in the cells' own order."""
+    """The table of all lines. A layout has a block a row of the paper, and in it a line a cell, in the cells'
+    own order.
+    """
     report, columns = table.report, list(table.layout.columns)
     scale = delta_scale(report.cells) if report.table.kind == "scores" else None
     head = [tag("th", name.replace("Holm p", "Holm\u00a0p"), scope="col") for name in columns]
     head[0] = tag("th", "dataset" if report.table.kind == "scores" else "metric", scope="col")
     if scale:
-        head.insert(DELTA + 1, tag("th", tag("span", "Δ drawn", class_="hidden"), delta_axis(scale), scope="col", class_="delta"))
+        head.insert(
+            DELTA + 1,
+            tag(
+                "th", tag("span", "Δ drawn", class_="hidden"), delta_axis(scale), scope="col", class_="delta"
+            ),
+        )
     bodies = []
     for row, block in zip(report.table.rows, _named(table.layout.blocks), strict=True):
         cells = [cell for cell in report.cells if cell.match.row.row == row.row]
@@ -107,21 +141,42 @@ def _cells(table: Compared) -> Markup:
             continue
         lines = [_line(line, cell, scale) for line, cell in zip(block.lines, cells, strict=True)]
         remarks = [
-            tag("tr", tag("td", tag("div", remark, class_="pinned"), colspan=len(head)), class_="remark") for remark in block.remarks
+            tag("tr", tag("td", tag("div", remark, class_="pinned"), colspan=len(head)), class_="remark")
+            for remark in block.remarks
         ]
-        title = tag("tr", tag("th", tag("div", block.title, class_="pinned"), colspan=len(head), scope="rowgroup"), class_="row")
+        title = tag(
+            "tr",
+            tag("th", tag("div", block.title, class_="pinned"), colspan=len(head), scope="rowgroup"),
+            class_="row",
+        )
         bodies.append(tag("tbody", title, *lines, *remarks))
-    return tag("table", tag("caption", table.layout.title, class_="hidden"), tag("thead", tag("tr", *head)), *bodies, class_="numbers")
+    return tag(
+        "table",
+        tag("caption", table.layout.title, class_="hidden"),
+        tag("thead", tag("tr", *head)),
+        *bodies,
+        class_="numbers",
+    )
 
 
 def _line(line: Line, cell: CellResult, scale: Scale | None) -> Markup:
     tone = TONES.get(line.verdict, "quiet")
     cells = [tag("td", _minus(text)) for text in line.texts[1:-1]]
     if scale:
-        strip = "" if cell.delta is None else delta_strip(cell.delta, against_paper(cell), cell.margin, tone, scale)
+        strip = (
+            ""
+            if cell.delta is None
+            else delta_strip(cell.delta, against_paper(cell), cell.margin, tone, scale)
+        )
         cells.insert(DELTA, tag("td", strip, class_="delta"))
     verdict = tag("td", tag("span", line.texts[-1], class_=f"verdict {tone}"))
-    return tag("tr", tag("th", line.texts[0], scope="row"), *cells, verdict, class_="average" if line.average else None)
+    return tag(
+        "tr",
+        tag("th", line.texts[0], scope="row"),
+        *cells,
+        verdict,
+        class_="average" if line.average else None,
+    )
 
 
 def _minus(text: str) -> str:

@@ -23,7 +23,9 @@ WEIGHTS = (
     "is uniform (dotted) until two evaluations exist, and then each dataset's share of the change of EM + F1 between the two before; held "
     "against single-task runs, its share of the distance to them, from the first evaluation on. By size or temperature it does not move."
 )
-NO_CURVES = "No run of this profile has left a curve.csv beside its results: the course of training is not known."
+NO_CURVES = (
+    "No run of this profile has left a curve.csv beside its results: the course of training is not known."
+)
 
 
 def training(curves: Sequence[Curve]) -> Markup:
@@ -43,15 +45,28 @@ def _learning(curves: Sequence[Curve]) -> list[Markup]:
         lines: list[Line] = []
         for arm in dict.fromkeys(arm_of(curve.identity) for curve in group):
             own = [curve for curve in group if arm_of(curve.identity) == arm]
-            kept = [next((point for point in curve.macro if point[0] == curve.best_step), None) for curve in own]
-            named = [Line(curve.cell, series[arm], curve.macro, kept=ring) for curve, ring in zip(own, kept, strict=True)]
+            kept = [
+                next((point for point in curve.macro if point[0] == curve.best_step), None) for curve in own
+            ]
+            named = [
+                Line(curve.cell, series[arm], curve.macro, kept=ring)
+                for curve, ring in zip(own, kept, strict=True)
+            ]
             lines += with_mean(arm, named)
         points = [point for curve in group for point in curve.macro]
-        axes = Axes(_steps(point[0] for point in points), spanning([point[1] for point in points], HEIGHT, 0), "step", "F1")
+        axes = Axes(
+            _steps(point[0] for point in points),
+            spanning([point[1] for point in points], HEIGHT, 0),
+            "step",
+            "F1",
+        )
         best = max(group, key=lambda curve: max(value for _, value in curve.macro))
         said = f"{plural(len(group), 'run')}; the highest point is {fixed(max(value for _, value in best.macro), 1)}, of {best.cell}."
-        table = [[curve.cell, f"{step:g}", fixed(value), "kept" if step == curve.best_step else ""]
-                 for curve in group for step, value in curve.macro]  # fmt: skip
+        table = [
+            [curve.cell, f"{step:g}", fixed(value), "kept" if step == curve.best_step else ""]
+            for curve in group
+            for step, value in curve.macro
+        ]
         plot = line_plot(f"curve-{index}", place, said, lines, axes)
         data = as_table(f"Validation macro F1, {place}", ("run", "step", "macro F1", "weights"), table)
         panels.append(figure(f"curve-{index}", place, plot, heading="h4", data=data))
@@ -65,27 +80,41 @@ def _weights(curves: Sequence[Curve]) -> list[Markup]:
         return [note("No run on several datasets has left its sampling weights." if curves else NO_CURVES)]
     datasets = in_order([name for curve in drawn for name in curve.weights])
     panels = []
-    for index, (place, arm) in enumerate(dict.fromkeys((_place(curve), arm_of(curve.identity)) for curve in drawn)):
+    for index, (place, arm) in enumerate(
+        dict.fromkeys((_place(curve), arm_of(curve.identity)) for curve in drawn)
+    ):
         group = [curve for curve in drawn if (_place(curve), arm_of(curve.identity)) == (place, arm)]
         lines = []
         for number, name in enumerate(datasets):
-            seeds = [Line(f"{name}, {curve.cell}", number % len(SERIES), curve.weights[name]) for curve in group if name in curve.weights]
+            seeds = [
+                Line(f"{name}, {curve.cell}", number % len(SERIES), curve.weights[name])
+                for curve in group
+                if name in curve.weights
+            ]
             lines += [replace(line, points=stepped(line.points)) for line in with_mean(name, seeds)]
         values = [point for line in lines for point in line.points]
         shares = [value for _, value in values]
-        axes = Axes(_steps(step for step, _ in values), from_zero(shares, HEIGHT, 0), "step", "share of the batches")
+        axes = Axes(
+            _steps(step for step, _ in values), from_zero(shares, HEIGHT, 0), "step", "share of the batches"
+        )
         count = max(len(curve.weights) for curve in group)
         title = f"{arm} · {place}"
         said = f"{plural(len(group), 'run')}, {plural(count, 'dataset')}; shares from {fixed(min(shares), 3)} to {fixed(max(shares), 3)}."
         plot = line_plot(f"weights-{index}", title, said, lines, axes, level=1 / count, dotted=False)
         table = [
-            [curve.cell, f"{step:g}", *(fixed(dict(curve.weights.get(column, ())).get(step), 3) for column in datasets)]
+            [
+                curve.cell,
+                f"{step:g}",
+                *(fixed(dict(curve.weights.get(column, ())).get(step), 3) for column in datasets),
+            ]
             for curve in group
             for step in dict.fromkeys(step for points in curve.weights.values() for step, _ in points)
         ]
         data = as_table(f"Sampling weights, {title}", ("run", "step", *datasets), table)
         panels.append(figure(f"weights-{index}", title, plot, heading="h4", data=data))
-    legend = line_legend([*((index % len(SERIES), name) for index, name in enumerate(datasets)), (None, "uniform")], "Datasets")
+    legend = line_legend(
+        [*((index % len(SERIES), name) for index, name in enumerate(datasets)), (None, "uniform")], "Datasets"
+    )
     return [tag("p", WEIGHTS, class_="reading"), legend, grid(panels)]
 
 
@@ -101,9 +130,15 @@ def with_mean(name: str, lines: Sequence[Line]) -> list[Line]:
 
 
 def stepped(points: Points) -> Points:
-    """A weight holds from the evaluation before (at first: step 0) to its own: a flight of steps through `points`."""
+    """A weight holds from the evaluation before (at first: step 0) to its own: a flight of steps through
+    `points`.
+    """
     before = [0.0, *(step for step, _ in points)]
-    return tuple(place for start, (end, value) in zip(before, points, strict=False) for place in ((start, value), (end, value)))
+    return tuple(
+        place
+        for start, (end, value) in zip(before, points, strict=False)
+        for place in ((start, value), (end, value))
+    )
 
 
 def _place(curve: Curve) -> str:

@@ -1,4 +1,6 @@
-"""A study's best values into a params file: only their texts change, comments and layout stay; the difference is shown first."""
+"""A study's best values into a params file: only their texts change, comments and layout stay; the difference
+is shown first.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from benchmark.config import load
+from benchmark.config.params import load
 from bmt.errors import ConfigError
-from bmt.files import write_text
+from bmt.runtime.files import write_text
 
 
 def difference(path: Path, shown: str, profile: str, values: Mapping[str, Any]) -> tuple[str, str]:
@@ -23,11 +25,14 @@ def difference(path: Path, shown: str, profile: str, values: Mapping[str, Any]) 
         values: by key, as `mask.lam`.
 
     Raises:
-        ConfigError: another profile's file, a key that the file does not have, a value that it does not allow.
+        ConfigError: another profile's file, a key that the file does not have, a value that it does not
+            allow.
     """
     own = load(path).profile
     if own != profile:
-        raise ConfigError(f"{shown}: profile {own}, but the study ran on {profile}: `python -m benchmark.profile {profile}` first")
+        raise ConfigError(
+            f"{shown}: profile {own}, but the study ran on {profile}: `python -m benchmark.profile {profile}` first"
+        )
     old = path.read_text(encoding="utf-8")
     new = old
     for key, value in values.items():
@@ -36,7 +41,9 @@ def difference(path: Path, shown: str, profile: str, values: Mapping[str, Any]) 
         aside = Path(folder) / "params.yaml"
         aside.write_text(new, encoding="utf-8")
         load(aside)
-    lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), shown, f"{shown} with the study's values")
+    lines = difflib.unified_diff(
+        old.splitlines(True), new.splitlines(True), shown, f"{shown} with the study's values"
+    )
     return new, "".join(lines)
 
 
@@ -50,7 +57,9 @@ def replaced(text: str, key: str, value: Any, shown: str) -> str:
     node = yaml.compose(text)
     for part in key.split("."):
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        node = next((inner for name, inner in pairs if isinstance(name, yaml.ScalarNode) and name.value == part), None)
+        node = next(
+            (inner for name, inner in pairs if isinstance(name, yaml.ScalarNode) and name.value == part), None
+        )
     if not isinstance(node, yaml.ScalarNode):
         raise ConfigError(f"{shown}: {key}: the file has no such value")
     return text[: node.start_mark.index] + written(value) + text[node.end_mark.index :]

@@ -9,13 +9,13 @@ import optuna
 import yaml
 from optuna.trial import FrozenTrial
 
-from benchmark.config import repository_root
+from benchmark.config.params import repository_root
+from benchmark.config.yaml_file import read_yaml
 from benchmark.studies.identity import Identity, identity_of
 from benchmark.studies.space import Space
 from benchmark.studies.status import counts, finished, front
-from benchmark.yamlfile import read_yaml
 from bmt.errors import ConfigError
-from bmt.files import write_text
+from bmt.runtime.files import write_text
 
 HEAD = "# Written by `python -m benchmark.search --study {name} --export`: the best values of a study, on validation carved from train.\n"
 FIELDS = ("study", "profile", "cell", "objective", "trial", "values")
@@ -33,16 +33,23 @@ def export(study: optuna.Study, number: int | None = None) -> Path:
         BMTError: no trial has finished. ConfigError: trial `number` has not, or does not exist.
     """
     path = best_path(study.study_name)
-    write_text(path, HEAD.format(name=study.study_name) + yaml.safe_dump(best(study, number), sort_keys=False, width=120))
+    write_text(
+        path,
+        HEAD.format(name=study.study_name) + yaml.safe_dump(best(study, number), sort_keys=False, width=120),
+    )
     return path
 
 
 def best(study: optuna.Study, number: int | None = None) -> dict[str, Any]:
     """What the file says."""
     done = finished(study)
-    chosen = front(study)[0] if number is None else next((trial for trial in done if trial.number == number), None)
+    chosen = (
+        front(study)[0] if number is None else next((trial for trial in done if trial.number == number), None)
+    )
     if chosen is None:
-        raise ConfigError(f"--trial {number}: not a finished trial: one of {', '.join(str(trial.number) for trial in done)}")
+        raise ConfigError(
+            f"--trial {number}: not a finished trial: one of {', '.join(str(trial.number) for trial in done)}"
+        )
     identity = identity_of(study)
     said: dict[str, Any] = {
         "study": study.study_name,
@@ -55,7 +62,10 @@ def best(study: optuna.Study, number: int | None = None) -> dict[str, Any]:
         "trials": {name: count for name, count in counts(study).items() if count},
         "seeds": identity.seeds,
         "pruner": identity.pruner,
-        "space": {name: {"low": own["low"], "high": own["high"], "log": own["log"]} for name, own in identity.space.items()},
+        "space": {
+            name: {"low": own["low"], "high": own["high"], "log": own["log"]}
+            for name, own in identity.space.items()
+        },
         "changed": identity.changed,
         "study_digest": identity.digest,
         "params_sha256": identity.params_sha256,
@@ -64,7 +74,10 @@ def best(study: optuna.Study, number: int | None = None) -> dict[str, Any]:
     if default is not None:
         said["params_file"] = {"trial": default.number, "score": score(default)}
     if len(study.directions) > 1:
-        said["pareto"] = [{"trial": trial.number, **score(trial), "values": _rounded(trial, identity)} for trial in front(study)]
+        said["pareto"] = [
+            {"trial": trial.number, **score(trial), "values": _rounded(trial, identity)}
+            for trial in front(study)
+        ]
     return said
 
 
@@ -88,7 +101,15 @@ def read_best(study: str) -> dict[str, Any]:
     """
     path = best_path(study)
     shown = path.relative_to(repository_root()).as_posix()
-    said = read_yaml(path, shown, f"`python -m benchmark.search --study {study} --export` writes it from the study's database")
-    if not isinstance(said, dict) or any(key not in said for key in FIELDS) or not isinstance(said["values"], dict):
+    said = read_yaml(
+        path,
+        shown,
+        f"`python -m benchmark.search --study {study} --export` writes it from the study's database",
+    )
+    if (
+        not isinstance(said, dict)
+        or any(key not in said for key in FIELDS)
+        or not isinstance(said["values"], dict)
+    ):
         raise ConfigError(f"{shown}: not a study's best values: {', '.join(FIELDS)} are expected")
     return said

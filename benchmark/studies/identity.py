@@ -1,4 +1,6 @@
-"""What makes two calls the same study: a study's F1s can be compared with each other only as long as nothing but the values differs."""
+"""What makes two calls the same study: a study's F1s can be compared with each other only as long as nothing
+but the values differs.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Any
 import optuna
 
 from bmt.errors import ConfigError
-from bmt.files import json_digest
+from bmt.runtime.files import json_digest
 
 KEY = "bmt.identity"
 
@@ -65,7 +67,9 @@ def identity_of(study: optuna.Study) -> Identity:
     try:
         return Identity(**json.loads(study.user_attrs[KEY]))
     except (KeyError, TypeError, ValueError):
-        raise ConfigError(f"study {study.study_name!r}: not made by this command: take another --study or --storage") from None
+        raise ConfigError(
+            f"study {study.study_name!r}: not made by this command: take another --study or --storage"
+        ) from None
 
 
 def claim(study: optuna.Study, ours: Identity) -> bool:
@@ -82,7 +86,9 @@ def claim(study: optuna.Study, ours: Identity) -> bool:
         found, wanted = theirs._compared(), ours._compared()
         odd = [key for key in wanted if found[key] != wanted[key]]
         shown = "; ".join(f"{key} {_words(found[key])}, here {_words(wanted[key])}" for key in odd)
-        raise ConfigError(f"study {study.study_name!r} is another one: it has {shown}. Take another --study name, or call it as before")
+        raise ConfigError(
+            f"study {study.study_name!r} is another one: it has {shown}. Take another --study name, or call it as before"
+        )
     return new
 
 

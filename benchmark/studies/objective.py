@@ -1,6 +1,7 @@
 """One trial: the values, a training for each seed, what the pruner and the study are told of it.
 
-How a seed is scored is a parameter (`Measure`): `benchmark.studies.training` trains, tests take a closed form.
+How a seed is scored is a parameter (`Measure`): `benchmark.studies.training` trains, tests take a closed
+form.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Score:
 
 
 class Recorder(Protocol):
-    """Where a trial's course is recorded; `benchmark.tracking.Run` is one."""
+    """Where a trial's course is recorded; `benchmark.tracking.mlflow_store.Run` is one."""
 
     def log(self, values: Mapping[str, Any], step: int | None = None) -> None: ...  # noqa: D102
     def tag(self, name: str, value: Any) -> None: ...  # noqa: D102
@@ -60,8 +61,12 @@ class Measure(Protocol):
     def datasets(self) -> Sequence[str]: ...  # noqa: D102
     @property
     def evaluations(self) -> int: ...  # noqa: D102
-    def __call__(self, values: Values, seed: int, evaluated: Callable[[int, float], None], run: Recorder) -> Score:
-        """Train with `values`; calls `evaluated(number from 1, macro F1)` at each evaluation, which may raise TrialPruned."""
+    def __call__(
+        self, values: Values, seed: int, evaluated: Callable[[int, float], None], run: Recorder
+    ) -> Score:
+        """Train with `values`; calls `evaluated(number from 1, macro F1)` at each evaluation, which may raise
+        TrialPruned.
+        """
         ...
 
 
@@ -107,26 +112,37 @@ class Objective:
 
         Raises:
             optuna.TrialPruned: the pruner gives it up.
-            SystemExit: it was interrupted. Optuna leaves such a trial as it is: when its heartbeat has stopped, it is queued again.
+            SystemExit: it was interrupted. Optuna leaves such a trial as it is: when its heartbeat has
+                stopped, it is queued again.
         """
         values = self.space.suggest(trial)
         try:
             with self.recorded(trial, values) as run:
                 scores = self._scores(trial, values, run)
-                f1, density = fmean(score.macro for score in scores.values()), fmean(score.density for score in scores.values())
+                f1, density = (
+                    fmean(score.macro for score in scores.values()),
+                    fmean(score.density for score in scores.values()),
+                )
                 _keep(trial, scores)
-                run.log({"study/f1": f1, "study/union_density": density} | {f"study/f1/{key}": x for key, x in _by_dataset(scores).items()})
+                run.log(
+                    {"study/f1": f1, "study/union_density": density}
+                    | {f"study/f1/{key}": x for key, x in _by_dataset(scores).items()}
+                )
         except KeyboardInterrupt:
             raise SystemExit(130) from None
         return f1 if self.objective == "f1" else (f1, density)
 
     def _scores(self, trial: optuna.Trial, values: Values, run: Recorder) -> dict[int, Score]:
-        """The score of each seed. With Wilcoxon's test each trial begins with another seed, so that no pair is tested more than others."""
+        """The score of each seed. With Wilcoxon's test each trial begins with another seed, so that no pair
+        is tested more than others.
+        """
         begin = time.perf_counter()
         shift = trial.number % len(self.seeds) if self.pruner == "wilcoxon" else 0
         done: dict[int, Score] = {}
         for seed in [*self.seeds[shift:], *self.seeds[:shift]]:
-            done[seed] = self.measure(values, seed, self._at_evaluation(trial, done), _Named(run, f"s{seed}/"))
+            done[seed] = self.measure(
+                values, seed, self._at_evaluation(trial, done), _Named(run, f"s{seed}/")
+            )
             trial.set_user_attr("seconds", round(time.perf_counter() - begin, 1))
             if self.pruner == "wilcoxon":
                 self._after_seed(trial, seed, done)
@@ -155,7 +171,8 @@ class Objective:
         try:
             give_up(trial, f"below the best trial after {len(done)} of {len(self.seeds)} seeds")
         except optuna.TrialPruned:
-            # Optuna takes the last report as a pruned trial's value, and TPE ranks by it: the mean, under a number of its own
+            # Optuna takes the last report as a pruned trial's value, and TPE ranks by it: the mean, under a
+            # number of its own
             trial.report(fmean(score.macro for score in done.values()), len(self.seeds) * len(datasets))
             raise
 
@@ -176,7 +193,9 @@ class _Named:
 
 def _by_dataset(scores: Mapping[int, Score]) -> dict[str, float]:
     """Mean F1 over the seeds, by dataset."""
-    return {name: fmean(score.f1[name] for score in scores.values()) for name in next(iter(scores.values())).f1}
+    return {
+        name: fmean(score.f1[name] for score in scores.values()) for name in next(iter(scores.values())).f1
+    }
 
 
 def _keep(trial: optuna.Trial, scores: Mapping[int, Score]) -> None:

@@ -1,7 +1,10 @@
-"""Where a trial's values come from: TPE, a Gaussian process or NSGA-II, each draw keyed by the sampler's seed and the trial's number.
+"""Where a trial's values come from: TPE, a Gaussian process or NSGA-II, each draw keyed by the sampler's seed
+and the trial's number.
 
-Optuna's samplers hold one stream of random numbers: two workers with one seed would try the same values, and a study that goes on would
-begin that stream again. Here every trial has a sampler of its own, so that what a trial draws depends on its number and on what the study
+Optuna's samplers hold one stream of random numbers: two workers with one seed would try the same values, and
+a study that goes on would
+begin that stream again. Here every trial has a sampler of its own, so that what a trial draws depends on its
+number and on what the study
 knows by then, and not on which worker takes it.
 """
 
@@ -16,7 +19,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from bmt.files import json_digest
+from bmt.runtime.files import json_digest
 
 SAMPLERS = ("tpe", "gp", "nsga2")
 POPULATION = 10  # NSGA-II's, sized to studies of tens of trials
@@ -34,11 +37,15 @@ class Keyed(BaseSampler):
         self._own = self._make(int(json_digest([self._seed, trial.number])[:7], 16))
         self._own.before_trial(study, trial)
 
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
         """As the trial's sampler."""
         return self._own.infer_relative_search_space(study, trial)
 
-    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
         """As the trial's sampler."""
         return self._own.sample_relative(study, trial, search_space)
 
@@ -48,13 +55,17 @@ class Keyed(BaseSampler):
         """As the trial's sampler."""
         return self._own.sample_independent(study, trial, param_name, param_distribution)
 
-    def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
         """As the trial's sampler."""
         self._own.after_trial(study, trial, state, values)
 
 
 def sampler(kind: str, seed: int, startup: int) -> BaseSampler:
-    """The sampler `kind` (one of SAMPLERS); its first `startup` trials are drawn at random (NSGA-II: its first generation is)."""
+    """The sampler `kind` (one of SAMPLERS); its first `startup` trials are drawn at random (NSGA-II: its
+    first generation is).
+    """
 
     def make(own: int) -> BaseSampler:
         with warnings.catch_warnings():
@@ -63,6 +74,8 @@ def sampler(kind: str, seed: int, startup: int) -> BaseSampler:
                 return GPSampler(seed=own, n_startup_trials=startup, warn_independent_sampling=False)
             if kind == "nsga2":
                 return NSGAIISampler(seed=own, population_size=POPULATION)
-            return TPESampler(seed=own, n_startup_trials=startup, multivariate=True, warn_independent_sampling=False)
+            return TPESampler(
+                seed=own, n_startup_trials=startup, multivariate=True, warn_independent_sampling=False
+            )
 
     return Keyed(make, seed)

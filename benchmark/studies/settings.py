@@ -1,4 +1,6 @@
-"""A params file with some values changed, by `--set KEY=VALUE` and by a trial; all of the file's own checks hold for the result."""
+"""A params file with some values changed, by `--set KEY=VALUE` and by a trial; all of the file's own checks
+hold for the result.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,24 @@ from typing import Any
 
 import yaml
 
-from benchmark.cells import nearest
-from benchmark.config import Config, load, repository_root
-from benchmark.profile import profile_path
-from benchmark.yamlfile import read_yaml
+from benchmark.config.cells import nearest
+from benchmark.config.params import Config, load, repository_root
+from benchmark.config.profiles import profile_path
+from benchmark.config.yaml_file import read_yaml
 from bmt.errors import ConfigError
 
-MAY_CHANGE = ("mask", "tuning", "training", "sampling", "loss", "decode", "arms", "data.train", "data.train_cap", "data.validation_cap")
+MAY_CHANGE = (
+    "mask",
+    "tuning",
+    "training",
+    "sampling",
+    "loss",
+    "decode",
+    "arms",
+    "data.train",
+    "data.train_cap",
+    "data.validation_cap",
+)
 """What `--set` may change: nothing that other windows or other weights would be needed for."""
 
 
@@ -45,13 +58,21 @@ class Settings:
             try:
                 return load(path)
             except ConfigError as error:
-                raise ConfigError(f"{self.shown}{self._how()}: {str(error).removeprefix(f'{path}: ')}") from None
+                raise ConfigError(
+                    f"{self.shown}{self._how()}: {str(error).removeprefix(f'{path}: ')}"
+                ) from None
 
     def _how(self) -> str:
-        return f" with {', '.join(f'{key}={value}' for key, value in self.changed.items())}" if self.changed else ""
+        return (
+            f" with {', '.join(f'{key}={value}' for key, value in self.changed.items())}"
+            if self.changed
+            else ""
+        )
 
 
-def read_settings(params: str | None = None, profile: str | None = None, changes: Sequence[str] = ()) -> Settings:
+def read_settings(
+    params: str | None = None, profile: str | None = None, changes: Sequence[str] = ()
+) -> Settings:
     """A params file, or a profile's, or the root's params.yaml, with `KEY=VALUE` changes.
 
     Raises:

@@ -19,8 +19,8 @@ from typing import Any
 
 import optuna
 
-from benchmark.cells import known_name
-from benchmark.config import Arm, Config
+from benchmark.config.cells import known_name
+from benchmark.config.params import Arm, Config
 from bmt.errors import ConfigError
 from bmt.settings import MaskSettings, allowed
 
@@ -29,12 +29,24 @@ Values = dict[str, float]
 
 LOG = ("lam", "steps", "alpha_lr")
 WHOLE = ("steps",)
-ENDS = {"lam": (1e-9, 1e-5), "gamma": (-3.0, -0.1), "zeta": (1.1, 4.0), "alpha_lr": (0.01, 1.0), "density": (0.05, 0.9), "p_f": (0.1, 0.9)}
+ENDS = {
+    "lam": (1e-9, 1e-5),
+    "gamma": (-3.0, -0.1),
+    "zeta": (1.1, 4.0),
+    "alpha_lr": (0.01, 1.0),
+    "density": (0.05, 0.9),
+    "p_f": (0.1, 0.9),
+}
 """Where a search goes unless told otherwise; the steps': from half to twice the params file's."""
 GATES = ("lam", "gamma", "zeta", "steps", "alpha_lr", "density")
 MATTERS = {
-    "none": (), "random": ("p_f",), "learned": GATES, "fixed_random": GATES, "fisher": ("steps", "density"), "magnitude": ("density",),
-}  # fmt: skip
+    "none": (),
+    "random": ("p_f",),
+    "learned": GATES,
+    "fixed_random": GATES,
+    "fisher": ("steps", "density"),
+    "magnitude": ("density",),
+}
 """The parameters that change anything, by kind of mask."""
 USUAL = ("lam", "gamma", "zeta", "p_f")
 """Those that are searched unless told otherwise, where any of them matters."""
@@ -42,7 +54,9 @@ USUAL = ("lam", "gamma", "zeta", "p_f")
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """One parameter of a search: its name, its key in a params file, both ends (searched too), scale and kind."""
+    """One parameter of a search: its name, its key in a params file, both ends (searched too), scale and
+    kind.
+    """
 
     name: str
     key: str
@@ -93,7 +107,10 @@ class Space:
 
     def plain(self) -> dict[str, dict[str, Any]]:
         """As plain values, for a file or a comparison."""
-        return {own.name: {"key": own.key, "low": own.low, "high": own.high, "log": own.log, "whole": own.whole} for own in self.ranges}
+        return {
+            own.name: {"key": own.key, "low": own.low, "high": own.high, "log": own.log, "whole": own.whole}
+            for own in self.ranges
+        }
 
     @property
     def text(self) -> str:
@@ -101,16 +118,24 @@ class Space:
         return ", ".join(own.text for own in self.ranges)
 
 
-def space_of(config: Config, arm: str, names: Sequence[str] | None = None, ranges: Sequence[str] = (), density: bool = False) -> Space:
+def space_of(
+    config: Config,
+    arm: str,
+    names: Sequence[str] | None = None,
+    ranges: Sequence[str] = (),
+    density: bool = False,
+) -> Space:
     """The space of a study on `arm`.
 
     Args:
         names: the parameters; None: the usual ones that matter for the arm.
         ranges: `NAME=LOW:HIGH` each; a parameter that has one is searched.
-        density: the target density is to be searched too, where the arm has one (a search for F1 against density).
+        density: the target density is to be searched too, where the arm has one (a search for F1 against
+            density).
 
     Raises:
-        ConfigError: an unknown parameter, one that changes nothing for the arm, an empty range, an end that the knob does not allow.
+        ConfigError: an unknown parameter, one that changes nothing for the arm, an empty range, an end that
+            the knob does not allow.
     """
     kind = config.arms[arm].mask
     matters = MATTERS[kind]
@@ -119,12 +144,17 @@ def space_of(config: Config, arm: str, names: Sequence[str] | None = None, range
     given = dict(_parsed(text) for text in ranges)
     if names is None:
         usual = [name for name in USUAL if name in matters] or list(matters)
-        names = [*usual, *(["density"] if density and "density" in matters and config.mask.density is not None else [])]
+        names = [
+            *usual,
+            *(["density"] if density and "density" in matters and config.mask.density is not None else []),
+        ]
     searched = list(dict.fromkeys([*names, *given]))
     for name in searched:
         known_name(name, tuple({*GATES, "p_f"}), "search parameter")
         if name not in matters:
-            raise ConfigError(f"search parameter {name}: changes nothing for arm {arm} (mask {kind}): one of {', '.join(matters)}")
+            raise ConfigError(
+                f"search parameter {name}: changes nothing for arm {arm} (mask {kind}): one of {', '.join(matters)}"
+            )
     return Space(tuple(_range(config, arm, name, given.get(name)) for name in searched))
 
 
@@ -141,7 +171,14 @@ def _range(config: Config, arm: str, name: str, given: tuple[float, float] | Non
     key = f"arms.{arm}.p_f" if name == "p_f" else f"mask.{name}"
     steps = config.mask.steps
     low, high = given or ((max(1, steps // 2), max(2, 2 * steps)) if name == "steps" else ENDS[name])
-    made = Range(name, key, int(low) if name in WHOLE else low, int(high) if name in WHOLE else high, name in LOG, name in WHOLE)
+    made = Range(
+        name,
+        key,
+        int(low) if name in WHOLE else low,
+        int(high) if name in WHOLE else high,
+        name in LOG,
+        name in WHOLE,
+    )
     _check(made, low, high)
     return made
 
@@ -156,9 +193,13 @@ def _check(own: Range, low: float, high: float) -> None:
             also = "; gamma < 0 < 1 < zeta (eq. 11)" if own.name in ("gamma", "zeta") else ""
             raise ConfigError(f"{where}: {own.key} {end:g} is not allowed: {allowed(_knob(own.key))}{also}")
     if own.log and low <= 0:
-        raise ConfigError(f"{where}: {own.key} {low:g} is not allowed: above 0, for the search is on a log scale")
+        raise ConfigError(
+            f"{where}: {own.key} {low:g} is not allowed: above 0, for the search is on a log scale"
+        )
     if not low < high:
-        raise ConfigError(f"{where}: the range is empty: LOW must be below HIGH; to hold a value fixed, --set {own.key}={low:g}")
+        raise ConfigError(
+            f"{where}: the range is empty: LOW must be below HIGH; to hold a value fixed, --set {own.key}={low:g}"
+        )
 
 
 def _knob(key: str) -> Mapping[str, Any]:

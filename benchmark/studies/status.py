@@ -8,14 +8,17 @@ from datetime import datetime
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from benchmark.progress import duration
+from benchmark.cli.progress import duration
 from benchmark.studies.identity import identity_of
 from bmt.errors import BMTError
 
 STATES = {
-    TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed", TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "finished",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
     TrialState.WAITING: "queued",
-}  # fmt: skip
+}
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
@@ -26,7 +29,9 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
     """
     found = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not found:
-        raise BMTError(f"study {study.study_name!r}: no finished trial ({counts_text(study)}): run `--trials N` first")
+        raise BMTError(
+            f"study {study.study_name!r}: no finished trial ({counts_text(study)}): run `--trials N` first"
+        )
     return found
 
 
@@ -66,7 +71,9 @@ def table(study: optuna.Study) -> str:
             ]
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
     head = (
         f"study {study.study_name}: {identity.cell}, profile {identity.profile}, objective {identity.objective}, pruner {identity.pruner}, "
         f"seeds {','.join(map(str, identity.seeds))}"

@@ -1,7 +1,10 @@
-"""Where a study lives: any database that Optuna and SQLAlchemy open; `studies/NAME.db` (SQLite) unless told otherwise.
+"""Where a study lives: any database that Optuna and SQLAlchemy open; `studies/NAME.db` (SQLite) unless told
+otherwise.
 
-SQLite is for the workers of one host; several hosts share a server, e.g. postgresql+psycopg://user@host/database. A trial's worker gives
-a sign of life every `heartbeat` seconds. Where it has been silent for three times as long, the next worker fails its trial and queues the
+SQLite is for the workers of one host; several hosts share a server, e.g.
+postgresql+psycopg://user@host/database. A trial's worker gives
+a sign of life every `heartbeat` seconds. Where it has been silent for three times as long, the next worker
+fails its trial and queues the
 same values again, three times at most.
 """
 
@@ -25,9 +28,9 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial
 
-from benchmark import tracking
-from benchmark.config import repository_root
-from benchmark.studies import tracks
+from benchmark.config.params import repository_root
+from benchmark.studies import mlflow_runs as tracks
+from benchmark.tracking import mlflow_store as tracking
 from bmt.errors import BMTError, ConfigError
 
 HEARTBEAT = 20  # seconds
@@ -47,7 +50,9 @@ def storage_url(name: str, given: str | None = None) -> str:
     own = "sqlite:///" + quote(str(repository_root() / "studies" / f"{name}.db"))
     url = given or os.environ.get("OPTUNA_STORAGE") or own
     if url == tracking.store_uri() or (_file(url) is not None and _file(url) == _file(tracking.store_uri())):
-        raise ConfigError(f"--storage {tracking.public(url)}: this is MLflow's database: a study needs one of its own")
+        raise ConfigError(
+            f"--storage {tracking.public(url)}: this is MLflow's database: a study needs one of its own"
+        )
     return url
 
 
@@ -63,18 +68,31 @@ def open_storage(url: str, heartbeat: int = HEARTBEAT) -> RDBStorage:
         path.parent.mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = {"connect_args": {"timeout": SQLITE_SECONDS}}
     else:
-        options = {"pool_pre_ping": True, **({"connect_args": {"connect_timeout": CONNECT_SECONDS}} if "psycopg" in url else {})}
+        options = {
+            "pool_pre_ping": True,
+            **({"connect_args": {"connect_timeout": CONNECT_SECONDS}} if "psycopg" in url else {}),
+        }
     with reachable(url), warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         for attempt in range(1, OPENINGS + 1):
             try:
                 return RDBStorage(
-                    url, options, heartbeat_interval=heartbeat, grace_period=SILENCE * heartbeat, heartbeat_stale_trial_callback=requeue
+                    url,
+                    options,
+                    heartbeat_interval=heartbeat,
+                    grace_period=SILENCE * heartbeat,
+                    heartbeat_stale_trial_callback=requeue,
                 )
             except ImportError as error:
                 raise ConfigError(f"--storage {tracking.public(url)}: {_no_driver(error)}") from None
-            except (sqlalchemy.exc.ProgrammingError, sqlalchemy.exc.IntegrityError, sqlalchemy.exc.OperationalError) as error:
-                if attempt == OPENINGS or not re.search("already exists|duplicate|unique", str(error), re.IGNORECASE):
+            except (
+                sqlalchemy.exc.ProgrammingError,
+                sqlalchemy.exc.IntegrityError,
+                sqlalchemy.exc.OperationalError,
+            ) as error:
+                if attempt == OPENINGS or not re.search(
+                    "already exists|duplicate|unique", str(error), re.IGNORECASE
+                ):
                     raise
                 time.sleep(0.2 * attempt)
     raise AssertionError("unreachable")
@@ -128,12 +146,16 @@ def reachable(url: str) -> Iterator[None]:
     except BMTError:
         raise
     except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError) as error:
-        raise ConfigError(f"--storage {where}: no URL of a database, such as sqlite:///study.db: {_line(error)}") from None
+        raise ConfigError(
+            f"--storage {where}: no URL of a database, such as sqlite:///study.db: {_line(error)}"
+        ) from None
     except Exception as error:
         # Optuna's loop can hide a database's error behind a defect of its own (UnboundLocalError, 5.0)
         if (found := _database_error(error)) is None:
             raise
-        raise BMTError(f"the study's database {where}: {_line(found)}; run the same command again when it answers") from error
+        raise BMTError(
+            f"the study's database {where}: {_line(found)}; run the same command again when it answers"
+        ) from error
     finally:
         threading.excepthook = before
 

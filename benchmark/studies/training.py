@@ -1,6 +1,8 @@
-"""The score of one seed by training it: masks, tuning, validation as `python -m benchmark.train` does, but nothing is kept of the model.
+"""The score of one seed by training it: masks, tuning, validation as `python -m benchmark.train` does, but
+nothing is kept of the model.
 
-Only train files are read: validation is carved from them (`data.val_source: train`), so no study sees the dev sets that the tables score.
+Only train files are read: validation is carved from them (`data.val_source: train`), so no study sees the dev
+sets that the tables score.
 """
 
 from __future__ import annotations
@@ -14,24 +16,24 @@ from typing import Any
 
 import torch
 
-from benchmark.backbones import Located, locate
-from benchmark.cell_data import TrainingData, training_data
-from benchmark.cells import Cell
-from benchmark.config import Config, find_cell
-from benchmark.places import Places
-from benchmark.single_task import with_reference
+from benchmark.config.backbones import Located, locate
+from benchmark.config.cells import Cell
+from benchmark.config.folders import Places
+from benchmark.config.params import Config, find_cell
+from benchmark.runs.cell_data import TrainingData, training_data
+from benchmark.runs.single_task_reference import with_reference
+from benchmark.runs.training_run import device_for_training, masks_of_cell, plan_of
 from benchmark.studies.objective import Recorder, Score
 from benchmark.studies.settings import Settings
 from benchmark.studies.space import Space, Values
-from benchmark.train import device_for_training, masks_of_cell, plan_of
-from bmt.batches import Vocabulary
 from bmt.deviation import pretrained_copy
 from bmt.errors import ConfigError
 from bmt.masks import Masks
-from bmt.model import quiet_transformers, span_model
-from bmt.phases import warm_up_head
-from bmt.sources import RandomMask
-from bmt.training import planned_steps, train
+from bmt.qa.batches import Vocabulary
+from bmt.qa.model import quiet_transformers, span_model
+from bmt.random_mask import RandomMask
+from bmt.training.loop import planned_steps, train
+from bmt.training.source_masks import warm_up_head
 
 
 def check_validation(config: Config) -> None:
@@ -56,14 +58,23 @@ class Trained:
 
     @staticmethod
     def of(settings: Settings, cell: str, space: Space) -> Trained:
-        """Read a cell's data. Raises ConfigError and DataError: unknown names, dev sets as validation, features not prepared."""
+        """Read a cell's data. Raises ConfigError and DataError: unknown names, dev sets as validation,
+        features not prepared.
+        """
         config = settings.config()
         check_validation(config)
         own = find_cell(config, cell)
         place = locate(own.backbone, config.backbones[own.backbone])
         if config.training.threads:
             torch.set_num_threads(config.training.threads)
-        return Trained(settings, config, own, space, place, training_data(config, own, Places.of(config).features(own.backbone)))
+        return Trained(
+            settings,
+            config,
+            own,
+            space,
+            place,
+            training_data(config, own, Places.of(config).features(own.backbone)),
+        )
 
     @property
     def datasets(self) -> Sequence[str]:
@@ -82,7 +93,9 @@ class Trained:
         """Evaluations of a training that is not stopped early."""
         return math.ceil(self.steps / self.config.training.evaluate_every)
 
-    def __call__(self, values: Values, seed: int, evaluated: Callable[[int, float], None], run: Recorder) -> Score:
+    def __call__(
+        self, values: Values, seed: int, evaluated: Callable[[int, float], None], run: Recorder
+    ) -> Score:
         """Train with these values and this seed."""
         config = self.settings.config(self.space.changes(values))
         cell = Cell(self.cell.backbone, self.cell.regime, self.cell.arm, self.cell.adapter, seed)
@@ -108,17 +121,33 @@ class Trained:
         with tempfile.TemporaryDirectory() as scratch:  # masks of one trial are of no use to another
             places = Places(Path(scratch), config.profile)
             if arm.mask == "learned":
-                warm_up_head(model, data.sets, data.rows, vocabulary, plan, steps=config.mask.head_warmup, seed=seed)
+                warm_up_head(
+                    model, data.sets, data.rows, vocabulary, plan, steps=config.mask.head_warmup, seed=seed
+                )
             pretrained = pretrained_copy(model) if config.mask.keep_delta else None
-            made = masks_of_cell(config, cell, model, data, vocabulary, plan, places, run, True, self.place.identity)
+            made = masks_of_cell(
+                config, cell, model, data, vocabulary, plan, places, run, True, self.place.identity
+            )
             outcome = train(
-                model, data.sets, data.rows, data.validation, vocabulary, plan, steps=self.steps, seed=seed, masks=made,
-                pretrained=pretrained, holds=(arm.regularizer, arm.strength), report=report,
-            )  # fmt: skip
+                model,
+                data.sets,
+                data.rows,
+                data.validation,
+                vocabulary,
+                plan,
+                steps=self.steps,
+                seed=seed,
+                masks=made,
+                pretrained=pretrained,
+                holds=(arm.regularizer, arm.strength),
+                report=report,
+            )
             masks = made if made is None or isinstance(made, Masks | RandomMask) else made.masks()
         best = next(row for row in outcome.curve if row["step"] == outcome.best_step)
         moved = outcome.deviation["total"].relative
-        return Score({name: best[f"f1/{name}"] for name in self.datasets}, union_density(masks), {"deviation": moved})
+        return Score(
+            {name: best[f"f1/{name}"] for name in self.datasets}, union_density(masks), {"deviation": moved}
+        )
 
 
 def union_density(masks: Any) -> float:

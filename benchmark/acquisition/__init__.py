@@ -1,0 +1,1 @@
+"""Getting the data: manifests, downloads, verification, the hub, the sample corpus, features."""

@@ -1,0 +1,90 @@
+"""Is a file what its manifest says? Digests, size, and the contexts and questions in it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.acquisition.manifest import Entry
+from bmt.errors import DataError
+
+# In JSON a quote inside a text is always escaped, so these bytes can only be the keys.
+QUESTION_KEY, CONTEXT_KEY = re.compile(rb'"qid"\s*:'), re.compile(rb'"qas"\s*:')
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a file is."""
+
+    md5: str
+    sha256: str
+    bytes: int
+
+
+def measure(path: Path) -> Measured:
+    """Both digests and the size, in one pass."""
+    md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            md5.update(block)
+            sha256.update(block)
+            size += len(block)
+    return Measured(md5.hexdigest(), sha256.hexdigest(), size)
+
+
+def count(path: Path) -> tuple[int, int]:
+    """Contexts and questions of an MRQA JSONL.gz file, without parsing it.
+
+    Raises:
+        DataError: it is no whole gzip file.
+    """
+    contexts = questions = 0
+    try:
+        with gzip.open(path, "rb") as stream:
+            for line in stream:
+                contexts += len(CONTEXT_KEY.findall(line))
+                questions += len(QUESTION_KEY.findall(line))
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"it is no whole gzip file ({' '.join(str(error).split())})") from None
+    return contexts, questions
+
+
+def digest_fault(entry: Entry, measured: Measured) -> str | None:
+    """What contradicts the manifest's size and digests, with both values; None when nothing does."""
+    faults = []
+    if entry.bytes is not None and measured.bytes != entry.bytes:
+        faults.append(f"it has {measured.bytes} bytes, the manifest says {entry.bytes}")
+    for name, stated, found in (("md5", entry.md5, measured.md5), ("sha256", entry.sha256, measured.sha256)):
+        if stated is not None and found != stated:
+            faults.append(f"its {name} is {found}, the manifest says {stated}")
+            break  # one digest says it
+    return "; ".join(faults) or None
+
+
+def count_fault(entry: Entry, path: Path) -> str | None:
+    """What contradicts the manifest's numbers of contexts and questions; None when nothing does or none is
+    stated.
+    """
+    if entry.contexts is None and entry.questions is None:
+        return None
+    try:
+        contexts, questions = count(path)
+    except DataError as error:
+        return str(error)
+    for name, stated, found in (
+        ("contexts", entry.contexts, contexts),
+        ("questions", entry.questions, questions),
+    ):
+        if stated is not None and found != stated:
+            return f"it holds {found} {name}, the manifest says {stated}"
+    return None
+
+
+def looks_packed(path: Path) -> bool:
+    """Whether the file starts as gzip files do: an error page does not."""
+    with path.open("rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"

@@ -1,0 +1,266 @@
+"""Progress of long work: a bar with rate and time left in a terminal, a few plain lines anywhere else.
+
+    with progress("train", total=900, unit="windows") as bar:
+        for batch in batches:
+            ...
+            bar.advance(len(batch), note="loss 2.31")
+
+`bar.advance` is the `Callable[[int, str], None]` that functions of `bmt` take. It may be called from several
+threads.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+Clock = Callable[[], float]
+
+
+class _Display(Protocol):
+    """Where bars are shown."""
+
+    def start(self, bar: Bar) -> None: ...
+    def update(self, bar: Bar) -> None: ...
+    def end(self, bar: Bar, completed: bool) -> None: ...
+
+
+class Bar:
+    """One counted piece of work: `count` of `total` units, and a short note."""
+
+    def __init__(
+        self, display: _Display, clock: Clock, name: str, total: int | None, unit: str, done: int, level: int
+    ) -> None:
+        self.name, self.total, self.unit, self.level = name, total, unit, level
+        self.first, self.count, self.note = done, done, ""
+        self._display, self._clock, self._lock = display, clock, threading.Lock()
+        self._began = clock()
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Count `n` more units; a non-empty `note` replaces the one that is shown."""
+        with self._lock:
+            self.count += n
+            self.note = note or self.note
+            self._display.update(self)
+
+    def resume_at(self, done: int, total: int | None) -> None:
+        """The work stands at `done` of `total` (None: unknown): what changes by this call does not count into
+        the rate.
+        """
+        with self._lock:
+            self.first += done - self.count
+            self.count, self.total = done, total
+            self._display.update(self)
+
+    @contextmanager
+    def task(
+        self, name: str, total: int | None = None, unit: str | None = None, done: int = 0
+    ) -> Iterator[Bar]:
+        """A bar under this one, for a nested or parallel part of the work. Its units do not count into this
+        bar.
+        """
+        with _shown(
+            Bar(self._display, self._clock, name, total, unit or self.unit, done, self.level + 1)
+        ) as bar:
+            yield bar
+
+    def seconds(self) -> float:
+        """Seconds since the bar started."""
+        return self._clock() - self._began
+
+    def rate(self) -> float | None:
+        """Units a second since the bar started, without those done before it; None when nothing can be said
+        yet.
+        """
+        seconds = self.seconds()
+        return (self.count - self.first) / seconds if seconds > 0 and self.count > self.first else None
+
+    def seconds_left(self) -> float | None:
+        """Seconds left at this rate; None when the total or the rate is unknown."""
+        rate = self.rate()
+        return max(0, self.total - self.count) / rate if self.total is not None and rate else None
+
+
+@contextmanager
+def progress(
+    name: str,
+    total: int | None = None,
+    unit: str = "steps",
+    *,
+    done: int = 0,
+    stream: TextIO | None = None,
+    clock: Clock = time.monotonic,
+    every: float = 30.0,
+) -> Iterator[Bar]:
+    """Show the progress of the block: `total` units of `unit` (None: unknown), `done` of them before it
+    started (a resumed run).
+
+    In a terminal: a bar with count, rate, time left and note. Elsewhere: a line at the start, at most one
+        every `every` seconds, and one
+    at the end with count, seconds and rate. The unit "bytes" is shown in kB, MB or GB. `stream` is stderr
+    unless given.
+    """
+    stream = sys.stderr if stream is None else stream
+    live = stream.isatty() and os.environ.get("TERM") != "dumb"
+    display: _Display = _Live(stream, clock) if live else _Lines(stream, clock, every)
+    with _shown(Bar(display, clock, name, total, unit, done, level=0)) as bar:
+        yield bar
+
+
+@contextmanager
+def _shown(bar: Bar) -> Iterator[Bar]:
+    bar._display.start(bar)
+    completed = False
+    try:
+        yield bar
+        completed = True
+    finally:
+        bar._display.end(bar, completed)
+
+
+def silent() -> Bar:
+    """A bar that shows nothing."""
+    return Bar(_Nothing(), time.monotonic, "", None, "", 0, level=0)
+
+
+class _Nothing:
+    def start(self, bar: Bar) -> None: ...
+    def update(self, bar: Bar) -> None: ...
+    def end(self, bar: Bar, completed: bool) -> None: ...
+
+
+class _Lines:
+    """Plain lines: the start, a sign of life, the end; of a nested bar the end alone, and only when it took a
+    second.
+    """
+
+    def __init__(self, stream: TextIO, clock: Clock, every: float) -> None:
+        self._stream, self._clock, self._every, self._lock = stream, clock, every, threading.Lock()
+        self._last = clock()
+
+    def start(self, bar: Bar) -> None:
+        if bar.level == 0:
+            self._write(f"{bar.name}: {_count(bar)}")
+
+    def update(self, bar: Bar) -> None:
+        now = self._clock()
+        if now - self._last < self._every:
+            return
+        left = bar.seconds_left()
+        parts = [
+            _count(bar),
+            _rate(bar.rate(), bar.unit),
+            f"{duration(left)} left" if left is not None else "",
+            bar.note,
+        ]
+        self._write(f"{bar.name}: " + ", ".join(part for part in parts if part))
+        self._last = now
+
+    def end(self, bar: Bar, completed: bool) -> None:
+        if bar.level and bar.seconds() < 1:
+            return
+        if completed:
+            new = bar.count - bar.first
+            parts = [
+                f"{_amount(new, bar.unit)} in {duration(bar.seconds())}",
+                _rate(bar.rate(), bar.unit),
+                bar.note,
+            ]
+        else:
+            parts = [f"stopped at {_count(bar)} after {duration(bar.seconds())}"]
+        self._write(f"{bar.name}: " + ", ".join(part for part in parts if part))
+
+    def _write(self, line: str) -> None:
+        with self._lock:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+
+class _Live:
+    """Bars of rich; a nested bar goes away when it is done."""
+
+    def __init__(self, stream: TextIO, clock: Clock) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+        from rich.text import Text
+
+        class Count(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(_count(task.fields["bar"]))
+
+        class Rate(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(_rate(task.fields["bar"].rate(), task.fields["bar"].unit))
+
+        class Note(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(task.fields["bar"].note)
+
+        self._progress: Progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            Count(),
+            Rate(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            Note(),
+            console=Console(file=stream),
+            get_time=clock,
+        )
+        self._tasks: dict[int, Any] = {}
+
+    def start(self, bar: Bar) -> None:
+        name = "  " * bar.level + bar.name
+        self._tasks[id(bar)] = self._progress.add_task(name, total=bar.total, completed=bar.count, bar=bar)
+        if bar.level == 0:
+            self._progress.start()
+
+    def update(self, bar: Bar) -> None:
+        self._progress.update(self._tasks[id(bar)], completed=bar.count, total=bar.total)
+
+    def end(self, bar: Bar, completed: bool) -> None:
+        task = self._tasks.pop(id(bar))
+        if bar.level == 0:
+            self._progress.stop()
+        else:
+            self._progress.remove_task(task)
+
+
+def duration(seconds: float) -> str:
+    """`4.2 s`, `3 min 05 s` or `2 h 07 min`."""
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _number(value: float, unit: str) -> str:
+    if unit != "bytes":
+        return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
+    for name, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= size:
+            return f"{value / size:.1f} {name}"
+    return f"{value:.0f} bytes"
+
+
+def _amount(value: float, unit: str) -> str:
+    return _number(value, unit) + ("" if unit == "bytes" else f" {unit}")
+
+
+def _count(bar: Bar) -> str:
+    if bar.total is None:
+        return _amount(bar.count, bar.unit)
+    return f"{_number(bar.count, bar.unit)} of {_amount(bar.total, bar.unit)}"
+
+
+def _rate(rate: float | None, unit: str) -> str:
+    return f"{_amount(rate, unit)}/s" if rate else ""

@@ -1,0 +1,1 @@
+"""A paper's table held against results: matching, the gate, claims, and what comes out."""

@@ -1,0 +1,294 @@
+"""Which runs answer which printed number: a table's cells with our values, one a seed, or the state that they
+are in instead.
+
+A row names its runs (backbone, regime, arm, adapter, K). Under any profile but the paper's, the profile's own
+backbone stands in for the
+backbone of the table's first model; the rows of the other models are then missing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+
+from benchmark.comparison.gate import Data, Reason, data_reasons, run_reasons, seed_reasons
+from benchmark.config.cells import ZERO_SHOT
+from benchmark.paper.tables import AVERAGE, Ours, Requirements, Row, Table
+from benchmark.runs.results import Identity, Results, Run
+
+LITERATURE, NO_DATA, MISSING, NOT_COMPARABLE = "literature", "no data", "missing", "not comparable"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is compared. seeds: those asked for, or None for all. listed: the cells that the profile's params
+    file lists; active: it is
+    params.yaml; whole: the results folder should hold them all. commands: this project makes the runs
+    (another paper's it does not).
+    sizes: the few-shot K that the profile asks for; empty: not known.
+    """
+
+    profile: str
+    seeds: tuple[int, ...] | None = None
+    listed: tuple[str, ...] = ()
+    active: bool = True
+    whole: bool = False
+    commands: bool = True
+    sizes: tuple[int, ...] = ()
+
+    def expected(self, identity: Identity) -> tuple[int, ...]:
+        """Seeds that this cell should have: those asked for, else those that the profile lists; none where
+        there are no seeds.
+        """
+        if identity.published:
+            return ()
+        if self.seeds is not None or not self.whole:
+            return self.seeds or ()
+        stem = f"{identity.stem}.s"
+        return tuple(
+            sorted(
+                int(name.removeprefix(stem))
+                for name in self.listed
+                if re.fullmatch(re.escape(stem) + r"\d+", name)
+            )
+        )
+
+    def command(self, identity: Identity, seeds: tuple[int, ...]) -> str:
+        """How the runs of this cell are made, or what keeps them from being made; empty where nothing can be
+        said.
+        """
+        if not self.commands:
+            return ""
+        if identity.published:
+            return f"`{self.switched(f'python -m benchmark.unifiedqa {identity.backbone}')}`"
+        names = [f"{identity.stem}.s{seed}" for seed in seeds or (0,)]
+        if set(names) <= set(self.listed):
+            return f"`{self.switched('dvc repro')}`"
+        if self.listed and identity.backbone not in {name.split(".")[0] for name in self.listed}:
+            return (
+                f"profile {self.profile} has no {identity.backbone}; `python -m benchmark.profile paper` has"
+            )
+        if identity.K is not None:
+            source = f"{replace(identity, K=None).stem}.s0"
+            return f"`{self.switched(f'python -m benchmark.transfer {source} --k {identity.K}')}`, once {source} is trained"
+        more = f" (then {', '.join(names[1:])})" if names[1:] else ""
+        return f"`{self.switched(f'python -m benchmark.train {names[0]} && python -m benchmark.evaluate {names[0]}')}`{more}"
+
+    def not_asked(self, identity: Identity) -> str:
+        """Why the profile makes no such few-shot run: its `fewshot.sizes` lack the K. Empty if it does, or
+        nothing can be said.
+        """
+        if identity.K is None or not self.commands or not self.sizes or identity.K in self.sizes:
+            return ""
+        return f"profile {self.profile} asks for K = {', '.join(map(str, self.sizes))}"
+
+    def switched(self, command: str) -> str:
+        """A command, after the one that makes this profile the active one if it is not."""
+        return (
+            command
+            if self.active or not self.listed
+            else f"python -m benchmark.profile {self.profile} && {command}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One printed number and our runs of it. values: one a seed, in the order of `seeds`; percent.
+
+    state: one of the words above, or None where the statistics decide. partial: an average over fewer
+        datasets than the paper's, whose
+    difference from the printed one would mean nothing.
+    """
+
+    row: Row
+    dataset: str
+    metric: str
+    published: float | None
+    decimals: int
+    state: str | None
+    reason: str = ""
+    values: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()
+    runs: tuple[str, ...] = ()
+    partial: bool = False
+
+
+@dataclass(slots=True)
+class Matcher:
+    """The runs of a results folder by identity, and what their table has in common."""
+
+    results: Results
+    requires: Requirements
+    setting: Setting
+    stand_in: dict[str, str]
+    data: Data
+    by_identity: dict[Identity, list[Run]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for run in self.results.runs:
+            if self.setting.seeds is None or run.seed in self.setting.seeds or run.identity.published:
+                self.by_identity.setdefault(run.identity, []).append(run)
+
+    def identity(self, ours: Ours, K: int | None, dataset: str) -> Identity:
+        """The runs that answer a row's column; an ST row has other runs for each dataset."""
+        regime = "mt" if ours.regime == "mt" else f"st-{dataset}"
+        return Identity(self.stand_in.get(ours.backbone, ours.backbone), regime, ours.arm, ours.adapter, K)
+
+    def runs(self, ours: Ours, K: int | None, dataset: str) -> list[Run]:
+        """The runs that answer a row's column, by seed."""
+        return sorted(self.by_identity.get(self.identity(ours, K, dataset), []), key=lambda run: run.seed)
+
+    def row_runs(self, row: Row, datasets: tuple[str, ...]) -> list[Run]:
+        """All runs of a row."""
+        found = {
+            run.cell: run
+            for dataset in datasets
+            for run in (self.runs(row.ours, row.K, dataset) if row.ours else [])
+        }
+        return list(found.values())
+
+
+def find_stand_in(
+    table: Table, results: Results, requires: Requirements, listed: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """{backbone of the table's first model: the backbone that stands in for it}, empty under the paper's
+    profile or without need.
+    """
+    rows = [row.ours for row in table.rows if row.ours]
+    named = [ours.backbone for ours in rows if ours.arm != ZERO_SHOT]
+    profiles, backbones = (
+        results.profiles,
+        results.backbones or tuple(dict.fromkeys(name.split(".")[0] for name in listed)),
+    )
+    if not named or requires.profile is None or requires.profile in profiles or named[0] in backbones:
+        return {}
+    others = [backbone for backbone in backbones if backbone not in {ours.backbone for ours in rows}]
+    return {named[0]: others[0]} if others else {}
+
+
+def match_table(table: Table, matcher: Matcher) -> list[Match]:
+    """Every printed number of a table of scores, row by row, metric by metric, datasets first and the average
+    last.
+    """
+    return [match for row in table.rows for match in match_row(table, row, matcher)]
+
+
+def match_row(table: Table, row: Row, matcher: Matcher) -> list[Match]:
+    """The same for one row."""
+    matches = []
+    for metric in table.metrics:
+        cells = [_match_dataset(table, row, metric, dataset, matcher) for dataset in table.columns.values()]
+        matches += cells
+        if table.average:
+            matches.append(_match_average(table, row, metric, cells))
+    return matches
+
+
+def _match_dataset(table: Table, row: Row, metric: str, dataset: str, matcher: Matcher) -> Match:
+    """One dataset's number of a row."""
+    printed = (row, dataset, metric, row.values[metric][dataset], table.decimals[metric])
+    if row.ours is None:
+        return Match(*printed, LITERATURE)
+    identity, setting = matcher.identity(row.ours, row.K, dataset), matcher.setting
+    runs = matcher.runs(row.ours, row.K, dataset)
+    expected = setting.expected(identity)
+    faults = [
+        f
+        for f in matcher.results.faults
+        if f.identity == identity and (setting.seeds is None or f.seed in setting.seeds)
+    ]
+    cells = tuple(run.cell for run in runs)
+    if not runs and not faults:
+        if identity.published and matcher.requires.profile not in (None, setting.profile):
+            return Match(
+                *printed, NO_DATA, f"profile {setting.profile} names no weights of {identity.backbone}"
+            )
+        if reason := setting.not_asked(identity):
+            return Match(*printed, NO_DATA, reason)
+        command = setting.command(identity, expected)
+        return Match(*printed, MISSING, f"no run of {identity.stem}" + (f": {command}" if command else ""))
+    broken = {fault.seed for fault in faults}
+    missing = [
+        f"{identity.stem}.s{seed}" for seed in expected if seed not in {run.seed for run in runs} | broken
+    ]
+    reasons = seed_reasons(runs, faults, missing, matcher.data.copies)
+    scored = [run for run in runs if dataset in run.datasets]
+    if runs and not scored:
+        empty = [run.cell for run in runs if dataset in run.empty]
+        return Match(
+            *printed,
+            NO_DATA,
+            f"0 examples in {empty[0]}" if empty else f"{dataset} is not in these results",
+            runs=cells,
+        )
+    if runs:
+        reasons = run_reasons(runs, matcher.requires, row.ours.backbone, row.p_f, matcher.data) + reasons
+        reasons += data_reasons(scored, dataset, matcher.requires, matcher.data)
+        if lacking := [run.cell for run in runs if dataset not in run.datasets]:
+            reasons.append(Reason(f"no {dataset} in {', '.join(lacking)}"))
+    values = [run.datasets[dataset].metric(metric) for run in scored]
+    if None in values:
+        return Match(*printed, NO_DATA, f"results have EM and F1, no {metric}", runs=cells)
+    state = NOT_COMPARABLE if reasons else None
+    text = "; ".join(reason.text for reason in reasons)
+    if any(reason.mixed for reason in reasons):
+        return Match(*printed, state, text, runs=cells)
+    kept, seeds = tuple(value for value in values if value is not None), tuple(run.seed for run in scored)
+    return Match(*printed, state, text, kept, seeds, cells)
+
+
+def _match_average(table: Table, row: Row, metric: str, cells: list[Match]) -> Match:
+    """The macro average of a row: over the datasets that have data, one value for each seed that all of them
+    have.
+    """
+    printed = (row, AVERAGE, metric, row.values[metric][AVERAGE], table.decimals[metric])
+    runs = tuple(dict.fromkeys(name for cell in cells for name in cell.runs))
+    if row.ours is None or all(cell.state == MISSING for cell in cells):
+        return Match(*printed, cells[0].state, cells[0].reason)
+    if all(cell.state == NO_DATA for cell in cells):
+        return Match(
+            *printed,
+            NO_DATA,
+            "none of its datasets is in these results" if runs else cells[0].reason,
+            runs=runs,
+        )
+    reasons = list(dict.fromkeys(cell.reason for cell in cells if cell.state == NOT_COMPARABLE))
+    shared = (
+        reasons
+        if len(reasons) == 1
+        else [f"{c.dataset}: {c.reason}" for c in cells if c.state == NOT_COMPARABLE]
+    )
+    absent = [cell for cell in cells if cell.state == MISSING]
+    if absent:
+        shared.append(f"missing runs: {', '.join(cell.dataset for cell in absent)}")
+    there = [cell for cell in cells if cell.values]
+    left_out = [cell.dataset for cell in cells if not cell.values]
+    if left_out and there:
+        paper = [cell.published for cell in there if cell.published is not None]
+        same = (
+            f"; the paper's over the same {len(there)}: {fmean(paper):.{table.decimals[metric]}f}"
+            if len(paper) == len(there)
+            else ""
+        )
+        no_data = [cell.dataset for cell in cells if cell.state == NO_DATA]
+        why = (
+            f" (no data: {', '.join(no_data)})"
+            if no_data == left_out
+            else f" (without {', '.join(left_out)})"
+        )
+        shared.append(f"average over {len(there)} of {len(cells)} datasets{why}{same}")
+    common = sorted(set.intersection(*(set(cell.seeds) for cell in there))) if there else []
+    if there and any(set(cell.seeds) != set(common) for cell in there):
+        shared.append("its datasets have different seeds")
+    by_seed = [dict(zip(cell.seeds, cell.values, strict=True)) for cell in there]
+    values = tuple(fmean(scores[seed] for scores in by_seed) for seed in common)
+    return Match(
+        *printed,
+        NOT_COMPARABLE if shared else None,
+        "; ".join(shared),
+        values,
+        tuple(common),
+        runs,
+        bool(left_out),
+    )

@@ -1,0 +1,270 @@
+"""Counted parameters, for a table of total_M, trainable_M and trainable_pct: arithmetic on the encoder's
+shape, no weights, no torch.
+
+    embeddings   (vocabulary + positions + token types) H + 2 H
+    layer        4 (H H + H) + 2 H  +  (H F + F) + (F H + H) + 2 H          attention, feed-forward, each with
+    its norm
+    pooler       H H + H                      a part of RobertaModel that span extraction leaves out: no
+    gradient, never masked
+    head         2 H + 2                      phi; one, or with adapters one a dataset
+    adapter      2 L (H m + m + m H + H)      psi, one a dataset: Houlsby's bottlenecks after attention and
+    after feed-forward, m = H / 16
+    delta_d      2 a masked weight            alpha and w of eq. 12, element by element, one a dataset; the
+    mask they leave: 1 bit a weight
+
+total: all of it. trainable: all of it without adapters; with adapters what the last phase trains, theta
+frozen: one dataset's phi, psi and
+delta_d. That reading gives the paper's 1.8M and 1.3 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from benchmark.paper.schema import is_number
+from benchmark.paper.tables import Ours, Table
+from benchmark.runs.results import Results, Run
+from bmt.settings import IN_DOMAIN
+
+METRICS = ("total_M", "trainable_M", "trainable_pct")
+LEARNED = "bmt"
+"""The arm whose rows have a delta_d."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A BERT-like encoder: H hidden, L layers, F intermediate, bottleneck m = H / 16. Counts are numbers of
+    parameters.
+    """
+
+    vocabulary: int
+    positions: int
+    token_types: int
+    hidden: int
+    layers: int
+    intermediate: int
+
+    @property
+    def encoder(self) -> int:
+        """Theta without the pooler: what span extraction trains, and what masks act on."""
+        H, F = self.hidden, self.intermediate
+        embeddings = (self.vocabulary + self.positions + self.token_types) * H + 2 * H
+        layer = 4 * (H * H + H) + 2 * H + (H * F + F) + (F * H + H) + 2 * H
+        return embeddings + self.layers * layer
+
+    @property
+    def pooler(self) -> int:
+        """The dense layer on the first token."""
+        return self.hidden * self.hidden + self.hidden
+
+    @property
+    def head(self) -> int:
+        """Phi: start and end scores."""
+        return 2 * self.hidden + 2
+
+    @property
+    def bottleneck(self) -> int:
+        """Width of an adapter."""
+        return self.hidden // 16
+
+    @property
+    def adapter(self) -> int:
+        """Psi of one dataset."""
+        H, m = self.hidden, self.bottleneck
+        return 2 * self.layers * (H * m + m + m * H + H)
+
+    @property
+    def delta(self) -> int:
+        """Delta_d of one dataset, dense: alpha and w of every masked weight."""
+        return 2 * self.encoder
+
+    @property
+    def mask_bytes(self) -> int:
+        """One mask at 1 bit a weight; exact where every tensor has a multiple of 8 weights (each starts a
+        byte).
+        """
+        return -(-self.encoder // 8)
+
+
+SHAPES = {
+    "roberta-base": Shape(
+        vocabulary=50265, positions=514, token_types=1, hidden=768, layers=12, intermediate=3072
+    )
+}
+"""By backbone, as its configuration has it; the marker tokens that `bmt.span_model` adds (three rows) are not
+counted.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Numbers of parameters."""
+
+    total: int
+    trainable: int
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """As the metrics of a table: millions, and percent of all."""
+        return {
+            "total_M": self.total / 1e6,
+            "trainable_M": self.trainable / 1e6,
+            "trainable_pct": 100 * self.trainable / self.total,
+        }
+
+
+def count(
+    shape: Shape, *, adapter: bool, learned: bool, pooler: bool = True, datasets: int = len(IN_DOMAIN)
+) -> Count:
+    """The parameters of one setting; `learned`: with delta_d, dense."""
+    one = shape.head + adapter * shape.adapter + learned * shape.delta  # a dataset's own
+    own = datasets * one if adapter else shape.head + learned * datasets * shape.delta
+    total = shape.encoder + pooler * shape.pooler + own
+    return Count(total, one if adapter else total)
+
+
+def counted(table: Table) -> dict[str, Any] | None:
+    """Our numbers for a table, as `results.read_facts` gives those of a file; None: no table of parameters,
+    or no shape known here.
+    """
+    rows = [(row.row, row.ours) for row in table.rows if row.ours]
+    backbones = {ours.backbone for _, ours in rows}
+    if (
+        set(table.metrics) != set(METRICS)
+        or len(rows) < len(table.rows)
+        or len(backbones) != 1
+        or not backbones <= set(SHAPES)
+    ):
+        return None
+    (backbone,) = backbones
+    return {"backbone": backbone, "rows": {row: _count(SHAPES[backbone], ours).numbers for row, ours in rows}}
+
+
+def notes(
+    table: Table, found: Results, seeds: Sequence[int] | None = None, stored: bool = False
+) -> tuple[str, ...]:
+    """What stands under a table of parameters; `stored`: its numbers are not ours but those of a file. Empty
+    where `counted` is None.
+    """
+    facts = counted(table)
+    if facts is None:
+        return ()
+    backbone, n = facts["backbone"], len(IN_DOMAIN)
+    shape = SHAPES[backbone]
+    source = (
+        f"ours: the numbers of table_{table.table}.json in the results. Counted from"
+        if stored
+        else "ours: counted from"
+    )
+    lines = [
+        f"{source} {backbone}'s configuration, without weights: encoder {shape.encoder:,}, pooler {shape.pooler:,}, span head "
+        f"{shape.head:,}, adapter {shape.adapter:,} (bottleneck {shape.bottleneck}, after attention and after feed-forward)",
+        f"total: everything, with {n} datasets' adapters, heads and delta_d. trainable: without adapters everything; with adapters what "
+        f"the phase with a frozen encoder trains: one dataset's adapter, head and delta_d (all {n} datasets' without delta_d: "
+        f"{_millions(n * (shape.adapter + shape.head))})",
+    ]
+    if stored:
+        lines.append(f"counted, total / trainable: {_settings(table, shape, pooler=True)}")
+    lines.append(
+        f"without the pooler (RobertaForQuestionAnswering), total / trainable: {_settings(table, shape, pooler=False)}"
+    )
+    if any(row.ours and row.ours.arm == LEARNED for row in table.rows):
+        lines += [
+            f"delta_d, dense: alpha and w of {shape.encoder:,} masked weights, {_millions(shape.delta)} a dataset, "
+            f"{_millions(n * shape.delta)} for {n}; w alone {_millions(shape.encoder)} and {_millions(n * shape.encoder)}. Both are gone "
+            "when tuning starts: the tuned model has as many weights as without BMT",
+            f"delta_d, as masks: 1 bit a weight, {shape.encoder:,} bits = {shape.mask_bytes / 1e6:.1f} MB a dataset, "
+            f"{n * shape.mask_bytes / 1e6:.1f} MB for {n}",
+            _non_zero(shape, backbone, found, seeds),
+            *_printed_delta(table, shape, n),
+        ]
+    return tuple(lines)
+
+
+def _count(shape: Shape, ours: Ours, pooler: bool = True) -> Count:
+    return count(shape, adapter=ours.adapter, learned=ours.arm == LEARNED, pooler=pooler)
+
+
+def _settings(table: Table, shape: Shape, pooler: bool) -> str:
+    """Total and trainable of each row, on one line."""
+    parts = []
+    for row in table.rows:
+        if row.ours:
+            own = _count(shape, row.ours, pooler)
+            parts.append(
+                f"{row.arm or row.row} {_millions(own.total)} / {_millions(own.trainable)}, {own.numbers['trainable_pct']:.1f} %"
+            )
+    return "; ".join(parts)
+
+
+def _non_zero(shape: Shape, backbone: str, found: Results, seeds: Sequence[int] | None) -> str:
+    """The expected number of open gates, at the densities of the runs that learned masks: of this backbone,
+    else of the one with most.
+    """
+    whole = [run for run in found.runs if run.identity.regime == "mt" and run.identity.K is None]
+    runs = [run for run in whole if (seeds is None or run.seed in seeds) and _densities(run)]
+    measured = next(
+        (name for name in (backbone, *found.backbones) if any(run.identity.backbone == name for run in runs)),
+        None,
+    )
+    if measured is None:
+        return "delta_d, non-zero: not measured, no run in the results has learned masks"
+    runs = [run for run in runs if run.identity.backbone == measured]
+    by_dataset: dict[str, list[float]] = {}
+    for run in runs:
+        for name, value in _densities(run).items():
+            by_dataset.setdefault(name, []).append(value)
+    means = [fmean(values) for values in by_dataset.values()]
+    unions = [
+        run.mask["union_density"] for run in runs if run.mask and is_number(run.mask.get("union_density"))
+    ]
+    of = f"{len(runs)} run{'s' if len(runs) > 1 else ''}{'' if measured == backbone else f' of {measured}, which stands in'}"
+    union = (
+        f", {_millions(fmean(unions) * shape.encoder)} in their union (density {fmean(unions):.3f})"
+        if unions
+        else ""
+    )
+    return (
+        f"delta_d, non-zero: expected at the measured mask density {fmean(means):.3f} (mean of {of}): "
+        f"{_millions(fmean(means) * shape.encoder)} open weights a dataset, {_millions(sum(means) * shape.encoder)} for {len(means)}{union}"
+    )
+
+
+def _densities(run: Run) -> dict[str, float]:
+    """Density by dataset of a run that learned masks, else nothing."""
+    mask = run.mask or {}
+    density = mask.get("density")
+    if mask.get("kind") != "learned" or not isinstance(density, dict):
+        return {}
+    return {name: value for name, value in density.items() if is_number(value)}
+
+
+def _printed_delta(table: Table, shape: Shape, datasets: int) -> list[str]:
+    """The remark on what the paper's rows with BMT have more than those without."""
+    totals = {
+        (row.ours.adapter, row.ours.arm == LEARNED): row.values["total_M"][""]
+        for row in table.rows
+        if row.ours
+    }
+    pairs = [(totals.get((adapter, True)), totals.get((adapter, False))) for adapter in (False, True)]
+    more = {
+        round(with_delta - without, 6)
+        for with_delta, without in pairs
+        if with_delta is not None and without is not None
+    }
+    if len(more) != 1:
+        return []
+    (printed,) = more
+    share = 1e6 * printed / shape.encoder
+    return [
+        f"the paper's {printed:.1f}M for delta_d is not derivable: no dense count has that size, and as a count of non-zero weights it "
+        f"would need a mask density of {share:.3f} (one delta_d) or {share / datasets:.4f} ({datasets}), which the paper does not print; "
+        "our cells with BMT are the dense counts"
+    ]
+
+
+def _millions(count: float) -> str:
+    return f"{count / 1e6:,.1f}M"

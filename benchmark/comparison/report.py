@@ -1,0 +1,97 @@
+"""What `compare` found of a table: its cells, its claims and what stands under it. Every format renders a
+`Report`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from benchmark.comparison.claims import ClaimResult
+from benchmark.comparison.matching import LITERATURE, Match
+from benchmark.config.cells import ZERO_SHOT
+from benchmark.paper.tables import Table
+from benchmark.runs.results import Fault
+
+EXACT, DIFFERS, REPRODUCED, NOT_REPRODUCED = "exact", "differs", "reproduced", "not reproduced"
+NEARLY_INACTIVE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """One printed number with our runs and what is said of it. Figures that the runs do not allow are None."""
+
+    match: Match
+    verdict: str
+    reason: str
+    mean: float | None = None
+    sd: float | None = None
+    n: int = 0
+    delta: float | None = None
+    pi95: tuple[float, float] | None = None
+    ci90: tuple[float, float] | None = None
+    margin: float | None = None
+    cv_star: float | None = None
+    p_holm: float | None = None
+    seeds_needed: int | None = None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether this project could reproduce the cell: a printed number of a row that is neither literature
+        nor scored as published.
+        """
+        ours = self.match.row.ours
+        scored_only = ours is not None and ours.arm == ZERO_SHOT
+        return self.match.state != LITERATURE and not scored_only and self.match.published is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Density:
+    """How much of the weights a row's learned masks leave open, means over its runs. union None: no run has
+    it.
+    """
+
+    by_dataset: dict[str, float]
+    union: float | None
+
+    @property
+    def nearly_inactive(self) -> bool:
+        """Whether the masks are plain fine-tuning in disguise."""
+        return self.union is not None and self.union > NEARLY_INACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A compared table."""
+
+    title: str
+    table: Table
+    profile: str
+    source: str
+    seeds: tuple[int, ...]
+    stand_in: dict[str, str]
+    cells: tuple[CellResult, ...]
+    claims: tuple[ClaimResult, ...]
+    second_readings: tuple[CellResult, ...] = ()
+    densities: dict[str, Density] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    signs: tuple[int, int] = (0, 0)
+    effect_ratio: float | None = None
+    tau_b: float | None = None
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        """How many cells have which verdict."""
+        return Counter(cell.verdict for cell in self.cells)
+
+    def status(self, strict: bool = False) -> int:
+        """Exit status: 0, 1 for a cell that is not reproduced (strict: for any trainable cell that is not), 2
+        for unreadable results.
+        """
+        if self.faults:
+            return 2
+        if strict:
+            return int(any(cell.trainable and cell.verdict not in (REPRODUCED, EXACT) for cell in self.cells))
+        return int(any(cell.verdict == NOT_REPRODUCED for cell in self.cells))

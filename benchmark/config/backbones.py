@@ -1,0 +1,66 @@
+"""Where a backbone's weights are: an installed package, the hub at a pinned commit, or a folder; with its
+digest checked.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from benchmark.config.params import Backbone, repository_root
+from bmt.errors import ModelError
+from bmt.runtime.files import file_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """What `bmt.qa.model.span_model` takes: a folder or hub name, the hub's commit, and the revision that
+    results carry.
+    """
+
+    source: str | Path
+    revision: str | None
+    identity: str
+
+
+def locate(name: str, backbone: Backbone) -> Located:
+    """Find a backbone; where the params file gives a digest, check it before anything is loaded.
+
+    Raises:
+        ModelError: the package or folder is absent, or the weights are not the ones that the params file
+            names.
+    """
+    if backbone.source == "hub":
+        return Located(backbone.name, backbone.revision, f"{backbone.name}@{backbone.revision}")
+    folder = _package_folder(name, backbone.name) if backbone.source == "package" else _folder(backbone.name)
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise ModelError(
+            f"backbones.{name}: {weights} does not exist; install the package or put the model there"
+        )
+    digest = _digest(weights)
+    if backbone.sha256 is not None and digest != backbone.sha256:
+        raise ModelError(
+            f"backbones.{name}: {weights} has sha256 {digest}, the params file {backbone.sha256}: other weights; install it again"
+        )
+    return Located(folder, None, f"sha256:{digest}")
+
+
+def _package_folder(name: str, module: str) -> Path:
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError(
+            f"backbones.{name}: the package {module} is not installed: `make repro` installs it, or pip install {module.replace('_', '-')}"
+        )
+    return Path(next(iter(spec.submodule_search_locations))) / "model"
+
+
+def _folder(path: str) -> Path:
+    return Path(path) if Path(path).is_absolute() else repository_root() / path
+
+
+@cache
+def _digest(path: Path) -> str:
+    return file_digest(path)

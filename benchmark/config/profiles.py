@@ -1,0 +1,144 @@
+"""Switch params.yaml to another profile, or show which one is active.
+
+`python -m benchmark.profile` alone shows the active profile and what params.yaml changes in it; with a name
+it copies
+`profiles/<name>.yaml` over params.yaml and says what that overwrites.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmark.config.cells import nearest
+from benchmark.config.params import load, repository_root
+from benchmark.config.yaml_file import read_yaml
+from bmt.errors import ConfigError
+from bmt.runtime.files import write_text
+
+ABSENT = "absent"
+
+
+def profiles() -> dict[str, Path]:
+    """The profiles by name: the files of profiles/."""
+    return {path.stem: path for path in sorted((repository_root() / "profiles").glob("*.yaml"))}
+
+
+def profile_path(name: str) -> Path:
+    """The file of the profile `name`.
+
+    Raises:
+        ConfigError: there is none; names those that there are.
+    """
+    found = profiles()
+    if name not in found:
+        raise ConfigError(
+            f"profile {name!r}: profiles/ has none of that name{nearest(name, tuple(found))}: one of {', '.join(found)}"
+        )
+    return found[name]
+
+
+def differences(ours: Any, theirs: Any, key: str = "") -> list[tuple[str, str, str]]:
+    """(key, value in `ours`, value in `theirs`) wherever two params files differ; lists by what each has more
+    than the other.
+    """
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        keys = [*theirs, *(name for name in ours if name not in theirs)]
+        missing = object()
+        found: list[tuple[str, str, str]] = []
+        for name in keys:
+            inner = f"{key}.{name}" if key else str(name)
+            mine, other = ours.get(name, missing), theirs.get(name, missing)
+            if mine is missing or other is missing:
+                found.append(
+                    (
+                        inner,
+                        ABSENT if mine is missing else _shown(mine),
+                        ABSENT if other is missing else _shown(other),
+                    )
+                )
+            else:
+                found += differences(mine, other, inner)
+        return found
+    if isinstance(ours, list) and isinstance(theirs, list):
+        more, less = (
+            [item for item in ours if item not in theirs],
+            [item for item in theirs if item not in ours],
+        )
+        if not more and not less:
+            return [] if ours == theirs else [(key, "another order", "the profile's order")]
+        return [(key, _entries(more), _entries(less))]
+    # 1 and 1.0 are the same setting, 1 and true are not
+    same = ours == theirs and isinstance(ours, bool) == isinstance(theirs, bool)
+    return [] if same else [(key, _shown(ours), _shown(theirs))]
+
+
+def show() -> list[str]:
+    """Lines about the active profile: its name, what params.yaml changes in it, and the others.
+
+    Raises:
+        ConfigError: params.yaml is absent, invalid, or names a profile that does not exist.
+    """
+    config = load()
+    changed = differences(_values(repository_root() / "params.yaml"), _values(profile_path(config.profile)))
+    lines = [f"params.yaml: profile {config.profile}, {len(config.cells)} cells"]
+    if changed:
+        lines += [f"differs from profiles/{config.profile}.yaml in {_count(changed)}:", *_lines(changed)]
+    else:
+        lines.append(f"equal to profiles/{config.profile}.yaml")
+    others = [name for name in profiles() if name != config.profile]
+    return [*lines, f"others: {', '.join(others)}; `python -m benchmark.profile NAME` switches"]
+
+
+def switch(name: str) -> list[str]:
+    """Make params.yaml a copy of the profile `name`; lines that say what was overwritten.
+
+    Raises:
+        ConfigError: no such profile, or its file is not valid; params.yaml is then as it was.
+    """
+    source, target = profile_path(name), repository_root() / "params.yaml"
+    config = load(source)
+    lines = _overwritten(target)
+    write_text(target, source.read_text(encoding="utf-8"))
+    return [*lines, f"params.yaml: profile {name}, {len(config.cells)} cells; run `dvc repro`"]
+
+
+def _overwritten(target: Path) -> list[str]:
+    """What is lost with the present params.yaml: its edits, each one."""
+    if not target.exists():
+        return []
+    if target.read_bytes() in [path.read_bytes() for path in profiles().values()]:
+        return [f"overwrites profile {_values(target)['profile']}, unchanged"]
+    try:
+        values = _values(target)
+    except ConfigError as error:
+        return [f"overwrites a file that could not be read: {error}"]
+    name = values.get("profile") if isinstance(values, dict) else None
+    if not isinstance(name, str) or name not in profiles():
+        return [f"overwrites a params.yaml of a profile that profiles/ does not have: {name!r}"]
+    changed = differences(values, _values(profile_path(name)))
+    if not changed:
+        return [f"overwrites profile {name}, changed in its comments or layout only"]
+    return [f"overwrites profile {name} and {_count(changed)} changed in it, now lost:", *_lines(changed)]
+
+
+def _values(path: Path) -> Any:
+    return read_yaml(path, path.relative_to(repository_root()).as_posix())
+
+
+def _count(changed: list[tuple[str, str, str]]) -> str:
+    return "1 key" if len(changed) == 1 else f"{len(changed)} keys"
+
+
+def _lines(changed: list[tuple[str, str, str]]) -> list[str]:
+    return [f"  {key}: {ours} (profile: {theirs})" for key, ours, theirs in changed]
+
+
+def _entries(items: list[Any]) -> str:
+    return f"{len(items)} more: {', '.join(str(item) for item in items)}" if items else "no more"
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return ", ".join(str(item) for item in value) if isinstance(value, list | dict) else str(value)

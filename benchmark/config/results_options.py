@@ -1,0 +1,90 @@
+"""What the commands that read a results folder are asked for: formats and files, seeds, the folder and its
+profile.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmark.config.params import Config, load, repository_root
+from bmt.errors import ConfigError
+
+
+def chosen_formats(text: str, known: Sequence[str], out: Path | None) -> list[str]:
+    """The formats of `--format F[,F]`. Raises ConfigError for one that is not known, or for several without
+    `--out`.
+    """
+    forms = list(dict.fromkeys(part.strip() for part in text.split(",")))
+    for form in forms:
+        if form not in known:
+            raise ConfigError(f"--format {form!r}: not allowed: of {', '.join(known)}")
+    if len(forms) > 1 and out is None:
+        raise ConfigError(
+            f"--format {text}: several formats need --out, a name that each format's suffix is put to"
+        )
+    return forms
+
+
+def output_path(out: Path, form: str, suffixes: Mapping[str, str], several: bool) -> Path:
+    """The file of one format: `out` itself if it has a suffix and is the only one, else with the format's
+    suffix put to its name.
+    """
+    return out if out.suffix and not several else out.with_name(out.name + suffixes[form])
+
+
+def chosen_seeds(text: str | None) -> tuple[int, ...] | None:
+    """The seeds of `--seeds 0,1,2`, sorted; None: all. Raises ConfigError for anything else."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and len(part) <= 10 for part in parts) or len(set(map(int, parts))) < len(
+        parts
+    ):
+        raise ConfigError(
+            f"--seeds {text!r}: not allowed: whole numbers with commas between, each once, as 0,1,2"
+        )
+    return tuple(sorted(map(int, parts)))
+
+
+def results_place(given: Path | None, profile: str | None) -> tuple[Path, str, Config | None, bool]:
+    """The results folder, the profile ("" where only the runs can say), its configuration if there is one,
+    and whether it is active.
+    """
+    if given is not None:
+        if not given.is_dir():
+            raise ConfigError(
+                f"--results {given}: no such folder: a folder of <cell>.json and <cell>.parquet (docs/compare.md)"
+            )
+        return given, profile or "", *(configuration(profile) if profile else (None, False))
+    root = repository_root()
+    config, active = configuration(profile)
+    name = profile or (config.profile if config else "")
+    if config is None and not (root / "results" / name).is_dir():
+        known = ", ".join(sorted(path.stem for path in (root / "profiles").glob("*.yaml")))
+        raise ConfigError(
+            f"--profile {name}: not allowed: one of {known or 'those with a file in profiles/'}, or one with a folder results/{name}"
+        )
+    return root / "results" / name, name, config, active
+
+
+def configuration(profile: str | None) -> tuple[Config | None, bool]:
+    """The configuration of a profile (None: the active one), and whether it is params.yaml's."""
+    root = repository_root()
+    own = root / "params.yaml"
+    if profile is None or own.exists():
+        config = load(own)
+        if profile in (None, config.profile):
+            return config, True
+    other = root / "profiles" / f"{profile}.yaml"
+    return (load(other) if other.exists() else None), False
+
+
+def shown_folder(folder: Path) -> str:
+    """The folder relative to the repository where it is in it: reports hold no path of this machine."""
+    root = repository_root().resolve()
+    shown = str(folder.resolve().relative_to(root)) if folder.resolve().is_relative_to(root) else folder.name
+    return os.fsencode(shown).decode(
+        "utf-8", "replace"
+    )  # a folder's name need not be UTF-8, a report must be

@@ -1,0 +1,1 @@
+"""The paper as data: its tables, claims and quotes, and their reader."""

@@ -1,0 +1,121 @@
+"""Arrows: a gain printed beside an average, over a row above. Which row, the paper does not say; the table's
+own arrows do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmark.paper.tables import AVERAGE, Row, Table
+from benchmark.paper_audit.backbones import same_backbone
+from benchmark.paper_audit.findings import BEYOND, IMPLAUSIBLE, Audit, Finding, label_of
+from benchmark.paper_audit.printed_numbers import Span, between, cell, decimals_of, shown, stated
+
+Base = Callable[[Table, int], Row | None]
+
+
+def audit_arrows(table: Table, audit: Audit) -> None:
+    """Every arrow is its average less that of its base, within rounding.
+
+    The base is the next row above of the same model and K, or the first of them: in each table the reading
+    that explains more of its
+    arrows, either where both do alike. An arrow in a model's first row is a gain over another model: it mixes
+    backbones.
+    """
+    arrows = [
+        index
+        for index, row in enumerate(table.rows)
+        if row.printed_gain is not None and _average(table, row) is not None
+    ]
+    explained = {
+        base: sum(_explains(table, index, base(table, index)) for index in arrows)
+        for base in (_next_above, _first_of_model)
+    }
+    readings = [base for base, number in explained.items() if number == max(explained.values())]
+    for index in arrows:
+        audit.look("arrow")
+        bases = [row for reading in readings if (row := reading(table, index))]
+        if not bases:
+            _audit_first(table, index, audit)
+        elif not any(_explains(table, index, base) for base in bases):
+            _audit_gain(table, table.rows[index], bases[0], audit)
+
+
+def _audit_gain(table: Table, row: Row, base: Row, audit: Audit) -> None:
+    follows = _gain(table, row, base)
+    if follows is None or row.printed_gain is None or stated(row.printed_gain).meets(follows):
+        return
+    text = f"over {label_of(base)} it is {between(follows, table.decimals[table.metrics[-1]], sign=True)}"
+    fits = [
+        other
+        for other in table.rows
+        if other not in (row, base) and _explains(table, table.rows.index(row), other)
+    ]
+    text += f"; it is that over {label_of(fits[0])}" if len(fits) == 1 else ""
+    _find(audit, "arrow", BEYOND, table, row, text, (base.row, *(other.row for other in fits)))
+
+
+def _audit_first(table: Table, index: int, audit: Audit) -> None:
+    """An arrow with no row of its model above it."""
+    row, above = table.rows[index], table.rows[index - 1] if index else None
+    if above is None:
+        _find(audit, "arrow", BEYOND, table, row, "no row stands above it that it could be a gain over", ())
+    elif not same_backbone(row, above):
+        audit.look("backbone")
+        text = f"no row of this model stands above it; the next one is {label_of(above)}, of another backbone: a gain over it is not the arm's"
+        _find(audit, "backbone", IMPLAUSIBLE, table, row, text, (above.row,))
+    else:
+        _audit_gain(table, row, above, audit)
+
+
+def _block(table: Table, index: int) -> list[Row]:
+    """The rows above that share model and K."""
+    row = table.rows[index]
+    return [other for other in table.rows[:index] if (other.model, other.K) == (row.model, row.K)]
+
+
+def _next_above(table: Table, index: int) -> Row | None:
+    return next(reversed(_block(table, index)), None)
+
+
+def _first_of_model(table: Table, index: int) -> Row | None:
+    return next(iter(_block(table, index)), None)
+
+
+def _average(table: Table, row: Row) -> Span | None:
+    return cell(table, row, table.metrics[-1], AVERAGE) if table.average else None
+
+
+def _gain(table: Table, row: Row, base: Row) -> Span | None:
+    """The average less that of the base."""
+    ours, theirs = _average(table, row), _average(table, base)
+    return None if ours is None or theirs is None else ours - theirs
+
+
+def _explains(table: Table, index: int, base: Row | None) -> bool:
+    """Whether the arrow of row `index` is the gain over `base`."""
+    row = table.rows[index]
+    gain = None if base is None else _gain(table, row, base)
+    return gain is not None and row.printed_gain is not None and stated(row.printed_gain).meets(gain)
+
+
+def _find(
+    audit: Audit, check: str, severity: str, table: Table, row: Row, follows: str, others: tuple[str, ...]
+) -> None:
+    gain = stated(row.printed_gain or 0).middle
+    text = f"{'↓' if gain < 0 else '↑'} {shown(abs(gain), decimals_of(row.printed_gain or 0))}"
+    column = table.average or ""
+    audit.find(
+        Finding(
+            check,
+            severity,
+            table.table,
+            row.row,
+            label_of(row),
+            text,
+            follows,
+            table.metrics[-1],
+            column,
+            others,
+        )
+    )

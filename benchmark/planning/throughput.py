@@ -1,0 +1,131 @@
+"""Tokens a second of tuning, as runs on this machine measured them: of the arm itself, else of the runs
+nearest to it, else assumed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmark.config.cells import Cell
+from benchmark.config.params import Arm
+from benchmark.tracking import environment
+
+ASSUMED = {"CPU": (2_000.0, 90.9e6), "GPU": (100_000.0, 498.6e6)}
+"""Tokens a second and bytes of the weights: MiniLM on two cores (docs/performance.md); RoBERTa-base on one
+GPU, not measured.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A run's own measurement."""
+
+    profile: str
+    cell: Cell
+    device: str
+    tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Tokens a second and where the number is from. measured: not assumed."""
+
+    tokens_per_second: float
+    basis: str
+    measured: bool = True
+
+
+def this_device() -> tuple[str, bool]:
+    """The device as runs record it, and whether it is a GPU. torch is imported only where a driver is."""
+    if shutil.which("nvidia-smi") is None:
+        return environment.cpu_name(), False
+    described = environment.describe()
+    return str(described["device"]), bool(described["gpu_count"])
+
+
+def records(root: Path) -> list[Record]:
+    """Every measurement under runs/ and results/; a cell that has both counts once."""
+    found: dict[tuple[str, str], Record] = {}
+    for path in (*sorted(root.glob("runs/*/*/training.json")), *sorted(root.glob("results/*/*.json"))):
+        try:
+            values = json.loads(path.read_bytes())
+            record = _record(values)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        if record is not None:
+            found.setdefault((record.profile, values["cell"]), record)
+    return list(found.values())
+
+
+def _record(values: Mapping[str, Any]) -> Record | None:
+    """The measurement of a training.json or a result; None for a few-shot transfer and where nothing was
+    measured.
+    """
+    speed = float(values["tokens_per_second"])
+    if values.get("K") is not None or not math.isfinite(speed) or speed <= 0:
+        return None
+    where = values.get("trained_with") or values["environment"]
+    cell = Cell(
+        values["backbone"], values["regime"], values["arm"], bool(values.get("adapter")), int(values["seed"])
+    )
+    return Record(values["profile"], cell, str(where.get("device") or values.get("device")), speed)
+
+
+def speed_of(
+    cell: Cell,
+    profile: str,
+    arms: Mapping[str, Arm],
+    device: str,
+    gpu: bool,
+    measured: Sequence[Record],
+    weights: int | None,
+) -> Speed:
+    """The median of the runs nearest to a cell: same machine and backbone, then profile, adapter, arm and
+    regime as far as there are any.
+
+    Args:
+        weights: bytes of the backbone's weights, by which the assumed number is scaled where nothing was
+            measured; None: not known.
+    """
+    own = [record for record in measured if (record.device, record.cell.backbone) == (device, cell.backbone)]
+    here = [record for record in own if record.profile == profile]
+
+    def kind(arm: str) -> str:
+        return arms[arm].mask if arm in arms else arm
+
+    alike: tuple[tuple[str, Sequence[Record], Callable[[Cell], bool]], ...] = (
+        (
+            "of this arm",
+            here,
+            lambda o: (o.arm, o.adapter, o.regime[:2]) == (cell.arm, cell.adapter, cell.regime[:2]),
+        ),
+        ("of this arm in the other regime", here, lambda o: (o.arm, o.adapter) == (cell.arm, cell.adapter)),
+        (
+            "of arms with such a mask",
+            here,
+            lambda o: (kind(o.arm), o.adapter) == (kind(cell.arm), cell.adapter),
+        ),
+        ("of other arms", here, lambda o: o.adapter == cell.adapter),
+        ("with adapters" if not cell.adapter else "without adapters", here, lambda o: True),
+        ("of other profiles", own, lambda o: True),
+    )
+    for words, among, near in alike:
+        speeds = [record.tokens_per_second for record in among if near(record.cell)]
+        if speeds:
+            runs = "1 run" if len(speeds) == 1 else f"median of {len(speeds)} runs"
+            return Speed(median(speeds), f"{cell.backbone}: {median(speeds):,.0f} tokens/s, {runs} {words}")
+    tokens, reference = ASSUMED["GPU" if gpu else "CPU"]
+    assumed = tokens * reference / weights if weights else tokens
+    kind_of_device = "a GPU" if gpu else "a CPU"
+    return Speed(
+        assumed,
+        f"{cell.backbone}: {assumed:,.0f} tokens/s ASSUMED for {kind_of_device}: none of its runs was timed here",
+        False,
+    )

@@ -1,0 +1,135 @@
+"""What a check found: faults, what could not be checked, and what was looked at."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+CHECKS = {
+    "files": "files, complete and in pairs",
+    "names": "names against fields",
+    "fields": "fields, types, finite values, ranges",
+    "digests": "digests and seals",
+    "means": "means and averages against the predictions",
+    "scores": "predictions scored again",
+    "examples": "examples complete and the same in all runs",
+    "agreement": "one profile, evaluator and data",
+    "seeds": "seeds unique, no copies",
+    "masks": "masks and deviation plausible",
+    "arms": "arms are what they are called",
+    "origin": "results against the trained runs",
+}
+"""What is checked, in the order in which it is shown."""
+
+RESTORE = "restore the file, or evaluate the run again"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault: where it is, what was found there, what belongs there, and what to do. check: a key of
+    CHECKS.
+    """
+
+    check: str
+    file: str
+    where: str
+    found: str
+    expected: str
+    advice: str
+
+    def __str__(self) -> str:
+        where = f"{self.where}: " if self.where else ""
+        return f"{self.file}: {where}{self.found}; {self.expected}: {self.advice}"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that could not be checked, and why. check: a key of CHECKS."""
+
+    check: str
+    text: str
+
+
+@dataclass(slots=True)
+class Findings:
+    """All that was found in a folder. looked: what each check looked at, in words."""
+
+    faults: list[Finding] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    looked: dict[str, str] = field(default_factory=dict)
+
+    def fault(
+        self, check: str, file: str, where: str, found: str, expected: str, advice: str = RESTORE
+    ) -> None:
+        """Add a fault."""
+        self.faults.append(Finding(check, file, where, found, expected, advice))
+
+    def note(self, check: str, text: str) -> None:
+        """Add something that could not be checked."""
+        self.notes.append(Note(check, text))
+
+    def note_absent(self, check: str, what: str, absent: list[str], total: int, why: str) -> None:
+        """Say that `what` is absent from the runs `absent`, of `total`, and what is not checked for it;
+        nothing if none lacks it.
+        """
+        if absent:
+            who = "any run" if len(absent) == total else f"{named(absent)} ({len(absent)} of {total} runs)"
+            self.note(check, f"no {what} in {who}: {why}")
+
+    def agree(self, check: str, where: str, values: dict[str, Any], advice: str) -> None:
+        """A fault for each run of `values` {cell: value, None where it is not recorded} that differs from
+        what most runs have.
+        """
+        texts = {cell: shown(value) for cell, value in values.items() if value is not None}
+        if len(set(texts.values())) < 2:
+            return
+        usual = Counter(texts.values()).most_common(1)[0][0]  # of equally many, the one of the first run
+        those = [cell for cell, text in texts.items() if text == usual]
+        for cell, text in texts.items():
+            if text != usual:
+                self.fault(check, f"{cell}.json", where, text, f"{usual} in {named(those)}", advice)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A folder that was checked. profile: those of its runs; predictions: rows of all its Parquet files."""
+
+    folder: str
+    profile: str
+    runs: int
+    predictions: int
+    findings: Findings
+
+    def status(self, strict: bool = False) -> int:
+        """Exit status: 0 no fault, else 1; strict: what could not be checked counts as a fault."""
+        return int(bool(self.findings.faults or (strict and self.findings.notes)))
+
+
+def named(names: Iterable[str], most: int = 3) -> str:
+    """`a, b, c and 4 others`."""
+    names = list(names)
+    rest = len(names) - most
+    return (
+        ", ".join(names)
+        if rest <= 0
+        else f"{', '.join(names[:most])} and {rest:,} other{'s' if rest > 1 else ''}"
+    )
+
+
+def quoted(ids: Iterable[str]) -> str:
+    """Example ids for a message: the first three in quotes, and how many more."""
+    return named([shown(one) for one in ids])
+
+
+def counted(number: int, what: str) -> str:
+    """`1 run`, `2,000 runs`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def shown(value: Any) -> str:
+    """A value as JSON writes it, on one line and cut to 100 characters."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    return text if len(text) <= 100 else text[:97] + "..."

@@ -1,0 +1,314 @@
+"""The Parquet of each run: digest, columns, values, counts and means.
+
+An example is a position in arrays that all runs share (`Shared`), so that what compares runs compares
+numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from benchmark.results_check.findings import RESTORE, Findings, counted, named, quoted, shown
+from benchmark.results_check.records import MAKE_AGAIN, Record
+from benchmark.runs.predictions import COLUMNS, TOLERANCE
+from benchmark.runs.seal import OWNER
+from bmt.runtime.files import file_digest
+
+TYPES = {"em": pa.float64(), "f1": pa.float64(), "score": pa.float64(), "answers": pa.list_(pa.string())}
+OPTIONAL = ("prediction", "score", "answers")
+DROPPED = "examples were dropped or added: evaluate the run again, on the same data"
+
+
+@dataclass(slots=True)
+class Shared:
+    """The examples of one dataset over all runs, (N,) each. ids, contexts: Arrow; answers: None where no run
+    has recorded them.
+
+    source: the answers of the first run that has them, as Arrow: most runs have the very same.
+    """
+
+    ids: Any
+    contexts: Any
+    answers: list[list[str] | None]
+    source: Any = None
+
+
+@dataclass(slots=True)
+class Part:
+    """A run's rows of one dataset. rows: (n,) positions in Shared; em, f1: (n,) 0 to 1; texts: (n,) Arrow or
+    None; score: (n,), NaN
+    where null, or None; codes: (n,) equal where two runs' texts are, set by scoring. odd_answers,
+    odd_contexts: what differs from Shared,
+    by position in this part.
+    """
+
+    rows: NDArray[np.int64]
+    em: NDArray[np.float64]
+    f1: NDArray[np.float64]
+    texts: Any = None
+    score: NDArray[np.float64] | None = None
+    has_answers: bool = False
+    odd_answers: dict[int, list[str]] = field(default_factory=dict)
+    odd_contexts: dict[int, str] = field(default_factory=dict)
+    codes: NDArray[np.int32] | None = None
+
+
+@dataclass(slots=True)
+class Tables:
+    """The predictions of all runs: examples by dataset; parts[cell][dataset]."""
+
+    examples: dict[str, Shared] = field(default_factory=dict)
+    parts: dict[str, dict[str, Part]] = field(default_factory=dict)
+
+
+def row_count(record: Record) -> int:
+    """Rows of a run's Parquet, by its footer; 0 where it cannot be read."""
+    try:
+        return int(pq.read_metadata(record.parquet).num_rows)
+    except (pa.ArrowException, OSError, ValueError):
+        return 0
+
+
+def read_table(record: Record, tables: Tables, findings: Findings) -> None:
+    """Add one run's predictions to `tables`; what is wrong with its file is a fault."""
+    columns = _columns(record, findings)
+    if columns is None or not _sound(record, columns, findings):
+        return
+    codes = columns["dataset"].dictionary_encode()
+    mine, seen = tables.parts.setdefault(record.cell, {}), set()
+    number = codes.indices.to_numpy(zero_copy_only=False)
+    for code, name in enumerate(codes.dictionary.to_pylist()):
+        picked = np.flatnonzero(number == code)
+        seen.add(name)
+        own = {key: take(column, picked) for key, column in columns.items() if key != "dataset"}
+        part = _place(record, name, own, tables, findings)
+        if part is not None:
+            _hold_against_json(record, name, own, part, findings)
+            mine[name] = part
+    entries = record.values["datasets"]
+    if lacking := [name for name, entry in entries.items() if entry["examples"] and name not in seen]:
+        findings.fault(
+            "examples",
+            record.parquet.name,
+            named(lacking, 12),
+            "no examples",
+            "the JSON scores them",
+            DROPPED,
+        )
+
+
+def _columns(record: Record, findings: Findings) -> dict[str, Any] | None:
+    """The columns that are read, each of its type; None if the file cannot be used."""
+    path, file = record.parquet, record.parquet.name
+    if not path.exists():
+        findings.fault("files", file, "", "absent", "a run's per-example predictions belong beside its JSON")
+        return None
+    try:
+        if (stated := record.values.get("predictions_sha256")) and (digest := file_digest(path)) != stated:
+            found, expected = f"{stated[:12]}…", f"{file} has {digest[:12]}…"
+            findings.fault("digests", record.file, "predictions_sha256", found, expected)
+        with pq.ParquetFile(path) as parquet:
+            names, owner = parquet.schema_arrow.names, (parquet.schema_arrow.metadata or {}).get(OWNER)
+            if lacking := [name for name in COLUMNS if names.count(name) != 1]:
+                found = f"{'twice' if set(lacking) <= set(names) else 'no'} {', '.join(lacking)}"
+                findings.fault("fields", file, "columns", found, f"needs {', '.join(COLUMNS)}, each once")
+                return None
+            table = parquet.read(columns=[name for name in (*COLUMNS, *OPTIONAL) if names.count(name) == 1])
+        columns = {name: table[name].cast(TYPES.get(name, pa.string())).combine_chunks() for name in COLUMNS}
+    except (pa.ArrowException, OSError, ValueError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())[:100]
+        findings.fault(
+            "files",
+            file,
+            "",
+            f"unreadable ({reason})",
+            "truncated, no Parquet, or columns of other types",
+            MAKE_AGAIN,
+        )
+        return None
+    if owner is not None and owner != (this := f"{record.run.profile}/{record.cell}").encode():
+        found, expected = shown(owner.decode("utf-8", "replace")), f"the JSON beside it is {shown(this)}"
+        findings.fault(
+            "names", file, OWNER.decode(), found, expected, f"the predictions of another run: {RESTORE}"
+        )
+    for name in OPTIONAL:
+        if name in table.column_names:
+            try:
+                columns[name] = table[name].cast(TYPES.get(name, pa.string())).combine_chunks()
+            except (pa.ArrowException, NotImplementedError):
+                findings.note(
+                    "scores",
+                    f"column {name} of {file} is {table[name].type}, not {TYPES.get(name, 'string')}: not looked at",
+                )
+    return columns
+
+
+def _sound(record: Record, columns: dict[str, Any], findings: Findings) -> bool:
+    """No value is missing, and every score is a number in its range."""
+    before, ids, file = len(findings.faults), columns["example_id"], record.parquet.name
+    for name, column in columns.items():
+        if column.null_count and name != "score":
+            findings.fault(
+                "fields",
+                file,
+                name,
+                f"null for {quoted(_some(ids, column.is_null()))}",
+                "allowed: a value in every row",
+            )
+        elif name == "answers" and column.flatten().null_count:
+            findings.fault("fields", file, name, "a null among the answers", "allowed: lists of texts")
+        elif name in ("em", "f1"):
+            wrong = pc.invert(pc.and_(pc.greater_equal(column, 0.0), pc.less_equal(column, 1.0)))
+            if pc.any(wrong).as_py():
+                value = column.filter(wrong)[0].as_py()
+                findings.fault(
+                    "fields",
+                    file,
+                    name,
+                    f"{value} for {quoted(_some(ids, wrong))}",
+                    "allowed: a number of 0 to 1",
+                )
+        elif name == "score" and pc.any(odd := pc.fill_null(pc.invert(pc.is_finite(column)), False)).as_py():
+            findings.fault(
+                "fields",
+                file,
+                name,
+                f"not finite for {quoted(_some(ids, odd))}",
+                "allowed: a finite number, or null",
+            )
+    return len(findings.faults) == before
+
+
+def _place(record: Record, name: str, own: dict[str, Any], tables: Tables, findings: Findings) -> Part | None:
+    """Bring a run's rows of a dataset into the order that all runs share."""
+    ids, contexts = own["example_id"], own["context_id"]
+    counts = pc.value_counts(ids)
+    if len(counts) < len(ids):
+        twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+        findings.fault(
+            "examples",
+            record.parquet.name,
+            name,
+            f"{quoted(twice.to_pylist())} more than once",
+            "one row an example",
+        )
+        return None
+    shared = tables.examples.setdefault(name, Shared(ids, contexts, [None] * len(ids)))
+    rows = _positions(ids, contexts, shared)
+    em, f1 = (own[key].to_numpy(zero_copy_only=False) for key in ("em", "f1"))
+    score = pc.fill_null(own["score"], np.nan).to_numpy(zero_copy_only=False) if "score" in own else None
+    part = Part(rows, em, f1, own.get("prediction"), score, "answers" in own)
+    known = take(shared.contexts, rows)
+    if not contexts.equals(known):
+        odd = np.flatnonzero(pc.not_equal(contexts, known).to_numpy(zero_copy_only=False))
+        part.odd_contexts = dict(zip(odd.tolist(), take(contexts, odd).to_pylist(), strict=True))
+    if part.has_answers:
+        _answers(own["answers"], part, shared)
+    return part
+
+
+def _positions(ids: Any, contexts: Any, shared: Shared) -> NDArray[np.int64]:
+    """Where a run's examples stand in `shared`, which takes up those that are new; (n,)."""
+    if ids.equals(shared.ids):
+        return np.arange(len(ids), dtype=np.int64)
+    found = pc.index_in(ids, value_set=shared.ids)
+    rows: NDArray[np.int64] = pc.fill_null(found, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    if found.null_count:
+        new = found.is_null()
+        rows[new.to_numpy(zero_copy_only=False)] = len(shared.ids) + np.arange(found.null_count)
+        shared.ids = pa.concat_arrays([shared.ids, ids.filter(new)])
+        shared.contexts = pa.concat_arrays([shared.contexts, contexts.filter(new)])
+        shared.answers += [None] * found.null_count
+    return rows
+
+
+def _answers(mine: Any, part: Part, shared: Shared) -> None:
+    """Share a run's gold answers, or note where they are not the shared ones, in whatever order."""
+    if shared.source is None and np.array_equal(part.rows, np.arange(len(mine))):
+        shared.source = mine
+    elif (
+        shared.source is not None
+        and part.rows.max(initial=0) < len(shared.source)
+        and mine.equals(take(shared.source, part.rows))
+    ):
+        return
+    for position, (row, answers) in enumerate(zip(part.rows.tolist(), mine.to_pylist(), strict=True)):
+        known = shared.answers[row]
+        if known is None:
+            shared.answers[row] = answers
+        elif set(answers) != set(known):
+            part.odd_answers[position] = answers
+
+
+def _hold_against_json(
+    record: Record, name: str, own: dict[str, Any], part: Part, findings: Findings
+) -> None:
+    """Counts and means of a dataset against what the JSON says of it."""
+    file, entry, n = record.file, record.values["datasets"].get(name), len(part.rows)
+    if entry is None:
+        findings.fault(
+            "examples",
+            record.parquet.name,
+            name,
+            counted(n, "example"),
+            "the JSON does not score this dataset",
+            DROPPED,
+        )
+        return
+    where = f"datasets.{name}"
+    if n != entry["examples"]:
+        findings.fault(
+            "examples",
+            file,
+            f"{where}.examples",
+            f"{entry['examples']:,}",
+            f"its predictions are of {n:,}",
+            DROPPED,
+        )
+    contexts = len(own["context_id"].unique())
+    if entry.get("contexts") not in (None, contexts):
+        findings.fault(
+            "examples",
+            file,
+            f"{where}.contexts",
+            f"{entry['contexts']:,}",
+            f"its predictions are of {contexts:,}",
+            DROPPED,
+        )
+    for metric, values in (("em", part.em), ("f1", part.f1)):
+        mean = 100 * float(values.mean())
+        if entry["examples"] and abs(mean - entry[metric]) > TOLERANCE:
+            findings.fault(
+                "means",
+                file,
+                f"{where}.{metric}",
+                f"{entry[metric]:.6g}",
+                f"the mean of its predictions is {mean:.6g}",
+            )
+    wrong = np.flatnonzero((part.em > part.f1 + TOLERANCE) & ~((part.em == 1) & (part.f1 == 0)))
+    if len(wrong):
+        ids = [own["example_id"][int(position)].as_py() for position in wrong]
+        found = f"em {part.em[wrong[0]]:g}, f1 {part.f1[wrong[0]]:g} for {quoted(ids)}"
+        findings.fault(
+            "scores", record.parquet.name, name, found, "an exact match shares every word: em is at most f1"
+        )
+
+
+def _some(ids: Any, chosen: Any) -> list[str]:
+    """The ids where `chosen` is true."""
+    found: list[str] = ids.filter(chosen).to_pylist()
+    return found
+
+
+def take(column: Any, rows: NDArray[np.int64]) -> Any:
+    """The rows of an Arrow array; a slice where they are one."""
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and bool((np.diff(rows) == 1).all()):
+        return column.slice(int(rows[0]), len(rows))
+    return column.take(pa.array(rows))

@@ -1,0 +1,1 @@
+"""One cell: its training, evaluation and transfer, and the results they write."""

@@ -1,0 +1,85 @@
+"""The windows that a cell trains and validates on, and the ones that it is scored on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.config.cells import Cell
+from benchmark.config.params import Config
+from bmt.qa.batches import Windows
+from bmt.errors import DataError
+from bmt.qa.features import Features, carve, load, outdated
+from bmt.runtime.files import json_digest
+from bmt.settings import DataSettings
+from bmt.training.loop import Questions
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Source datasets of a cell: windows, the training rows of each, validation questions, the digest of it
+    all, the examples' ids.
+    """
+
+    sets: list[Windows]
+    rows: dict[str, np.ndarray]
+    validation: list[Questions]
+    digest: str
+    files: dict[str, dict[str, Any]]
+    ids: dict[str, Any]
+
+
+def read_features(folder: Path, dataset: str, split: str, data: DataSettings) -> Features:
+    """The features of one file. Raises DataError where they were not prepared, or with other settings or code
+    than today's.
+    """
+    place = folder / f"{dataset}.{split}"
+    if not (place / "features.json").is_file():
+        raise DataError(f"{place}: no features there: run `python -m benchmark.prepare`, or `dvc repro prepare`")
+    features = load(place)
+    if changed := outdated(features.meta, data):
+        raise DataError(f"{place}: made with another {', '.join(changed)}: run `python -m benchmark.prepare`, or `dvc repro prepare`")
+    return features
+
+
+def training_data(config: Config, cell: Cell, folder: Path) -> TrainingData:
+    """Read a cell's source datasets from a features folder and split them by context into training and
+    validation.
+    """
+    data = config.data
+    sets, rows, validation, files, ids = [], {}, [], {}, {}
+    for dataset in [cell.dataset] if cell.dataset else data.train:
+        features = read_features(folder, dataset, "train", data)
+        windows = Windows.of(features.windows, dataset)
+        contexts = features.examples["context_id"].to_pylist()
+        train, held = carve(contexts, data.validation_cap if data.val_source == "train" else 0, data.train_cap, f"validation:{dataset}")
+        sets.append(windows)
+        ids[dataset] = features.examples["id"]
+        rows[dataset] = windows.of_examples(train, negatives=data.negatives, windows=data.windows)
+        if data.val_source == "dev":
+            features = read_features(folder, dataset, "dev", data)
+            held = np.arange(min(data.validation_cap, len(features.examples)))
+        validation.append(questions(features, dataset, held))
+        files[f"{dataset}.train"] = features.meta
+    return TrainingData(sets, rows, validation, json_digest({name: meta["key"] for name, meta in files.items()}), files, ids)
+
+
+def questions(features: Features, dataset: str, examples: np.ndarray) -> Questions:
+    """The given example rows of a file as questions to answer, with every window of theirs."""
+    windows = Windows.of(features.windows, dataset)
+    return Questions(
+        windows,
+        windows.of_examples(examples),
+        examples,
+        features.examples["context"].to_pylist(),
+        features.examples["answers"].to_pylist(),
+    )
+
+
+def dev_examples(features: Features, data: DataSettings) -> np.ndarray:
+    """Example rows of a dev file that are scored: all, or the first `dev_cap`."""
+    count = len(features.examples)
+    return np.arange(count if data.dev_cap is None else min(count, data.dev_cap))

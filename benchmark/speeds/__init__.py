@@ -1,1 +1,0 @@
-"""What `benchmark.speed` measures: ratios inside one run, the variants taking turns so that a slow moment hits all of them."""

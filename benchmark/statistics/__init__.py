@@ -1,0 +1,62 @@
+"""The statistics of `benchmark.compare`: pure functions on arrays and small dataclasses; numpy and
+scipy.special, no files, no torch.
+
+    reproduction   judge_cells: is the published number what this pipeline gives? (seeds and rounding are the
+        noise)
+    claims         claim_interval, seed_interval, judge_claims: is arm A better than arm B? (seeds x examples)
+    resampling     paired_bootstrap, approximate_randomization: the same for one seed a side, conditional on
+    these seeds
+    student        t, Holm, power, seeds needed
+    description    CV*, effect ratio, sign agreement, Kendall's tau-b
+
+Why each is what it is: docs/calibration.md, which `python -m tools.calibration` writes by simulating
+these very functions.
+"""
+
+from benchmark.statistics.claims import (
+    ClaimData,
+    ClaimVerdict,
+    Interval,
+    PairedScores,
+    claim_interval,
+    judge_claims,
+    seed_interval,
+)
+from benchmark.statistics.effect_sizes import cv_star, effect_ratio, kendall_tau_b, sign_agreement
+from benchmark.statistics.reproduction import (
+    CellData,
+    CellVerdict,
+    TableStatistics,
+    judge_arrays,
+    judge_cells,
+    moderated_sd,
+)
+from benchmark.statistics.resampling import approximate_randomization, paired_bootstrap
+from benchmark.statistics.t_tests import holm, power, seeds_needed, t_quantile, t_two_sided
+
+__all__ = [
+    "CellData",
+    "CellVerdict",
+    "ClaimData",
+    "ClaimVerdict",
+    "Interval",
+    "PairedScores",
+    "TableStatistics",
+    "approximate_randomization",
+    "claim_interval",
+    "cv_star",
+    "effect_ratio",
+    "holm",
+    "judge_arrays",
+    "judge_cells",
+    "judge_claims",
+    "kendall_tau_b",
+    "moderated_sd",
+    "paired_bootstrap",
+    "power",
+    "seed_interval",
+    "seeds_needed",
+    "sign_agreement",
+    "t_quantile",
+    "t_two_sided",
+]

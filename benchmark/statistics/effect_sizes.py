@@ -1,0 +1,56 @@
+"""Descriptive figures that a table's footer shows; nothing is decided with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def cv_star(values: Sequence[float]) -> float | None:
+    """CV* (Belz et al., small-sample coefficient of variation) in percent: (1 + 1/4n) (s / c4) / |m| * 100.
+
+    c4(n) = sqrt(2 / (n - 1)) Gamma(n/2) / Gamma((n-1)/2) makes the standard deviation unbiased for normal
+    values.
+    None for fewer than 2 values or a mean of 0, where it has no meaning.
+    """
+    n = len(values)
+    if n < 2 or np.mean(values) == 0:
+        return None
+    c4 = math.sqrt(2 / (n - 1)) * math.exp(math.lgamma(n / 2) - math.lgamma((n - 1) / 2))
+    return float((1 + 1 / (4 * n)) * np.std(values, ddof=1) / c4 / abs(np.mean(values)) * 100)
+
+
+def effect_ratio(ours: Sequence[float], published: Sequence[float]) -> float | None:
+    """Our mean difference over the paper's mean difference, over the same comparisons: 1 is the paper's
+    effect, 0 none.
+
+    None without comparisons or where the paper's mean difference is 0.
+    """
+    if len(ours) != len(published):
+        raise ValueError(f"effect_ratio: {len(ours)} differences of ours but {len(published)} published")
+    return float(np.mean(ours) / np.mean(published)) if len(ours) and np.mean(published) != 0 else None
+
+
+def sign_agreement(ours: Sequence[float], published: Sequence[float]) -> tuple[int, int]:
+    """(k, K): of the K comparisons with a published difference other than 0, ours has the same sign in k; a 0
+    of ours does not agree.
+    """
+    if len(ours) != len(published):
+        raise ValueError(f"sign_agreement: {len(ours)} differences of ours but {len(published)} published")
+    ours_sign, published_sign = np.sign(ours), np.sign(published)
+    counted = published_sign != 0
+    return int((ours_sign == published_sign)[counted].sum()), int(counted.sum())
+
+
+def kendall_tau_b(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Kendall's tau-b (ties corrected) between two rankings of the same things; None for fewer than 2 or
+    where one side is all ties.
+    """
+    if len(x) != len(y):
+        raise ValueError(f"kendall_tau_b: {len(x)} values against {len(y)}")
+    above = np.triu_indices(len(x), 1)
+    dx, dy = (np.sign(np.subtract.outer(v, v)[above]) for v in (np.asarray(x, float), np.asarray(y, float)))
+    ties = float(np.abs(dx).sum() * np.abs(dy).sum())
+    return float((dx * dy).sum() / math.sqrt(ties)) if ties else None

@@ -1,0 +1,175 @@
+"""A call that runs trials: the settings checked, the study made or joined, one worker or several."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import optuna
+
+from benchmark.cli.allocator import keep_freed_memory
+from benchmark.config.digests import params_digest
+from benchmark.studies import mlflow_runs as tracks
+from benchmark.studies.identity import Identity
+from benchmark.studies.objective import Objective
+from benchmark.studies.pruning import check_pruner
+from benchmark.studies.settings import Settings, read_settings
+from benchmark.studies.space import Space, present, space_of
+from benchmark.studies.status import counts_text
+from benchmark.studies.storage import HEARTBEAT, open_storage, reachable, storage_url
+from benchmark.studies.training import Trained, check_validation
+from benchmark.studies.worker import Budget, enter_study, quiet_optuna, say, work
+from benchmark.tracking.environment import cpu_count
+from bmt.errors import BMTError
+from bmt.runtime.files import json_digest
+
+OF_THE_CALL = {
+    "--workers": 1,
+    "--trial": 1,
+    "--status": 0,
+    "--export": 0,
+    "--figures": 0,
+    "--apply": 0,
+    "--yes": 0,
+}
+"""Options that are this call's own and not its workers', with the number of values."""
+
+
+def run(options: argparse.Namespace, given: Sequence[str]) -> None:
+    """Run the trials that `options` ask for; `given` are the arguments that they came from.
+
+    Raises:
+        ConfigError: something in the call, the params file or the study does not fit. DataError: no features.
+        BMTError: the database cannot be reached.
+    """
+    quiet_optuna()
+    keep_freed_memory()
+    settings = read_settings(options.params, options.profile, options.changes)
+    config = settings.config()
+    check_validation(config)
+    cell = f"{options.backbone or next(iter(config.backbones))}.{options.regime}.{options.arm}.s{options.seeds[0]}"
+    space = _space(options, settings, cell)
+    trained = Trained.of(settings, cell, space)
+    kind = options.pruner or ("hyperband" if options.objective == "f1" else "none")
+    check_pruner(kind, options.objective, len(options.seeds), trained.evaluations)
+    identity = _identity(options, trained, kind)
+    url = storage_url(options.study, options.storage)
+    beat = options.heartbeat or HEARTBEAT
+    storage = open_storage(url, beat)
+    with reachable(url):
+        study = enter_study(
+            storage,
+            options.study,
+            identity,
+            trained.evaluations,
+            (options.sampler, options.sampler_seed, options.startup),
+            present(config, space),
+        )
+        say(f"study {options.study}: {identity.cell}, {space.text}; {counts_text(study)} so far")
+        told = {
+            "study.digest": identity.digest,
+            "objective": identity.objective,
+            "pruner": kind,
+            "space": identity.space,
+            "cell": identity.cell,
+        }
+        with tracks.study_run(
+            study, tracks.experiment_of(config), told | {"seeds": identity.seeds, "changed": identity.changed}
+        ):
+            if options.workers > 1:
+                _start_workers(given, options.workers, url)
+            else:
+                recorded = tracks.trial_runs(study, settings, space, identity)
+                objective = Objective(space, trained, options.seeds, options.objective, kind, recorded)
+                work(study, objective, Budget(options.trials, options.finished, options.timeout, beat))
+        say(f"study {options.study}: {counts_text(study)}; {_best(study)}")
+
+
+def _space(options: argparse.Namespace, settings: Settings, cell: str) -> Space:
+    from benchmark.config.params import find_cell
+
+    config = settings.config()
+    arm = find_cell(config, cell).arm
+    names = (
+        None
+        if options.search is None
+        else [name.strip() for name in options.search.split(",") if name.strip()]
+    )
+    space = space_of(config, arm, names, options.ranges, options.objective == "f1_density")
+    for corner in ({own.key: own.low for own in space.ranges}, {own.key: own.high for own in space.ranges}):
+        settings.config(corner)  # what the params file's other checks say of the ends
+    return space
+
+
+def _identity(options: argparse.Namespace, trained: Trained, kind: str) -> Identity:
+    """What the study is. The searched values are at one end in its digest of settings: the params file's own
+    do not matter.
+    """
+    from benchmark.config.digests import section_digest
+
+    at_low = trained.settings.config({own.key: own.low for own in trained.space.ranges})
+    return Identity(
+        profile=trained.config.profile,
+        cell=trained.cell.name.rpartition(".")[0],
+        space=trained.space.plain(),
+        objective=options.objective,
+        pruner=kind,
+        seeds=list(options.seeds),
+        settings=json_digest([section_digest(at_low, trained.cell)]),
+        data=trained.data.digest,
+        weights=trained.place.identity,
+        changed=trained.settings.changed,
+        params_sha256=params_digest(trained.settings.path),
+    )
+
+
+def _best(study: optuna.Study) -> str:
+    from benchmark.studies.status import front
+
+    if not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
+        return "none finished"
+    best = front(study)
+    if len(study.directions) > 1:
+        return f"Pareto front: trials {', '.join(str(trial.number) for trial in best)}"
+    return f"best macro F1 {best[0].values[0]:.2f}, trial {best[0].number}"
+
+
+def _start_workers(given: Sequence[str], workers: int, url: str) -> None:
+    """Run the call in several processes that share the cores, and wait for all of them.
+
+    Raises:
+        BMTError: every worker failed, each with its own line on stderr.
+    """
+    command = [sys.executable, "-m", "benchmark.search", *_for_worker(given)]
+    threads = str(max(1, cpu_count() // workers))
+    environment = {"OMP_NUM_THREADS": threads} | os.environ | {"OPTUNA_STORAGE": url}
+    started = [subprocess.Popen(command, env=environment) for _ in range(workers)]
+    try:
+        statuses = [process.wait() for process in started]
+    finally:
+        for process in started:
+            if process.poll() is None:
+                process.terminate()
+        for process in started:
+            process.wait()
+    if all(statuses):
+        raise BMTError(f"all {workers} workers failed: what happened to each stands above")
+
+
+def _for_worker(given: Sequence[str]) -> list[str]:
+    """The arguments without those that are the call's own; the URL goes by the environment, where no list of
+    processes shows it.
+    """
+    kept, skip = [], 0
+    for argument in given:
+        name, sign, _ = argument.partition("=")
+        if skip:
+            skip -= 1
+        elif name in OF_THE_CALL or name == "--storage":
+            skip = 0 if sign else OF_THE_CALL.get(name, 1)
+        else:
+            kept.append(argument)
+    return kept

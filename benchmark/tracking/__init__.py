@@ -1,0 +1,1 @@
+"""MLflow and the journals that feed it, figures, the environment."""

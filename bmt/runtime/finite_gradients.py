@@ -1,0 +1,62 @@
+"""Gradients that must be finite, looked at by their norm, which a GPU gives without the host waiting for it
+(bmt.runtime.devices).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from bmt.errors import ModelError
+from bmt.runtime.devices import Arriving
+
+MOST_PENDING = 8
+"""Norms on their way from a GPU, at most: so many looks later an error is known."""
+
+
+class FiniteGradients:
+    """Raises for a gradient that is not finite: at once on a CPU, up to `MOST_PENDING` looks later on a GPU.
+
+    Args:
+        of: what the steps are of, in the error's words.
+        advice: what to do about such a gradient.
+    """
+
+    def __init__(self, of: str, advice: str) -> None:
+        self._of, self._advice = of, advice
+        self._norms: Arriving[int] = Arriving(MOST_PENDING)
+
+    @torch.no_grad()
+    def look(self, tensors: Mapping[str, Tensor], step: int) -> Tensor | None:
+        """The norm of all gradients of `tensors`, None where they have none.
+
+        Raises:
+            ModelError: this norm, or one of an earlier look, is not finite; the step is named, and the tensor
+                if its gradient still is not.
+        """
+        grads = [own.grad for own in tensors.values() if own.grad is not None]
+        if not grads:
+            return None
+        norm = torch.nn.utils.get_total_norm(grads)
+        self._norms.put(norm, step)
+        self._check(self._norms.arrived(), tensors)
+        return norm
+
+    def settle(self) -> None:
+        """Wait for the norms that have not come yet. Raises ModelError as `look` does."""
+        self._check(self._norms.arrived(all_of_them=True), {})
+
+    def _check(self, arrived: Sequence[tuple[Tensor, int]], tensors: Mapping[str, Tensor]) -> None:
+        for norm, step in arrived:
+            if not math.isfinite(float(norm)):
+                bad = (
+                    name
+                    for name, own in tensors.items()
+                    if own.grad is not None and not bool(torch.isfinite(own.grad).all())
+                )
+                raise ModelError(
+                    f"tensor {next(bad, 'all of them together')}: the gradient is not finite at {self._of} {step}: {self._advice}"
+                )

@@ -1,0 +1,304 @@
+"""`python -m benchmark.data`: what it prints, what it writes, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from benchmark import data
+from benchmark.acquisition.dataset_table import beside_the_paper
+from benchmark.paper import tables as papers
+from bmt.errors import ConfigError, DataError
+from bmt.qa.features import build
+from bmt.settings import DataSettings
+from tests.support.mrqa_files import HEADER, corpus, passage, question, write
+from tests.support.tiny_tokenizers import fast
+
+CONTEXT = "[PAR] The old mill was built in 1804.\nIt was old."
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A repository's root of its own."""
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def folder(root):
+    """Raw files of three datasets: SQuAD train and dev, DROP dev, and one that nobody knows."""
+    raw = root / "raw"
+    write(raw / "in_domain" / "SQuAD.train.jsonl.gz", corpus(4))
+    write(
+        raw / "in_domain" / "SQuAD.dev.jsonl.gz",
+        [HEADER, passage(CONTEXT, question(CONTEXT, "old", "d1"), question(CONTEXT, "1804", "d2"))],
+    )
+    drop = [
+        {"header": {"dataset": "DROP", "split": "dev"}},
+        passage("in 1804", question("in 1804", "1804", "r1"), question("in 1804", "x", "r2")),
+    ]
+    write(raw / "out_of_domain" / "DROP.dev.jsonl.gz", drop)
+    write(
+        raw / "Mine.jsonl",
+        [{"header": {"dataset": "Mine"}}, passage("old mill", question("old mill", "mill", "m1"))],
+    )
+    return raw
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["data", *map(str, arguments)])
+    return data.main()
+
+
+def test_stats_prints_a_line_a_file_in_the_papers_order(folder, monkeypatch, capsys):
+    assert run(monkeypatch, "stats", folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1:5]] == [
+        ["SQuAD", "train"],
+        ["SQuAD", "dev"],
+        ["DROP", "dev"],
+        ["Mine", "?"],
+    ]
+    assert lines[2].split() == ["SQuAD", "dev", "1", "2", "3", "4.0", "11.0", "0"]
+    assert lines[3].split() == ["DROP", "dev", "1", "2", "1", "4.0", "2.0", "1"]
+    assert (
+        lines[5].startswith("no file of HotpotQA, TriviaQA")
+        and "SQuAD" not in lines[5]
+        and "TextbookQA" in lines[5]
+    )
+
+
+def test_stats_prints_table_1_beside_the_papers(folder, monkeypatch, capsys):
+    assert run(monkeypatch, "stats", folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    table = {line.split()[0]: line.replace("no data", "none").split()[1:] for line in lines[10:22]}
+    train = str(sum(len(line["qas"]) for line in corpus(4)[1:]))
+    assert lines[7].startswith("Table 1 of the paper, beside these files")
+    assert (
+        lines[8].split() == ["Q", "C", "Train", "Dev", "Test"] and lines[9].split() == ["paper", "ours"] * 5
+    )
+    assert (
+        len(table) == 12
+        and table["SQuAD"][:2] == ["11", "4.0"]
+        and table["SQuAD"][4:] == ["86588", train, "10507", "2", "-", "-"]
+    )
+    assert table["DROP"] == ["11", "4.0", "243", "2.0", "-", "-", "1503", "2", "1501", "none"]
+    assert table["TextbookQA"] == ["11", "none", "657", "none", "-", "-", "1503", "none", "1508", "none"]
+    assert lines[22:] == ["0 of the 18 Train and Dev counts that the paper prints are these files'"]
+
+
+def test_table_1_counts_what_agrees():
+    rows = {
+        "SQuAD": {"Q": 11.2, "C": 137.0, "Train": 86588, "Dev": 10507, "Test": None},
+        "HotpotQA": {"Train": 72928, "Dev": 5901},
+    }
+    lines = beside_the_paper(rows, papers.load().tables["1"])
+    assert lines[3].split() == [
+        "SQuAD",
+        "11",
+        "11.2",
+        "137",
+        "137.0",
+        "86588",
+        "86588",
+        "10507",
+        "10507",
+        "-",
+        "-",
+    ]
+    assert lines[-1] == "3 of the 18 Train and Dev counts that the paper prints are these files'"
+
+
+def test_stats_json_is_table_1_as_compare_reads_it(folder, root, monkeypatch, capsys):
+    from benchmark.runs.results import read_facts
+
+    assert run(monkeypatch, "stats", folder, "--json") == 0
+    written = root / "results" / "raw" / "table_1.json"
+    assert capsys.readouterr().out.splitlines()[-1] == f"wrote {written}"
+    facts, fault = read_facts(written.parent, "1")
+    assert fault is None and facts["profile"] == "raw"
+    assert set(facts["rows"]) == {"SQuAD", "DROP"}
+    assert facts["rows"]["DROP"] == {"Q": 4.0, "C": 2.0, "Train": None, "Dev": 2, "Test": None}
+    assert facts["rows"]["SQuAD"]["Dev"] == 2 and facts["rows"]["SQuAD"]["Train"] == sum(
+        len(line["qas"]) for line in corpus(4)[1:]
+    )
+    assert facts["rows"]["SQuAD"]["C"] > 11, "of the train file"
+
+
+def test_stats_stops_at_a_file_that_cannot_be_read(folder, monkeypatch):
+    write(folder / "in_domain" / "NewsQA.dev.jsonl.gz", [HEADER, b"{"])
+    with pytest.raises(DataError, match=r"NewsQA\.dev\.jsonl\.gz, line 2: not JSON"):
+        run(monkeypatch, "stats", folder)
+
+
+def test_check_reports_every_file_and_goes_on_after_a_broken_one(folder, monkeypatch, capsys):
+    broken = write(
+        folder / "in_domain" / "NewsQA.dev.jsonl.gz",
+        [HEADER, passage(CONTEXT, question(CONTEXT, "old")), b"{"],
+    )
+    assert run(monkeypatch, "check", folder) == 1
+    out = capsys.readouterr().out
+    drop = folder / "out_of_domain" / "DROP.dev.jsonl.gz"
+    assert f"error: {broken}, line 3: not JSON" in out
+    assert (
+        f"{drop}: question without a usable span: 1 (question dropped from training, scored in a dev file)\n"
+        in out
+    )
+    assert f"{drop}, line 2: question 'r2': question without a usable span: answers ['x']\n" in out
+    assert f"{drop}: 1 contexts, 2 questions, 1 spans; 1 irregular\n" in out
+    assert f"{folder / 'Mine.jsonl'}: 1 contexts, 1 questions, 1 spans; nothing irregular\n" in out
+    assert out.splitlines()[-1].startswith("5 files, ") and out.endswith(
+        "1 files with irregularities, 1 not read to their end\n"
+    )
+    broken.unlink()
+    assert run(monkeypatch, "check", folder) == 0
+    capsys.readouterr()
+    assert run(monkeypatch, "check", folder, "--list", "0") == 0
+    assert "question 'r2'" not in capsys.readouterr().out
+
+
+def test_check_strict_fails_on_an_irregularity(folder, monkeypatch, capsys):
+    assert run(monkeypatch, "check", folder / "in_domain", "--strict") == 0
+    assert run(monkeypatch, "check", folder, "--strict") == 1
+    assert (
+        "DROP.dev.jsonl.gz, line 2: question 'r2': question without a usable span" in capsys.readouterr().out
+    )
+    with pytest.raises(ConfigError, match="--list: -1 is not allowed"):
+        run(monkeypatch, "check", folder, "--list", "-1")
+
+
+def test_show_marks_spans_in_the_context_and_in_every_window(folder, root, monkeypatch, capsys):
+    settings = DataSettings(window=14, overlap=4, question=4)
+    file = folder / "in_domain" / "SQuAD.dev.jsonl.gz"
+    made = build(
+        file, fast("bert"), settings, root / "data" / "features" / "raw" / "tiny" / "SQuAD.dev", train=False
+    )
+    build(
+        file,
+        fast("bert"),
+        replace(settings, window=60),
+        root / "data" / "features" / "raw" / "wide" / "SQuAD.dev",
+        train=False,
+    )
+    assert run(monkeypatch, "show", "d1", "--data", folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"SQuAD  d1  ({data.short(file)}, context ")
+    assert lines[1:4] == ["question: Where is old?", "answers:  old", "spans:    characters 10–13, 45–48"]
+    assert lines[4] == "context:  [PAR] The «old» mill was built in 1804. It was «old»."
+    own = [row for row in made.windows.to_pylist() if row["example"] == 0]
+    assert len(own) > 1 and lines[5].startswith(
+        f"windows:  {len(own)} of at most 14 tokens, overlap 4 ({data.short(root / 'data' / 'features' / 'raw' / 'tiny')}"
+    )
+    assert len(lines) == 6 + 2 * len(own)
+    assert "'old'" in lines[6] and lines[7].startswith("     [PAR] The «old» mill")
+    assert lines[-1].endswith("«old».") and lines[-2].startswith(f"  {len(own)}: ")
+    assert run(monkeypatch, "show", "d1", "--data", folder, "--backbone", "wide") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[5].startswith("windows:  1 of at most 60 tokens") and lines[7].strip() == lines[
+        4
+    ].removeprefix("context:  ")
+    assert (
+        run(
+            monkeypatch,
+            "show",
+            "d1",
+            "--data",
+            root / "absent",
+            "--features",
+            root / "data" / "features" / "raw" / "wide",
+        )
+        == 0
+    )
+    assert capsys.readouterr().out.startswith("windows:  1 of at most 60 tokens"), (
+        "the windows alone, where the raw files are gone"
+    )
+
+
+def test_show_without_features_says_how_to_make_them_and_an_unknown_id_is_an_error(
+    folder, monkeypatch, capsys
+):
+    assert run(monkeypatch, "show", "m1", "--data", folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        lines[4] == "context:  old «mill»"
+        and lines[5].startswith("windows:  none")
+        and "benchmark.prepare" in lines[5]
+    )
+    with pytest.raises(DataError, match="nobody: no question with this id in"):
+        run(monkeypatch, "show", "nobody", "--data", folder)
+
+
+def test_marked_joins_overlapping_spans_and_cuts_to_the_window():
+    assert data.marked("abcdef", 0, 6, [(1, 3), (2, 4)]) == "a«bcd»ef"
+    assert data.marked("abcdef", 1, 5, [(4, 5), (1, 2)]) == "«b»cd«e»"
+    assert data.marked("abc", 0, 3, []) == "abc"
+
+
+def test_a_terminal_gets_bold_spans_and_lines_of_its_width(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(data.shutil, "get_terminal_size", lambda: os.terminal_size((40, 24)))
+    text = data.marked(
+        "The old mill by the river was built in 1804 by  two brothers.", 0, 61, [(8, 12), (39, 43)]
+    )
+    assert text.count("\x1b[1;32m") == 2
+    assert data.STYLE.sub("", data.wrapped(text, 5)).split("\n") == [
+        "The old «mill» by the river was",
+        "     built in «1804» by  two brothers.",
+    ]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
+    assert data.wrapped("word " * 50, 5) == "word " * 50
+
+
+def test_a_text_cannot_steer_the_terminal():
+    assert data.printable("a\x1b[31m\r\n\tb\u202e é 日本") == "a\ufffd[31m   b\ufffd é 日本"
+
+
+def test_an_empty_folder_and_a_single_file(folder, root, monkeypatch, capsys):
+    (root / "empty").mkdir()
+    with pytest.raises(
+        DataError, match=r"empty: no \*\.jsonl\.gz or \*\.jsonl there: run `python -m benchmark\.fetch`"
+    ):
+        run(monkeypatch, "stats", root / "empty")
+    assert run(monkeypatch, "stats", folder / "Mine.jsonl") == 0
+    assert "Mine" in capsys.readouterr().out
+
+
+def test_the_command_line(folder):
+    """Exit statuses and one-line errors of the real process; help with an example for each command."""
+
+    def command(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "benchmark.data", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env=os.environ,
+            cwd=data.__file__.rsplit("/", 2)[0],
+        )
+
+    done = command("check", folder / "absent")
+    assert (
+        done.returncode == 1
+        and done.stdout == ""
+        and done.stderr.startswith("error: ")
+        and done.stderr.count("\n") == 1
+    )
+    done = command("show", "--help")
+    assert done.returncode == 0 and "example:\n  python -m benchmark.data show" in done.stdout
+    assert command("nothing").returncode == 2
+
+
+def test_table_1_of_the_real_files_has_their_published_sizes(real_data, root, monkeypatch, capsys):
+    assert run(monkeypatch, "stats", real_data, "--json") == 0
+    facts = json.loads((root / "results" / real_data.name / "table_1.json").read_text(encoding="utf-8"))
+    rows = facts["rows"]
+    assert len(rows) == 11 and "TextbookQA" not in rows
+    assert (rows["SQuAD"]["Train"], rows["SQuAD"]["Dev"]) == (1690, 447)
+    assert round(rows["SQuAD"]["Q"], 1) == 11.5 and round(rows["SQuAD"]["C"]) == 145
+    assert round(rows["DuoRC"]["Q"], 1) == 8.8 and round(rows["DuoRC"]["C"]) == 723
+    assert "no file of TextbookQA" in capsys.readouterr().out

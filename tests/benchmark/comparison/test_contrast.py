@@ -1,0 +1,81 @@
+"""`benchmark.contrast`: two arms held against each other, with the interval that the claims have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark import contrast
+from bmt.errors import ConfigError, DataError
+from tests.support.comparing import claim_of, compared, copy_of, edit
+from tests.support.results_maker import make_results
+
+pytest_plugins = ("tests.support.compare_fixtures",)
+
+
+def rows_of(text: str) -> dict[tuple[str, str], list[str]]:
+    """(dataset, metric) -> the other columns of the Markdown tables."""
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("| ")
+    ]
+    return {(row[0], row[1]): row[2:] for row in cells if len(row) == 8}
+
+
+def test_the_average_is_the_claim_s_difference_and_interval(
+    faithful: Path, small_paper: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim = claim_of(compared(capsys, faithful, small_paper), "in-domain-bmt-above-none")
+    assert contrast.main(["bmt", "none", "--results", str(faithful)]) == 0
+    text = capsys.readouterr().out
+    found = rows_of(text.split("out-of-domain")[0])["**average**", "F1"]
+    assert (
+        found[2] == f"{claim['our_delta']:+.1f}"
+        and found[3] == f"{claim['ci95'][0]:+.1f} to {claim['ci95'][1]:+.1f}"
+    )
+    assert (
+        found[5] == "0 is outside"
+        and "in-domain: bmt (seeds 0, 1, 2" in text
+        and "crossed seeds x contexts" in text
+    )
+    assert float(found[0]) - float(found[1]) == pytest.approx(claim["our_delta"], abs=0.11)
+
+
+def test_both_domains_and_every_dataset_with_scores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_results(
+        tmp_path,
+        arms=["bmt", "fixed_random"],
+        f1=lambda arm, dataset, seed: 50.0 + (dataset == "DROP") * (arm == "bmt"),
+        scatter=0,
+    )
+    assert contrast.main(["bmt", "fixed_random", "--results", str(tmp_path), "--seeds", "0"]) == 0
+    text = capsys.readouterr().out
+    rows = rows_of(text)
+    assert rows["DROP", "F1"][2] == "+1.0" and rows["SQuAD", "F1"][2] == "+0.0"
+    assert (
+        rows["DROP", "F1"][:2] == ["51.0", "50.0"]
+        and "out-of-domain: bmt (seeds 0) − fixed_random (seeds 0)" in text
+    )
+    assert "| weight deviation, relative | bmt − fixed_random |" in text
+
+
+def test_what_cannot_be_held_against_each_other_is_named(faithful: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match="fisher: no results of this arm on roberta-base: there are bmt, mask, none"
+    ):
+        contrast.main(["bmt", "fisher", "--results", str(faithful)])
+    with pytest.raises(ConfigError, match="bmt twice: not allowed"):
+        contrast.main(["bmt", "bmt", "--results", str(faithful)])
+    with pytest.raises(ConfigError, match=r"bmt\.adaptor: not allowed: ARM or ARM\.adapter"):
+        contrast.main(["bmt.adaptor", "none", "--results", str(faithful)])
+    with pytest.raises(ConfigError, match=r"--backbone: needed: .* has multi-data runs of no backbone"):
+        contrast.main(["bmt", "none", "--results", str(tmp_path)])
+    apart = copy_of(faithful, tmp_path / "apart")
+    for path in sorted(apart.glob("*.mt.none.s*.json")):
+        edit(apart, path.stem, lambda record: record.update(datasets={}))
+    with pytest.raises((DataError, ConfigError), match=r"no dataset in common|no results of this arm"):
+        contrast.main(["bmt", "none", "--results", str(apart)])

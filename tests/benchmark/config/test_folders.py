@@ -1,0 +1,39 @@
+"""Where masks are kept: under everything that decides them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmark.config import folders as places
+from benchmark.config.params import find_cell, load
+from tests.conftest import ROOT
+
+
+def test_kept_masks_are_shared_by_what_uses_the_same_ones_and_by_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = load(ROOT / "profiles" / "sample.yaml")
+    where = places.Places(Path("root"), "sample")
+
+    def path(name: str, data: str = "d", backbone: str = "b", settings: object = config) -> Path:
+        return where.masks(settings, find_cell(config, name), data, backbone)  # type: ignore[arg-type]
+
+    first = path("minilm.mt.bmt.s0")
+    assert path("minilm.mt.fixed_random.s0") == first
+    others = [
+        path("minilm.mt.bmt.s1"),
+        path("minilm.mt.fisher.s0"),
+        path("minilm.st-SQuAD.bmt.s0"),
+        path("minilm.mt.bmt.s0", data="e"),
+        path("minilm.mt.bmt.s0", backbone="c"),
+        path("minilm.mt.bmt.s0", settings=replace(config, mask=replace(config.mask, steps=5))),
+    ]
+    assert len({first, *others}) == 7
+    assert (
+        path("minilm.mt.bmt.s0", settings=replace(config, training=replace(config.training, lr=1.0))) == first
+    )
+    monkeypatch.setattr(places, "code_digest", lambda: "another state of the code")
+    assert path("minilm.mt.bmt.s0") != first

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark.config.profiles import differences, profiles, show, switch
+from bmt.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A root with the profiles, params.yaml being the sample's."""
+    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
+    shutil.copy(ROOT / "profiles" / "sample.yaml", tmp_path / "params.yaml")
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "BMT_ROOT": str(root), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "benchmark.profile", *arguments]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_switching_copies_the_profile_byte_for_byte(copy: Path) -> None:
+    assert switch("mini") == [
+        "overwrites profile sample, unchanged",
+        "params.yaml: profile mini, 9 cells; run `dvc repro`",
+    ]
+    assert (copy / "params.yaml").read_bytes() == (ROOT / "profiles" / "mini.yaml").read_bytes()
+    assert sorted(path.name for path in copy.iterdir()) == ["params.yaml", "profiles"]
+
+
+def test_switching_says_each_edit_that_is_lost(copy: Path) -> None:
+    edit(copy / "params.yaml", "  lr: 1.5e-4", "  lr: 2.0e-4")
+    edit(copy / "params.yaml", "  threads: null", "  threads: 5")
+    edit(copy / "params.yaml", "  - minilm.mt.bmt.s1\n", "  - minilm.mt.bmt.s1\n  - minilm.mt.bmt.s2\n")
+    assert switch("paper")[:-1] == [
+        "overwrites profile sample and 3 keys changed in it, now lost:",
+        "  training.lr: 0.0002 (profile: 0.00015)",
+        "  training.threads: 5 (profile: null)",
+        "  cells: 1 more: minilm.mt.bmt.s2 (profile: no more)",
+    ]
+
+
+def test_switching_back_to_the_same_profile_says_so_too(copy: Path) -> None:
+    edit(copy / "params.yaml", "  threads: null", "  threads: 2")
+    assert switch("sample")[:2] == [
+        "overwrites profile sample and 1 key changed in it, now lost:",
+        "  training.threads: 2 (profile: null)",
+    ]
+    assert switch("sample")[0] == "overwrites profile sample, unchanged"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("profile: [\n", "overwrites a file that could not be read: params.yaml: line 2 no YAML"),
+        ("profile: mine\n", "overwrites a params.yaml of a profile that profiles/ does not have: 'mine'"),
+        ("- 1\n", "overwrites a params.yaml of a profile that profiles/ does not have: None"),
+        ("profile: {}\n", "overwrites a params.yaml of a profile that profiles/ does not have: {}"),
+    ],
+)
+def test_a_broken_params_file_can_be_replaced(copy: Path, text: str, said: str) -> None:
+    (copy / "params.yaml").write_text(text, encoding="utf-8")
+    assert switch("sample")[0].startswith(said)
+    assert show()[1] == "equal to profiles/sample.yaml"
+
+
+def test_comments_alone_are_told_apart_from_edits(copy: Path) -> None:
+    with (copy / "params.yaml").open("a", encoding="utf-8") as stream:
+        stream.write("# a note\n")
+    assert switch("mini")[0] == "overwrites profile sample, changed in its comments or layout only"
+
+
+def test_no_params_file_yet(copy: Path) -> None:
+    (copy / "params.yaml").unlink()
+    with pytest.raises(ConfigError, match=r"no such file; `python -m benchmark.profile sample`"):
+        show()
+    assert switch("sample") == ["params.yaml: profile sample, 6 cells; run `dvc repro`"]
+
+
+def test_an_invalid_profile_leaves_params_as_they_were(copy: Path) -> None:
+    before = (copy / "params.yaml").read_bytes()
+    edit(copy / "profiles" / "mini.yaml", "  lr: 1.0e-4", "  lr: 1e-4")
+    with pytest.raises(ConfigError, match=r"write 1\.0e-4"):
+        switch("mini")
+    with pytest.raises(
+        ConfigError, match=r"profile 'smaple': .*did you mean sample\?\): one of grid, mini, paper, sample"
+    ):
+        switch("smaple")
+    assert (copy / "params.yaml").read_bytes() == before
+
+
+def test_show_names_the_profile_and_its_changes(copy: Path) -> None:
+    assert show() == [
+        "params.yaml: profile sample, 6 cells",
+        "equal to profiles/sample.yaml",
+        "others: grid, mini, paper; `python -m benchmark.profile NAME` switches",
+    ]
+    edit(copy / "params.yaml", "  clip: 1.0\n  clip_order", "  clip: null\n  clip_order")
+    assert show()[1:3] == [
+        "differs from profiles/sample.yaml in 1 key:",
+        "  tuning.clip: null (profile: 1.0)",
+    ]
+
+
+def test_a_profile_of_one_s_own(copy: Path) -> None:
+    shutil.copy(copy / "profiles" / "mini.yaml", copy / "profiles" / "mine.yaml")
+    edit(copy / "profiles" / "mine.yaml", "profile: mini\n", "profile: mine\n")
+    assert list(profiles()) == ["grid", "mine", "mini", "paper", "sample"]
+    switch("mine")
+    assert show()[0] == "params.yaml: profile mine, 9 cells"
+
+
+def test_differences_of_values() -> None:
+    assert differences({"a": 1, "b": {"c": [1, 2]}}, {"a": 1.0, "b": {"c": [1, 2]}}) == []
+    assert differences({"a": True}, {"a": 1}) == [("a", "true", "1")]
+    assert differences({"a": 1}, {"b": None}) == [("b", "absent", "null"), ("a", "1", "absent")]
+    assert differences({"a": [1, 2]}, {"a": [2, 1]}) == [("a", "another order", "the profile's order")]
+    assert differences({"a": [1]}, {"a": [1, 1]}) == [("a", "another order", "the profile's order")]
+    assert differences({"a": {"b": 1}}, {"a": 2}) == [("a", "b", "2")]
+
+
+def test_the_command(copy: Path) -> None:
+    done = run(copy, "mini")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (
+        0,
+        "params.yaml: profile mini, 9 cells; run `dvc repro`",
+    )
+    done = run(copy)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "params.yaml: profile mini, 9 cells")
+    done = run(copy, "mimi")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        done.stderr
+        == "error: profile 'mimi': profiles/ has none of that name (did you mean mini?): one of grid, mini, paper, sample\n"
+    )

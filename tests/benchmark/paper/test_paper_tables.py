@@ -1,0 +1,375 @@
+"""The paper as data: equal to the transcription, quotes verbatim, and a schema check that names file, key and
+what is allowed.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchmark.config.cells import ZERO_SHOT
+from benchmark.paper.tables import AVERAGE, OWN_PAPER, Ours, load, table_id
+from benchmark.runs.results import Identity
+from bmt.errors import ConfigError
+from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
+
+ROOT = Path(__file__).resolve().parents[3]
+SHARED = ROOT.parent / "shared" / "paper"
+needs_paper = pytest.mark.skipif(not (SHARED / "tables.json").exists(), reason="../shared/paper is not here")
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return load()
+
+
+def test_ten_tables_and_the_claims_of_all_of_them(paper):
+    assert list(paper.tables) == ["1", "2", "3", "4", "5", "6", "7", "8", "9", "a10"]
+    assert {claim.table for claim in paper.claims} == set(paper.tables) - {"1"}
+    assert table_id("A.10") == "a10"
+
+
+@needs_paper
+def test_every_value_equals_the_transcription(paper):
+    compared = 0
+    for name, source in json.loads((SHARED / "tables.json").read_text())["tables"].items():
+        table = paper.tables[table_id(name)]
+        assert len(table.rows) == len(source["rows"])
+        for row, entry in zip(table.rows, source["rows"], strict=True):
+            if name == "1":
+                assert row.model == entry["dataset"]
+                wanted = {metric: {"": entry[metric]} for metric in table.metrics}
+            elif name == "7":
+                assert (row.model, row.arm) == (entry["model"], entry["arm"])
+                wanted = {metric: {"": entry[metric]} for metric in table.metrics}
+            else:
+                assert (row.model, row.arm or "?", row.K) == (entry["model"], entry["arm"], entry.get("K"))
+                assert row.p_f == entry.get("p_F", 0.5 if entry["arm"].endswith("(w/ mask)") else None)
+                cells = {table.columns[label]: value for label, value in entry["values"].items()} | {
+                    AVERAGE: entry["avg"]
+                }
+                metrics = source["metric"].split(",")
+                wanted = {
+                    m: {d: value[m] if isinstance(value, dict) else value for d, value in cells.items()}
+                    for m in metrics
+                }
+            assert row.values == wanted
+            compared += sum(len(values) for values in wanted.values())
+    assert compared == 583
+
+
+@needs_paper
+def test_marks_of_table_7_and_printed_gains_equal_the_transcription():
+    source = json.loads((SHARED / "tables.json").read_text())["tables"]
+    own = {
+        name: yaml.safe_load((OWN_PAPER / f"table_{name}.yaml").read_text())["rows"]
+        for name in ("2", "3", "5", "7")
+    }
+    for row, entry in zip(own["7"], source["7"]["rows"], strict=True):
+        assert row["marks"] == {part: entry[part] for part in ("theta", "phi", "psi", "delta_d")}
+    for name in ("2", "3", "5"):
+        gains = [row.get("printed_gain") for row in own[name]]
+        assert gains == [entry.get("printed_delta") for entry in source[name]["rows"]]
+        assert any(gains)
+
+
+def test_rows_of_ours_are_named_after_the_cells_that_answer_them(paper):
+    for table in paper.tables.values():
+        assert set(table.columns.values()) in (set(IN_DOMAIN), set(OUT_OF_DOMAIN), set())
+        for row in table.rows:
+            if row.ours and row.ours.arm != ZERO_SHOT:
+                ours = row.ours
+                assert row.row == Identity(ours.backbone, ours.regime, ours.arm, ours.adapter, row.K).stem
+                assert ("w/ BMT" in row.arm) == (ours.arm == "bmt") and (
+                    "w/ adapter" in row.arm
+                ) == ours.adapter
+                assert row.arm.startswith("ST") == (ours.regime == "st")
+                assert row.p_f == {"mask": 0.5, "mask_p30": 0.3, "mask_p70": 0.7}.get(ours.arm)
+    for name in ("6", "8"):  # "w/o BMT": no mask as labelled, and held against the random mask as well
+        assert {
+            row.row: row.second_reading
+            for row in paper.tables[name].rows
+            if row.ours and row.ours.arm != ZERO_SHOT
+        } == {
+            "roberta-base.mt.none": "mask",
+            "roberta-base.mt.bmt": None,
+            "roberta-base.mt.none.adapter": "mask",
+            "roberta-base.mt.bmt.adapter": None,
+        }
+    assert paper.tables["9"].published_runs == 3
+    published = [
+        (table.table, row.row, row.ours)
+        for table in paper.tables.values()
+        for row in table.rows
+        if row.ours and row.ours.arm == ZERO_SHOT
+    ]
+    assert published == [
+        ("8", "unifiedqa-base", Ours("unifiedqa-base", "mt", ZERO_SHOT))
+    ]  # Table 9's, tuned on K, are literature
+
+
+def test_requirements_agree_with_table_1_and_with_the_profile_paper(paper):
+    printed = {row.row: row.values["Dev"][""] for row in paper.tables["1"].rows}
+    assert paper.requires.examples == printed | {"HotpotQA": 5901}  # the official file's; docs/deviations.md
+    profile = yaml.safe_load((ROOT / "profiles" / "paper.yaml").read_text())
+    assert paper.requires.backbones == {
+        name: f"{own['name']}@{own['revision']}"
+        for name, own in profile["backbones"].items()
+        if own["head"] == "span"
+    }
+    assert paper.requires.epochs == {
+        "mt": profile["training"]["epochs_mt"],
+        "st": profile["training"]["epochs_st"],
+    }
+    assert paper.requires.profile == profile["profile"]
+
+
+# --- the schema check
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def write_paper(
+    folder: Path, tables: dict[str, Any], claims: list[Any] | None = None, about: dict[str, Any] | None = None
+) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, table in tables.items():
+        (folder / f"table_{name}.yaml").write_text(yaml.safe_dump(table, sort_keys=False))
+    for name, values in (("claims", {"claims": claims} if claims is not None else None), ("paper", about)):
+        if values is not None:
+            (folder / f"{name}.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    return folder
+
+
+def small_table() -> dict[str, Any]:
+    row = {
+        "row": "a",
+        "model": "M",
+        "ours": {"backbone": "m", "regime": "mt", "arm": "x"},
+        "values": {"F1": {"One": 50.1, "Avg.": 50.1}},
+    }
+    other = {"row": "b", "model": "N", "ours": "literature", "values": {"F1": {"One": 49.0, "Avg.": None}}}
+    return {
+        "table": "1",
+        "caption": "c",
+        "where": "s",
+        "kind": "scores",
+        "metrics": ["F1"],
+        "decimals": 1,
+        "columns": {"One": "one"},
+        "average": "Avg.",
+        "rows": [row, other],
+    }
+
+
+def small_claim() -> dict[str, Any]:
+    return {
+        "id": "k",
+        "table": "1",
+        "section": "2",
+        "quote": "q",
+        "a": "a",
+        "b": "b",
+        "metric": "F1",
+        "over": "average",
+        "direction": "greater",
+    }
+
+
+def changed(value: Any, path: str, new: Any) -> Any:
+    """A copy of `value` with the entry at the dotted `path` replaced, or removed where `new` is Ellipsis."""
+    whole = copy.deepcopy(value)
+    place, *rest = [int(part) if part.isdigit() else part for part in path.split("/")]
+    target = whole
+    for part in rest:
+        target, place = target[place], part
+    if new is ...:
+        del target[place]
+    else:
+        target[place] = new
+    return whole
+
+
+def test_a_small_paper_loads(tmp_path):
+    found = load(write_paper(tmp_path / "p", {"1": small_table()}, [small_claim()]))
+    assert found.tables["1"].rows[0].values == {"F1": {"one": 50.1, "average": 50.1}}
+    assert found.tables["1"].rows[1].ours is None
+    assert (found.claims[0].over, found.claims[0].size) == ("average", None)
+    assert found.requires.profile is None
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "message"),
+    [
+        ("caption", ..., "caption: missing: a text"),
+        ("kind", "score", "kind: 'score' is not allowed: one of scores, facts"),
+        ("captoin", "c", "captoin: unknown key (did you mean caption?): one of table"),
+        ("metrics", [], "metrics: [] is not allowed: a list of names"),
+        ("decimals", 1.5, "decimals: 1.5 is not allowed: a whole number of 0 to 6"),
+        ("decimals", {"EM": 1}, "decimals: EM, F1: exactly the metrics F1"),
+        ("table", "2", "table: '2' is not allowed: 1, as in the file's name"),
+        ("columns", {"One": "average"}, "columns: a dataset stands twice"),
+        ("columns", ..., "columns: missing: printed labels and datasets"),
+        ("rows", [], "rows: [] is not allowed: a list with at least one entry"),
+        (
+            "rows/0/values/F1/One",
+            "50.1",
+            "rows[0] (a): values.F1.One: '50.1' is not allowed: a number or null",
+        ),
+        ("rows/0/values/F1/One", True, "rows[0] (a): values.F1.One: True is not allowed: a number or null"),
+        (
+            "rows/0/values/F1/One",
+            float("nan"),
+            "rows[0] (a): values.F1.One: nan is not allowed: a number or null",
+        ),
+        (
+            "rows/0/values/F1/One",
+            50.12,
+            "rows[0] (a): values.F1.One: 50.12 is not allowed: at most 1 decimals",
+        ),
+        (
+            "rows/0/values/F1/Two",
+            1.0,
+            "rows[0] (a): values.F1: Two: exactly the columns One, Avg. (null where nothing is printed)",
+        ),
+        ("rows/0/values/F1/One", ..., "rows[0] (a): values.F1: One: exactly the columns One, Avg."),
+        ("rows/0/values/EM", {}, "rows[0] (a): values: EM: exactly the metrics F1"),
+        ("rows/0/ours", ..., "rows[0] (a): ours: missing: literature, or {backbone, regime, arm, adapter}"),
+        (
+            "rows/0/ours/regime",
+            "st-SQuAD",
+            "rows[0] (a): ours: regime: 'st-SQuAD' is not allowed: one of mt, st",
+        ),
+        ("rows/0/ours/arm", ..., "rows[0] (a): ours: arm: missing: a text"),
+        ("rows/0/p_F", 1.5, "rows[0]: p_F: 1.5 is not allowed: a number above 0 and at most 1"),
+        ("rows/1/row", "a", "rows[1]: row: 'a' stands twice"),
+        ("rows/0", "row", "rows[0]: 'row' is not allowed: keys and values"),
+    ],
+)
+def test_a_wrong_table_is_one_line_with_file_key_and_what_is_allowed(tmp_path, path, new, message):
+    folder = write_paper(tmp_path / "p", {"1": changed(small_table(), path, new)})
+    with pytest.raises(ConfigError) as caught:
+        load(folder)
+    assert str(caught.value).startswith(f"{folder / 'table_1.yaml'}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.status == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "message"),
+    [
+        ("a", ..., "claims[0] (k): a: missing: a text"),
+        ("b", ..., "claims[0] (k): b: missing: a text"),
+        ("b", "c", "claims[0] (k): row 'c' is in no table: one of a, b"),
+        ("than", {"a": "a"}, "claims[0] (k): than: b: missing: a text"),
+        ("table", "9", "claims[0] (k): table: '9' is not allowed: one of 1"),
+        (
+            "metric",
+            "EM",
+            "claims[0] (k): metric: 'EM' is not allowed: one of F1, deviation.relative, deviation.l2, spread.F1",
+        ),
+        (
+            "metric",
+            "spread.F1",
+            "claims[0] (k): over: 'average' is not allowed: spread.F1 belongs to a whole row",
+        ),
+        ("over", "two", "claims[0] (k): over: 'two' is not allowed: each, average or of one"),
+        ("over", ..., "claims[0] (k): over: None is not allowed: each, average or of one"),
+        (
+            "direction",
+            "better",
+            "claims[0] (k): direction: 'better' is not allowed: one of greater, less, comparable",
+        ),
+        ("size", -1, "claims[0] (k): size: -1 is not allowed: a number above 0, or null"),
+        (
+            "",
+            {"metric": "spread.F1", "over": None, "direction": "comparable"},
+            "claims[0] (k): size: missing: spread.F1 has no margin",
+        ),
+        (
+            "",
+            {"metric": "deviation.l2", "over": None, "direction": "comparable"},
+            "claims[0] (k): size: missing: deviation.l2 has no margin",
+        ),
+        ("quote", " ", "claims[0] (k): quote: ' ' is not allowed: a text"),
+        ("also", [{"section": "1"}], "claims[0] (k): also: quote: missing: a text"),
+    ],
+)
+def test_a_wrong_claim_is_one_line_too(tmp_path, path, new, message):
+    claim = (
+        changed(small_claim(), path, new)
+        if path
+        else {k: v for k, v in (small_claim() | new).items() if v is not None}
+    )
+    folder = write_paper(tmp_path / "p", {"1": small_table()}, [claim])
+    with pytest.raises(ConfigError) as caught:
+        load(folder)
+    assert str(caught.value).startswith(f"{folder / 'claims.yaml'}: ")
+    assert message in str(caught.value)
+
+
+def test_claims_with_one_id_and_folders_without_tables_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="the id 'k' stands twice"):
+        load(write_paper(tmp_path / "p", {"1": small_table()}, [small_claim(), small_claim()]))
+    with pytest.raises(ConfigError, match="no such folder"):
+        load(tmp_path / "absent")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match=r"no table_<id>\.yaml in it"):
+        load(tmp_path / "empty")
+    with pytest.raises(ConfigError, match=r"requires: epochs: \{'rl': 3\} is not allowed: mt and st"):
+        load(
+            write_paper(
+                tmp_path / "q", {"1": small_table()}, about={"paper": "P", "requires": {"epochs": {"rl": 3}}}
+            )
+        )
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    folder = write_paper(tmp_path / "p", {"1": small_table()})
+    path = folder / "table_1.yaml"
+    path.write_text(path.read_text().replace("One: 50.1", "One: 50.1\n      One: 60.1", 1))
+    with pytest.raises(ConfigError, match="the key 'One' stands twice"):
+        load(folder)
+
+
+def paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else []
+    return [here, *(path for key, entry in inner for path in paths(entry, (*here, key)))]
+
+
+JUNK = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), junk=JUNK)
+def test_no_value_anywhere_gives_another_error(tmp_path, data, junk):
+    whole = {"table": small_table(), "claims": [small_claim()]}
+    *start, last = data.draw(st.sampled_from(paths(whole)[1:]))
+    target: Any = whole
+    for part in start:
+        target = target[part]
+    target[last] = junk
+    folder = tmp_path / "p"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        found = load(write_paper(folder, {"1": whole["table"]}, whole["claims"]))
+    except ConfigError as error:
+        assert "\n" not in str(error)
+    else:
+        assert set(found.tables) == {"1"}

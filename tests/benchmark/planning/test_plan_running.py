@@ -1,0 +1,204 @@
+"""`benchmark.plan --run`: the order of jobs with a fake that does them, and children with their logs, locks
+and signals.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmark.planning import states
+from benchmark.planning.execution import Told, run_jobs
+from benchmark.planning.processes import Processes, children_environment
+from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, Outcome, makespan, run_all
+
+
+class Fake:
+    """Does jobs by sleeping; keeps who began and ended, and how many ran at once."""
+
+    def __init__(self, fails: tuple[str, ...] = (), seconds: float = 0.01) -> None:
+        self.fails, self.seconds, self.lock = fails, seconds, threading.Lock()
+        self.events: list[tuple[str, str]] = []
+        self.running: dict[str, str | None] = {}
+        self.most, self.stopped = 0, threading.Event()
+
+    def __call__(self, job: Job, slot: str | None) -> Outcome:
+        with self.lock:
+            assert slot is None or slot not in self.running.values()  # one job a GPU
+            self.running[job.name] = slot
+            self.most = max(self.most, len(self.running))
+            self.events.append(("begin", job.name))
+        self.stopped.wait(self.seconds)
+        with self.lock:
+            del self.running[job.name]
+            self.events.append(("end", job.name))
+        return Outcome(FAILED, "as asked") if job.name in self.fails else Outcome(DONE, seconds=1.0)
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+    def kill(self) -> None:
+        raise AssertionError("nobody asked twice")
+
+
+def job(name: str, seconds: float = 1.0, needs: tuple[str, ...] = (), after: tuple[str, ...] = ()) -> Job:
+    return Job(name, (), seconds, frozenset(needs), frozenset(after))
+
+
+JOBS = [
+    job("data"),
+    job("fixed_random", needs=("data",), after=("bmt",)),
+    job("none", needs=("data",)),
+    job("bmt", needs=("data",)),
+    job("mask", needs=("data",)),
+    job("transfer", needs=("bmt",)),
+]
+
+
+@pytest.mark.parametrize("slots", [(None,), (None, None), ("0", "1", "7")])
+def test_jobs_run_in_order_within_the_slots_and_wait_for_what_they_need(
+    slots: tuple[str | None, ...],
+) -> None:
+    fake = Fake()
+    outcomes = run_jobs(JOBS, tuple(slot for slot in slots if slot), len(slots), "best", Path(), fake)
+    assert {outcome.state for outcome in outcomes.values()} == {DONE} and len(outcomes) == 6
+    at = {event: place for place, event in enumerate(fake.events)}
+    assert fake.events[:2] == [("begin", "data"), ("end", "data")] and fake.most == len(slots)
+    assert at["begin", "fixed_random"] > at["end", "bmt"] and at["begin", "transfer"] > at["end", "bmt"]
+    if len(slots) == 1:
+        assert [name for what, name in fake.events if what == "begin"] == [
+            "data",
+            "none",
+            "bmt",
+            "fixed_random",
+            "mask",
+            "transfer",
+        ]
+
+
+def test_a_failed_job_stops_only_those_that_need_it(capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes = run_jobs(JOBS, (), 2, "best", Path(), Fake(fails=("bmt",)))
+    assert {name: outcome.state for name, outcome in outcomes.items()} == {
+        "data": DONE,
+        "none": DONE,
+        "mask": DONE,
+        "bmt": FAILED,
+        "fixed_random": DONE,
+        "transfer": NOT_RUN,
+    }
+    assert outcomes["transfer"].text == "it needs bmt"
+    told = capsys.readouterr().err
+    assert "bmt failed: as asked" in told and "transfer not run: it needs bmt" in told
+
+
+def test_an_interrupt_stops_what_runs_waits_for_it_and_starts_nothing_more() -> None:
+    class Interrupting(Told):
+        def started(self, job: Job, slot: str | None) -> None:
+            if job.name == "mask":
+                raise KeyboardInterrupt
+
+    fake = Fake(seconds=30)
+    jobs = [job("bmt"), job("mask"), job("none")]
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_all(jobs, (None, None), fake, Interrupting(jobs, 2, 1.0, "best"))
+    assert fake.stopped.is_set() and not fake.running and time.monotonic() - began < 10
+    assert {name for _, name in fake.events} == {"bmt", "mask"}
+
+
+def test_the_makespan_is_that_of_the_same_order() -> None:
+    jobs = [job("a", 4), job("b", 2), job("c", 3), job("d", 1, needs=("c",)), job("e", 1, after=("a",))]
+    assert [makespan(jobs, slots) for slots in (1, 2, 5)] == [11, 6, 5]
+    with pytest.raises(ValueError, match="wait for each other: a, b"):
+        makespan([job("a", needs=("b",)), job("b", needs=("a",))], 2)
+
+
+def test_the_time_left_is_corrected_by_what_was_done() -> None:
+    jobs = [job("a", 10), job("b", 10), job("c", 20), Job("data", (), 0.0, guessed=True)]
+    now = [100.0]
+    told = Told(jobs, 1, 1.0, "best", clock=lambda: now[0])
+    assert told.seconds_left() == 40
+    told.ended(jobs[3], Outcome(DONE, seconds=500.0))
+    told.started(jobs[0], None)
+    now[0] += 4
+    assert told.seconds_left() == 36
+    told.ended(jobs[0], Outcome(DONE, seconds=30.0))
+    assert told.seconds_left() == 90
+    told.started(jobs[1], None)
+    now[0] += 12
+    assert told.seconds_left() == 78
+
+
+def test_models_go_when_nothing_needs_them_any_more(tmp_path: Path) -> None:
+    def with_model(name: str, needs: tuple[str, ...] = ()) -> Job:
+        folder = tmp_path / name / "model"
+        folder.mkdir(parents=True)
+        return Job(name, (), 1.0, frozenset(needs), model=folder)
+
+    jobs = [
+        with_model("source"),
+        with_model("plain"),
+        with_model("broken"),
+        job("transfer", needs=("source",)),
+    ]
+    jobs += [with_model("held"), job("late", needs=("held",))]
+    told = Told(jobs, 1, 1.0, "none")
+    left = lambda: {path.parent.name for path in tmp_path.glob("*/model")}  # noqa: E731
+    for own, state in zip(jobs[:3], (DONE, DONE, FAILED)):
+        told.ended(own, Outcome(state, "why" if state == FAILED else ""))
+    assert left() == {"source", "broken", "held"}
+    told.ended(jobs[3], Outcome(DONE))
+    assert left() == {"broken", "held"}
+    told.ended(jobs[4], Outcome(DONE))
+    told.ended(jobs[5], Outcome(FAILED, "why"))
+    assert left() == {"broken", "held"}  # to be run again: it needs its source
+
+
+def script(name: str, *codes: str, expects: tuple[Path, ...] = ()) -> Job:
+    return Job(name, tuple(("python", "-c", code) for code in codes), expects=expects)
+
+
+def test_a_job_is_its_commands_with_its_gpu_its_threads_and_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    show = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], os.environ['OMP_NUM_THREADS'], flush=True)"
+    work = Processes(tmp_path, children_environment(3))
+    assert work(script("a", show, "print('second')"), "5").state == DONE
+    assert [line for line in (tmp_path / "a.log").read_text().splitlines() if line[0] != "$"] == [
+        "5 2",
+        "second",
+    ]
+    assert "OMP_NUM_THREADS" not in children_environment(1)
+    bad = work(script("b", "print('before'); raise SystemExit(3)", "print('never')"), None)
+    first, *tail = bad.text.splitlines()
+    assert bad.state == FAILED and first.startswith("exit status 3: python -c ") and tail[1] == "    before"
+    assert "never" not in (tmp_path / "b.log").read_text().splitlines()
+    lost = work(script("c", "pass", expects=(tmp_path / "c.json",)), None)
+    assert lost.state == FAILED and lost.text.startswith(f"it ended well and left no {tmp_path / 'c.json'}")
+
+
+def test_a_run_that_another_process_makes_is_left_alone_and_stop_ends_it(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    wait = f"import signal, sys, time; signal.signal(15, lambda *_: (open({str(marks)!r}, 'a').write('ended'), sys.exit(143))); "
+    wait += f"open({str(marks)!r}, 'a').write('began '); time.sleep(60)"
+    first = Processes(tmp_path, {})
+    outcomes: list[Outcome] = []
+    thread = threading.Thread(target=lambda: outcomes.append(first(script("a", wait, "print()"), None)))
+    thread.start()
+    until = time.monotonic() + 20
+    while not marks.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(0.1)
+    assert states.being_made(tmp_path / "a.log")
+    other = Processes(tmp_path, {})(script("a", "print('twice')"), None)
+    assert other.state == NOT_RUN and "another process makes it now" in other.text
+    first.stop()
+    thread.join(20)
+    assert not thread.is_alive() and marks.read_text() == "began ended"
+    assert outcomes[0].state == FAILED and outcomes[0].text.startswith("exit status 143")
+    assert not states.being_made(tmp_path / "a.log") and not states.being_made(tmp_path / "b.log")
+    assert first(script("b", "print('late')"), None).text == "stopped before it began"

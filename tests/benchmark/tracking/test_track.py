@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark import track
+from benchmark.tracking.journal import FOLDER, Journal, journals
+from bmt.errors import BMTError, DataError
+from tests.support.tracking_store import contents, make
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    make(tmp_path)
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path))
+    for name in ("a", "b"):
+        opened = Journal(tmp_path / "runs" / "sample" / name / FOLDER / f"{name}.jsonl")
+        opened.append(
+            "run", key=name, name=name, experiment="bmt-test", params={}, tags={}, resume=None, parent=None
+        )
+        if name == "a":
+            opened.append("end", status="FINISHED", failure=None)
+        opened.close()
+    return tmp_path
+
+
+def test_sync_delivers_what_waits_and_list_shows_it(repository, capsys):
+    assert track.main(["list"]) == 0
+    before = capsys.readouterr().out.splitlines()
+    assert [line.split()[:5] for line in before[2:]] == [
+        ["a", "FINISHED", "2", "0", "-"],
+        ["b", "RUNNING", "1", "0", "-"],
+    ]
+    assert track.main(["sync", str(repository / "runs" / "sample" / "a")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 journals: 1 delivered"
+    assert track.main(["sync"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "2 journals: 1 delivered, 1 up to date"
+    assert track.main(["sync"]) == 0
+    assert capsys.readouterr().out == "2 journals: 2 up to date\n"
+    runs = contents(f"sqlite:///{repository / 'mlflow.db'}")
+    assert {name: run["status"] for name, run in runs.items()} == {"a": "FINISHED", "b": "KILLED"}
+    track.main(["list"])
+    after = capsys.readouterr().out.splitlines()
+    assert [line.split()[:5] for line in after[2:]] == [
+        ["a", "FINISHED", "2", "2", runs["a"]["id"]],
+        ["b", "KILLED", "1", "1", runs["b"]["id"]],
+    ]
+
+
+def test_an_unreachable_store_is_one_line_and_a_failure(repository, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    with pytest.raises(
+        BMTError, match=r"http://127\.0\.0\.1:1: .*nothing is lost, run the same command again"
+    ) as failed:
+        track.main(["sync"])
+    assert failed.value.status == 1
+    assert "\n" not in str(failed.value)
+
+
+def test_a_damaged_journal_is_named_and_a_failure(repository, capsys):
+    journals([repository])[0].write_text("x\n")
+    assert track.main(["sync"]) == 1
+    assert "a.jsonl, line 1: not an entry of a journal" in capsys.readouterr().out.replace("\n", " ")
+    assert track.main(["list"]) == 1
+
+
+def test_a_folder_that_is_not_there_and_one_without_journals(repository, tmp_path, capsys):
+    with pytest.raises(DataError, match="absent: no such folder"):
+        track.main(["sync", str(tmp_path / "absent")])
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert track.main(["sync", str(empty)]) == 0
+    assert capsys.readouterr().out == f"no journal below {empty}\n"

@@ -1,0 +1,49 @@
+"""Files that are complete or absent."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from bmt.runtime.files import file_digest, json_digest, write_aside, write_folder_aside, write_json
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "x.txt"
+    with write_aside(target) as aside:
+        aside.write_text("old")
+        assert not target.exists()
+    with pytest.raises(OSError, match="disk"), write_aside(target) as aside:
+        aside.write_text("half")
+        raise OSError("disk")
+    assert target.read_text() == "old" and [path.name for path in target.parent.iterdir()] == ["x.txt"]
+
+
+def test_a_failed_folder_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    for text in ("one", "two"):
+        with write_folder_aside(target) as aside:
+            (aside / text).write_text(text)
+    assert [path.name for path in target.iterdir()] == ["two"]
+    with pytest.raises(OSError, match="disk"), write_folder_aside(target) as aside:
+        (aside / "three").write_text("half")
+        raise OSError("disk")
+    assert [path.name for path in target.iterdir()] == ["two"] and [
+        path.name for path in tmp_path.iterdir()
+    ] == ["folder"]
+
+
+def test_json_is_stable_and_refuses_nan(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"b": 1, "a": "é"})
+    assert (tmp_path / "x.json").read_text(encoding="utf-8") == '{\n "a": "é",\n "b": 1\n}\n'
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(tmp_path / "x.json", {"a": float("nan")})
+    assert json_digest({"b": 1, "a": 2}) == json_digest({"a": 2, "b": 1}) != json_digest({"a": 2, "b": 2})
+
+
+def test_digests(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert file_digest(tmp_path / "x") == hashlib.sha256(b"abc").hexdigest()
+    assert file_digest(tmp_path / "x", "md5") == "900150983cd24fb0d6963f7d28e17f72"

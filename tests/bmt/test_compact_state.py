@@ -1,0 +1,96 @@
+"""Optimizer state for open weights alone: the same steps, less memory."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from bmt.mask_updates import mask_updates
+from bmt.masks import Masks
+from bmt.runtime.checkpoints import load_optimizer_tensors, optimizer_tensors
+from tests.bmt.test_mask_updates import ids, loss_on, masks_for
+from tests.support import tiny
+
+
+def go(
+    model: nn.Module, optimizer: torch.optim.Optimizer, masks: Masks, compact: bool, steps: int
+) -> dict[str, torch.Tensor]:
+    with mask_updates(optimizer, model, masks, compact=compact) as masked:
+        for step in range(steps):
+            masked.rows([0, 0, 1, 1, 2, 2, 2])
+            loss_on(model, *ids(seed=step)).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            if compact:
+                assert all(
+                    p.grad is None for n, p in model.named_parameters() if not n.startswith("qa_outputs")
+                )
+        return optimizer_tensors(optimizer)
+
+
+@pytest.mark.parametrize("kind", ["adamw", "adam", "sgd", "rmsprop"])
+@pytest.mark.parametrize("datasets", ["A", "ABC"])
+def test_the_steps_are_the_same(kind: str, datasets: str) -> None:
+    make = {
+        "adamw": lambda p: torch.optim.AdamW(p, lr=1e-3, weight_decay=0.1, fused=True),
+        "adam": lambda p: torch.optim.Adam(p, lr=1e-3, foreach=False),
+        "sgd": lambda p: torch.optim.SGD(p, lr=1e-3, momentum=0.9),
+        "rmsprop": lambda p: torch.optim.RMSprop(p, lr=1e-4),
+    }[kind]
+    masks = masks_for(tiny.bert(), 0.12, datasets)
+    plain, small = tiny.bert(), tiny.bert()
+    go(plain, make(plain.parameters()), masks, False, 4)
+    go(small, make(small.parameters()), masks, True, 4)
+    for (name, p), q in zip(plain.named_parameters(), small.parameters(), strict=True):
+        torch.testing.assert_close(
+            p, q, rtol=1e-5, atol=1e-7, msg=name
+        )  # vectors have other tails: the last bit may differ
+
+
+def test_moments_take_the_open_weights_and_come_back_dense() -> None:
+    model, masks = tiny.bert(), masks_for(tiny.bert(), 0.1, "A")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    inside = go(model, optimizer, masks, True, 2)
+    held = sum(value.numel() for key, value in inside.items() if key.endswith(("exp_avg", "exp_avg_sq")))
+    head = 2 * sum(p.numel() for n, p in model.named_parameters() if n.startswith("qa_outputs"))
+    opened = sum(int(masks.mask("A", name).sum()) for name in masks.shapes)
+    assert (
+        2 * opened + head <= held <= 2 * opened + head + 2 * masks.total * 0.01
+    )  # a few tiny tensors are more than half open
+    groups = [p for group in optimizer.param_groups for p in group["params"]]
+    assert {id(p) for p in groups} == {id(p) for p in model.parameters()}
+    for name, p in model.named_parameters():
+        average = optimizer.state[p]["exp_avg"]
+        assert average.shape == p.shape
+        if name in masks.shapes:
+            assert not average[~masks.mask("A", name)].any() and average[masks.mask("A", name)].any()
+
+
+def test_it_goes_on_from_saved_state() -> None:
+    masks = masks_for(tiny.bert(), 0.12, "ABC")
+    whole, cut = tiny.bert(), tiny.bert()
+    go(whole, torch.optim.AdamW(whole.parameters(), lr=1e-3), masks, True, 2)
+    first = torch.optim.AdamW(cut.parameters(), lr=1e-3)
+    saved = go(cut, first, masks, True, 1)
+    again = torch.optim.AdamW(cut.parameters(), lr=1e-3)
+    load_optimizer_tensors(again, saved)
+    with mask_updates(again, cut, masks, compact=True) as masked:
+        masked.rows([0, 0, 1, 1, 2, 2, 2])
+        loss_on(cut, *ids(seed=1)).backward()
+        torch.nn.utils.clip_grad_norm_(cut.parameters(), 1.0)
+        again.step()
+    assert all(torch.equal(p, q) for p, q in zip(whole.parameters(), cut.parameters(), strict=True))
+
+
+def test_a_mask_that_opens_nothing_of_a_tensor_is_fine() -> None:
+    model = tiny.bert()
+    some = masks_for(model, 0.1, "A")
+    bools = {name: some.mask("A", name) for name in some.shapes}
+    bools["bert.embeddings.word_embeddings.weight"] = torch.zeros_like(
+        bools["bert.embeddings.word_embeddings.weight"]
+    )
+    before = model.bert.embeddings.word_embeddings.weight.detach().clone()
+    go(model, torch.optim.AdamW(model.parameters(), lr=1e-3), Masks.of({"A": bools}, model), True, 2)
+    assert torch.equal(model.bert.embeddings.word_embeddings.weight, before)

@@ -1,0 +1,136 @@
+"""The gate against its closed forms: laws of draws, masses, moments, gradients."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from bmt.gates import GateError, HardConcrete
+from bmt.runtime.keyed_random import uniform
+
+CASES = [
+    (alpha, gamma, zeta, beta)
+    for alpha in (-3.0, -0.5, 0.0, 1.0, 5.0)
+    for gamma, zeta, beta in ((-1.5, 1.5, 1.0), (-0.1, 1.1, 2 / 3), (-0.5, 2.0, 0.5), (-3.0, 1.2, 2.0))
+]
+
+
+@pytest.mark.parametrize(("alpha", "gamma", "zeta", "beta"), CASES)
+def test_draws_follow_the_closed_form(alpha: float, gamma: float, zeta: float, beta: float) -> None:
+    """Kolmogorov-Smirnov on 1e6 draws in the open interval, binomial masses at 0 and 1, and the mean."""
+    law, n = HardConcrete(gamma, zeta, beta), 1_000_000
+    at = torch.full((n,), alpha)
+    s = law.at(at, uniform((n,), ("gate", str((alpha, gamma, zeta, beta))))).double().numpy()
+    one = torch.tensor([alpha], dtype=torch.float64)
+    zero_mass, one_mass = float(law.prob_zero(one)), float(law.prob_one(one))
+    for found, mass in ((np.mean(s == 0), zero_mass), (np.mean(s == 1), one_mass)):
+        assert abs(found - mass) <= 5 * math.sqrt(mass * (1 - mass) / n) + 1e-6
+    inside = s[(s > 0) & (s < 1)]
+    if len(inside) > 1000:
+
+        def cdf(x: np.ndarray) -> np.ndarray:
+            v = (x - gamma) / (zeta - gamma)
+            above = 1 / (1 + np.exp(-(alpha - beta * (np.log(v) - np.log1p(-v)))))
+            return (1 - above - zero_mass) / (1 - zero_mass - one_mass)
+
+        assert stats.kstest(inside, cdf).pvalue > 1e-4
+    assert float(law.mean(one)) == pytest.approx(s.mean(), abs=5 * s.std() / math.sqrt(n) + 1e-7)
+    assert float(law.prob_open(one)) == pytest.approx(1 - zero_mass, abs=1e-12)
+
+
+def test_known_values_at_alpha_one() -> None:
+    """design/method.md: the deterministic gate is .693 and E[s] is .565 at alpha 1, gamma -1.5, zeta 1.5."""
+    law, alpha = HardConcrete(-1.5, 1.5), torch.tensor([1.0], dtype=torch.float64)
+    assert float(law.deterministic(alpha)) == pytest.approx(3 / (1 + math.exp(-1)) - 1.5, abs=1e-12)
+    assert float(law.mean(alpha)) == pytest.approx(0.565, abs=5e-4)
+    assert float(law.prob_open(alpha)) == pytest.approx(1 / (1 + math.exp(-1)), abs=1e-12)
+    assert float(law.expected_l0(torch.ones(7, dtype=torch.float64))) == pytest.approx(7 / (1 + math.exp(-1)))
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.7])
+def test_gradients_agree_with_autograd_and_finite_differences(beta: float) -> None:
+    law, lam = HardConcrete(-1.5, 1.5, beta), 0.3
+    generator = torch.Generator().manual_seed(0)
+    alpha, w, theta, u = (torch.randn(200, generator=generator, dtype=torch.float64) for _ in range(4))
+    u = torch.rand(200, generator=generator, dtype=torch.float64)
+    target = torch.randn(200, generator=generator, dtype=torch.float64)
+
+    def objective(alpha: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        v = torch.sigmoid((torch.log(u) - torch.log1p(-u) + alpha) / beta)
+        s = (v * 3.0 - 1.5).clamp(0, 1)
+        return ((theta + s * w - target) ** 2).sum() + lam * torch.sigmoid(alpha - beta * math.log(1.0)).sum()
+
+    a, b = alpha.clone().requires_grad_(), w.clone().requires_grad_()
+    want_alpha, want_w = torch.autograd.grad(objective(a, b), (a, b))
+    g = 2 * (theta + law.at(alpha, u) * w - target)
+    got_alpha, got_w = law.gradients(g, alpha, w, u, lam)
+    torch.testing.assert_close(got_alpha, want_alpha, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(got_w, want_w, rtol=1e-9, atol=1e-12)
+    h = 1e-6
+    for i in range(0, 200, 20):
+        step = torch.zeros_like(alpha)
+        step[i] = h
+        by_alpha = (objective(alpha + step, w) - objective(alpha - step, w)) / (2 * h)
+        by_w = (objective(alpha, w + step) - objective(alpha, w - step)) / (2 * h)
+        assert float(by_alpha) == pytest.approx(float(got_alpha[i]), abs=1e-5)
+        assert float(by_w) == pytest.approx(float(got_w[i]), abs=1e-5)
+
+
+def test_with_w_zero_the_data_gradient_on_alpha_is_exactly_zero() -> None:
+    law, alpha = HardConcrete(), torch.randn(50)
+    grad_alpha, _ = law.gradients(torch.randn(50), alpha, torch.zeros(50), torch.rand(50), lam=0.0)
+    assert torch.equal(grad_alpha, torch.zeros(50))
+
+
+def test_log_density_integrates_to_one_with_the_masses() -> None:
+    law = HardConcrete(-0.7, 1.3, 0.8)
+    alpha = torch.full((20001,), 0.4, dtype=torch.float64)
+    s = torch.linspace(0, 1, 20001, dtype=torch.float64)
+    density = law.log_density(s, alpha).exp()
+    continuous = torch.trapezoid(density[1:-1], s[1:-1])
+    assert float(continuous + density[0] + density[-1]) == pytest.approx(1.0, abs=1e-3)
+    assert float(law.log_density(torch.tensor([1.2]), torch.tensor([0.4]))) == -math.inf
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_every_precision_keeps_its_dtype_and_range(dtype: torch.dtype) -> None:
+    law = HardConcrete()
+    alpha = torch.linspace(-200, 200, 401, dtype=dtype)
+    s = law.sample(alpha, torch.Generator().manual_seed(1))
+    for value in (
+        s,
+        law.deterministic(alpha),
+        law.mean(alpha),
+        law.prob_open(alpha),
+        law.prob_zero(alpha),
+        law.prob_one(alpha),
+    ):
+        assert value.dtype == dtype
+        assert bool(((value >= 0) & (value <= 1)).all())
+    assert float(s[0]) == 0 and float(s[-1]) == 1
+
+
+@given(st.floats(-20, 20), st.floats(-5, -0.01), st.floats(1.01, 5), st.floats(0.2, 4))
+@settings(max_examples=200, deadline=None)
+def test_probabilities_are_a_law(alpha: float, gamma: float, zeta: float, beta: float) -> None:
+    law, at = HardConcrete(gamma, zeta, beta), torch.tensor([alpha], dtype=torch.float64)
+    zero, one, open_ = float(law.prob_zero(at)), float(law.prob_one(at)), float(law.prob_open(at))
+    assert zero + open_ == pytest.approx(1, abs=1e-12)
+    assert one <= open_ + 1e-12
+    assert one - 1e-9 <= float(law.mean(at)) <= open_ + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("gamma", "zeta"), [(0.0, 1.5), (0.2, 1.5), (-1.5, 1.0), (-1.5, 0.5), (float("nan"), 1.5)]
+)
+def test_a_stretch_that_gives_no_gate_is_refused(gamma: float, zeta: float) -> None:
+    with pytest.raises(ValueError, match=rf"gamma {gamma} and zeta {zeta}"):
+        HardConcrete(gamma, zeta)
+    with pytest.raises(GateError, match="beta -1"):
+        HardConcrete(-1.5, 1.5, -1)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from benchmark.config.params import Config, load
+from bmt.few_shot_settings import FewShotSettings
+from bmt.settings import (
+    DataSettings,
+    DecodeSettings,
+    LossSettings,
+    MaskSettings,
+    SamplingSettings,
+    TrainingSettings,
+    TuningSettings,
+)
+from tools.deviations import document
+
+ROOT = Path(__file__).resolve().parents[2]
+SECTIONS = {
+    "data": DataSettings,
+    "mask": MaskSettings,
+    "tuning": TuningSettings,
+    "training": TrainingSettings,
+    "sampling": SamplingSettings,
+    "loss": LossSettings,
+    "decode": DecodeSettings,
+    "fewshot": FewShotSettings,
+}
+
+
+def test_the_committed_document_is_what_the_knobs_generate() -> None:
+    assert (ROOT / "docs" / "deviations.md").read_text(encoding="utf-8") == document(), (
+        "run python -m tools.deviations"
+    )
+
+
+def rows() -> dict[str, list[str]]:
+    """The tables' rows by their first column."""
+    lines = [line for line in document().splitlines() if line.startswith("| `")]
+    return {
+        cells[0].strip("`"): cells
+        for cells in ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines)
+    }
+
+
+@pytest.mark.parametrize(("section", "settings"), SECTIONS.items())
+def test_every_open_point_has_its_row_and_no_other_knob_has_one(section: str, settings: type) -> None:
+    listed = {key for key in rows() if key.startswith(f"{section}.")}
+    assert listed == {
+        f"{section}.{entry.name}"
+        for entry in fields(settings)
+        if entry.metadata["paper"] in ("silent", "contradictory")
+    }
+    for entry in fields(settings):
+        assert entry.metadata["paper"] in ("stated", "silent", "contradictory", "ours"), entry.name
+        assert entry.metadata["doc"], entry.name
+        if entry.metadata["paper"] in ("silent", "contradictory"):
+            assert entry.metadata["note"], f"{section}.{entry.name}: say why this was chosen"
+
+
+def test_a_row_says_the_choice_as_params_yaml_writes_it() -> None:
+    assert rows()["mask.lam"] == [
+        "`mask.lam`",
+        "silent",
+        "`1.25e-7`",
+        "lambda of eq. 12, on the sum of P(s > 0). DiffPruning's value.",
+        "at least 0",
+    ]
+    assert rows()["mask.alpha0"][2] == "`5.0`"
+    assert rows()["mask.density"][2] == "`null`"
+    assert rows()["data.special_tokens"][2] == "`[TLE], [DOC], [PAR]`"
+    assert rows()["mask.binarise"][1] == "contradictory"
+
+
+def test_the_switches_are_keys_of_the_configuration() -> None:
+    config = load(ROOT / "profiles" / "paper.yaml")
+    assert isinstance(config, Config)
+    for key in rows():
+        section, *inner, name = key.split(".")
+        place = getattr(config, section)
+        assert hasattr(next(iter(place.values())) if inner == ["<name>"] else place, name), key

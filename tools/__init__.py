@@ -1,0 +1,1 @@
+"""What only renews docs/: performance, calibration, the page of deviations. Not installed."""

@@ -1,0 +1,142 @@
+"""The same windows for both sides: ours as `bmt.qa.features` makes them, the Trainer's as the recipe makes
+them from the same questions.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmt.errors import DataError
+from bmt.qa.batches import Windows
+from bmt.qa.features import Features, build
+from bmt.settings import IN_DOMAIN, DataSettings
+from bmt.training.sampling import Sampler
+from tools.performance import recipe
+
+Pick = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A source dataset's file with our features of it, and the rows of the windows whose question is whole:
+    the recipe cuts none.
+    """
+
+    path: Path
+    made: Features
+    windows: Windows
+    rows: np.ndarray
+
+    @staticmethod
+    def of(
+        path: Path, tokenizer: Any, data: DataSettings, out: Path, *, train: bool, limit: int | None = None
+    ) -> File:
+        """Make the features; of `limit` questions at most."""
+        made = build(path, tokenizer, data, out, train=train, limit=limit)
+        windows = Windows.of(made.windows, str(made.meta["dataset"]))
+        rows = windows.of_examples(
+            np.arange(len(made.examples)), negatives=data.negatives, windows=data.windows
+        )
+        before = (
+            data.question + tokenizer.num_special_tokens_to_add(pair=True) - 1
+        )  # tokens before the context of a question of that many
+        return File(path, made, windows, rows[windows.context_start[rows] < before])
+
+
+def source_files(found: Sequence[tuple[Path, bool]]) -> list[Path]:
+    """The files of the source datasets, in the order of `IN_DOMAIN`."""
+    names = {path.name.split(".")[0]: path for path, _ in found}
+    return [names[name] for name in IN_DOMAIN if name in names]
+
+
+def recipe_rows(
+    files: Sequence[File], picks: Sequence[Pick], tokenizer: Any, data: DataSettings
+) -> dict[Pick, dict[str, Any]]:
+    """What the recipe makes of the windows `picks`, (position in `files`, row) each, by window; not padded.
+
+    Raises:
+        DataError: it makes no such window: the two sides would not train on the same.
+    """
+    function, found = recipe.train_features(literal(tokenizer), data.window, data.overlap), {}
+    for which, file in enumerate(files):
+        wanted = {row for other, row in picks if other == which}
+        if not wanted:
+            continue
+        ids = file.made.examples["id"].take(np.unique(file.windows.example[list(wanted)])).to_pylist()
+        columns = function(_columns(questions(file.path, ids)))
+        own = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        by_tokens = {tuple(window["input_ids"]): window for window in own}
+        for row in wanted:
+            window = by_tokens.get(tuple(file.windows.input_ids[row].tolist()))
+            if window is None:
+                raise DataError(
+                    f"{file.path}: the recipe makes no window {row} of {file.windows.dataset}: ours has other tokens there"
+                )
+            found[which, row] = window
+    return found
+
+
+def literal(tokenizer: Any) -> Any:
+    """A copy that takes "[SEP]" in a text for the characters that it is, as ours does: HotpotQA's contexts
+    have it after each title.
+    """
+    made = copy.deepcopy(tokenizer)
+    made.split_special_tokens = True
+    return made
+
+
+def questions(path: Path, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The recipe's rows of these questions of a file, in the file's order."""
+    wanted = set(ids)
+    return [row for row in recipe.questions(path) if row["id"] in wanted]
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a round trains on: the same windows, in mixed batches and in batches of like length."""
+
+    mixed: list[list[Pick]]
+    like: list[list[Pick]]
+
+
+def rounds_of(
+    files: Sequence[File], sampler: Sampler, batch: int, steps: int, rounds: int, seed: int = 0
+) -> list[Drawn]:
+    """The windows of each round: `steps` batches of those that Trainer would group by length, and the same
+    windows in mixed batches.
+
+    Trainer sorts up to 50 batches together, and as many only where its dataset has 200: so 200 steps of
+    windows are drawn as training
+    draws them and grouped by Trainer's own sampler. Each round takes some of these batches at random, short
+    and long ones in proportion.
+    """
+    import torch
+    from transformers.trainer_pt_utils import LengthGroupedSampler
+
+    pool = [pick for step in range(max(4 * 50, steps * rounds)) for pick in sampler.draw(step)]
+    lengths = [len(files[which].windows.input_ids[row]) for which, row in pool]
+    grouped = list(
+        LengthGroupedSampler(batch, lengths=lengths, generator=torch.Generator().manual_seed(seed))
+    )
+    batches = [grouped[at : at + batch] for at in range(0, len(grouped), batch)]
+    by_length = sorted(range(len(batches)), key=lambda at: sum(lengths[index] for index in batches[at]))
+    draw, found = np.random.default_rng(seed), []
+    strata = [
+        draw.permutation(own) for own in np.array_split(by_length, steps)
+    ]  # a round has one of each: all lengths in proportion
+    for number in range(rounds):
+        like = [[pool[index] for index in batches[own[number]]] for own in strata]
+        every = [pick for part in like for pick in part]
+        mixed = [every[index] for index in draw.permutation(len(every))]
+        found.append(Drawn([mixed[at : at + batch] for at in range(0, len(mixed), batch)], like))
+    return found
