@@ -21,7 +21,7 @@ from bmt.errors import ConfigError
 from bmt.runtime.files import write_text
 
 if TYPE_CHECKING:
-    from benchmark.reporting.gather import Gathered
+    from benchmark.reporting.report_data import ReportData
 
 EXAMPLE = "python -m benchmark.report --profile sample"
 
@@ -54,22 +54,22 @@ def main(arguments: list[str] | None = None) -> int:
     """Gather, write, and say where; 0 also where results cannot be used, which the page and stderr then say."""
     given = parse_arguments(arguments)
     from benchmark.config.results_options import chosen_seeds
-    from benchmark.reporting.gather import gather
-    from benchmark.reporting.page import page
+    from benchmark.reporting.report_data import read_report_data
+    from benchmark.reporting.report_page import report_page
 
     if given.out and given.out.is_dir():
         raise ConfigError(
             f"--out {given.out}: a folder: name the page's file, for example {given.out / 'report.html'}"
         )
-    gathered = gather(given.results, given.profile, given.paper, chosen_seeds(given.seeds))
-    name = gathered.profile if is_word(gathered.profile) else "report"
+    data = read_report_data(given.results, given.profile, given.paper, chosen_seeds(given.seeds))
+    name = data.profile if is_word(data.profile) else "report"
     out = given.out or repository_root() / "reports" / name / "report.html"
-    write_text(out, page(gathered, command_line(given)))
+    write_text(out, report_page(data, command_line(given)))
     print(f"wrote {out}", file=sys.stderr)
-    for fault in gathered.faults:
-        print(f"warning: {gathered.source}/{fault}", file=sys.stderr)
+    for fault in data.faults:
+        print(f"warning: {data.source}/{fault}", file=sys.stderr)
     if given.track:
-        track(gathered, out, name)
+        track(data, out, name)
     return 0
 
 
@@ -88,7 +88,7 @@ def command_line(given: argparse.Namespace) -> str:
     return " ".join(word if word.startswith("…/") else shlex.quote(word) for word in words)
 
 
-def track(gathered: Gathered, out: Path, name: str) -> None:
+def track(data: ReportData, out: Path, name: str) -> None:
     """Log the page and its counts as the run `report`; where MLflow is absent or down, they wait in
     `runs/<profile>/report/`.
     """
@@ -97,16 +97,16 @@ def track(gathered: Gathered, out: Path, name: str) -> None:
     from benchmark.tracking import mlflow_store as tracking
 
     root = repository_root()
-    experiment = gathered.config.tracking.experiment if gathered.config else "bmt"
+    experiment = data.config.tracking.experiment if data.config else "bmt"
     described = {
         # environment.describe would import torch to look for a GPU
         "packages": environment.package_versions(),
         "python": sys.version.split()[0],
         "git": environment.git_state(root),
     }
-    params = {"profile": gathered.profile, "results": gathered.source, "seeds": gathered.seeds}
-    counts = {f"cells/{verdict}": count for verdict, count in cell_counts(gathered.tables).items()}
-    counts |= {f"claims/{verdict}": count for verdict, count in claim_counts(gathered.tables).items()}
+    params = {"profile": data.profile, "results": data.source, "seeds": data.seeds}
+    counts = {f"cells/{verdict}": count for verdict, count in cell_counts(data.tables).items()}
+    counts |= {f"claims/{verdict}": count for verdict, count in claim_counts(data.tables).items()}
     with tracking.start(
         "report",
         f"{experiment}-{name}",
@@ -115,7 +115,7 @@ def track(gathered: Gathered, out: Path, name: str) -> None:
         {"stage": "report"},
         environment=described,
     ) as run:
-        run.log(counts | {"runs": len(gathered.runs)})
+        run.log(counts | {"runs": len(data.runs)})
         run.artifact(out)
 
 

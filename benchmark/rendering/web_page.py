@@ -1,43 +1,41 @@
-"""HTML pages from Jinja2 templates: one skeleton and one style sheet for all. A page loads nothing and runs no script.
-
-Whatever a template is given is escaped, unless it is `Markup`: no name in a results file can become markup.
-"""
+"""HTML from Jinja2 templates: everything is escaped, and made harmless before (`benchmark.cli.text`)."""
 
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from benchmark.rendering import palette
-
-TEMPLATES = Path(__file__).parent / "templates"
-"""The skeleton `page.html.j2`, its style sheet and its macros."""
-
-
-def render_page(template: str, folder: Path = TEMPLATES, **values: object) -> str:
-    """The page that `template` makes of `values`.
-
-    Args:
-        template: a file of `folder`; it may extend and import those of TEMPLATES.
-
-    Raises:
-        jinja2.UndefinedError: the template names a value that it was not given.
-    """
-    text = _environment(folder).get_template(template).render(values)
-    return text.encode("utf-8", "replace").decode("utf-8")  # JSON can hold half a surrogate pair, a file cannot
+from benchmark.cli.text import printable
+from benchmark.rendering.palette import COLOURS
 
 
 @cache
-def _environment(folder: Path) -> Environment:
-    folders = dict.fromkeys((folder, TEMPLATES))
-    environment = Environment(
-        loader=FileSystemLoader(list(folders)),
+def environment(package: str = __package__) -> Environment:
+    """Where the templates of a package and of this one are found, and how they are read."""
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader(__package__)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=harmless,
     )
-    environment.globals["palette"] = palette
-    return environment
+    made.globals["colours"] = COLOURS
+    return made
+
+
+def render_page(template: str, package: str = __package__, **values: Any) -> str:
+    """A package's template with its values. Texts are escaped; only `Markup`, which this project made, is not.
+
+    Args:
+        package: whose folder `templates` has it; it may extend and import those of this package.
+    """
+    return environment(package).get_template(template).render(**values)
+
+
+def harmless(value: Any) -> Any:
+    """A text that is not markup, without what is no text."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

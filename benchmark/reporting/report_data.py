@@ -21,7 +21,7 @@ from benchmark.runs.results import Fault
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparedTable:
     """One table: what was found, and its texts."""
 
     report: Report
@@ -39,33 +39,32 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class ReportData:
     """What a report is made of.
 
-    own: the paper is this project's. given: the results are a folder that was named, so how they were made is
-        not known. source: the
-    folder, relative to the repository, or its name where it lies elsewhere. notes: what could not be shown,
-    and why.
+    our_paper: the paper is the one that this project reproduces. named_folder: the results are a folder that was
+    named, so how they were made is not known. source: the folder, relative to the repository, or its name where it
+    lies elsewhere. notes: what could not be shown, and why.
     """
 
     paper: Paper
-    own: bool
-    given: bool
+    our_paper: bool
+    named_folder: bool
     profile: str
     source: str
     seeds: tuple[int, ...] | None
     config: Config | None
     settings: CompareSettings
-    tables: tuple[Compared, ...]
+    tables: tuple[ComparedTable, ...]
     runs: tuple[Evidence, ...]
     curves: tuple[Curve, ...]
     faults: tuple[Fault, ...]
     notes: tuple[str, ...]
 
 
-def gather(
+def read_report_data(
     folder: Path | None, profile: str | None, paper_folder: Path | None, seeds: tuple[int, ...] | None
-) -> Gathered:
+) -> ReportData:
     """Compare every table of the paper with a results folder, and read what else there is of its runs.
 
     Args:
@@ -99,21 +98,21 @@ def gather(
         str(fault): fault
         for fault in (*found.faults, *(fault for report in reports for fault in report.faults))
     }
-    damaged = {fault.file.rsplit(".", 1)[0] for fault in faults.values()}
-    runs = [one for one in evidence.read(found, seeds) if one.run.cell not in damaged]
-    courses, lost = curves.read(curves.runs_folder(place), {one.run.cell: one for one in runs}, seeds)
-    return Gathered(
+    unusable = {fault.file.rsplit(".", 1)[0] for fault in faults.values()}
+    runs = [one for one in evidence.read(found, seeds) if one.run.cell not in unusable]
+    course, lost = curves.read(curves.runs_folder(place), {one.run.cell: one for one in runs}, seeds)
+    return ReportData(
         paper=paper,
-        own=paper_folder is None,
-        given=folder is not None,
+        our_paper=paper_folder is None,
+        named_folder=folder is not None,
         profile=setting.profile,
         source=shown_folder(place),
         seeds=seeds,
         config=config,
         settings=settings,
-        tables=tuple(Compared(report, lay_out(report)) for report in reports),
+        tables=tuple(ComparedTable(report, lay_out(report)) for report in reports),
         runs=tuple(runs),
-        curves=tuple(courses),
+        curves=tuple(course),
         faults=tuple(faults.values()),
         notes=(*(note for one in runs for note in one.notes), *lost),
     )
