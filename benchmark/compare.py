@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     given = parse_arguments(arguments)
     forms, seeds = chosen_formats(given.format, FORMATS, given.out), chosen_seeds(given.seeds)
-    from benchmark import rendering
+    from benchmark.comparison import layout_formats as rendering
     from benchmark.comparison import table_comparison as comparison
     from benchmark.comparison.matching import Setting
     from benchmark.paper import tables as papers
@@ -90,8 +90,8 @@ def main(arguments: list[str] | None = None) -> int:
         paper, table, found, setting, config.compare if config else CompareSettings(), shown_folder(folder)
     )
     if given.out is None and forms == ["terminal"]:
-        from benchmark.rendering.layout import lay_out
-        from benchmark.rendering.terminal import print_report
+        from benchmark.comparison.layout import lay_out
+        from benchmark.comparison.layout_terminal import print_report
 
         print_report(lay_out(report))
     for form in forms if given.out or forms != ["terminal"] else []:

@@ -7,6 +7,7 @@ it copies
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,43 @@ ABSENT = "absent"
 def profiles() -> dict[str, Path]:
     """The profiles by name: the files of profiles/."""
     return {path.stem: path for path in sorted((repository_root() / "profiles").glob("*.yaml"))}
+
+
+def active_profile() -> str | None:
+    """The profile that the root's params.yaml names; None where there is no such file, or no name in it.
+
+    Raises:
+        ConfigError: the file is there and cannot be read as YAML.
+    """
+    path = repository_root() / "params.yaml"
+    values = read_yaml(path, "params.yaml") if path.exists() else None
+    name = values.get("profile") if isinstance(values, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def params_file(params: str | None, profile: str | None) -> str | None:
+    """The file that `--params FILE` or `--profile NAME` names, as `params.load` takes it; None: the root's
+    params.yaml, which neither of them names.
+
+    A profile is the root's params.yaml where it is active there (the edits of that file are what its cells were
+    trained with), else profiles/NAME.yaml.
+
+    Raises:
+        ConfigError: there is no such profile.
+    """
+    if profile is None or profile == active_profile():
+        return params
+    known = profiles()
+    if profile not in known:
+        names = ", ".join(known) or "those with a file in profiles/"
+        raise ConfigError(f"--profile {profile}: not allowed{nearest(profile, known)}: one of {names}")
+    return as_seen(known[profile])
+
+
+def as_seen(path: Path) -> str:
+    """A path as a command that is started in the working directory can name it."""
+    near = os.path.relpath(path)
+    return str(path) if near.startswith("..") else near
 
 
 def profile_path(name: str) -> Path:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from benchmark.comparison.claims import ClaimResult
+from benchmark.comparison.layout import TONES
 from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE, RUN_METRICS, SPREAD, Claim, Paper, Row
-from benchmark.rendering.layout import TONES
 from benchmark.rendering.phrases import NOTHING, fixed
 from benchmark.reporting.charts import DataTable
 from benchmark.reporting.report_data import ComparedTable, ReportData

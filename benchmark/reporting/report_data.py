@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.comparison import table_comparison as comparison
+from benchmark.comparison.layout import Layout, lay_out
 from benchmark.comparison.matching import Setting
 from benchmark.comparison.report import Report
 from benchmark.config.params import CompareSettings, Config
 from benchmark.config.results_options import configuration, results_place, shown_folder
 from benchmark.paper import tables as papers
 from benchmark.paper.tables import Paper
-from benchmark.rendering.layout import Layout, lay_out
 from benchmark.reporting import curves, evidence
 from benchmark.reporting.curves import Curve
 from benchmark.reporting.evidence import Evidence

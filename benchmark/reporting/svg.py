@@ -13,7 +13,6 @@ from markupsafe import Markup, escape
 from benchmark.cli.text import printable
 from benchmark.reporting.chart_colours import SHAPES
 
-
 Attributes = dict[str, str | float]
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from benchmark.comparison.layout import TONES, Beside, Block, Line
 from benchmark.comparison.report import CellResult
-from benchmark.rendering.layout import TONES, Beside, Block, Line
 from benchmark.rendering.phrases import NOTHING, counted
 from benchmark.reporting.overview import CountBadge, verdict_badges
 from benchmark.reporting.report_data import ComparedTable

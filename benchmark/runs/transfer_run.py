@@ -63,6 +63,8 @@ def transfer_cell(config: Config, cell: Cell, settings: FewShotSettings, params:
             trained.
         DataError: no target.
     """
+    if config.training.threads:
+        torch.set_num_threads(config.training.threads)
     arm, places = config.arms[cell.arm], Places.of(config)
     if arm.regularizer != "none":
         raise ConfigError(f"cell {cell.name!r}: an arm with a regularizer ({arm.regularizer}) has no few-shot transfer: name another")

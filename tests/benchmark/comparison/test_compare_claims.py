@@ -15,7 +15,7 @@ import pytest
 from benchmark.compare import main
 from benchmark.comparison.claims import ClaimResult
 from benchmark.paper.tables import load
-from benchmark.rendering import layout
+from benchmark.comparison import layout
 from benchmark.statistics import PairedScores, claim_interval, seed_interval
 from tests.support.comparing import claim_of, compared, copy_of, read, rewrite
 from tests.support.results_maker import IN_DOMAIN, SMALL, make_results, seed_noise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from benchmark.rendering.layout import CLAIM_COLUMNS, TONES, Layout
+from benchmark.comparison.layout import CLAIM_COLUMNS, TONES, Layout
 
 STYLE = """
 :root {
