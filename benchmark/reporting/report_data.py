@@ -10,7 +10,7 @@ from benchmark.comparison.layout import Layout, lay_out
 from benchmark.comparison.matching import Setting
 from benchmark.comparison.report import Report
 from benchmark.config.params import CompareSettings, Config
-from benchmark.config.results_options import configuration, results_place, shown_folder
+from benchmark.config.results_options import configuration, shown_folder
 from benchmark.paper import tables as papers
 from benchmark.paper.tables import Paper
 from benchmark.reporting import curves, evidence
@@ -62,36 +62,39 @@ class ReportData:
     notes: tuple[str, ...]
 
 
+ResultsPlace = tuple[Path, str, Config | None, bool]
+"""What `results_place` says: the folder, the profile ("": the runs say), its configuration, whether that is active."""
+
+
 def read_report_data(
-    folder: Path | None, profile: str | None, paper_folder: Path | None, seeds: tuple[int, ...] | None
+    place: ResultsPlace, named_folder: bool, paper_folder: Path | None, seeds: tuple[int, ...] | None
 ) -> ReportData:
     """Compare every table of the paper with a results folder, and read what else there is of its runs.
 
     Args:
-        folder: the results; None: `results/<profile>`.
-        profile: None: the runs' own for a given folder, else that of params.yaml.
+        named_folder: the folder was named, not its profile.
         paper_folder: None: the paper of this project.
 
     Raises:
-        ConfigError: a folder or profile that does not exist, a paper that cannot be read.
+        ConfigError: a paper that cannot be read.
     """
     paper = papers.load(paper_folder)
-    place, name, config, active = results_place(folder, profile)
-    found = results.read(place)
-    if folder and not profile and len(found.profiles) == 1:
+    folder, name, config, active = place
+    found = results.read(folder)
+    if not name and len(found.profiles) == 1:
         config, active = configuration(found.profiles[0])
     setting = Setting(
         profile=name or ", ".join(found.profiles) or "unknown",
         seeds=seeds,
         listed=tuple(config.cells) if config else (),
         active=active,
-        whole=folder is None,
+        whole=not named_folder,
         commands=paper_folder is None,
         sizes=tuple(config.fewshot.sizes) if config else (),
     )
     settings = config.compare if config else CompareSettings()
     reports = [
-        comparison.compare(paper, table, found, setting, settings, shown_folder(place))
+        comparison.compare(paper, table, found, setting, settings, shown_folder(folder))
         for table in paper.tables.values()
     ]
     faults = {
@@ -100,13 +103,13 @@ def read_report_data(
     }
     unusable = {fault.file.rsplit(".", 1)[0] for fault in faults.values()}
     runs = [one for one in evidence.read(found, seeds) if one.run.cell not in unusable]
-    course, lost = curves.read(curves.runs_folder(place), {one.run.cell: one for one in runs}, seeds)
+    course, lost = curves.read(curves.runs_folder(folder), {one.run.cell: one for one in runs}, seeds)
     return ReportData(
         paper=paper,
         our_paper=paper_folder is None,
-        named_folder=folder is not None,
+        named_folder=named_folder,
         profile=setting.profile,
-        source=shown_folder(place),
+        source=shown_folder(folder),
         seeds=seeds,
         config=config,
         settings=settings,
@@ -116,3 +119,16 @@ def read_report_data(
         faults=tuple(faults.values()),
         notes=(*(note for one in runs for note in one.notes), *lost),
     )
+
+
+def log_report(data: ReportData, page: Path, name: str) -> None:
+    """Log the page and its counts as the run `report`; where MLflow is absent or down, they wait in
+    `runs/<name>/report/`.
+    """
+    from benchmark.reporting.overview import cell_counts, claim_counts
+    from benchmark.tracking.file_run import log_file
+
+    params = {"profile": data.profile, "results": data.source, "seeds": data.seeds}
+    counts = {f"cells/{verdict}": count for verdict, count in cell_counts(data.tables).items()}
+    counts |= {f"claims/{verdict}": count for verdict, count in claim_counts(data.tables).items()}
+    log_file("report", name, data.config, params, counts | {"runs": len(data.runs)}, page)
