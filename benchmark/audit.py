@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from benchmark.cli.commands import command_parser, run_command
@@ -38,24 +37,15 @@ def main(arguments: list[str] | None = None) -> int:
         ConfigError: wrong usage, or a paper's folder that cannot be read or breaks the schema (status 2).
     """
     given = parse_arguments(arguments)
-    from benchmark.config.results_options import chosen_formats, output_path
     from benchmark.paper.tables import load
     from benchmark.paper_audit.audit import audit_paper
-    from benchmark.paper_audit.audit_document import audit_document, render_audit
-    from benchmark.rendering import SUFFIXES, print_document
-    from bmt.runtime.files import write_text
+    from benchmark.paper_audit.audit_document import audit_document, audit_json
+    from benchmark.rendering import SUFFIXES
+    from benchmark.rendering.output import chosen_formats, write_document
 
     forms = chosen_formats(given.format, tuple(SUFFIXES), given.out)
     audit = audit_paper(load(given.paper))
-    for form in forms:
-        if given.out is not None:
-            path = output_path(given.out, form, SUFFIXES, len(forms) > 1)
-            write_text(path, render_audit(audit, form))
-            print(f"wrote {path}", file=sys.stderr)
-        elif form == "terminal":
-            print_document(audit_document(audit))
-        else:
-            sys.stdout.write(render_audit(audit, form))
+    write_document(audit_document(audit), forms, given.out, {"json": lambda: audit_json(audit)})
     return audit.status
 
 

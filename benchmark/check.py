@@ -7,7 +7,6 @@ runs. No MLflow, no DVC, no torch.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from benchmark.cli.commands import command_parser, run_command
@@ -33,15 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
     is no folder.
     """
     given = parse_arguments(arguments)
-    from benchmark.rendering import print_document
+    from benchmark.rendering.output import write_document
     from benchmark.results_check.check_document import check_document, check_json
     from benchmark.results_check.folder_check import check_folder, results_folder
 
     checked = check_folder(*results_folder(given.folder, given.profile))
-    if given.format == "json":
-        sys.stdout.write(check_json(checked, given.strict))
-    else:
-        print_document(check_document(checked, given.strict))
+    document = check_document(checked, given.strict)
+    write_document(document, [given.format], texts={"json": lambda: check_json(checked, given.strict)})
     return checked.status(given.strict)
 
 

@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parse_arguments(arguments)
     seeds, gpus = chosen_seeds(given.seeds), chosen_gpus(given.gpus)
     slots = chosen_jobs(given.jobs, gpus)
-    from benchmark.comparison.gate import Data
+    from benchmark.comparison.gate import TableData
     from benchmark.comparison.matching import Matcher, Setting, find_stand_in
     from benchmark.config.folders import Places
     from benchmark.paper import tables as papers
@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     listed = tuple(config.cells)
     stand_in = find_stand_in(table, present.results, paper.requires, listed)
     matcher = Matcher(
-        present.results, paper.requires, Setting(config.profile, listed=listed), stand_in, Data({}, ())
+        present.results, paper.requires, Setting(config.profile, listed=listed), stand_in, TableData({}, ())
     )
     needed, unavailable = cells.needed(table, config, matcher, seeds, given.also)
     device, gpu = speed.this_device()

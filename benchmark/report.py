@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parse_arguments(arguments)
     from benchmark.config.cells import is_word
     from benchmark.config.params import repository_root
-    from benchmark.config.results_options import chosen_seeds, results_place
+    from benchmark.config.results_options import chosen_seeds
     from benchmark.reporting.report_data import log_report, read_report_data
     from benchmark.reporting.report_page import report_page
     from bmt.runtime.files import write_text
@@ -48,9 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     if given.out and given.out.is_dir():
         example = given.out / "report.html"
         raise ConfigError(f"--out {given.out}: a folder: name the page's file, for example {example}")
-    place = results_place(given.results, given.profile, given.params)
-    named = given.results is not None
-    data = read_report_data(place, named, given.paper, chosen_seeds(given.seeds))
+    seeds = chosen_seeds(given.seeds)
+    data = read_report_data(given.results, given.profile, given.paper, seeds, given.params)
     name = data.profile if is_word(data.profile) else "report"
     out = given.out or repository_root() / "reports" / name / "report.html"
     command = command_line("report", given, ("params", "profile", "seeds", "results", "paper", "out"))

@@ -1,6 +1,4 @@
-"""What `compare` found of a table: its cells, its claims and what stands under it. Every format renders a
-`Report`.
-"""
+"""What a comparison finds of a table: its cells, its claims and what stands under it. Every format shows a `TableReport`."""
 
 from __future__ import annotations
 
@@ -61,7 +59,7 @@ class Density:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class TableReport:
     """A compared table."""
 
     title: str

@@ -15,7 +15,6 @@ from benchmark.paper_audit.findings import (
     Audit,
     Finding,
 )
-from benchmark.rendering import render
 from benchmark.rendering.document import (
     Block,
     Column,
@@ -54,11 +53,6 @@ def audit_document(audit: Audit) -> Document:
     return Document(
         "The paper against itself", (*blocks, Paragraph(verdict)), about=audit.title, wrapped=False
     )
-
-
-def render_audit(audit: Audit, form: str) -> str:
-    """The audit as text in one of `rendering.SUFFIXES`."""
-    return audit_json(audit) if form == "json" else render(audit_document(audit), form)
 
 
 def audit_json(audit: Audit) -> str:

@@ -1,9 +1,9 @@
 """One model of what commands print: a document of headings, paragraphs, tables, lists, remarks and figures.
 
-A command builds a `Document`; the writers beside this file (terminal, markdown, html, latex, json) do the rest.
-Texts are plain strings, or a few `Phrase`s where a part looks different. No text carries markup: every writer
-asks `phrases` for it, which makes it harmless (`benchmark.cli.text`), and escapes what its own format would
-read as markup. So a name in somebody's results file can neither steer a terminal nor bring a script.
+A command builds a `Document`; the writers beside this file (terminal, markdown, html, latex, json) do the
+rest. Texts are plain strings, or a few `Phrase`s where a part looks different. No text carries markup: every
+writer asks `phrases` for it, which makes it harmless (`benchmark.cli.text`), and escapes what its own format
+would read as markup. So a name in somebody's results file can neither steer a terminal nor bring a script.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ class TextList:
 class Column:
     """A column of a table.
 
-    label: its name where a heading may not be empty (Markdown, HTML). drop: narrow terminals leave the columns
-    with the smallest number out first; 0: never. least: width, in characters, down to which its texts may be
-    wrapped; 0: never wrapped.
+    label: its name where a heading may not be empty (Markdown, HTML). drop: narrow terminals leave the
+    columns with the smallest number out first; 0: never. least: width, in characters, down to which its texts
+    may be wrapped; 0: never wrapped.
     """
 
     name: str
@@ -150,7 +150,8 @@ class TextTable:
 class Figure:
     """A drawing with its caption. alternative: what it shows, for those who do not see it.
 
-    svg: markup that this project drew; image: a data URI. One of the two; only HTML shows it, other formats print the words.
+    svg: markup that this project drew; image: a data URI. One of the two; only HTML shows it, other formats
+    print the words.
     """
 
     caption: Inline
@@ -170,11 +171,11 @@ Block = Heading | Paragraph | Remark | TextList | TextTable | Figure
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a command prints.
+    """What a command prints. title: may be empty.
 
-    about: a line on what was looked at. source: whose numbers these are, in small print. level: of the title in
-    Markdown (3 where it is pasted into an issue). wrapped: whether lines that are piped or written to a file are broken at
-    the width of a page; not where each line is for `grep`.
+    about: a line on what was looked at. source: whose numbers these are, in small print. level: of the title
+    in Markdown (3 where it is pasted into an issue). wrapped: whether lines that are piped or written to a
+    file are broken at the width of a page; not where each line is for `grep`.
     """
 
     title: Inline

@@ -56,10 +56,8 @@ def to_latex(document: Document) -> str:
     lines = [r"% needs \usepackage{booktabs,longtable}"]
     title = " ".join(inline(text) for text in (document.title, document.about) if text)
     if not document.blocks or not isinstance(document.blocks[0], TextTable) or document.blocks[0].title:
-        lines += [
-            rf"\section*{{{inline(document.title)}}}",
-            *([inline(document.about)] if document.about else []),
-        ]
+        lines += [rf"\section*{{{inline(document.title)}}}"] if document.title else []
+        lines += [inline(document.about)] if document.about else []
         title = ""
     for block in document.blocks:
         lines += ["", *_block(block, title)]

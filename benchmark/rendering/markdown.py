@@ -26,7 +26,8 @@ from benchmark.rendering.document import (
     phrases,
 )
 
-_ALWAYS = re.compile(r"([\\`*_<>|~$])")
+_ALWAYS = re.compile(r"([\\`*<>|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+"""Markup wherever it stands. Within a word an underscore is only that."""
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 _LINK = re.compile(r"\](?=[(\[:])")
 _BRACKET = re.compile(r"([\[\]])")
@@ -36,8 +37,9 @@ _START = re.compile(r"([-+#\[]|\d+(?=[.)]))")
 
 def to_markdown(document: Document) -> str:
     """The document; its title is a heading of `document.level`."""
-    marks = "#" * document.level
-    parts = [f"{marks} {inline(document.title)}", *([block_text(document.about)] if document.about else [])]
+    parts = [f"{'#' * document.level} {inline(document.title)}"] if document.title else []
+    if document.about:
+        parts.append(block_text(document.about))
     for block in document.blocks:
         parts += _block(block, document.level)
     if document.source:
@@ -76,7 +78,7 @@ def _table(table: TextTable) -> Iterator[str]:
     first: list[str] = []
     if table.grouped:
         names, rules, first = [inline(table.group_name, in_table=True), *names], ["---", *rules], [""]
-    lines = [f"| {' | '.join(names)} |", f"| {' | '.join(rules)} |"]
+    lines = [f"| {' | '.join(names)} |".replace("|  |", "| |"), f"| {' | '.join(rules)} |"]
     notes: list[str] = []
     for name, group in named_groups(table):
         first = [inline(name, in_table=True)] if table.grouped else []

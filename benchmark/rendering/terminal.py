@@ -61,8 +61,7 @@ def to_text(document: Document) -> str:
 
 def _parts(document: Document, width: int) -> Iterator[RenderableType]:
     """What rich prints, from top to bottom; a blank line between blocks of different kinds."""
-    yield _text(document.title, "bold")
-    for text, style in ((document.source, "dim"), (document.about, "")):
+    for text, style in ((document.title, "bold"), (document.source, "dim"), (document.about, "")):
         if text:
             yield _text(text, style)
     last: Block | None = None
@@ -74,7 +73,7 @@ def _parts(document: Document, width: int) -> Iterator[RenderableType]:
                 before="\n" if block.level == 2 else "  ",
             )
         else:
-            if not isinstance(last, Heading | type(block)):
+            if not isinstance(last, Heading | type(block)) and (last or document.title):
                 yield Text("")
             yield from _block(block, width)
         last = block
@@ -164,8 +163,8 @@ def _rows(table: TextTable, group: RowGroup, widths: dict[int, int], headed: boo
 def column_widths(table: TextTable, available: int) -> dict[int, int]:
     """{column: width} of the columns that fit side by side into `available` characters.
 
-    Every column is as wide as its longest text. Where that is too much, columns that may be dropped go first, in the
-    order of `drop`; then those that may be wrapped share what is left; then the widest are squeezed.
+    Every column is as wide as its longest text. Where that is too much, columns that may be dropped go first,
+    in the order of `drop`; then those that may be wrapped share what is left; then the widest are squeezed.
     """
     natural = [cell_len(plain_text(column.name)) for column in table.columns]
     for row in (row for group in table.groups for row in group.rows):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from benchmark.comparison.claims import ClaimResult
-from benchmark.comparison.layout import TONES
+from benchmark.comparison.table_document import TONES, claim_remark
 from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE, RUN_METRICS, SPREAD, Claim, Paper, Row
 from benchmark.rendering.phrases import NOTHING, fixed
@@ -146,18 +146,18 @@ def _row_name(row: Row, arm_only: bool, with_shots: bool) -> str:
 def _figure(paper: Paper, table: ComparedTable, settings: CompareSettings) -> ForestFigure:
     """One table's plots: claims of one unit share an axis."""
     kind = table.report.table.kind
-    groups: dict[tuple[str, int], list[tuple[ClaimResult, str]]] = {}
+    groups: dict[tuple[str, int], list[ClaimResult]] = {}
     rows = []
-    for result, line in zip(table.report.claims, table.layout.claims, strict=True):
+    for result in table.report.claims:
         if result.interval:
-            groups.setdefault(unit_of(result.claim, kind), []).append((result, line.remark))
+            groups.setdefault(unit_of(result.claim, kind), []).append(result)
             rows.append(_data_row(paper, result, kind))
     plots, number, quoted = [], 0, ""
     for (unit, decimals), group in groups.items():
-        estimates = [estimate for result, _ in group if (estimate := estimate_of(result, settings))]
+        estimates = [estimate for result in group if (estimate := estimate_of(result, settings))]
         scale = symmetric([value for estimate in estimates for value in estimate.extent])
         lines = []
-        for (result, remark), estimate in zip(group, estimates, strict=True):
+        for result, estimate in zip(group, estimates, strict=True):
             number += 1
             claim, name = result.claim, title(paper, result.claim)
             said = _description(estimate, unit, decimals, result)
@@ -165,11 +165,12 @@ def _figure(paper: Paper, table: ComparedTable, settings: CompareSettings) -> Fo
             quote = "" if claim.quote == quoted else f"“{claim.quote}” ({claim.section})"
             quoted = claim.quote
             numbers = _numbers(estimate, decimals, result)
-            lines.append(ForestLine(name, quote, remark, strip, numbers, result.verdict, estimate.tone))
+            lines.append(
+                ForestLine(name, quote, claim_remark(result), strip, numbers, result.verdict, estimate.tone)
+            )
         plots.append(ForestPlot(forest_axis(scale), f"difference, {unit}", lines))
-    heading = f"{table.name}. {table.report.table.caption}"
     return ForestFigure(
-        table.key, table.name, heading, plots, DataTable(f"Claims of {table.name}", COLUMNS, rows)
+        table.key, table.name, table.title, plots, DataTable(f"Claims of {table.name}", COLUMNS, rows)
     )
 
 

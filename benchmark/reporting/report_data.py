@@ -5,27 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.comparison import table_comparison as comparison
-from benchmark.comparison.layout import Layout, lay_out
-from benchmark.comparison.matching import Setting
-from benchmark.comparison.report import Report
+from benchmark.comparison.inputs import read_inputs
+from benchmark.comparison.report import TableReport
+from benchmark.comparison.table_comparison import compare
+from benchmark.comparison.table_document import document_title
 from benchmark.config.params import CompareSettings, Config
-from benchmark.config.results_options import configuration, shown_folder
-from benchmark.paper import tables as papers
-from benchmark.paper.tables import Paper
+from benchmark.paper.tables import Paper, table_name
 from benchmark.reporting import curves, evidence
 from benchmark.reporting.curves import Curve
 from benchmark.reporting.evidence import Evidence
-from benchmark.runs import results
 from benchmark.runs.results import Fault
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedTable:
-    """One table: what was found, and its texts."""
+    """One table of the paper, and what was found of it."""
 
-    report: Report
-    layout: Layout
+    report: TableReport
 
     @property
     def key(self) -> str:
@@ -35,7 +31,12 @@ class ComparedTable:
     @property
     def name(self) -> str:
         """`Table 3`, `Table A.10`."""
-        return self.layout.title.removesuffix(f". {self.report.table.caption}")
+        return table_name(self.key)
+
+    @property
+    def title(self) -> str:
+        """The name and the caption."""
+        return document_title(self.report.table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,58 +63,45 @@ class ReportData:
     notes: tuple[str, ...]
 
 
-ResultsPlace = tuple[Path, str, Config | None, bool]
-"""What `results_place` says: the folder, the profile ("": the runs say), its configuration, whether that is active."""
-
-
 def read_report_data(
-    place: ResultsPlace, named_folder: bool, paper_folder: Path | None, seeds: tuple[int, ...] | None
+    folder: Path | None,
+    profile: str | None,
+    paper_folder: Path | None,
+    seeds: tuple[int, ...] | None,
+    params: str | None = None,
 ) -> ReportData:
     """Compare every table of the paper with a results folder, and read what else there is of its runs.
 
     Args:
-        named_folder: the folder was named, not its profile.
+        folder: the results; None: `results/<profile>`.
+        profile: None: the runs' own for a given folder, else that of params.yaml.
         paper_folder: None: the paper of this project.
+        params: a params file in a profile's place.
 
     Raises:
-        ConfigError: a paper that cannot be read.
+        ConfigError: a folder or profile that does not exist, a paper that cannot be read.
     """
-    paper = papers.load(paper_folder)
-    folder, name, config, active = place
-    found = results.read(folder)
-    if not name and len(found.profiles) == 1:
-        config, active = configuration(found.profiles[0])
-    setting = Setting(
-        profile=name or ", ".join(found.profiles) or "unknown",
-        seeds=seeds,
-        listed=tuple(config.cells) if config else (),
-        active=active,
-        whole=not named_folder,
-        commands=paper_folder is None,
-        sizes=tuple(config.fewshot.sizes) if config else (),
-    )
-    settings = config.compare if config else CompareSettings()
+    inputs = read_inputs(folder, profile, paper_folder, seeds, params)
     reports = [
-        comparison.compare(paper, table, found, setting, settings, shown_folder(folder))
-        for table in paper.tables.values()
+        compare(inputs.paper, table, inputs.results, inputs.setting, inputs.settings, inputs.source)
+        for table in inputs.paper.tables.values()
     ]
-    faults = {
-        str(fault): fault
-        for fault in (*found.faults, *(fault for report in reports for fault in report.faults))
-    }
+    every_fault = (*inputs.results.faults, *(fault for report in reports for fault in report.faults))
+    faults = {str(fault): fault for fault in every_fault}
     unusable = {fault.file.rsplit(".", 1)[0] for fault in faults.values()}
-    runs = [one for one in evidence.read(found, seeds) if one.run.cell not in unusable]
-    course, lost = curves.read(curves.runs_folder(folder), {one.run.cell: one for one in runs}, seeds)
+    runs = [one for one in evidence.read(inputs.results, seeds) if one.run.cell not in unusable]
+    runs_folder = curves.runs_folder(inputs.results.folder)
+    course, lost = curves.read(runs_folder, {one.run.cell: one for one in runs}, seeds)
     return ReportData(
-        paper=paper,
+        paper=inputs.paper,
         our_paper=paper_folder is None,
-        named_folder=named_folder,
-        profile=setting.profile,
-        source=shown_folder(folder),
+        named_folder=folder is not None,
+        profile=inputs.setting.profile,
+        source=inputs.source,
         seeds=seeds,
-        config=config,
-        settings=settings,
-        tables=tuple(ComparedTable(report, lay_out(report)) for report in reports),
+        config=inputs.config,
+        settings=inputs.settings,
+        tables=tuple(map(ComparedTable, reports)),
         runs=tuple(runs),
         curves=tuple(course),
         faults=tuple(faults.values()),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from benchmark.comparison.layout import TONES, Beside, Block, Line
-from benchmark.comparison.report import CellResult
+from benchmark.comparison.report import CellResult, TableReport
+from benchmark.comparison.table_document import about, footer, numbers_table, published_elsewhere
+from benchmark.rendering.document import TextRow, TextTable, cell_of, plain_text
 from benchmark.rendering.phrases import NOTHING, counted
+from benchmark.reporting.charts import DataTable
 from benchmark.reporting.overview import CountBadge, verdict_badges
 from benchmark.reporting.report_data import ComparedTable
 from benchmark.reporting.scales import Scale
@@ -48,7 +50,7 @@ class NumberGroup:
 class TableSection:
     """One table of the paper as the page shows it. before, after: columns about that of the drawing, whose head is
     `axis`; None where there is nothing to draw. shown: whether it is open at first. has_claims: whether the claims'
-    section has a figure of it.
+    section has a figure of it. published_elsewhere: systems of other papers, whose numbers `source` tells.
     """
 
     key: str
@@ -64,7 +66,8 @@ class TableSection:
     groups: list[NumberGroup]
     absent_summary: str
     absent: list[NumberGroup]
-    beside: Beside | None
+    published_elsewhere: DataTable | None
+    source: str
     remarks: list[tuple[str, str]]
     has_claims: bool
 
@@ -76,31 +79,35 @@ class TableSection:
 
 def table_section(table: ComparedTable) -> TableSection:
     """One table."""
-    report, layout = table.report, table.layout
+    report = table.report
     scores = report.table.kind == "scores"
     scale = delta_scale(report.cells) if scores else None
-    groups = list(_groups(table, scale))
+    numbers = numbers_table(report)
+    names = [column.name or column.label for column in numbers.columns]
+    delta = names.index("Δ") + 1
+    groups = _groups(report, numbers, scale, delta)
     present, absent = (
         [group for group in groups if group.lines],
         [group for group in groups if not group.lines],
     )
-    delta = layout.columns.index("Δ") + 1
+    elsewhere = published_elsewhere(report.table)
     return TableSection(
         key=table.key,
         name=table.name,
-        title=layout.title,
-        about=f"{layout.subtitle} · {report.table.where}",
+        title=table.title,
+        about=f"{about(report)} · {report.table.where}",
         badges=verdict_badges(report.verdicts),
-        before=["dataset" if scores else "metric", *layout.columns[1:delta]],
+        before=names[:delta],
         axis=delta_axis(scale) if scale else None,
-        after=list(layout.columns[delta:]),
+        after=names[delta:],
         summary=f"{counted(sum(len(group.lines) for group in present), 'number')}, the paper's beside ours",
         shown=any(cell.mean is not None for cell in report.cells),
         groups=present,
         absent_summary=f"{counted(len(absent), 'row')} without runs of ours",
         absent=absent,
-        beside=layout.beside,
-        remarks=[(label, text) for label, text in layout.footer if label != "cells"],
+        published_elsewhere=_data_table("Published elsewhere", elsewhere) if elsewhere else None,
+        source=plain_text(elsewhere.notes[0]) if elsewhere else "",
+        remarks=[(item.label, plain_text(item.text)) for item in footer(report) if item.label != "cells"],
         has_claims=any(result.interval for result in report.claims),
     )
 
@@ -123,31 +130,34 @@ def against_paper(cell: CellResult) -> tuple[float, float] | None:
     return cell.pi95[0] - cell.match.published, cell.pi95[1] - cell.match.published
 
 
-def _groups(table: ComparedTable, scale: Scale | None) -> Iterator[NumberGroup]:
-    """A layout has one block per row of the paper, and in it one line per cell, in the cells' order. It prints a model
-    once, above its rows; here each row's title has it.
-    """
-    model, delta = "", table.layout.columns.index("Δ") + 1
-    for row, block in zip(table.report.table.rows, table.layout.blocks, strict=True):
-        model = block.model or model
-        title = f"{model} {block.title}".strip() if block.title != model else model
-        cells = [cell for cell in table.report.cells if cell.match.row.row == row.row]
-        lines = _lines(block, cells, scale, delta) if block.lines else []
-        yield NumberGroup(title, lines, block.remarks)
+def _groups(report: TableReport, numbers: TextTable, scale: Scale | None, delta: int) -> list[NumberGroup]:
+    """The groups of a table, each row with the cell that it shows: both come in the cells' order."""
+    by_row: dict[str, list[CellResult]] = {row.row: [] for row in report.table.rows}
+    for cell in report.cells:
+        by_row[cell.match.row.row].append(cell)
+    groups = []
+    for group, cells in zip(numbers.groups, by_row.values(), strict=True):
+        pairs = zip(group.rows, cells, strict=True) if group.rows else ()
+        lines = [_line(row, cell, scale, delta) for row, cell in pairs]
+        groups.append(NumberGroup(group.name, lines, [plain_text(note) for note in group.notes]))
+    return groups
 
 
-def _lines(block: Block, cells: Sequence[CellResult], scale: Scale | None, delta: int) -> list[NumberLine]:
-    return [_line(line, cell, scale, delta) for line, cell in zip(block.lines, cells, strict=True)]
-
-
-def _line(line: Line, cell: CellResult, scale: Scale | None, delta: int) -> NumberLine:
-    tone = TONES.get(line.verdict, "quiet")
+def _line(row: TextRow, cell: CellResult, scale: Scale | None, delta: int) -> NumberLine:
+    name, *numbers, verdict = (plain_text(cell_of(text).text) for text in row.cells)
+    tone = cell_of(row.cells[-1]).tone or "quiet"
     strip = None
     if scale and cell.delta is not None:
         strip = delta_strip(cell.delta, against_paper(cell), cell.margin, tone, scale)
-    name, *numbers, verdict = line.texts
     before, after = map(_minus, numbers[: delta - 1]), map(_minus, numbers[delta - 1 :])
-    return NumberLine(name, list(before), strip, list(after), verdict, tone, line.average)
+    return NumberLine(name, list(before), strip, list(after), verdict, tone, row.strong)
+
+
+def _data_table(caption: str, table: TextTable) -> DataTable:
+    rows = [
+        [plain_text(cell_of(cell).text) for cell in row.cells] for group in table.groups for row in group.rows
+    ]
+    return DataTable(caption, [column.name for column in table.columns], rows)
 
 
 def _minus(text: str) -> str:

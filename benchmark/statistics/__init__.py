@@ -9,8 +9,8 @@ scipy.special, no files, no torch.
     student        t, Holm, power, seeds needed
     description    CV*, effect ratio, sign agreement, Kendall's tau-b
 
-Why each is what it is: docs/calibration.md, which `python -m tools.calibration` writes by simulating
-these very functions.
+Why each is what it is: docs/calibration.md, which `python -m tools.calibration` writes by simulating these
+very functions.
 """
 
 from benchmark.statistics.claims import (
@@ -26,6 +26,7 @@ from benchmark.statistics.effect_sizes import cv_star, effect_ratio, kendall_tau
 from benchmark.statistics.reproduction import (
     CellData,
     CellVerdict,
+    ReproductionRule,
     TableStatistics,
     judge_arrays,
     judge_cells,
@@ -41,6 +42,7 @@ __all__ = [
     "ClaimVerdict",
     "Interval",
     "PairedScores",
+    "ReproductionRule",
     "TableStatistics",
     "approximate_randomization",
     "claim_interval",

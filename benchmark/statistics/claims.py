@@ -2,16 +2,14 @@
 row against row")
 
 Seeds cross examples: every seed's model answers every example, so both are random factors of one two-way
-table. For D datasets,
-y_s the macro difference of seed s, C_d contexts in dataset d:
+table. For D datasets, y_s the macro difference of seed s, C_d contexts in dataset d:
 
     Var = s^2(y)/S + D^-2 sum_d max(0, MS_context,d - MS_residual,d) / (S C_d)
 
 with Satterthwaite's degrees of freedom; for D = 1 this is (MS_seed + MS_context - MS_residual) / (S C).
-Contexts hold different numbers
-of questions; context c with m_c of N questions and the sum T_sc enters as z_sc = (C/N) (T_sc - theta m_c),
-the linearised ratio, whose
-mean over c is the score of seed s less the overall score theta. Equal sizes give back the context's mean.
+Contexts hold different numbers of questions; context c with m_c of N questions and the sum T_sc enters as
+z_sc = (C/N) (T_sc - theta m_c), the linearised ratio, whose mean over c is the score of seed s less the
+overall score theta. Equal sizes give back the context's mean.
 
 Arms whose seeds are separate in each dataset (ST) add the datasets' seed variances instead: D^-2 sum_d s_d^2
 / S_d.
@@ -45,8 +43,8 @@ class ClaimData:
     interval: of the difference a - b, or None without data (`reason` says why). direction: +1 where a - b > 0
         is claimed, -1 where
     a - b < 0, 0 where no difference beyond `size` is. size: the claimed amount (its sign is ignored), or
-    None. size_half_unit: half of
-    its rounding unit; for a difference of two printed numbers the sum of theirs.
+    None. size_half_unit: half of its rounding unit; for a difference of two printed numbers the sum of
+    theirs.
     """
 
     key: str
@@ -94,11 +92,9 @@ def claim_interval(
     paired_seeds: row s of a and row s of b belong together (their difference is one observation); otherwise
         the arms' seed variances
     add and the arms may have different numbers of seeds. separate_a, separate_b: the arm has separately
-    trained seeds in each dataset (ST);
-    otherwise row s is one model on all datasets (MT). Paired seeds with only one separate arm pair by row,
-    which is valid and costs
-    degrees of freedom. With one seed in any arm: `paired_bootstrap` of `resamples`, conditional on these
-    seeds.
+    trained seeds in each dataset (ST); otherwise row s is one model on all datasets (MT). Paired seeds with
+    only one separate arm pair by row, which is valid and costs degrees of freedom. With one seed in any arm:
+    `paired_bootstrap` of `resamples`, conditional on these seeds.
 
     Raises:
         ValueError: naming the dataset with one context only, or where the numbers of seeds do not fit
@@ -172,10 +168,9 @@ def judge_claims(
     variance between seeds.
 
     no data → no verdict (one seed a side) → undecided (two seeds) → upheld (Holm p below alpha, claimed
-    direction) or smaller than claimed
-    (and the interval lies below the claimed size) → contradicted (Holm p below alpha, other side) →
-    undecided. A claim of no difference
-    beyond `size`: upheld when two one-sided tests say so (Holm), contradicted when the interval lies beyond
+    direction) or smaller than claimed (and the interval lies below the claimed size) → contradicted (Holm p
+    below alpha, other side) → undecided. A claim of no difference beyond `size`: upheld when two one-sided
+    tests say so (Holm), contradicted when the interval lies beyond
         `size`, else undecided.
 
     Raises:

@@ -12,8 +12,7 @@ def cv_star(values: Sequence[float]) -> float | None:
     """CV* (Belz et al., small-sample coefficient of variation) in percent: (1 + 1/4n) (s / c4) / |m| * 100.
 
     c4(n) = sqrt(2 / (n - 1)) Gamma(n/2) / Gamma((n-1)/2) makes the standard deviation unbiased for normal
-    values.
-    None for fewer than 2 values or a mean of 0, where it has no meaning.
+    values. None for fewer than 2 values or a mean of 0, where it has no meaning.
     """
     n = len(values)
     if n < 2 or np.mean(values) == 0:

@@ -56,8 +56,8 @@ class Interval:
     p: two-sided, of no difference. n_seeds: of the arm (and dataset) that has fewest. se, df: standard error
         and (Satterthwaite) degrees of
     freedom, None for resampling. seed_sd: standard deviation of one seed's difference (its part of se is
-    seed_sd / sqrt(n_seeds)).
-    example_se: the part of se that comes from the choice of examples, which more seeds do not shrink.
+    seed_sd / sqrt(n_seeds)). example_se: the part of se that comes from the choice of examples, which more
+    seeds do not shrink.
     """
 
     estimate: float

@@ -24,8 +24,8 @@ def paired_bootstrap(
     dataset.
 
     Seeds are averaged first and stay as they are: the interval says nothing about other seeds, and its
-    `method` says so. p is that of
-    `approximate_randomization`. 10,000 resamples of 17,000 contexts take about 1 s.
+    `method` says so. p is that of `approximate_randomization`. 10,000 resamples of 17,000 contexts take about
+    1 s.
     """
     check_scores(scores, level)
     rng = np.random.default_rng(rng_seed)

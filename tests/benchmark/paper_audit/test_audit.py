@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from benchmark.audit import main
 from benchmark.paper.tables import Ours, Row, load
 from benchmark.paper_audit.audit import audit_paper
-from benchmark.paper_audit.audit_document import audit_document, render_audit
+from benchmark.paper_audit.audit_document import audit_document
 from benchmark.paper_audit.backbones import same_backbone
 from benchmark.paper_audit.findings import BEYOND, CHECKS, IMPLAUSIBLE, IMPOSSIBLE, SEVERITIES, Audit, Finding
 from benchmark.paper_audit.printed_numbers import mean, percent, printed, spread, stated
-from benchmark.rendering import print_document
+from benchmark.rendering import print_document, render
 from bmt.errors import ConfigError
 from tests.conftest import ROOT
 from tests.support.paper_maker import AVG, IN, KS, MadePaper, make_paper
@@ -588,7 +588,7 @@ def test_what_the_findings_rest_on_stands_in_the_papers_text():
 
 def test_the_document_is_what_the_command_gives():
     document = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
-    assert document == render_audit(audit_paper(load()), "markdown"), (
+    assert document == render(audit_document(audit_paper(load())), "markdown"), (
         "run python -m benchmark.audit --format markdown --out docs/audit.md"
     )
 
@@ -686,8 +686,8 @@ def test_several_formats_are_written_side_by_side(clean, tmp_path, capsys):
         "audit.tex",
     }
     audit = audit_paper(load(clean))
-    assert (tmp_path / "out" / "audit.txt").read_text() == render_audit(audit, "terminal")
-    assert (tmp_path / "out" / "audit.md").read_text() == render_audit(audit, "markdown")
+    assert (tmp_path / "out" / "audit.txt").read_text() == render(audit_document(audit), "terminal")
+    assert (tmp_path / "out" / "audit.md").read_text() == render(audit_document(audit), "markdown")
     assert capsys.readouterr().out == ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -35,6 +36,8 @@ from benchmark.rendering.document import (
     with_code,
 )
 from benchmark.rendering.html import to_fragment
+from benchmark.rendering.output import chosen_formats, write_document
+from bmt.errors import ConfigError
 from tests.support.html_tree import Node, parse
 
 HOSTILE = [
@@ -208,7 +211,7 @@ def test_html_is_whole_and_says_the_text(text):
         assert not any(name.startswith("on") or name == "src" for name in node.attributes)
         assert node.attributes.get("href") in (None, "https://a.b", "data:,")
     shown = words(plain_text(text))
-    assert words(root.one("h1").text) == shown
+    assert words("".join(heading.text for heading in root.all("h1"))) == shown
     assert words(root.one("figcaption").text) == shown
     assert words(next(root.all("td")).text) == shown
     assert str(to_fragment(whole(text))).strip() in page
@@ -357,7 +360,7 @@ def test_the_columns_of_all_groups_are_equally_wide_and_narrow_terminals_drop_se
 def test_a_group_is_a_first_column_in_markdown_and_a_row_elsewhere():
     assert render(Document("title", (TABLE,), level=3), "markdown") == (
         "### title\n\n"
-        "| row |  | paper | interval | CV\\* | verdict |\n| --- | --- | ---: | ---: | ---: | --- |\n"
+        "| row | | paper | interval | CV\\* | verdict |\n| --- | --- | ---: | ---: | ---: | --- |\n"
         "| RoBERTa one | SQuAD | 92.0 | [-40.29, 214.36] | 13.25 | not comparable |\n"
         "| two | NaturalQuestions | 1.0 | - | - | exact |\n"
         "| two | **average** | **1.0** | - | - | **exact** |\n"
@@ -383,3 +386,44 @@ def test_lines_that_are_not_to_be_broken_stay_whole():
         == 3
     )
     assert max(map(len, render(Document("t", blocks), "terminal").splitlines())) <= terminal.WIDTH
+
+
+def test_a_document_without_a_title_begins_with_its_first_block():
+    document = Document("", (Paragraph("first"), text_table(["a", "b"], [["x", "1"]])))
+    assert render(document, "markdown") == "first\n\n| a | b |\n| --- | ---: |\n| x | 1 |\n"
+    assert render(document, "terminal") == "first\n\n  a  b\n  x  1\n"
+    assert not list(parse(render(document, "html")).all("h1"))
+    assert "section" not in render(document, "latex")
+
+
+def test_files_and_the_output_get_what_was_asked_for(tmp_path, capsys):
+    document = Document("t", (Paragraph("p"),))
+    write_document(document, ["markdown", "json", "html"], tmp_path / "a.b" / "x", {"json": lambda: "{}"})
+    assert sorted(path.name for path in (tmp_path / "a.b").iterdir()) == ["x.html", "x.json", "x.md"]
+    assert (tmp_path / "a.b" / "x.json").read_text() == "{}"
+    assert [line.removeprefix("wrote ") for line in capsys.readouterr().err.splitlines()] == [
+        str(tmp_path / "a.b" / name) for name in ("x.md", "x.json", "x.html")
+    ]
+    write_document(document, ["markdown"], tmp_path / "only.txt")
+    assert (tmp_path / "only.txt").read_text() == "# t\n\np\n"
+    capsys.readouterr()
+    write_document(document, ["terminal"])
+    write_document(document, ["latex"])
+    assert capsys.readouterr().out == render(document, "terminal") + render(document, "latex")
+
+
+@pytest.mark.parametrize(
+    ("text", "out", "message"),
+    [
+        ("pdf", None, "--format 'pdf': not allowed: of terminal, markdown"),
+        ("markdown,", None, "--format '': not allowed: of terminal, markdown"),
+        ("markdown,terminal", None, "--format markdown,terminal: several formats need --out"),
+    ],
+)
+def test_formats_that_cannot_be_are_refused(text, out, message):
+    with pytest.raises(ConfigError, match=message):
+        chosen_formats(text, ["terminal", "markdown"], out)
+    assert chosen_formats("markdown, terminal,markdown", ["terminal", "markdown"], Path("x")) == [
+        "markdown",
+        "terminal",
+    ]

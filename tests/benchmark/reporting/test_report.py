@@ -63,7 +63,7 @@ def page(project) -> Node:
     return parse((project / "reports" / "sample" / "report.html").read_text(encoding="utf-8"))
 
 
-def compared(project: Path, table: str) -> comparison.Report:
+def compared(project: Path, table: str) -> comparison.TableReport:
     """What `compare` says of a table, from the same folder."""
     config, paper = load(project / "params.yaml"), papers.load(None)
     setting = Setting(

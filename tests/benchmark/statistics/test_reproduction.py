@@ -15,6 +15,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from benchmark.statistics import (
     CellData,
+    ReproductionRule,
     cv_star,
     effect_ratio,
     holm,
@@ -186,7 +187,7 @@ def test_moderated_variance_lies_between_own_and_pooled(sd: list[float], d0: flo
 
 def test_one_cell_alone_is_the_textbook_t_prediction_interval() -> None:
     values = (80.0, 81.0, 83.0)
-    verdict = judge_cells([CellData("a", 80.5, 1, values)], n_pub=1)[0]
+    verdict = judge_cells([CellData("a", 80.5, 1, values)], ReproductionRule(n_pub=1))[0]
     mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
     away = stats.t.ppf(0.975, 2) * sd * math.sqrt(1 / 3 + 1)
     assert verdict.pi95 == pytest.approx((mean - away, mean + away))
@@ -276,7 +277,10 @@ def test_without_any_variance_nothing_is_judged() -> None:
     lent = judge_cells([*same, CellData("c", 80.0, 1, (80.0, 80.2, 80.4))])
     assert all(verdict.moderated_sd > 0 and verdict.verdict == "reproduced" for verdict in lent)
     assert [
-        verdict.verdict for verdict in judge_cells([*same, CellData("c", 80.0, 1, (80.0, 80.2, 80.4))], d0=0)
+        verdict.verdict
+        for verdict in judge_cells(
+            [*same, CellData("c", 80.0, 1, (80.0, 80.2, 80.4))], ReproductionRule(d0=0)
+        )
     ][:2] == ["not comparable"] * 2
 
 
@@ -298,7 +302,7 @@ def test_margin_follows_the_claimed_gain_but_never_widens() -> None:
 
 def test_estimand_mean_asks_for_more() -> None:
     cells = noisy_cells()
-    printed, mean = judge_cells(cells), judge_cells(cells, estimand="mean")
+    printed, mean = judge_cells(cells), judge_cells(cells, ReproductionRule(estimand="mean"))
     wider = [
         (b.ci90[1] - b.ci90[0] - 0.1) / (a.ci90[1] - a.ci90[0] - 0.1)
         for a, b in zip(printed, mean, strict=True)
@@ -306,7 +310,9 @@ def test_estimand_mean_asks_for_more() -> None:
     assert wider == pytest.approx([2.0] * 12)  # sqrt(1/3 + 1) / sqrt(1/3)
     assert sum(v.verdict == "reproduced" for v in mean) < sum(v.verdict == "reproduced" for v in printed)
     assert [v.p for v in mean] == [v.p for v in printed]
-    assert judge_cells(cells, estimand="mean", n_pub=10**9)[0].ci90 == pytest.approx(printed[0].ci90)
+    assert judge_cells(cells, ReproductionRule(estimand="mean", n_pub=10**9))[0].ci90 == pytest.approx(
+        printed[0].ci90
+    )
 
 
 def test_rounding_is_respected() -> None:
@@ -391,7 +397,7 @@ def test_bad_numbers_name_the_cell() -> None:
         "estimand": "both",
     }.items():
         with pytest.raises(ValueError, match=option):
-            judge_cells([CellData("x", 80.0, 1, good)], **{option: value})  # type: ignore[arg-type]
+            ReproductionRule(**{option: value})  # type: ignore[arg-type]
     assert judge_cells([]) == []
 
 
