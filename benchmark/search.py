@@ -179,7 +179,7 @@ def _show(options: argparse.Namespace) -> None:
     """What the database says: the table, the best values' file, the figures' page; the files go to MLflow
     too.
     """
-    from benchmark.studies import export, figures, status
+    from benchmark.studies import export, status, study_page
     from benchmark.studies.mlflow_runs import log_files
     from benchmark.studies.storage import find_study, reachable, storage_url
     from benchmark.studies.worker import quiet_optuna
@@ -194,7 +194,7 @@ def _show(options: argparse.Namespace) -> None:
         if options.export:
             written.append(export.export(study, options.trial))
         if options.figures:
-            written.append(figures.draw(study))
+            written.append(study_page.write_page(study))
         if written:
             log_files(study, written)
     for path in written:
