@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmark.cli.commands import command_parser, run_command
+from benchmark.cli.commands import add_params_options, command_parser, run_command
 
 ABOUT = """Check a results folder: files, fields, examples, scores computed again, masks, copies, seals.
-Exit status: 0 no fault, 1 faults."""
+Every run must be of the profile that --params or --profile names (default: that of params.yaml; with DIR: of one,
+whichever). Exit status: 0 no fault, 1 faults."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -20,8 +21,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = command_parser("check", ABOUT, "python -m benchmark.check results/mini")
     add = parser.add_argument
     add("folder", nargs="?", type=Path, metavar="DIR", help="the results folder (default: results/<profile>)")
-    profile = "the profile that every run must be of (default: that of params.yaml; with DIR: one, whichever)"
-    add("--profile", help=profile)
+    add_params_options(parser)
     add("--format", default="terminal", choices=("terminal", "json"), help="default: terminal")
     add("--strict", action="store_true", help="exit status 1 also for what could not be checked")
     return parser.parse_args(arguments)
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     from benchmark.results_check.check_document import check_document, check_json
     from benchmark.results_check.folder_check import check_folder, results_folder
 
-    checked = check_folder(*results_folder(given.folder, given.profile))
+    checked = check_folder(*results_folder(given.folder, given.profile, given.params))
     document = check_document(checked, given.strict)
     write_document(document, [given.format], texts={"json": lambda: check_json(checked, given.strict)})
     return checked.status(given.strict)
