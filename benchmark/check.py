@@ -1,7 +1,8 @@
-"""`python -m benchmark.check [DIR]`: is a results folder what it says it is? docs/compare.md lists what is checked.
+"""`python -m benchmark.check [DIR]`: is a results folder what it says it is? docs/compare.md lists what is
+checked.
 
-Offline: it reads the folder, and of this project the profile's arms and, beside the project's own results, the trained
-runs. No MLflow, no DVC, no torch.
+Offline: it reads the folder, and of this project the profile's arms and, beside the project's own results,
+the trained runs. No MLflow, no DVC, no torch.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from pathlib import Path
 from benchmark.cli.commands import add_params_options, command_parser, run_command
 
 ABOUT = """Check a results folder: files, fields, examples, scores computed again, masks, copies, seals.
-Every run must be of the profile that --params or --profile names (default: that of params.yaml; with DIR: of one,
-whichever). Exit status: 0 no fault, 1 faults."""
+Every run must be of the profile that --params or --profile names (default: that of params.yaml; with DIR: of
+one, whichever). Exit status: 0 no fault, 1 faults."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -28,8 +29,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Check, print, and say by the status how it went: 0 no fault, 1 faults (see --strict); ConfigError (2) where there
-    is no folder.
+    """Check, print, and say by the status how it went: 0 no fault, 1 faults (see --strict); ConfigError (2)
+    where there is no folder.
     """
     given = parse_arguments(arguments)
     from benchmark.rendering.output import write_document
