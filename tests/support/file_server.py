@@ -56,7 +56,9 @@ def no_wait_in_vain(server: FileServer) -> Iterator[None]:
         if (timeout := self.gettimeout()) is not None:
             server.patience.add(timeout)
         while True:
-            silent = self.fileno() >= 0 and self.getsockname() in server.silent  # before the look at what came
+            silent = (
+                self.fileno() >= 0 and self.getsockname() in server.silent
+            )  # before the look at what came
             if select.select([self], [], [], 0 if silent else 0.005)[0]:
                 return real(self, *arguments)
             if silent:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmark.planning import states
-from benchmark.planning.execution import Told, run_jobs
+from benchmark.planning.execution import Announcer, run_jobs
 from benchmark.planning.processes import Processes, children_environment
-from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, Outcome, makespan, run_all
+from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, JobOutcome, makespan, run_all
 
 
 class Fake:
@@ -25,7 +25,7 @@ class Fake:
         self.running: dict[str, str | None] = {}
         self.most, self.stopped = 0, threading.Event()
 
-    def __call__(self, job: Job, slot: str | None) -> Outcome:
+    def __call__(self, job: Job, slot: str | None) -> JobOutcome:
         with self.lock:
             assert slot is None or slot not in self.running.values()  # one job a GPU
             self.running[job.name] = slot
@@ -35,7 +35,7 @@ class Fake:
         with self.lock:
             del self.running[job.name]
             self.events.append(("end", job.name))
-        return Outcome(FAILED, "as asked") if job.name in self.fails else Outcome(DONE, seconds=1.0)
+        return JobOutcome(FAILED, "as asked") if job.name in self.fails else JobOutcome(DONE, seconds=1.0)
 
     def stop(self) -> None:
         self.stopped.set()
@@ -95,7 +95,7 @@ def test_a_failed_job_stops_only_those_that_need_it(capsys: pytest.CaptureFixtur
 
 
 def test_an_interrupt_stops_what_runs_waits_for_it_and_starts_nothing_more() -> None:
-    class Interrupting(Told):
+    class Interrupting(Announcer):
         def started(self, job: Job, slot: str | None) -> None:
             if job.name == "mask":
                 raise KeyboardInterrupt
@@ -119,13 +119,13 @@ def test_the_makespan_is_that_of_the_same_order() -> None:
 def test_the_time_left_is_corrected_by_what_was_done() -> None:
     jobs = [job("a", 10), job("b", 10), job("c", 20), Job("data", (), 0.0, guessed=True)]
     now = [100.0]
-    told = Told(jobs, 1, 1.0, "best", clock=lambda: now[0])
+    told = Announcer(jobs, 1, 1.0, "best", clock=lambda: now[0])
     assert told.seconds_left() == 40
-    told.ended(jobs[3], Outcome(DONE, seconds=500.0))
+    told.ended(jobs[3], JobOutcome(DONE, seconds=500.0))
     told.started(jobs[0], None)
     now[0] += 4
     assert told.seconds_left() == 36
-    told.ended(jobs[0], Outcome(DONE, seconds=30.0))
+    told.ended(jobs[0], JobOutcome(DONE, seconds=30.0))
     assert told.seconds_left() == 90
     told.started(jobs[1], None)
     now[0] += 12
@@ -145,15 +145,15 @@ def test_models_go_when_nothing_needs_them_any_more(tmp_path: Path) -> None:
         job("transfer", needs=("source",)),
     ]
     jobs += [with_model("held"), job("late", needs=("held",))]
-    told = Told(jobs, 1, 1.0, "none")
+    told = Announcer(jobs, 1, 1.0, "none")
     left = lambda: {path.parent.name for path in tmp_path.glob("*/model")}  # noqa: E731
     for own, state in zip(jobs[:3], (DONE, DONE, FAILED)):
-        told.ended(own, Outcome(state, "why" if state == FAILED else ""))
+        told.ended(own, JobOutcome(state, "why" if state == FAILED else ""))
     assert left() == {"source", "broken", "held"}
-    told.ended(jobs[3], Outcome(DONE))
+    told.ended(jobs[3], JobOutcome(DONE))
     assert left() == {"broken", "held"}
-    told.ended(jobs[4], Outcome(DONE))
-    told.ended(jobs[5], Outcome(FAILED, "why"))
+    told.ended(jobs[4], JobOutcome(DONE))
+    told.ended(jobs[5], JobOutcome(FAILED, "why"))
     assert left() == {"broken", "held"}  # to be run again: it needs its source
 
 
@@ -186,7 +186,7 @@ def test_a_run_that_another_process_makes_is_left_alone_and_stop_ends_it(tmp_pat
     wait = f"import signal, sys, time; signal.signal(15, lambda *_: (open({str(marks)!r}, 'a').write('ended'), sys.exit(143))); "
     wait += f"open({str(marks)!r}, 'a').write('began '); time.sleep(60)"
     first = Processes(tmp_path, {})
-    outcomes: list[Outcome] = []
+    outcomes: list[JobOutcome] = []
     thread = threading.Thread(target=lambda: outcomes.append(first(script("a", wait, "print()"), None)))
     thread.start()
     until = time.monotonic() + 20
