@@ -1,12 +1,14 @@
 """Studies whose trials cost nothing: the score is a closed form of the values, the dataset and the seed.
 
-python -m tests.support.study_maker URL NAME TRIALS SECONDS [HEARTBEAT]     one worker, whose trials take
-SECONDS each
+python -m tests.support.study_maker URL NAME TRIALS SECONDS HEARTBEAT TOGETHER
+
+is one worker, whose trials take SECONDS each; its first one ends when TOGETHER workers have begun one.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -52,10 +54,11 @@ def macro(values: Values, seed: int = 100) -> float:
 @dataclass(frozen=True, slots=True)
 class Formula:
     """Scores a seed by `macro`; evaluation k of EVALUATIONS has k / EVALUATIONS of it. seconds: that a score
-    takes.
+    takes. begun: called when one begins.
     """
 
     seconds: float = 0.0
+    begun: Callable[[], None] = lambda: None
     fails: Callable[[Values], bool] = lambda values: False
 
     @property
@@ -69,6 +72,7 @@ class Formula:
     def __call__(
         self, values: Values, seed: int, evaluated: Callable[[int, float], None], run: Recorder
     ) -> Score:
+        self.begun()
         if self.fails(values):
             raise ModelError("the training loss is nan near step 7")
         score = macro(values, seed)
@@ -129,11 +133,17 @@ def search(
     return lines
 
 
-def main(url: str, name: str, trials: str, seconds: str, heartbeat: str = "20") -> None:
+def main(url: str, name: str, trials: str, seconds: str, heartbeat: str, together: str) -> None:
     """One worker."""
     with reachable(url):
         study = enter(url, name, heartbeat=int(heartbeat))
-        objective = Objective(SPACE, Formula(float(seconds)), [100])
+
+        def meet() -> None:
+            study.set_user_attr(f"worker {os.getpid()}", True)
+            while sum(key.startswith("worker ") for key in study.user_attrs) < int(together):
+                time.sleep(0.02)
+
+        objective = Objective(SPACE, Formula(float(seconds), meet), [100])
         work(
             study,
             objective,
