@@ -238,7 +238,7 @@ def _trains_with_kept_masks(item: Item, present: ProfileFiles) -> Cell | None:
 
 def _references(needed: PlannedRun, present: ProfileFiles) -> list[str]:
     """The cells that must have told their validation scores before a cell is trained, and have not."""
-    if not needed.references or run_state(needed, present, False).state in (RESULTS, TRAINED):
+    if not needed.references or run_state(needed, present, False).kind in (RESULTS, TRAINED):
         return []
     return [
         name

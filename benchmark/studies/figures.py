@@ -18,7 +18,7 @@ from benchmark.reporting.markup import Markup, tag
 from benchmark.reporting.plots import HEIGHT, Axes, Line, Mark, line_plot, scatter_plot
 from benchmark.reporting.scales import Scale, spanning
 from benchmark.reporting.style import stylesheet
-from benchmark.studies.identity import Identity, identity_of
+from benchmark.studies.identity import StudyIdentity, identity_of
 from benchmark.studies.space import words
 from benchmark.studies.status import counts_text, finished, front
 from benchmark.studies.value_field import bar_plot, field_plot
@@ -189,7 +189,7 @@ def importances(study: optuna.Study, done: Sequence[FrozenTrial]) -> dict[str, f
         return dict(optuna.importance.get_param_importances(study, target=target))
 
 
-def stretches(identity: Identity, done: Sequence[FrozenTrial]) -> Markup:
+def stretches(identity: StudyIdentity, done: Sequence[FrozenTrial]) -> Markup:
     """Macro F1 over gamma and zeta."""
     if not {"gamma", "zeta"} <= identity.space.keys():
         return section(

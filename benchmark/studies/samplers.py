@@ -67,15 +67,15 @@ def sampler(kind: str, seed: int, startup: int) -> BaseSampler:
     first generation is).
     """
 
-    def make(own: int) -> BaseSampler:
+    def make(trial_seed: int) -> BaseSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if kind == "gp":
-                return GPSampler(seed=own, n_startup_trials=startup, warn_independent_sampling=False)
+                return GPSampler(seed=trial_seed, n_startup_trials=startup, warn_independent_sampling=False)
             if kind == "nsga2":
-                return NSGAIISampler(seed=own, population_size=POPULATION)
+                return NSGAIISampler(seed=trial_seed, population_size=POPULATION)
             return TPESampler(
-                seed=own, n_startup_trials=startup, multivariate=True, warn_independent_sampling=False
+                seed=trial_seed, n_startup_trials=startup, multivariate=True, warn_independent_sampling=False
             )
 
     return Keyed(make, seed)

@@ -27,12 +27,12 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
     Raises:
         BMTError: there is none.
     """
-    found = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if not found:
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if not trials:
         raise BMTError(
             f"study {study.study_name!r}: no finished trial ({counts_text(study)}): run `--trials N` first"
         )
-    return found
+    return trials
 
 
 def counts(study: optuna.Study) -> dict[str, int]:

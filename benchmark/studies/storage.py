@@ -29,7 +29,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial
 
 from benchmark.config.params import repository_root
-from benchmark.studies import mlflow_runs as tracks
+from benchmark.studies import mlflow_runs
 from benchmark.tracking import mlflow_store as tracking
 from bmt.errors import BMTError, ConfigError
 
@@ -47,8 +47,8 @@ def storage_url(name: str, given: str | None = None) -> str:
     Raises:
         ConfigError: it is MLflow's own database. Both keep their version in a table `alembic_version`.
     """
-    own = "sqlite:///" + quote(str(repository_root() / "studies" / f"{name}.db"))
-    url = given or os.environ.get("OPTUNA_STORAGE") or own
+    default = "sqlite:///" + quote(str(repository_root() / "studies" / f"{name}.db"))
+    url = given or os.environ.get("OPTUNA_STORAGE") or default
     if url == tracking.store_uri() or (_file(url) is not None and _file(url) == _file(tracking.store_uri())):
         raise ConfigError(
             f"--storage {tracking.public(url)}: this is MLflow's database: a study needs one of its own"
@@ -100,7 +100,7 @@ def open_storage(url: str, heartbeat: int = HEARTBEAT) -> RDBStorage:
 
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
     """Queue a dead worker's trial again, and end its MLflow run."""
-    tracks.bury(study.study_name, trial.number)
+    mlflow_runs.bury(study.study_name, trial.number)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)(study, trial)
@@ -151,17 +151,17 @@ def reachable(url: str) -> Iterator[None]:
         ) from None
     except Exception as error:
         # Optuna's loop can hide a database's error behind a defect of its own (UnboundLocalError, 5.0)
-        if (found := _database_error(error)) is None:
+        if (cause := _database_error(error)) is None:
             raise
         raise BMTError(
-            f"the study's database {where}: {_line(found)}; run the same command again when it answers"
+            f"the study's database {where}: {_line(cause)}; run the same command again when it answers"
         ) from error
     finally:
         threading.excepthook = before
 
 
 def _database_error(error: BaseException | None) -> BaseException | None:
-    """The database's own error behind `error`, or None."""
+    """The error of the database behind `error`, or None."""
     while error is not None:
         if isinstance(error, sqlalchemy.exc.SQLAlchemyError):
             return error
@@ -171,11 +171,11 @@ def _database_error(error: BaseException | None) -> BaseException | None:
 
 def _tell_of_silence(failed: threading.ExceptHookArgs) -> None:
     """A heartbeat that the database did not take is a line; other threads' errors keep their traceback."""
-    found = _database_error(failed.exc_value)
-    if found is None:
+    cause = _database_error(failed.exc_value)
+    if cause is None:
         threading.__excepthook__(failed)
     else:
-        print(f"study: no sign of life could be written: {_line(found)}", file=sys.stderr, flush=True)
+        print(f"study: no sign of life could be written: {_line(cause)}", file=sys.stderr, flush=True)
 
 
 def _no_driver(error: ImportError) -> str:

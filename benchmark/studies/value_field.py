@@ -15,7 +15,7 @@ from benchmark.reporting.plots import HEIGHT, Axes
 
 ACROSS, DOWN = 24, 16  # cells of the field
 
-BAR = 26  # pixels a bar
+BAR = 26  # pixels per bar
 
 Point = tuple[float, float, float, str]
 """x, y, value, name."""

@@ -17,7 +17,7 @@ from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, UpdateF
 from optuna.trial import FrozenTrial, TrialState
 
 from benchmark.cli.progress import duration
-from benchmark.studies.identity import Identity, claim
+from benchmark.studies.identity import StudyIdentity, claim
 from benchmark.studies.objective import OBJECTIVES, Objective
 from benchmark.studies.pruning import pruner
 from benchmark.studies.samplers import sampler
@@ -37,7 +37,7 @@ def say(line: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class TrialBudget:
     """When a worker stops.
 
     Attributes:
@@ -60,7 +60,7 @@ class Budget:
 def enter_study(
     storage: optuna.storages.BaseStorage,
     name: str,
-    identity: Identity,
+    identity: StudyIdentity,
     evaluations: int,
     sampling: tuple[str, int, int] = ("tpe", 0, 5),
     first: Values | None = None,
@@ -87,7 +87,7 @@ def enter_study(
     return study
 
 
-def work(study: optuna.Study, objective: Objective, budget: Budget, tell: Tell = say) -> None:
+def work(study: optuna.Study, objective: Objective, budget: TrialBudget, tell: Tell = say) -> None:
     """Run trials until the study has as many as the budget says, or the time is over.
 
     Where other workers run the last of them, this one waits: a killed worker's trial is queued again and
@@ -184,6 +184,6 @@ def trial_line(study: optuna.Study, trial: FrozenTrial) -> str:
 
 
 def quiet_optuna() -> None:
-    """Optuna's own lines away: ours tell the same, one a trial."""
+    """Optuna's own lines away: ours tell the same, one per trial."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=ExperimentalWarning)

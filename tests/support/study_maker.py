@@ -18,11 +18,11 @@ from typing import Any
 import optuna
 
 from benchmark.cli.commands import run_command
-from benchmark.studies.identity import Identity
+from benchmark.studies.identity import StudyIdentity
 from benchmark.studies.objective import Objective, Recorder, Score
 from benchmark.studies.space import Range, Space, Values
 from benchmark.studies.storage import open_storage, reachable
-from benchmark.studies.worker import Budget, enter_study, quiet_optuna, work
+from benchmark.studies.worker import TrialBudget, enter_study, quiet_optuna, work
 from bmt.errors import ModelError
 from bmt.settings import IN_DOMAIN
 
@@ -87,7 +87,7 @@ class Formula:
         )
 
 
-def identity(**changes: Any) -> Identity:
+def identity(**changes: Any) -> StudyIdentity:
     fields: dict[str, Any] = {
         "profile": "tiny",
         "cell": "bert.mt.bmt",
@@ -101,7 +101,7 @@ def identity(**changes: Any) -> Identity:
         "changed": {},
         "params_sha256": "d" * 64,
     }
-    return Identity(**(fields | changes))
+    return StudyIdentity(**(fields | changes))
 
 
 def enter(
@@ -127,9 +127,9 @@ def search(
     """Run trials with what the study's identity says; the lines that were told."""
     from benchmark.studies.identity import identity_of
 
-    own, lines = identity_of(study), []
-    objective = Objective(SPACE, measure or Formula(), own.seeds, own.objective, own.pruner, **options)
-    work(study, objective, Budget(trials, finished, heartbeat=heartbeat), lines.append)
+    known, lines = identity_of(study), []
+    objective = Objective(SPACE, measure or Formula(), known.seeds, known.objective, known.pruner, **options)
+    work(study, objective, TrialBudget(trials, finished, heartbeat=heartbeat), lines.append)
     return lines
 
 
@@ -147,7 +147,7 @@ def main(url: str, name: str, trials: str, seconds: str, heartbeat: str, togethe
         work(
             study,
             objective,
-            Budget(int(trials), heartbeat=int(heartbeat)),
+            TrialBudget(int(trials), heartbeat=int(heartbeat)),
             lambda line: print(line, flush=True),
         )
 

@@ -15,8 +15,7 @@ import pytest
 import sqlalchemy
 from optuna.trial import TrialState
 
-from benchmark import search as command
-from benchmark.studies import study_run as running
+from benchmark.studies import search_options, study_run
 from benchmark.studies.status import counts, table
 from bmt.errors import BMTError
 from tests.conftest import ROOT
@@ -182,17 +181,17 @@ def test_workers_get_the_calls_arguments_but_its_own() -> None:
         "3",
         "--figures",
     ]
-    assert running._for_worker(given) == ["--study", "x", "--trials", "4"]
-    options = command.parser().parse_args(
-        running._for_worker([*given, "--storage=a", "--workers", "3", "--range", "gamma=-1:-0.5"])
+    assert study_run._for_worker(given) == ["--study", "x", "--trials", "4"]
+    options = search_options.parser().parse_args(
+        study_run._for_worker([*given, "--storage=a", "--workers", "3", "--range", "gamma=-1:-0.5"])
     )
     assert (options.workers, options.ranges, options.storage) == (1, ["gamma=-1:-0.5"], None)
 
 
 def test_a_call_whose_workers_all_fail_fails(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setattr(running, "_for_worker", lambda given: ["--study", "a/b", "--status"])
+    monkeypatch.setattr(study_run, "_for_worker", lambda given: ["--study", "a/b", "--status"])
     with pytest.raises(BMTError, match="all 2 workers failed"):
-        running._start_workers([], 2, url)
+        study_run._start_workers([], 2, url)
 
 
 def test_two_workers_share_a_study_on_postgresql(server: str) -> None:
