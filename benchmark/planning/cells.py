@@ -2,12 +2,10 @@
 counted numbers.
 
 A row names its runs (`ours`), and `benchmark.comparison.matching` says which identity answers which column:
-the same rules decide here, so what is
-planned is what `benchmark.compare` looks for. An ST row needs a cell per dataset. A row with K needs one
-transfer per sampling seed, each from
-the same adapter cell, if K is one of the profile's `fewshot.sizes`. Table 8 needs no cells of its own: those
-of Table 6, scored on the
-datasets out of domain.
+the same rules decide here, so what is planned is what `benchmark.compare` looks for. An ST row needs a cell
+per dataset. A row with K needs one transfer per sampling seed, each from the same adapter cell, if K is one
+of the profile's `fewshot.sizes`. Table 8 needs no cells of its own: those of Table 6, scored on the datasets
+out of domain.
 """
 
 from __future__ import annotations
@@ -32,8 +30,7 @@ class PlannedRun:
     rows: ids of the table's rows that it answers. datasets: what must be scored. scored: False for a cell
         that only gives its model to
     transfers, or its validation scores to another's sampling. source: the cell that a transfer starts from.
-    references: the ST cells that
-    its sampling is held against. command: of a counted table.
+    references: the ST cells that its sampling is held against. command: of a counted table.
     """
 
     name: str

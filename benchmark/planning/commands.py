@@ -36,8 +36,8 @@ def data(params: str | None) -> tuple[Command, ...]:
 
 
 def counted_table(command: str, params: str | None) -> Command:
-    """The command of a table of counted numbers, with the params file behind its module: `python -m benchmark.data
-    --params F stats --json`.
+    """The command of a table of counted numbers, with the params file behind its module: `python -m
+    benchmark.data --params F stats --json`.
     """
     words = shlex.split(command)
     place = words.index("-m") + 2 if "-m" in words else len(words)

@@ -85,8 +85,8 @@ def disk_of(
     """The bytes of a cell.
 
     Args:
-        there: `run_folders`; cells with the same backbone and adapters tell the model's size, and those with the
-            same kind of masks theirs.
+        there: `run_folders`; cells with the same backbone and adapters tell the model's size, and those with
+            the same kind of masks theirs.
         weights: bytes of the pretrained weights; None: not known, taken as RoBERTa-base's.
         scored: dev questions that are scored.
         trains: False for a transfer: it keeps neither model nor masks.

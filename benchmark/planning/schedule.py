@@ -29,8 +29,8 @@ class Job:
     seconds: estimate, or with `guessed` a number that says nothing of how good the others' are. needs: jobs
         that must have succeeded
     before. after: jobs that must be over before, in whatever way: two that would learn the same masks.
-    expects: files that it must leave.
-    model: a folder that may go once the job and those that need it are done.
+    expects: files that it must leave. model: a folder that may go once the job and those that need it are
+    done.
     """
 
     name: str
@@ -102,8 +102,7 @@ def run_all(
     """Run the jobs, each on one of `slots` (a GPU's number, or None); how each ended.
 
     A job that fails stops only those that need it. KeyboardInterrupt and SystemExit (a signal) stop what
-    runs, wait for its end, and are
-    raised again; a second one kills.
+    runs, wait for its end, and are raised again; a second one kills.
     """
     waiting, free = list(jobs), list(slots)
     over: dict[str, JobOutcome] = {}

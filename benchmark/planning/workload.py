@@ -206,8 +206,8 @@ def _scored(config: Config, files: Sequence[FileCounts]) -> float:
 
 @cache
 def _counted(path: Path, changed: int) -> FileCounts:
-    """The counts of a features.json, which lists every dropped question and so may be long: read once per state
-    of the file.
+    """The counts of a features.json, which lists every dropped question and so may be long: read once per
+    state of the file.
     """
     counts = json.loads(path.read_text(encoding="utf-8"))["counts"]
     return FileCounts(counts["examples"], counts["windows"], counts["windows_with_answer"], counts["tokens"])

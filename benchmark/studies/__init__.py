@@ -1,5 +1,5 @@
-"""Studies: a search for the settings of one arm, on validation carved from train. `python -m benchmark.search`
-is the command.
+"""Studies: a search for the settings of one arm, on validation carved from train. `python -m
+benchmark.search` is the command.
 
 Files of this folder:
 

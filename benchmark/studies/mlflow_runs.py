@@ -1,9 +1,8 @@
 """MLflow: one run for the study, a nested one for each trial, with the status that the trial came to.
 
 A finished trial is FINISHED, and so is a pruned one, which its tag `trial.state` tells apart; a failed one is
-FAILED with the reason, an
-interrupted one KILLED; a killed worker's run is KILLED when its trial is queued again, or by `python -m
-benchmark.track sync`.
+FAILED with the reason, an interrupted one KILLED; a killed worker's run is KILLED when its trial is queued
+again, or by `python -m benchmark.track sync`.
 """
 
 from __future__ import annotations

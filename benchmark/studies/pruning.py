@@ -2,12 +2,11 @@
 (dataset, seed).
 
 hyperband: the macro F1 so far is reported at each evaluation, the mean over the seeds done and the best of
-the present one. The resource is
-the number of evaluations; a third goes on at each rung.
+the present one. The resource is the number of evaluations; a third goes on at each rung.
 
 wilcoxon: each dataset's F1 is reported after each seed. A trial is given up between two seeds when its F1s,
-paired by dataset and seed, are
-below the best trial's (one-sided signed-rank test, p < .1). So it needs two seeds or more.
+paired by dataset and seed, are below the best trial's (one-sided signed-rank test, p < .1). So it needs two
+seeds or more.
 """
 
 from __future__ import annotations

@@ -2,10 +2,8 @@
 and the trial's number.
 
 Optuna's samplers hold one stream of random numbers: two workers with one seed would try the same values, and
-a study that goes on would
-begin that stream again. Here every trial has a sampler of its own, so that what a trial draws depends on its
-number and on what the study
-knows by then, and not on which worker takes it.
+a study that goes on would begin that stream again. Here every trial has a sampler of its own, so that what a
+trial draws depends on its number and on what the study knows by then, and not on which worker takes it.
 """
 
 from __future__ import annotations

@@ -2,10 +2,9 @@
 otherwise.
 
 SQLite is for the workers of one host; several hosts share a server, e.g.
-postgresql+psycopg://user@host/database. A trial's worker gives
-a sign of life every `heartbeat` seconds. Where it has been silent for three times as long, the next worker
-fails its trial and queues the
-same values again, three times at most.
+postgresql+psycopg://user@host/database. A trial's worker gives a sign of life every `heartbeat` seconds.
+Where it has been silent for three times as long, the next worker fails its trial and queues the same values
+again, three times at most.
 """
 
 from __future__ import annotations

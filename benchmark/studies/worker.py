@@ -91,8 +91,8 @@ def work(study: optuna.Study, objective: Objective, budget: TrialBudget, tell: T
     """Run trials until the study has as many as the budget says, or the time is over.
 
     Where other workers run the last of them, this one waits: a killed worker's trial is queued again and
-    taken up here. Trials that end
-    by a ModelError (a loss that is no number) are failed ones, and others follow.
+    taken up here. Trials that end by a ModelError (a loss that is no number) are failed ones, and others
+    follow.
 
     Raises:
         ModelError: FAILURES of this worker's trials failed one after the other.
