@@ -45,7 +45,9 @@ class PlannedRun:
 
     @property
     def is_cell(self) -> bool:
-        """Whether it is trained: no transfer of a cell, no model scored as it was published, no counted table."""
+        """Whether it is trained: no transfer of a cell, no model scored as it was published, no counted
+        table.
+        """
         return self.identity is not None and self.identity.K is None and not self.identity.published
 
 
@@ -144,7 +146,8 @@ def _refusal(config: Config, identity: Identity, seed: int) -> str:
         return (
             ""
             if head == "generate"
-            else f"backbones.{identity.backbone}.head: {head}, and generate is needed to score it as published"
+            else f"backbones.{identity.backbone}.head: {head}, and generate is needed"
+            " to score it as published"
         )
     if identity.arm not in config.arms:
         return f"profile {config.profile} has no arm {identity.arm}"

@@ -1,7 +1,8 @@
 """Bytes that a run leaves and needs: like runs on this disk, else the size of the weights.
 
 model        the weights in fp32, kept by `--keep best` only; with adapters 2 % more per dataset
-masks        1 bit per weight and dataset, once in the run and once under .checkpoints/ for the cells that share
+masks        1 bit per weight and dataset, once in the run and once under .checkpoints/ for the cells that
+             share
 them
 predictions  a Parquet row per scored question, and a JSON
 checkpoints  while a cell trains: three of weights and two moments for a moment, and the best weights

@@ -74,7 +74,8 @@ def text(plan: TablePlan, terms: Terms) -> str:
     stands = "".join(f"; {ours} stands in for {theirs}" for theirs, ours in terms.stand_in.items())
     runs = f"{len(plan.items)} run{'s' if len(plan.items) != 1 else ''}"
     lines = [
-        f"{table_name(terms.table.table)} on profile {terms.profile}{stands}: {runs}, {sums.there} there, {sums.to_run} to run"
+        f"{table_name(terms.table.table)} on profile {terms.profile}{stands}: {runs}, {sums.there} there, "
+        f"{sums.to_run} to run"
     ]
     if plan.preparation:
         lines.append(f"  first: {shown(plan.preparation)}")
@@ -88,7 +89,8 @@ def text(plan: TablePlan, terms: Terms) -> str:
     ]
     if any(item.work and not item.work.prepared for item in plan.to_run):
         lines.append(
-            "features are not all prepared: the paper's numbers of questions, one whole window each, are assumed for the missing ones"
+            "features are not all prepared: the paper's numbers of questions, one whole window each, are "
+            "assumed for the missing ones"
         )
     return "\n".join([*lines, *_closing(plan, terms, sums)])
 
@@ -142,13 +144,15 @@ def _closing(plan: TablePlan, terms: Terms, sums: Totals) -> list[str]:
         lines.append(f"disk: only {size(terms.free)} are free here")
     if terms.threads and terms.slots > 1:
         lines.append(
-            f"training.threads: each of the {terms.slots} runs takes {terms.threads} threads; null lets them share the cores"
+            f"training.threads: each of the {terms.slots} runs takes {terms.threads} threads; null lets "
+            "them share the cores"
         )
     if terms.keep == "none":
         lines.append("keep none: no model stays, so neither `benchmark.ask` nor a later transfer has one")
         if own := [item.needed.name for item in plan.to_run if item.needed.name in terms.listed]:
             lines.append(
-                f"keep none: dvc.yaml has the models of {len(own)} of these cells as outs: `dvc repro` would train them again"
+                f"keep none: dvc.yaml has the models of {len(own)} of these cells as outs: `dvc repro` "
+                "would train them again"
             )
     return lines
 

@@ -143,7 +143,8 @@ def chosen_jobs(jobs: int | None, gpus: tuple[str, ...]) -> int:
         raise ConfigError(f"--jobs {jobs}: not allowed: at least 1")
     if gpus and jobs != len(gpus):
         raise ConfigError(
-            f"--jobs {jobs}: not allowed with --gpus {','.join(gpus)}: {len(gpus)}, one on each GPU; leave it out"
+            f"--jobs {jobs}: not allowed with --gpus {','.join(gpus)}: {len(gpus)}, one on each GPU; leave "
+            "it out"
         )
     return jobs
 

@@ -128,6 +128,7 @@ def speed_of(
     kind_of_device = "a GPU" if gpu else "a CPU"
     return Speed(
         assumed,
-        f"{cell.backbone}: {assumed:,.0f} tokens/s ASSUMED for {kind_of_device}: none of its runs was timed here",
+        f"{cell.backbone}: {assumed:,.0f} tokens/s ASSUMED for {kind_of_device}: none of its runs was timed "
+        "here",
         False,
     )

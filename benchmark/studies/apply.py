@@ -31,7 +31,8 @@ def difference(path: Path, shown: str, profile: str, values: Mapping[str, Any]) 
     present = load(path).profile
     if present != profile:
         raise ConfigError(
-            f"{shown}: profile {present}, but the study ran on {profile}: `python -m benchmark.profile {profile}` first"
+            f"{shown}: profile {present}, but the study ran on {profile}: `python -m benchmark.profile "
+            f"{profile}` first"
         )
     old = path.read_text(encoding="utf-8")
     new = old

@@ -1,4 +1,6 @@
-"""`studies/NAME.best.yaml`: the best values of a study, as a small file that git and a frozen DVC stage carry."""
+"""`studies/NAME.best.yaml`: the best values of a study, as a small file that git and a frozen DVC stage
+carry.
+"""
 
 from __future__ import annotations
 

@@ -87,7 +87,8 @@ def claim(study: optuna.Study, ours: StudyIdentity) -> bool:
         odd = [key for key in here if there[key] != here[key]]
         shown = "; ".join(f"{key} {_words(there[key])}, here {_words(here[key])}" for key in odd)
         raise ConfigError(
-            f"study {study.study_name!r} is another one: it has {shown}. Take another --study name, or call it as before"
+            f"study {study.study_name!r} is another one: it has {shown}. Take another --study name, or call "
+            "it as before"
         )
     return new
 

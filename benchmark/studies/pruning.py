@@ -34,7 +34,8 @@ def check_pruner(kind: str, objective: str, seeds: int, evaluations: int) -> Non
         return
     if objective != "f1":
         raise ConfigError(
-            f"--pruner {kind}: not with --objective {objective}: Optuna prunes searches for one value only; --pruner none"
+            f"--pruner {kind}: not with --objective {objective}: Optuna prunes searches for one value only; "
+            "--pruner none"
         )
     if kind == "wilcoxon" and seeds < 2:
         raise ConfigError(
@@ -42,7 +43,8 @@ def check_pruner(kind: str, objective: str, seeds: int, evaluations: int) -> Non
         )
     if kind == "hyperband" and seeds * evaluations < 2:
         raise ConfigError(
-            "--pruner hyperband: a training has one evaluation only, so there is nothing to give up: --set training.evaluate_every=N"
+            "--pruner hyperband: a training has one evaluation only, so there is nothing to give up: --set "
+            "training.evaluate_every=N"
         )
 
 

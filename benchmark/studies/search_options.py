@@ -10,15 +10,16 @@ from benchmark.cli.commands import command_parser
 from benchmark.config.cells import is_word
 from bmt.errors import ConfigError
 
-DESCRIPTION = """Search lambda, gamma, zeta, p_F (and, if asked, mask steps, alpha's learning rate, target density) for one arm.
+DESCRIPTION = """Search lambda, gamma, zeta, p_F (and, if asked, mask steps, alpha's learning rate, target density)
+for one arm.
 
 Every trial trains with the values of the params file but for those searched, once per seed, and is scored by
-macro F1 on validation questions carved from train; no dev set is read. The same command again goes on where the
-study stopped; the same command in another terminal, or on another machine with a server as --storage, is one
+macro F1 on validation questions carved from train; no dev set is read. The same command again goes on where
+the study stopped; the same command in another terminal, or on another machine with a server as --storage, is one
 more worker. docs/studies.md tells more."""
 EXAMPLES = """python -m benchmark.search --study first --trials 20
   python -m benchmark.search --study first --status --export --figures
-  python -m benchmark.search --study first --apply          # shows the difference; with --yes it is written"""
+  python -m benchmark.search --study first --apply        # shows the difference; with --yes it is written"""
 SAMPLERS = ("tpe", "gp", "nsga2")
 PRUNERS = ("hyperband", "wilcoxon", "none")
 OBJECTIVES = ("f1", "f1_density")
@@ -54,7 +55,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         raise ConfigError(f"--study {options.study!r}: letters, digits, - and _ only: it names files")
     if options.trials is None and not (options.status or options.export or options.figures or options.apply):
         raise ConfigError(
-            "nothing to do: --trials N runs trials; --status, --export, --figures and --apply show what came of them"
+            "nothing to do: --trials N runs trials; --status, --export, --figures and --apply show what "
+            "came of them"
         )
     if options.yes and not options.apply:
         raise ConfigError("--yes: belongs to --apply")

@@ -159,7 +159,8 @@ def space_of(
         known_name(name, tuple({*GATES, "p_f"}), "search parameter")
         if name not in matters:
             raise ConfigError(
-                f"search parameter {name}: changes nothing for arm {arm} (mask {kind}): one of {', '.join(matters)}"
+                f"search parameter {name}: changes nothing for arm {arm} (mask {kind}): one of "
+                f"{', '.join(matters)}"
             )
     return Space(tuple(_range(config, arm, name, given.get(name)) for name in searched))
 
@@ -204,7 +205,8 @@ def _check(part: Range, low: float, high: float) -> None:
         )
     if not low < high:
         raise ConfigError(
-            f"{where}: the range is empty: LOW must be below HIGH; to hold a value fixed, --set {part.key}={low:g}"
+            f"{where}: the range is empty: LOW must be below HIGH; to hold a value fixed, --set "
+            f"{part.key}={low:g}"
         )
 
 

@@ -180,8 +180,8 @@ def _tell_of_silence(failed: threading.ExceptHookArgs) -> None:
 def _no_driver(error: ImportError) -> str:
     missing = getattr(error.__cause__, "name", None) or error.name
     return (
-        f"its driver{f' {missing}' if missing else ''} is not installed: for PostgreSQL pip install 'psycopg[binary]' and write "
-        "postgresql+psycopg://user@host/database"
+        f"its driver{f' {missing}' if missing else ''} is not installed: for PostgreSQL pip install "
+        "'psycopg[binary]' and write postgresql+psycopg://user@host/database"
     )
 
 

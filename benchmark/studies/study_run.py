@@ -50,7 +50,8 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     settings = read_settings(options.params, options.profile, options.changes)
     config = settings.config()
     check_validation(config)
-    cell = f"{options.backbone or next(iter(config.backbones))}.{options.regime}.{options.arm}.s{options.seeds[0]}"
+    backbone = options.backbone or next(iter(config.backbones))
+    cell = f"{backbone}.{options.regime}.{options.arm}.s{options.seeds[0]}"
     space = _space(options, settings, cell)
     trained = Trained.of(settings, cell, space)
     kind = options.pruner or ("hyperband" if options.objective == "f1" else "none")

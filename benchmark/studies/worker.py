@@ -123,7 +123,8 @@ def work(study: optuna.Study, objective: Objective, budget: TrialBudget, tell: T
         if running and budget.reached(finished + running, pruned):
             if not told:
                 tell(
-                    f"study {study.study_name}: {finished + pruned} trials, {running} with other workers: waiting for them"
+                    f"study {study.study_name}: {finished + pruned} trials, {running} with other workers: "
+                    "waiting for them"
                 )
                 told = True
             time.sleep(POLL_SECONDS)
@@ -134,11 +135,13 @@ def work(study: optuna.Study, objective: Objective, budget: TrialBudget, tell: T
             if isinstance(error, ValueError) and "Cannot tell a" not in str(error):
                 raise
             tell(
-                "a trial gave no sign of life for so long that it was given to another worker: what came of it here is dropped"
+                "a trial gave no sign of life for so long that it was given to another worker: what came of "
+                "it here is dropped"
             )
         if len(failed) >= FAILURES:
             raise ModelError(
-                f"study {study.study_name}: {FAILURES} trials failed one after the other, the last: {failed[-1]}"
+                f"study {study.study_name}: {FAILURES} trials failed one after the other, the last: "
+                f"{failed[-1]}"
             )
     tell(f"study {study.study_name}: the time is over")
 
@@ -177,7 +180,8 @@ def trial_line(study: optuna.Study, trial: FrozenTrial) -> str:
         value = f" at macro F1 {trial.value:.2f}" if trial.value is not None else ""
         return f"{head}pruned{value}; {words(trial.params)}; {seconds}"
     if len(trial.values) > 1:
-        return f"{head}macro F1 {trial.values[0]:.2f}, union density {trial.values[1]:.3f}; {words(trial.params)}; {seconds}"
+        scores = f"macro F1 {trial.values[0]:.2f}, union density {trial.values[1]:.3f}"
+        return f"{head}{scores}; {words(trial.params)}; {seconds}"
     best = study.best_trial
     beside = "the best" if best.number == trial.number else f"best {best.value:.2f}, trial {best.number}"
     return f"{head}macro F1 {trial.values[0]:.2f} ({beside}); {words(trial.params)}; {seconds}"

@@ -1,4 +1,6 @@
-"""The floors of the house: pyproject.toml says which room stands on which, and every import is held against it."""
+"""The floors of the house: pyproject.toml says which room stands on which, and every import is held against
+it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Rules of style that a reader counts on: short parameter lists, one meaning per name, narrow lines, messages that fit their package."""
+"""Rules of style that a reader counts on: short parameter lists, one meaning per name, narrow lines, messages
+that fit their package.
+"""
 
 from __future__ import annotations
 
@@ -131,7 +133,9 @@ def layout_by_hand(files: Sequence[SourceFile]) -> Breaches:
 
 
 def empty_names(files: Sequence[SourceFile]) -> Breaches:
-    """Modules, folders and functions whose name does not say what they are; a method's is read with its class."""
+    """Modules, folders and functions whose name does not say what they are; a method's is read with its
+    class.
+    """
     for file in files:
         if EMPTY_NAMES & set(file.module.split(".")):
             yield f"{file.path} is an empty name"
@@ -144,7 +148,9 @@ def empty_names(files: Sequence[SourceFile]) -> Breaches:
 
 
 def makers_files(files: Sequence[SourceFile]) -> Breaches:
-    """Mentions of ../shared, which users do not have; the data that may lie there is the one thing that can be named."""
+    """Mentions of ../shared, which users do not have; the data that may lie there is the one thing that can
+    be named.
+    """
     for file in files:
         for number, line in enumerate(file.text.splitlines(), 1):
             if "shared/" in line.replace("../shared/data/mrqa_real", ""):

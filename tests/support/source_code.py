@@ -60,7 +60,9 @@ def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDe
 
 
 def parameter_count(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Parameters that a caller may pass, keyword-only ones and `*args` included; `self` and `cls` are not counted."""
+    """Parameters that a caller may pass, keyword-only ones and `*args` included; `self` and `cls` are not
+    counted.
+    """
     signature = function.args
     named = [*signature.posonlyargs, *signature.args, *signature.kwonlyargs]
     starred = [argument for argument in (signature.vararg, signature.kwarg) if argument is not None]
@@ -68,8 +70,12 @@ def parameter_count(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 @cache
+def _read(path: Path) -> SourceFile:
+    text = path.read_text(encoding="utf-8")
+    return SourceFile(path.relative_to(ROOT).as_posix(), text, ast.parse(text))
+
+
 def source_files(*folders: str) -> tuple[SourceFile, ...]:
     """The files below `folders` of the root (default: the three packages), in the order of their paths."""
     paths = sorted(path for folder in folders or PACKAGES for path in (ROOT / folder).rglob("*.py"))
-    texts = ((path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")) for path in paths)
-    return tuple(SourceFile(path, text, ast.parse(text)) for path, text in texts)
+    return tuple(map(_read, paths))

@@ -7,10 +7,10 @@ data    features against the tokenizer alone and the transformers recipe, paddin
 train   training steps and evaluation against HF Trainer on the transformers recipe's features; on a GPU the
         paper's scale
 
-core on a CPU: MiniLM's shape in fp32, 8 windows of 384 tokens. On a GPU: RoBERTa-base's in bf16, 48 windows of
-384 tokens, and 8 beside it.
-data: MiniLM's tokenizer, windows of 512 tokens that share 256, on the real subset and on generated files.
-train on a CPU: MiniLM in fp32, mixed batches of 8 of those windows. On a GPU: RoBERTa-base's shape in bf16.
+core on a CPU: MiniLM's shape in fp32, 8 windows of 384 tokens. On a GPU: RoBERTa-base's in bf16, 48 windows
+of 384 tokens, and 8 beside it. data: MiniLM's tokenizer, windows of 512 tokens that share 256, on the real
+subset and on generated files. train on a CPU: MiniLM in fp32, mixed batches of 8 of those windows. On a GPU:
+RoBERTa-base's shape in bf16.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def measure_core(given: argparse.Namespace) -> None:
     """Masked steps and mask learning, and the sizes of masks and optimizer state."""
     if given.rounds < 1 or given.tokens < 16 or given.tokens > 512:
         raise ConfigError(
-            f"--rounds {given.rounds}, --tokens {given.tokens}: not allowed: at least 1 round, 16 to 512 tokens"
+            f"--rounds {given.rounds}, --tokens {given.tokens}: not allowed: at least 1 round, 16 to 512 "
+            "tokens"
         )
     device = torch.device("cuda" if torch.cuda.is_available() and not given.cpu else "cpu")
     shape = given.shape or ("roberta-base" if device.type == "cuda" else "minilm")

@@ -238,7 +238,8 @@ def measured_steps(setting: CoreSetting, rounds: int, bar: Bar) -> Measurement:
     plain = median(timings[PLAIN].seconds)
     title = f"{setting.shape}, {setting.rows} windows of {setting.tokens} tokens"
     notes = (
-        f"{'bf16' if setting.bf16 else 'fp32'}, {torch.get_num_threads()} CPU threads, torch {torch.__version__}.",
+        f"{'bf16' if setting.bf16 else 'fp32'}, {torch.get_num_threads()} CPU threads, torch "
+        f"{torch.__version__}.",
         f"A plain step takes {plain:.3f} s, {setting.rows * setting.tokens / plain:,.0f} tokens/s;"
         " ratios to it.",
     )

@@ -70,8 +70,9 @@ class DataSubject:
         paths = sorted(self.folder.glob(f"*_domain/*.{split or '*'}.jsonl.gz"))
         if not paths:
             raise DataError(
-                f"{self.folder}: no {split or 'MRQA'} files (<domain>/<Dataset>.<split>.jsonl.gz) there: fetch them with "
-                "`python -m benchmark.fetch --manifest real --out data/raw/mini`, or name their folder with --data"
+                f"{self.folder}: no {split or 'MRQA'} files (<domain>/<Dataset>.<split>.jsonl.gz) there: "
+                "fetch them with `python -m benchmark.fetch --manifest real --out data/raw/mini`, or name "
+                "their folder with --data"
             )
         return [(path, ".train." in path.name) for path in paths]
 
@@ -128,7 +129,8 @@ def features(subject: DataSubject, rounds: int, bar: Bar) -> Measurement:
                 "windows": windows,
             }
     notes.append(
-        f"Windows of {subject.data.window} tokens that share {subject.data.overlap}; CPU seconds of one process, one thread."
+        f"Windows of {subject.data.window} tokens that share {subject.data.overlap}; CPU seconds of one "
+        "process, one thread."
     )
     return Measurement("Features", tuple(figures), tuple(notes), record)
 
@@ -154,7 +156,8 @@ def processes(subject: DataSubject, rounds: int, bar: Bar) -> Measurement:
         "" if min(one) >= building.LONG_ENOUGH else ": too little work to judge"
     )
     notes = (
-        f"Wall seconds of making features, workers' start included; {enough}; {'the same' if same else 'DIFFERENT'} bytes.",
+        f"Wall seconds of making features, workers' start included; {enough}; "
+        f"{'the same' if same else 'DIFFERENT'} bytes.",
     )
     figures = (
         ratio(
@@ -197,8 +200,9 @@ def memory(subject: DataSubject, rounds: int, bar: Bar) -> Measurement:
         ),
     )
     notes = (
-        f"A generated gz file of {size / 1e6:.0f} MB, {whole.questions:,} questions on as many contexts; one process; imports of torch and "
-        "transformers counted in the first figure. Reading keeps the ids seen, to find duplicates.",
+        f"A generated gz file of {size / 1e6:.0f} MB, {whole.questions:,} questions on as many contexts; "
+        "one process; imports of torch and transformers counted in the first figure. Reading keeps the ids "
+        "seen, to find duplicates.",
     )
     record = {
         "bytes": size,
@@ -239,8 +243,9 @@ def padded(subject: DataSubject, rounds: int, bar: Bar) -> Measurement:
         for name, share in shares.items()
     )
     notes = (
-        f"{subject.sizes.steps:,} steps of {training.batch} windows of at most {subject.data.window} tokens, mixed as training mixes them; "
-        f"ours passes a step's windows in {parts:.2f} parts on average, its gradient that of the whole batch.",
+        f"{subject.sizes.steps:,} steps of {training.batch} windows of at most {subject.data.window} "
+        f"tokens, mixed as training mixes them; ours passes a step's windows in {parts:.2f} parts on "
+        "average, its gradient that of the whole batch.",
     )
     return Measurement("Padding of mixed batches", figures, notes, {"shares": shares, "parts": parts})
 
@@ -262,7 +267,8 @@ def decoded(subject: DataSubject, rounds: int, bar: Bar) -> Measurement:
                 left -= len(asked.windows)
     if left > 0:
         raise DataError(
-            f"{subject.folder}: {subject.sizes.windows - left} windows, {subject.sizes.windows} are needed: put more files there"
+            f"{subject.folder}: {subject.sizes.windows - left} windows, {subject.sizes.windows} are needed: "
+            "put more files there"
         )
     given = [answers.recipe_input(one) for one in scored]
     variants: dict[str, Callable[[], Any]] = {
@@ -290,8 +296,8 @@ def decoded(subject: DataSubject, rounds: int, bar: Bar) -> Measurement:
         )
     notes = (
         f"{subject.sizes.windows:,} windows of {examples:,} questions, synthetic scores, one thread: ours "
-        f"{median(timings['ours'].seconds):.2f} s, the recipe {median(timings['recipe'].seconds):.2f} s. Every window's best span, every "
-        "answer, EM and F1 are equal.",
+        f"{median(timings['ours'].seconds):.2f} s, the recipe {median(timings['recipe'].seconds):.2f} s. "
+        "Every window's best span, every answer, EM and F1 are equal.",
     )
     record = {
         "seconds": {name: timing.seconds for name, timing in timings.items()},

@@ -68,8 +68,8 @@ def train(
     out: Path,
 ) -> TimedRun:
     """Train `model` on the recipe's rows in their order, `training.batch` a step, once; the clock runs from
-    the first step's begin to the
-    last one's end, so that starting, and loading the first batch, are not counted against Trainer.
+    the first step's begin to the last one's end, so that starting, and loading the first batch, are not
+    counted against Trainer.
 
     Args:
         rows: windows as the recipe makes them, not padded, in the order in which Trainer's sampler gives

@@ -134,11 +134,12 @@ def measured(subject: TrainingSubject, scale: PaperScale, rounds: int, bar: Bar)
         )
     )
     notes = (
-        f"{scale.shape}'s shape with dropout .1, {precision}; {subject.steps} steps a round; bf16 matrix peak "
-        f"{highest / 1e12:,.0f} TFLOP/s, measured.",
-        f"The run: {paper.data.train_cap:,} questions of each dataset, {a_question:.2f} windows a question, {paper.training.epochs_mt:g} "
-        f"epochs, {training.batch} windows a step; {paper.mask.steps:,} steps of mask learning a dataset at {mask_step * 1e3:.0f} ms; "
-        f"validation at {windows_per_second:,.0f} windows a second. The authors needed 36 hours on a V100.",
+        f"{scale.shape}'s shape with dropout .1, {precision}; {subject.steps} steps a round; bf16 matrix "
+        f"peak {highest / 1e12:,.0f} TFLOP/s, measured.",
+        f"The run: {paper.data.train_cap:,} questions of each dataset, {a_question:.2f} windows a question, "
+        f"{paper.training.epochs_mt:g} epochs, {training.batch} windows a step; {paper.mask.steps:,} steps "
+        f"of mask learning a dataset at {mask_step * 1e3:.0f} ms; validation at {windows_per_second:,.0f} "
+        "windows a second. The authors needed 36 hours on a V100.",
     )
     record = {
         "peak": highest,

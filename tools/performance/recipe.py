@@ -1,11 +1,9 @@
 """The baseline: the question-answering recipe that comes with transformers, as most projects run it.
 
 Features: `datasets.map` over a fast tokenizer that cuts, strides and returns offsets, with a Python loop that
-aligns each answer to tokens.
-Answers: for every example a Python loop over the best starts and ends of its windows. Scores: the organisers'
-functions, answer by answer.
-Only the choice among spans is ours (log-probabilities over the context and position 0), so that the answers
-can be held against ours.
+aligns each answer to tokens. Answers: for every example a Python loop over the best starts and ends of its
+windows. Scores: the organisers' functions, answer by answer. Only the choice among spans is ours
+(log-probabilities over the context and position 0), so that the answers can be held against ours.
 """
 
 from __future__ import annotations

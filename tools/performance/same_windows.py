@@ -76,7 +76,8 @@ def recipe_rows(
             window = by_tokens.get(tuple(file.windows.input_ids[row].tolist()))
             if window is None:
                 raise DataError(
-                    f"{file.path}: the recipe makes no window {row} of {file.windows.dataset}: ours has other tokens there"
+                    f"{file.path}: the recipe makes no window {row} of {file.windows.dataset}: ours has "
+                    "other tokens there"
                 )
             made[which, row] = window
     return made
@@ -116,9 +117,8 @@ def rounds_of(
     windows in mixed batches.
 
     Trainer sorts up to 50 batches together, and as many only where its dataset has 200: so 200 steps of
-    windows are drawn as training
-    draws them and grouped by Trainer's own sampler. Each round takes some of these batches at random, short
-    and long ones in proportion.
+    windows are drawn as training draws them and grouped by Trainer's own sampler. Each round takes some of
+    these batches at random, short and long ones in proportion.
     """
     import torch
     from transformers.trainer_pt_utils import LengthGroupedSampler

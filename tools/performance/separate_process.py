@@ -86,7 +86,8 @@ def in_new_process(job: FileJob) -> Usage:
     )
     if done.returncode:
         raise DataError(
-            f"{job.path}: the measuring process failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
+            f"{job.path}: the measuring process failed: "
+            f"{(done.stderr.strip().splitlines() or ['no message'])[-1]}"
         )
     usage: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return Usage(**usage)

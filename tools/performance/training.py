@@ -222,9 +222,9 @@ def _notes(subject: TrainingSubject, ran: dict[str, list[TimedRun]], model: nn.M
         getattr(model.config, "hidden_dropout_prob", None),
     )
     return (
-        f"{subject.steps} steps of {subject.training.batch} windows of at most {subject.source.data.window} tokens a round, {PRECISION}, "
-        f"{torch.get_num_threads()} threads, dropout {dropout}; the same windows for every variant, "
-        f"ours in {a_step:.2f} passes a step.",
+        f"{subject.steps} steps of {subject.training.batch} windows of at most {subject.source.data.window} "
+        f"tokens a round, {PRECISION}, {torch.get_num_threads()} threads, dropout {dropout}; the same "
+        f"windows for every variant, ours in {a_step:.2f} passes a step.",
         f"Real tokens a second: {'; '.join(told(name) for name in ran)}.",
     )
 
@@ -323,8 +323,8 @@ def evaluated(subject: TrainingSubject, rounds: int, bar: Bar) -> Measurement:
     )
     speeds = "; ".join(f"{name} {windows / median(timing.seconds):.1f}" for name, timing in timings.items())
     notes = (
-        f"{windows:,} dev windows of {len(flat):,} questions, batches of {training.evaluation_batch}, {PRECISION}, answers and scores "
-        "included.",
+        f"{windows:,} dev windows of {len(flat):,} questions, batches of {training.evaluation_batch}, "
+        f"{PRECISION}, answers and scores included.",
         f"Windows a second: {speeds}.",
     )
     record = {
@@ -387,7 +387,8 @@ def aside(subject: TrainingSubject, rounds: int, bar: Bar) -> Measurement:
     )
     seconds = {name: timing.seconds for name, timing in (steps | whole).items()}
     notes = (
-        f"Shares of the time without dropout, {torch.get_num_threads()} threads; up to {MOST_ASIDE:.0%} no thread is set aside for it.",
+        f"Shares of the time without dropout, {torch.get_num_threads()} threads; up to {MOST_ASIDE:.0%} no "
+        "thread is set aside for it.",
     )
     return Measurement("What could be done beside computing", figures, notes, {"seconds": seconds})
 

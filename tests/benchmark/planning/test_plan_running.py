@@ -190,7 +190,8 @@ def test_a_job_is_its_commands_with_its_gpu_its_threads_and_a_log(
 
 def test_a_run_that_another_process_makes_is_left_alone_and_stop_ends_it(tmp_path: Path) -> None:
     marks = tmp_path / "marks"
-    wait = f"import signal, sys, time; signal.signal(15, lambda *_: (open({str(marks)!r}, 'a').write('ended'), sys.exit(143))); "
+    wait = "import signal, sys, time; "
+    wait += f"signal.signal(15, lambda *_: (open({str(marks)!r}, 'a').write('ended'), sys.exit(143))); "
     wait += f"open({str(marks)!r}, 'a').write('began '); time.sleep(600)"
     first = Processes(tmp_path, {})
     outcomes: list[JobOutcome] = []
