@@ -1,4 +1,4 @@
-"""The speed of training at the paper's scale on a GPU: tokens a second, share of the matrix peak, memory,
+"""The speed of training at the paper's scale on a GPU: tokens per second, share of the matrix peak, memory,
 hours of one MT (w/ BMT) run.
 
     FLOPs of a step = 6 * encoder weights * tokens + 12 * layers * hidden size * sum of squared window lengths
@@ -44,7 +44,7 @@ from tools.performance.training import TrainingSubject, as_questions
 
 VOCABULARY = Vocabulary(pad=1, token_types=False)  # RoBERTa's
 MFU, HOURS = 0.45, 1.0
-"""At least this share of the measured matrix peak at `BUDGET` tokens a step, without masks; at most so many
+"""At least this share of the measured matrix peak at `BUDGET` tokens per step, without masks; at most so many
 hours for a run.
 """
 BUDGET = 16_384
@@ -64,7 +64,7 @@ class PaperScale:
 
 
 def peak(device: torch.device, size: int, repeats: int = 10) -> float:
-    """FLOPs a second of a bf16 product of two square matrices, the best of five tries."""
+    """FLOPs per second of a bf16 product of two square matrices, the best of five tries."""
     left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     best = 0.0
     for _ in range(5):
@@ -108,14 +108,14 @@ def measured(subject: TrainingSubject, scale: PaperScale, rounds: int, bar: Bar)
         }
         mask_step = _mask_step(files, scale, paper, training, subject.steps, rounds, bar)
         windows_per_second = _evaluation(files, scale, Plan(training=training), subject.questions, bar)
-        a_question = float(np.mean([len(file.rows) / len(file.made.examples) for file in files]))
-    hours = run_hours(paper, a_question, speeds["batch", True].seconds, mask_step, windows_per_second)
-    label = {"batch": f"{training.batch} windows a step", "budget": f"{scale.budget:,} tokens a step"}
+        per_question = float(np.mean([len(file.rows) / len(file.made.examples) for file in files]))
+    hours = run_hours(paper, per_question, speeds["batch", True].seconds, mask_step, windows_per_second)
+    label = {"batch": f"{training.batch} windows per step", "budget": f"{scale.budget:,} tokens per step"}
     figures = []
     for (batch, masked), speed in speeds.items():
         name, plain = f"{label[batch]}, {'six masks' if masked else 'no mask'}", not masked
         figures.append(
-            MeasuredFigure(f"{name}: real tokens a second", speed.tokens_per_second, speed.each, unit="n")
+            MeasuredFigure(f"{name}: real tokens per second", speed.tokens_per_second, speed.each, unit="n")
         )
         target = MFU if batch == "budget" and plain else None
         figures.append(
@@ -134,12 +134,12 @@ def measured(subject: TrainingSubject, scale: PaperScale, rounds: int, bar: Bar)
         )
     )
     notes = (
-        f"{scale.shape}'s shape with dropout .1, {precision}; {subject.steps} steps a round; bf16 matrix "
+        f"{scale.shape}'s shape with dropout .1, {precision}; {subject.steps} steps per round; bf16 matrix "
         f"peak {highest / 1e12:,.0f} TFLOP/s, measured.",
-        f"The run: {paper.data.train_cap:,} questions of each dataset, {a_question:.2f} windows a question, "
-        f"{paper.training.epochs_mt:g} epochs, {training.batch} windows a step; {paper.mask.steps:,} steps "
-        f"of mask learning a dataset at {mask_step * 1e3:.0f} ms; validation at {windows_per_second:,.0f} "
-        "windows a second. The authors needed 36 hours on a V100.",
+        f"The run: {paper.data.train_cap:,} questions of each dataset, {per_question:.2f} windows per question, "
+        f"{paper.training.epochs_mt:g} epochs, {training.batch} windows per step; {paper.mask.steps:,} steps "
+        f"of mask learning per dataset at {mask_step * 1e3:.0f} ms; validation at {windows_per_second:,.0f} "
+        "windows per second. The authors needed 36 hours on a V100.",
     )
     record = {
         "peak": highest,
@@ -148,15 +148,15 @@ def measured(subject: TrainingSubject, scale: PaperScale, rounds: int, bar: Bar)
             for (batch, masked), speed in speeds.items()
         },
         "mask step": mask_step,
-        "evaluation windows a second": windows_per_second,
-        "windows a question": a_question,
+        "evaluation windows per second": windows_per_second,
+        "windows per question": per_question,
     }
     return Measurement(f"Training, {scale.shape}'s shape", tuple(figures), notes, record)
 
 
 @dataclass(frozen=True, slots=True)
 class StepSpeed:
-    """Steps of one kind: seconds and FLOPs of a step, real tokens a second (median, and of each round), most
+    """Steps of one kind: seconds and FLOPs of a step, real tokens per second (median, and of each round), most
     bytes allocated.
     """
 
@@ -261,7 +261,7 @@ def _mask_step(
 
 
 def _evaluation(files: Sequence[File], scale: PaperScale, plan: Plan, questions: int, bar: Bar) -> float:
-    """Windows a second of a second evaluation of `questions` questions a dataset."""
+    """Windows per second of a second evaluation of `questions` questions a dataset."""
     model = random_model(scale.shape, scale.device)
     asked = [as_questions(file, questions) for file in files]
     seconds = 0.0
@@ -282,7 +282,7 @@ def run_hours(
 
     Args:
         step, mask_step: seconds of a step of tuning with six masks, and of mask learning.
-        evaluated: windows a second of validation.
+        evaluated: windows per second of validation.
     """
     datasets, training = len(paper.data.train), paper.training
     steps = total_steps(

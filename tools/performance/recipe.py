@@ -24,7 +24,7 @@ N_BEST = 20
 
 
 def questions(path: str | Path) -> Iterator[dict[str, Any]]:
-    """One row a question: id, question, context, and answers as SQuAD has them: texts and their first
+    """One row per question: id, question, context, and answers as SQuAD has them: texts and their first
     characters.
     """
     with gzip.open(path, "rt", encoding="utf-8") as stream:

@@ -46,7 +46,7 @@ from tools.performance.same_windows import (
 )
 
 TO_DEFAULT, TO_BEST = 1.3, 1.0
-"""Real tokens a second: at least so many times Trainer's with its recipe's padding, and Trainer's in the best
+"""Real tokens per second: at least so many times Trainer's with its recipe's padding, and Trainer's in the best
 setting found.
 """
 MOST_ASIDE = 0.02
@@ -96,7 +96,7 @@ def ours(
     training: TrainingSettings,
     loss: LossSettings | None = None,
 ) -> TimedRun:
-    """Train on the windows `picks`, a list a step, as `bmt.training.loop.train` does between two evaluations,
+    """Train on the windows `picks`, a list per step, as `bmt.training.loop.train` does between two evaluations,
     without masks.
 
     The sampler's draws are made, and timed, and not used: the windows of a comparison are given.
@@ -190,7 +190,7 @@ def _check_same(run: TimedRun, windows: RoundWindows, files: Sequence[File], nam
 
 
 def _figures(ran: dict[str, list[TimedRun]]) -> tuple[MeasuredFigure, ...]:
-    """Ours to each setting of Trainer, and to the one that is fastest in the median: tokens a second, round
+    """Ours to each setting of Trainer, and to the one that is fastest in the median: tokens per second, round
     by round.
     """
     to = {
@@ -217,15 +217,15 @@ def _notes(subject: TrainingSubject, ran: dict[str, list[TimedRun]], model: nn.M
         padding = 1 - sum(run.passed.tokens for run in runs) / sum(run.passed.positions for run in runs)
         return f"{name} {speed:,.0f} ({padding:.1%} padding)"
 
-    a_step, dropout = (
+    per_step, dropout = (
         len(ran[OURS][0].passed.passes) / subject.steps,
         getattr(model.config, "hidden_dropout_prob", None),
     )
     return (
         f"{subject.steps} steps of {subject.training.batch} windows of at most {subject.source.data.window} "
-        f"tokens a round, {PRECISION}, {torch.get_num_threads()} threads, dropout {dropout}; the same "
-        f"windows for every variant, ours in {a_step:.2f} passes a step.",
-        f"Real tokens a second: {'; '.join(told(name) for name in ran)}.",
+        f"tokens per round, {PRECISION}, {torch.get_num_threads()} threads, dropout {dropout}; the same "
+        f"windows for every variant, ours in {per_step:.2f} passes per step.",
+        f"Real tokens per second: {'; '.join(told(name) for name in ran)}.",
     )
 
 
@@ -325,7 +325,7 @@ def evaluated(subject: TrainingSubject, rounds: int, bar: Bar) -> Measurement:
     notes = (
         f"{windows:,} dev windows of {len(flat):,} questions, batches of {training.evaluation_batch}, "
         f"{PRECISION}, answers and scores included.",
-        f"Windows a second: {speeds}.",
+        f"Windows per second: {speeds}.",
     )
     record = {
         "seconds": {name: timing.seconds for name, timing in timings.items()},
