@@ -1,4 +1,5 @@
-"""A call of `python -m benchmark.plan`: what it asks for, the plan of the table, and the runs that are made."""
+"""A call of `python -m benchmark.plan`: what it asks for, the plan of the table, and the runs that are made.
+"""
 
 from __future__ import annotations
 
