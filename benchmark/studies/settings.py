@@ -88,7 +88,7 @@ def read_settings(
         key, sign, value = text.partition("=")
         if not sign:
             raise ConfigError(f"--set {text}: not of the form KEY=VALUE, as in training.epochs_mt=0.5")
-        if not any(key == own or key.startswith(f"{own}.") for own in MAY_CHANGE):
+        if not any(key == part or key.startswith(f"{part}.") for part in MAY_CHANGE):
             raise ConfigError(f"--set {text}: a study cannot change {key}: only {', '.join(MAY_CHANGE)}")
         try:
             changed[key] = yaml.safe_load(value)

@@ -40,8 +40,8 @@ def check_validation(config: Config) -> None:
     """Raises ConfigError where validation questions would be dev questions."""
     if config.data.val_source != "train":
         raise ConfigError(
-            f"data.val_source: {config.data.val_source} is not allowed for a study: train, or it would be tuned on the dev sets that the "
-            "tables report"
+            f"data.val_source: {config.data.val_source} is not allowed for a study: train, or it would be "
+            "tuned on the dev sets that the tables report"
         )
 
 

@@ -376,7 +376,7 @@ def test_without_features_the_papers_counts_are_assumed(root: Path) -> None:
 
 def test_the_nearest_runs_give_the_speed(root: Path) -> None:
     arms, cell = load().arms, parse("bert.mt.mask.s0")
-    measured: list[speed.Record] = []
+    measured: list[speed.SpeedRecord] = []
 
     def now() -> tuple[float, str]:
         found = speed.speed_of(cell, "tiny", arms, DEVICE, False, measured, None)
@@ -393,7 +393,7 @@ def test_the_nearest_runs_give_the_speed(root: Path) -> None:
         ("bert.st-SQuAD.mask.s0", "tiny", 50.0, "1 run of this arm in the other regime"),
         ("bert.mt.mask.s1", "tiny", 60.0, "1 run of this arm"),
     ):
-        measured.append(speed.Record(profile, parse(name), DEVICE, value))
+        measured.append(speed.SpeedRecord(profile, parse(name), DEVICE, value))
         assert now() == (value, words)
 
 
@@ -414,7 +414,7 @@ def test_only_what_was_timed_counts_and_a_cell_once(root: Path) -> None:
     (root / "results" / "tiny" / "table_1.json").write_text('{"schema": 1}')
     write_training(root, "bert.mt.mask.s0", 250.0)
     write_training(root, "bert.mt.mask.s2", 0.0)
-    assert sorted((record.cell.name, record.tokens_per_second) for record in speed.records(root)) == [
+    assert sorted((record.cell.name, record.tokens_per_second) for record in speed.speed_records(root)) == [
         ("bert.mt.mask.s0", 250.0),
         ("bert.mt.mask.s1", 1.0),
     ]

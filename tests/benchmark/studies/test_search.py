@@ -25,7 +25,7 @@ from benchmark.studies.settings import read_settings
 from benchmark.studies.space import Range, Space, present, space_of
 from benchmark.studies.storage import find_study, open_storage, storage_url
 from benchmark.studies.value_field import interpolated
-from benchmark.studies.worker import Budget
+from benchmark.studies.worker import TrialBudget
 from bmt.errors import BMTError, ConfigError, ModelError
 from tests.conftest import ROOT
 from tests.support.html_tree import parse
@@ -204,7 +204,11 @@ def test_a_number_of_finished_trials_can_be_asked_for(url: str) -> None:
     search(study, 3, finished=4)
     counted = status.counts(study)
     assert counted["finished"] == 4 and counted["pruned"] >= 1
-    assert Budget(3, 2).reached(2, 1) and not Budget(3, 2).reached(1, 5) and not Budget(3, 2).reached(2, 0)
+    assert (
+        TrialBudget(3, 2).reached(2, 1)
+        and not TrialBudget(3, 2).reached(1, 5)
+        and not TrialBudget(3, 2).reached(2, 0)
+    )
 
 
 def test_hyperband_goes_on_over_the_seeds_as_one_course(url: str) -> None:
@@ -632,12 +636,13 @@ def test_arguments_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_commands_choices_are_the_rooms_own() -> None:
-    from benchmark.studies import objective, pruning, samplers
+    from benchmark.studies import objective, pruning, samplers, search_options
 
-    assert command.SAMPLERS == samplers.SAMPLERS and command.PRUNERS == pruning.PRUNERS
-    assert tuple(objective.OBJECTIVES) == command.OBJECTIVES
+    assert search_options.SAMPLERS == samplers.SAMPLERS and search_options.PRUNERS == pruning.PRUNERS
+    assert tuple(objective.OBJECTIVES) == search_options.OBJECTIVES
     assert (
-        isinstance(command.parser(), argparse.ArgumentParser) and "example:" in command.parser().format_help()
+        isinstance(search_options.parser(), argparse.ArgumentParser)
+        and "example:" in search_options.parser().format_help()
     )
 
 

@@ -32,7 +32,7 @@ from tools.performance import answers, data, padding, recipe
 from tools.performance import feature_building as building
 from tools.performance import paired_timing as rounds
 from tools.performance import separate_process as apart
-from tools.performance.figures import Figure, Part, against, ratio
+from tools.performance.figures import MeasuredFigure, Measurement, against, ratio
 from tools.performance.generated_files import large, passage, squad_like
 
 DATA = DataSettings(window=200, overlap=60, question=130)
@@ -149,14 +149,14 @@ def test_the_recipe_reads_what_a_file_says(tmp_path: Path) -> None:
     ]
 
 
-def scored(count: int = 30, seed: int = 0) -> answers.Scored:
+def scored(count: int = 30, seed: int = 0) -> answers.ScoredWindows:
     """Windows of two an example, with the word of the context's first letters as gold."""
     own = tiny.windows("A", count, seed)
     rows = np.arange(count, dtype=np.int32) // 2
     windows = Windows("A", rows, own.input_ids, own.context_start, own.offsets, own.spans)
     texts = [f"the {chr(97 + row % 26)}b ,a c{row} d e f g h i j k" for row in range(count // 2)]
     return answers.scores(
-        answers.Questions(windows, texts, [[text[4:9], text[:3]] for text in texts]), tiny.VOCAB, 4, seed
+        answers.FileQuestions(windows, texts, [[text[4:9], text[:3]] for text in texts]), tiny.VOCAB, 4, seed
     )
 
 
@@ -266,7 +266,9 @@ def test_every_variant_of_features_runs_on_the_same_questions(
 ) -> None:
     other = squad_like(tmp_path / "SQuAD.dev.jsonl.gz", 2, 2, seed=1)
     bar = silent()
-    timings, windows = building.timed(building.Work(((file, True), (other, False)), tokenizer, DATA), 2, bar)
+    timings, windows = building.timed(
+        building.FeatureWork(((file, True), (other, False)), tokenizer, DATA), 2, bar
+    )
     assert bar.count == building.turns(2, 2) == 15
     assert (
         set(timings) == {building.FLOOR, building.PREPARE, building.RECIPE}
@@ -279,12 +281,20 @@ def test_every_variant_of_features_runs_on_the_same_questions(
 
 
 def test_figures_are_judged_and_written() -> None:
-    assert Figure("a", 1.2, (1.1, 1.3), 1.35).row() == "| a | 1.20 | 1.10 to 1.30 | at most 1.35 | yes |"
-    assert Figure("b", 9.5, (9.5,), 10, at_least=True).row() == "| b | 9.50 |  | at least 10.00 | no |"
-    assert Figure("c", 0.0834, target=0.08, unit="%").row() == "| c | 8.3 % |  | at most 8.0 % | no |"
-    assert Figure("d", 1234.4, unit="MB").row() == "| d | 1,234 MB |  |  |  |"
+    assert (
+        MeasuredFigure("a", 1.2, (1.1, 1.3), 1.35).row() == "| a | 1.20 | 1.10 to 1.30 | at most 1.35 | yes |"
+    )
+    assert (
+        MeasuredFigure("b", 9.5, (9.5,), 10, at_least=True).row() == "| b | 9.50 |  | at least 10.00 | no |"
+    )
+    assert MeasuredFigure("c", 0.0834, target=0.08, unit="%").row() == "| c | 8.3 % |  | at most 8.0 % | no |"
+    assert MeasuredFigure("d", 1234.4, unit="MB").row() == "| d | 1,234 MB |  |  |  |"
     assert ratio("e", [3, 1, 2], 2).kept and not ratio("e", [3, 1, 2], 2.5, True).kept
-    assert Part("T", (Figure("a", 1.0),), ("One.", "Two.")).lines()[:3] == ["### T", "", "One. Two."]
+    assert Measurement("T", (MeasuredFigure("a", 1.0),), ("One.", "Two.")).lines()[:3] == [
+        "### T",
+        "",
+        "One. Two.",
+    ]
 
 
 def test_turns_take_the_given_clock() -> None:
@@ -302,34 +312,37 @@ def test_turns_take_the_given_clock() -> None:
 
 
 def test_work_apart_tells_its_questions_and_memory(file: Path) -> None:
-    job = apart.Job(str(file), None, "nowhere", None, 200, 60, 130)
-    found = apart.apart(job)
+    job = apart.FileJob(str(file), None, "nowhere", None, 200, 60, 130)
+    found = apart.in_new_process(job)
     assert found.questions == 36 and 5e6 < found.peak < 1e9 and found.seconds > 0
-    assert apart.work(replace(job, questions=7)).questions == 7
+    assert apart.do_job(replace(job, questions=7)).questions == 7
     with pytest.raises(DataError, match=r"the measuring process failed: .*absent.jsonl.gz"):
-        apart.apart(replace(job, path=str(file.with_name("absent.jsonl.gz"))))
+        apart.in_new_process(replace(job, path=str(file.with_name("absent.jsonl.gz"))))
 
 
-SIZES = data.Sizes(contexts=4, steps=20, windows=30, seconds=0.01, bytes=30_000)
+SIZES = data.SubjectSizes(contexts=4, steps=20, windows=30, seconds=0.01, bytes=30_000)
 
 
 @pytest.fixture
-def subject(tmp_path: Path, tokenizer: Any) -> data.Subject:
+def subject(tmp_path: Path, tokenizer: Any) -> data.DataSubject:
     """Two small datasets and a backbone's folder with a tokenizer alone."""
     for name, split in (("SQuAD", "train"), ("SQuAD", "dev"), ("NewsQA", "train")):
         squad_like(tmp_path / "raw" / "in_domain" / f"{name}.{split}.jsonl.gz", 8, 2, seed=len(name + split))
     tokenizer.save_pretrained(tmp_path / "backbone")
     (tmp_path / "backbone" / "config.json").write_text('{"model_type": "bert"}')
-    return data.Subject(tmp_path / "raw", tokenizer, str(tmp_path / "backbone"), None, DATA, SIZES)
+    return data.DataSubject(tmp_path / "raw", tokenizer, str(tmp_path / "backbone"), None, DATA, SIZES)
 
 
 def test_the_command_measures_every_part_and_keeps_the_page(
-    tmp_path: Path, subject: data.Subject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    subject: data.DataSubject,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("tools.performance.generated_files.POOL", 3)
-    monkeypatch.setattr(data, "apart", apart.work)
-    monkeypatch.setattr(data, "subject", lambda folder, params: subject)
-    monkeypatch.setattr(speed, "repository_root", lambda: tmp_path)
+    monkeypatch.setattr(data, "in_new_process", apart.do_job)
+    monkeypatch.setattr(data, "data_subject", lambda folder, params: subject)
+    monkeypatch.setattr("tools.performance.page.repository_root", lambda: tmp_path)
     page = tmp_path / "docs" / "performance.md"
     page.parent.mkdir()
     page.write_text("a\n<!-- data cpu:begin -->\nold\n<!-- data cpu:end -->\nb\n")
@@ -358,7 +371,7 @@ def test_the_command_measures_every_part_and_keeps_the_page(
         record["answers"]["differences"] == {"answers": 0, "em": 0, "f1": 0, "windows": 0}
         and record["processes"]["same bytes"] is True
     )
-    assert record["padding"]["shares"][padding.OURS] == record["padding"]["figures"][2]["found"]
+    assert record["padding"]["shares"][padding.OURS] == record["padding"]["figures"][2]["value"]
 
     page.write_text("<!-- data cpu:begin -->\n<!-- data cpu:end -->\n")
     assert speed.main(["data", "--only", "padding", "--rounds", "1", "--write"]) == 0
@@ -380,14 +393,16 @@ def test_parts_that_are_wanted() -> None:
     assert data.wanted(["memory", "padding"], False) == ["padding", "memory"]
 
 
-def test_bad_input_is_named(tmp_path: Path, subject: data.Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_input_is_named(
+    tmp_path: Path, subject: data.DataSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ConfigError, match="--rounds 0"):
         speed.main(["data", "--rounds", "0"])
-    absent = data.subject(tmp_path / "absent", ROOT / "profiles" / "mini.yaml")
+    absent = data.data_subject(tmp_path / "absent", ROOT / "profiles" / "mini.yaml")
     assert Vocabulary.of(absent.tokenizer) == Vocabulary(0, True) and absent.data.window == 512
     with pytest.raises(
         DataError,
-        match=r"absent: no MRQA files .* `python -m benchmark.fetch --manifest real --out data/raw/mini`.*--data",
+        match=r"absent: no MRQA files .* `python -m benchmark.fetch --manifest real --out data/raw/mini`",
     ):
         absent.files()
     with pytest.raises(DataError, match=r"raw: \d+ windows, 100000 are needed"):

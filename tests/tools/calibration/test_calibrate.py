@@ -10,8 +10,9 @@ from benchmark.statistics import judge_arrays
 from bmt.errors import ConfigError
 from tools.calibration import __main__ as calibrate
 from tools.calibration import simulated_tables
+from tools.calibration.promises import Bound
 from tools.calibration.simulated_claims import (
-    Layout,
+    EvaluationSets,
     claim_coverage,
     claim_table_rates,
     confirmation_rates,
@@ -150,14 +151,16 @@ def test_assuming_too_many_published_runs_is_seen() -> None:
 
 
 def test_crossed_interval_covers_where_one_sided_ones_do_not() -> None:
-    few = claim_coverage(Layout("few contexts", 1, 31, 258), 10, 0.3, 300, np.random.default_rng(0))
+    few = claim_coverage(EvaluationSets("few contexts", 1, 31, 258), 10, 0.3, 300, np.random.default_rng(0))
     assert few["crossed"] == pytest.approx(0.95, abs=0.04) and few["seeds_only"] < 0.7
-    many = claim_coverage(Layout("many contexts", 1, 750, 1500), 5, 2.0, 300, np.random.default_rng(0))
+    many = claim_coverage(
+        EvaluationSets("many contexts", 1, 750, 1500), 5, 2.0, 300, np.random.default_rng(0)
+    )
     assert many["crossed"] == pytest.approx(0.945, abs=0.045) and many["examples_only"] < 0.85
 
 
 def test_unpaired_and_separate_arms_are_covered() -> None:
-    layout = Layout("three", 3, 60, 120)
+    layout = EvaluationSets("three", 3, 60, 120)
     rates = [
         separate_coverage(layout, (5, 4), kinds, False, 0.8, 200, np.random.default_rng(1))
         for kinds in ((False, True), (True, True))
@@ -186,9 +189,9 @@ def test_quick_writes_no_document(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(calibrate, "calibrate", lambda repetitions, seed: calibrate.tables())
     monkeypatch.setattr(
-        calibrate, "bounds", lambda filled, repetitions: [calibrate.Bound("made up", 0.5, 0.9, 1.0, 0.01)]
+        calibrate, "bounds", lambda filled, repetitions: [Bound("made up", 0.5, 0.9, 1.0, 0.01)]
     )
-    monkeypatch.setattr(calibrate, "table_markdown", lambda table: table.title)
+    monkeypatch.setattr("tools.calibration.page.table_markdown", lambda table: table.title)
     assert calibrate.main(["--quick"]) == 1 and list(tmp_path.iterdir()) == []
     readme = tmp_path / "README.md"
     readme.write_text("# Title\n\n<!-- calibration:begin -->\nold\n<!-- calibration:end -->\n\nMore\n")
@@ -204,7 +207,7 @@ def test_quick_writes_no_document(
 
 
 def test_the_document_in_the_repository_is_the_full_run() -> None:
-    text = (Path(__file__).resolve().parents[2] / "docs" / "calibration.md").read_text()
+    text = (Path(__file__).resolve().parents[3] / "docs" / "calibration.md").read_text()
     assert (
         f"python -m tools.calibration --repetitions {calibrate.FULL} --seed 0" in text
         and "**no**" not in text
@@ -220,7 +223,7 @@ def test_the_document_in_the_repository_is_the_full_run() -> None:
 
 def test_the_readme_s_table_is_the_document_s() -> None:
     """`python -m tools.calibration` writes both."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     readme = (root / "README.md").read_text(encoding="utf-8")
     assert (
         calibrate.with_promises(readme, (root / "docs" / "calibration.md").read_text(encoding="utf-8"))

@@ -26,10 +26,10 @@ from tests.support.tiny_tokenizers import fast
 from tools.performance import __main__ as speed
 from tools.performance import core, data, hf_trainer, on_gpu, training
 from tools.performance import same_windows as paired
-from tools.performance.figures import Figure
-from tools.performance.forward_counts import Passed, watched
+from tools.performance.figures import MeasuredFigure
+from tools.performance.forward_counts import ForwardCounts, watched
 from tools.performance.generated_files import squad_like
-from tools.performance.hf_trainer import SETTINGS, Setting
+from tools.performance.hf_trainer import SETTINGS, TrainerSetting
 
 DATA = DataSettings(window=200, overlap=60, question=130)
 """Room for the longest question: the recipe cuts none."""
@@ -44,7 +44,7 @@ def tokenizer() -> Any:
 
 
 @pytest.fixture(scope="module")
-def subject(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> training.Subject:
+def subject(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> training.TrainingSubject:
     """Two source datasets and a BERT of two layers that has dropout."""
     root = tmp_path_factory.mktemp("speed")
     for name, split in (("SQuAD", "train"), ("SQuAD", "dev"), ("NewsQA", "train"), ("NewsQA", "dev")):
@@ -54,13 +54,13 @@ def subject(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> trainin
     torch.manual_seed(0)
     config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=200, **tiny.SIZE)
     BertForQuestionAnswering(config).save_pretrained(root / "backbone")
-    return training.Subject(
-        data.Subject(root / "raw", tokenizer, str(root / "backbone"), None, DATA), 2, 3, TRAINING
+    return training.TrainingSubject(
+        data.DataSubject(root / "raw", tokenizer, str(root / "backbone"), None, DATA), 2, 3, TRAINING
     )
 
 
 @pytest.fixture(scope="module")
-def files(subject: training.Subject, tmp_path_factory: pytest.TempPathFactory) -> list[paired.File]:
+def files(subject: training.TrainingSubject, tmp_path_factory: pytest.TempPathFactory) -> list[paired.File]:
     return subject.files("train", tmp_path_factory.mktemp("features"))
 
 
@@ -68,13 +68,13 @@ def length(files: list[paired.File], pick: paired.Pick) -> int:
     return len(files[pick[0]].windows.input_ids[pick[1]])
 
 
-def drawn(files: list[paired.File], steps: int = 2) -> paired.Drawn:
+def drawn(files: list[paired.File], steps: int = 2) -> paired.RoundWindows:
     sampler = Sampler({file.windows.dataset: file.rows for file in files}, 4, SamplingSettings(), 0)
     return paired.rounds_of(files, sampler, 4, steps, 1)[0]
 
 
 def test_the_source_datasets_are_taken_in_their_order(
-    subject: training.Subject, files: list[paired.File]
+    subject: training.TrainingSubject, files: list[paired.File]
 ) -> None:
     assert [file.windows.dataset for file in files] == ["SQuAD", "NewsQA"]
     assert all(len(file.rows) == len(file.windows) > 16 for file in files)
@@ -82,7 +82,9 @@ def test_the_source_datasets_are_taken_in_their_order(
     assert [path.name for path in paired.source_files(found)] == ["SQuAD.dev.jsonl.gz", "NewsQA.dev.jsonl.gz"]
 
 
-def test_a_cut_question_is_left_out(subject: training.Subject, tokenizer: Any, tmp_path: Path) -> None:
+def test_a_cut_question_is_left_out(
+    subject: training.TrainingSubject, tokenizer: Any, tmp_path: Path
+) -> None:
     path = subject.source.folder / "in_domain" / "SQuAD.train.jsonl.gz"
     asked = list(paired.recipe.questions(path))
     lengths = {
@@ -135,7 +137,11 @@ def test_the_grouped_batches_are_trainers_own(files: list[paired.File], tokenize
 
 @pytest.mark.parametrize("setting", SETTINGS[:2], ids=["to the window", "to the longest"])
 def test_the_first_step_has_the_same_loss_on_both_sides(
-    subject: training.Subject, files: list[paired.File], tokenizer: Any, tmp_path: Path, setting: Setting
+    subject: training.TrainingSubject,
+    files: list[paired.File],
+    tokenizer: Any,
+    tmp_path: Path,
+    setting: TrainerSetting,
 ) -> None:
     """From the scores that Trainer's first batch gets our loss follows to 1e-5, though ours cuts the batch
     and pads it otherwise.
@@ -187,7 +193,7 @@ def test_the_first_step_has_the_same_loss_on_both_sides(
 
 
 def test_tokens_are_what_is_counted_by_hand(
-    subject: training.Subject, files: list[paired.File], tokenizer: Any, tmp_path: Path
+    subject: training.TrainingSubject, files: list[paired.File], tokenizer: Any, tmp_path: Path
 ) -> None:
     own = drawn(files)
     rows = paired.recipe_rows(files, [pick for part in own.mixed for pick in part], tokenizer, DATA)
@@ -215,7 +221,7 @@ def test_tokens_are_what_is_counted_by_hand(
 
 def test_what_passed_by_hand() -> None:
     ids = torch.tensor([[5, 6, 0], [7, 8, 9]])
-    passed = Passed([(ids, torch.tensor([[1, 1, 0], [1, 1, 1]])), (ids[1:], None)])
+    passed = ForwardCounts([(ids, torch.tensor([[1, 1, 0], [1, 1, 1]])), (ids[1:], None)])
     assert (passed.tokens, passed.positions) == (8, 9) and passed.padding == pytest.approx(1 / 9)
     assert passed.windows() == [(5, 6), (7, 8, 9), (7, 8, 9)]
     model = tiny.bert()
@@ -249,21 +255,21 @@ NAMES = [
     "times as fast as Trainer.predict, padded to a batch's longest",
     "a training step: drawing, cutting and padding its batches",
     "an evaluation: answers and scores",
-    "seconds of compiled steps to those of plain ones",
 ]
 
 
 def test_the_command_measures_every_part_and_keeps_the_page(
     tmp_path: Path,
-    subject: training.Subject,
+    subject: training.TrainingSubject,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(data, "subject", lambda folder, params: subject.source)
+    monkeypatch.setattr(data, "data_subject", lambda folder, params: subject.source)
     monkeypatch.setattr(training, "SETTINGS", SETTINGS[:3])  # no process: it costs seconds
-    monkeypatch.setattr(training, "Subject", partial(training.Subject, questions=2, training=TRAINING))
-    monkeypatch.setattr(training, "COMPILER", "aot_eager")  # which needs no C++ compiler
-    monkeypatch.setattr(speed, "repository_root", lambda: tmp_path)
+    monkeypatch.setattr(
+        training, "TrainingSubject", partial(training.TrainingSubject, questions=2, training=TRAINING)
+    )
+    monkeypatch.setattr("tools.performance.page.repository_root", lambda: tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     page = tmp_path / "docs" / "performance.md"
     page.parent.mkdir()
@@ -280,7 +286,7 @@ def test_the_command_measures_every_part_and_keeps_the_page(
     for part in ("steps", "undropped"):
         runs = record[part]["runs"]
         assert {run["tokens"] for own in runs.values() for run in own} == {runs["ours"][0]["tokens"]}
-        found = {figure["name"]: figure["found"] for figure in record[part]["figures"]}
+        found = {figure["name"]: figure["value"] for figure in record[part]["figures"]}
         seconds = {name: own[0]["seconds"] for name, own in runs.items()}
         ratios = [seconds[setting.name] / seconds["ours"] for setting in SETTINGS[:3]]
         assert list(found.values()) == [*ratios, min(ratios)]
@@ -301,7 +307,7 @@ def test_the_command_measures_every_part_and_keeps_the_page(
 
 
 def test_both_evaluations_read_the_same_and_answer_the_same(
-    subject: training.Subject, monkeypatch: pytest.MonkeyPatch
+    subject: training.TrainingSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With as many candidates as there are tokens the recipe finds ours; both files have questions of the
     same ids.
@@ -315,7 +321,7 @@ def test_both_evaluations_read_the_same_and_answer_the_same(
 
 
 def test_the_gpu_part_runs_on_a_tiny_shape(
-    subject: training.Subject, monkeypatch: pytest.MonkeyPatch
+    subject: training.TrainingSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the CPU, whose memory and peak stand in: every figure is made, the FLOPs and the hours as by hand."""
     tiny_shape = core.SHAPES["roberta-base"] | {
@@ -323,7 +329,7 @@ def test_the_gpu_part_runs_on_a_tiny_shape(
         **{key: tiny.SIZE[key] for key in tiny.SIZE},
     }
     monkeypatch.setitem(core.SHAPES, "roberta-base", tiny_shape)
-    scale = on_gpu.Scale(
+    scale = on_gpu.PaperScale(
         "roberta-base", ROOT / "profiles" / "paper.yaml", torch.device("cpu"), matrix=64, budget=2000
     )
     bar = silent()
@@ -331,7 +337,7 @@ def test_the_gpu_part_runs_on_a_tiny_shape(
     assert (
         bar.count == on_gpu.count(1) == 12
         and len(part.figures) == 13
-        and all(figure.found > 0 for figure in part.figures)
+        and all(figure.value > 0 for figure in part.figures)
     )
     assert [figure.target for figure in part.figures if figure.target] == [0.45, 1.0]
     model = core.random_model("roberta-base", "cpu")
@@ -347,8 +353,8 @@ def test_the_gpu_part_runs_on_a_tiny_shape(
 
 
 def test_numbers_and_hours_are_shown() -> None:
-    assert Figure("a", 12345.6, unit="n").row() == "| a | 12,346 |  |  |  |"
-    assert Figure("b", 0.984, target=1, unit="h").row() == "| b | 0.98 h |  | at most 1.00 h | yes |"
+    assert MeasuredFigure("a", 12345.6, unit="n").row() == "| a | 12,346 |  |  |  |"
+    assert MeasuredFigure("b", 0.984, target=1, unit="h").row() == "| b | 0.98 h |  | at most 1.00 h | yes |"
 
 
 def test_bad_input_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from bmt.errors import ConfigError
 from tools.performance import __main__ as speed
 from tools.performance import core
 from tools.performance import paired_timing as rounds
+from tools.performance.page import replace_between_markers
 
 TINY = {
     "vocab_size": 80,
@@ -48,21 +49,20 @@ def test_the_command_measures_every_variant_and_keeps_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(core.SHAPES, "minilm", TINY)
-    monkeypatch.setattr(speed, "repository_root", lambda: tmp_path)
+    monkeypatch.setattr("tools.performance.page.repository_root", lambda: tmp_path)
     page = tmp_path / "docs" / "performance.md"
     page.parent.mkdir()
     page.write_text("a\n<!-- core cpu:begin -->\nold\n<!-- core cpu:end -->\nb\n")
     assert speed.main(["core", "--cpu", "--rounds", "2", "--tokens", "32", "--write"]) == 0
     out, kept = capsys.readouterr().out, page.read_text()
-    for name in (*core.TARGETS, "mask learning, plain formulas", "one backward a dataset"):
+    for name in (*core.TARGETS, "mask learning, plain formulas", "one backward per dataset"):
         assert f"| {name} |" in out and f"| {name} |" in kept
     assert kept.startswith(
         "a\n<!-- core cpu:begin -->\n`python -m tools.performance core --rounds 2`"
     ) and kept.endswith("<!-- core cpu:end -->\nb\n")
-    assert (
-        "old" not in kept
-        and "Six masks of RoBERTa-base's encoder (124.1M weights): 93.1 MB in memory, 93.1 MB on disk" in kept
-    )
+    assert "old" not in kept and "Six masks of RoBERTa-base's encoder (124.1M weights)" in kept
+    assert "| six masks in memory | 93 MB |  | at most 100 MB | yes |" in kept
+    assert "| six masks on disk | 93 MB |  | at most 100 MB | yes |" in kept
     assert (tmp_path / "reports" / "speed" / "core-cpu.json").is_file()
 
 
@@ -93,4 +93,4 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match="<!-- core cpu:begin --> and <!-- core cpu:end --> must stand in it once each"
     ):
-        speed.keep(page, "core cpu", ["x"])
+        replace_between_markers(page, "core cpu", ["x"])
