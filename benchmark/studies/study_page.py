@@ -17,7 +17,7 @@ from benchmark.rendering.phrases import fixed
 from benchmark.reporting.charts import Chart, ChartSection, DataTable, chart_page, line_legend, mark_legend
 from benchmark.reporting.plots import HEIGHT, Axes, Line, Mark, bar_plot, field_plot, line_plot, scatter_plot
 from benchmark.reporting.scales import Scale, spanning
-from benchmark.studies.identity import Identity, identity_of
+from benchmark.studies.identity import StudyIdentity, identity_of
 from benchmark.studies.space import words
 from benchmark.studies.status import counts_text, finished, front
 from benchmark.studies.value_field import interpolated, shares_of_range
@@ -134,7 +134,7 @@ def importances(study: optuna.Study, done: Sequence[FrozenTrial]) -> dict[str, f
         return dict(optuna.importance.get_param_importances(study, target=target))
 
 
-def value_field(identity: Identity, done: Sequence[FrozenTrial]) -> ChartSection:
+def value_field(identity: StudyIdentity, done: Sequence[FrozenTrial]) -> ChartSection:
     """Macro F1 over gamma and zeta."""
     key, heading, title = "stretches", "Gamma and zeta", "Macro F1 over gamma and zeta"
     if not {"gamma", "zeta"} <= identity.space.keys():
