@@ -147,8 +147,7 @@ def transfer_work(config: Config, arm: str, datasets: Sequence[str], features: P
 
 
 def written_work(config: Config, datasets: Sequence[str], features: Path) -> Workload:
-    """The work of a published model that reads each dev question with its context once and writes the answer.
-    """
+    """The work of a published model that reads each dev question with its context once and writes the answer."""
     files = [sizes(features, name, "dev", config.data.window) for name in datasets]
     return Workload(
         0, 0, 0.0, 0.0, 0.0, WRITTEN * _scored(config, files), all(file.prepared for file in files)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from benchmark.cli.commands import command_parser
+from benchmark.cli.commands import add_params_options, command_parser
 from benchmark.config.cells import is_word
 from bmt.errors import ConfigError
 
@@ -78,10 +78,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_searched(group: argparse._ArgumentGroup) -> None:
-    source = group.add_mutually_exclusive_group()
-    params = "params file (default: params.yaml at the repository's root)"
-    source.add_argument("--params", metavar="FILE", help=params)
-    source.add_argument("--profile", metavar="NAME", help="profiles/NAME.yaml instead")
+    add_params_options(group)
     changes: dict[str, Any] = {"action": "append", "default": [], "dest": "changes", "metavar": "KEY=VALUE"}
     group.add_argument("--set", help="change a value of it for all trials", **changes)
     group.add_argument("--arm", default="bmt", help="the arm (bmt)")
