@@ -5,12 +5,11 @@ with Optuna.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from benchmark.cli.commands import run_command
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run trials, then show, write or apply what came of them; returns the exit status."""
     from benchmark.studies.search_options import parse_arguments
 

@@ -1,5 +1,4 @@
-"""Bars, and scattered values over two parameters as a field of colours with the points they were measured at.
-"""
+"""Bars, and scattered values over two parameters as a field of colours with the points they were measured at."""
 
 from __future__ import annotations
 

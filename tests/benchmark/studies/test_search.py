@@ -604,7 +604,7 @@ def test_a_field_is_linear_between_its_points_and_unknown_outside() -> None:
         (("--trials", "2", "--arm", "nowhere"), "arm: 'nowhere' is not known"),
         (("--trials", "2", "--range", "gamma=-1:0.5"), "gamma < 0 < 1 < zeta"),
         (("--trials", "2", "--set", "data.val_source=dev"), "a study cannot change data.val_source"),
-        (("--trials", "2", "--profile", "nowhere"), "profiles/ has none of that name"),
+        (("--trials", "2", "--profile", "nowhere"), "--profile nowhere: not allowed: one of"),
     ],
 )
 def test_calls_that_make_no_sense_are_refused(
