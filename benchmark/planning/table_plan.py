@@ -1,4 +1,4 @@
-"""A call of `python -m benchmark.plan`: what it asks for, the plan of the table, and the runs that are made."""
+"""A call of `python -m benchmark.plan`: what it asks for, the plan, and the runs that are made."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ class PlanRequest:
 
     Attributes:
         paper_table: number of the table, as `3` or `A.10`.
-        params: the params file whose cells these are, as commands name it; None: the root's own, which they
-            need not name.
+        params: the params file whose cells they are, as `params_file`; None: the root's params.yaml.
         seeds: of the cells; None: those that the profile lists for a cell, else 0.
         also: further cells by name.
         keep: `best`, or `none`: a cell's model goes when nothing needs it any more.

@@ -78,9 +78,8 @@ def read_settings(
     Raises:
         ConfigError: an unreadable file, a malformed change, a key that a study cannot change.
     """
-    file = params_file(params, profile)
-    path = Path(file) if file else repository_root() / "params.yaml"
-    shown = params or (f"profiles/{path.name}" if file else "params.yaml")
+    named = params_file(params, profile)
+    path, shown = Path(named) if named else repository_root() / "params.yaml", named or "params.yaml"
     values = read_yaml(path, shown, "`python -m benchmark.profile sample` writes a params.yaml")
     if not isinstance(values, dict):
         raise ConfigError(f"{shown}: keys and values expected; profiles/sample.yaml shows the form")

@@ -155,8 +155,8 @@ def measured(subject: TrainingSubject, scale: PaperScale, rounds: int, bar: Bar)
 
 @dataclass(frozen=True, slots=True)
 class StepSpeed:
-    """Steps of one kind: seconds and FLOPs of a step, real tokens per second (median, and of each round), most
-    bytes allocated.
+    """Steps of one kind: seconds and FLOPs of a step, real tokens per second (median, and of each round),
+    most bytes allocated.
     """
 
     seconds: float

@@ -45,8 +45,8 @@ from tools.performance.same_windows import (
 )
 
 TO_DEFAULT, TO_BEST = 1.3, 1.0
-"""Real tokens per second: at least so many times Trainer's with its recipe's padding, and Trainer's in the best
-setting found.
+"""Real tokens per second: at least so many times Trainer's with its recipe's padding, and Trainer's in the
+best setting found.
 """
 MOST_ASIDE = 0.02
 """Share of a step or an evaluation up to which what could be done beside the computing is not worth a thread
@@ -95,8 +95,8 @@ def ours(
     training: TrainingSettings,
     loss: LossSettings | None = None,
 ) -> TimedRun:
-    """Train on the windows `picks`, a list per step, as `bmt.training.loop.train` does between two evaluations,
-    without masks.
+    """Train on the windows `picks`, a list per step, as `bmt.training.loop.train` does between two
+    evaluations, without masks.
 
     The sampler's draws are made, and timed, and not used: the windows of a comparison are given.
     """

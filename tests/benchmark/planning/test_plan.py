@@ -477,6 +477,17 @@ def test_bad_input_is_one_line(root: Path, arguments: list[str], message: str) -
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_params_file_that_is_named_is_named_in_the_commands(
+    root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text((root / "params.yaml").read_text().replace("profile: tiny", "profile: mine"))
+    plan_of_file = planned(capsys, "--paper-table", "3", "--params", str(file))
+    assert (plan_of_file["profile"], plan_of_file["params"]) == ("mine", str(file))
+    commands = [command for run in plan_of_file["runs"] for command in run["commands"]]
+    assert commands and all(command[-2:] == ["--params", str(file)] for command in commands)
+
+
 @pytest.mark.parametrize(
     ("state", "commands", "done", "seconds"),
     [
