@@ -379,6 +379,8 @@ def test_claims_of_no_difference() -> None:
         "contradicted",
         "undecided",
     ]
+    mirrored = [ClaimData("c", 0, interval(e, h), 1.0) for e, h in ((-0.1, 0.4), (-2.0, 0.5), (-0.8, 0.6))]
+    assert [judge_claims([claim])[0].verdict for claim in mirrored] == ["upheld", "contradicted", "undecided"]
     assert judge_claims([inside])[0].p_holm == pytest.approx(stats.t.sf((1.0 - 0.1) / inside.interval.se, 20))
     with pytest.raises(ValueError, match="claim c: a claim of no difference"):
         judge_claims([ClaimData("c", 0, interval(0.1, 0.4))])
