@@ -67,7 +67,7 @@ PENDING: dict[str, tuple[str, ...]] = {
         "benchmark/p[!l]*",
         "benchmark/statistics/*",
         "benchmark/studies/[fv]*",
-        "tests/benchmark/*",
+        "tests/benchmark/[!ct]*",
         "tests/bmt/*",
         "tests/pipeline/*",
         "tests/house/test_commands.py:*",
