@@ -295,6 +295,15 @@ def test_of_equal_f1_the_lowest_loss_is_best_and_patience_counts_f1(monkeypatch:
     ]
 
 
+def test_of_equal_f1_and_loss_the_earliest_is_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    f1s, losses = iter([50.0, 60.0, 60.0, 60.0]), iter([5.0, 3.0, 3.0, 4.0])
+    monkeypatch.setattr(bmt.transfer.target_tuning, "evaluate", lambda *_: {"T": (0.0, next(f1s))})
+    monkeypatch.setattr(bmt.transfer.target_tuning, "mean_loss", lambda *_: next(losses))
+    target = questions()
+    tuned = tune_on(tiny_bert(), target, draw(target, 16, 7), replace(FEW, steps=3))
+    assert (tuned.steps, tuned.best_step, tuned.best_f1) == (3, 1, 60.0)
+
+
 def test_where_nothing_is_gained_the_averaged_model_itself_is_tested() -> None:
     model, target = model_with(), questions()
     ruinous = replace(FEW, lr=0.5, steps=3)
