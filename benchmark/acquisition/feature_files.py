@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from benchmark.acquisition.fetch import NOT_COMPARABLE
+from benchmark.acquisition.file_origins import origins
 from benchmark.cli.advice import advice
 from benchmark.cli.progress import progress
 from benchmark.config.backbones import locate
@@ -65,17 +65,6 @@ def said_of(name: str, meta: dict[str, Any]) -> list[str]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(meta["dropped"].items()))
         lines.append(f"{name}: {sum(meta['dropped'].values())} questions dropped from training: {reasons}")
     return lines
-
-
-def origins(raw: Path) -> dict[str, str]:
-    """Where each file came from, as fetch recorded it, by the file's sha256: http, file, sample, hub or "by
-    hand".
-    """
-    try:
-        files = json.loads((raw / "fetch.json").read_text(encoding="utf-8"))["files"]
-        return {record["sha256"]: str(record["source"]) for record in files.values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # files that fetch did not bring
 
 
 def prepare(config: Config, workers: int, strict: bool = False) -> None:

@@ -1,5 +1,5 @@
-"""The part of a cell with adapters: one adapter and head per dataset before the joint training, and each tuned
-alone after it (Table 6).
+"""The part of a cell with adapters: one adapter and head per dataset before the joint training, and each
+tuned alone after it (Table 6).
 """
 
 from __future__ import annotations

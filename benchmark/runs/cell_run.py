@@ -1,4 +1,4 @@
-"""What one cell's training is told, before its masks are made: `python -m benchmark.train` and studies share it."""
+"""What one cell's training is told, before its masks are made: by `benchmark.train` and by studies."""
 
 from __future__ import annotations
 

@@ -134,9 +134,8 @@ class DatasetScores:
         """What a command prints of the run `name` when it is done."""
         lines = [name]
         for dataset, entry in self.datasets.items():
-            lines.append(
-                f"  {dataset:<20} EM {entry['em']:5.1f}  F1 {entry['f1']:5.1f}  ({entry['examples']} questions)"
-            )
+            count = entry["examples"]
+            lines.append(f"  {dataset:<20} EM {entry['em']:5.1f}  F1 {entry['f1']:5.1f}  ({count} questions)")
         for domain, entry in self.averages.items():
             count = len(entry["datasets"])
             lines.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -53,29 +53,21 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
         name: questions(entry, name, dev_examples(entry, config.data)) for name, entry in features.items()
     }
     sha256 = {name: entry.meta["inputs"]["file_sha256"] for name, entry in features.items()}
-    windows = sum(len(own.shared(ranks)) for own in asked.values())
+    windows = sum(len(part.shared(ranks)) for part in asked.values())
     tables = {}
     with (
-        tracking.start(
-            cell.name,
-            experiment=f"{config.tracking.experiment}-{config.profile}",
-            folder=folder,
-            params=as_flat(config) | {"cell": cell.name},
-            tags={"cell": cell.name},
-            run_id=trained["mlflow_run_id"],
-            enabled=ranks.first,
-        ) as tracker,
+        _tracked(config, cell, trained) if ranks.first else tracking.untracked() as tracker,
         progress(f"evaluate {cell.name}", total=windows, unit="windows")
         if ranks.first
         else nullcontext(silent()) as bar,
     ):
         vocabulary, plan = Vocabulary.of(tokenizer), plan_of(config)
         mean = zero_shot(model)  # with adapters: their mean, for datasets that none of them is of
-        for name, own in asked.items():
+        for name, part in asked.items():
             answering = model if name in datasets_of(model) else mean
-            predictions = answers(answering, own, vocabulary, plan, partial(_advance, bar, name), ranks)
+            predictions = answers(answering, part, vocabulary, plan, partial(_advance, bar, name), ranks)
             if ranks.first:
-                tables[name] = predictions_table(name, own.examples, predictions, features[name].examples)
+                tables[name] = predictions_table(name, part.examples, predictions, features[name].examples)
                 digest = sha256[name][:32]
                 tracker.data_input(f"{name}.dev", str(places.raw), digest=digest, context="evaluation")
         if not ranks.first:
@@ -86,6 +78,18 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
         tracker.log(scores.metrics(), step=trained["budget"]["steps"])
         write_json(folder / "metrics.json", headline(scores, trained))
     print("\n".join(scores.lines(cell.name)))
+
+
+def _tracked(config: Config, cell: Cell, trained: dict[str, Any]) -> AbstractContextManager[Any]:
+    """The tracker's run of the cell's training, which goes on."""
+    return tracking.start(
+        cell.name,
+        experiment=f"{config.tracking.experiment}-{config.profile}",
+        folder=Places.of(config).run(cell),
+        params=as_flat(config) | {"cell": cell.name},
+        tags={"cell": cell.name},
+        run_id=trained["mlflow_run_id"],
+    )
 
 
 def dev_features(config: Config, places: Places, cell: Cell) -> dict[str, Features]:

@@ -24,8 +24,7 @@ def batches_kept(path: Path, ids: Mapping[str, Sequence[Any]], about: Mapping[st
     Args:
         ids: of the examples of each dataset's file, by dataset and row; text, or Arrow strings.
         about: what the file says of the run, beside {"step", "loss", "batches": [{"step", "loss", "examples":
-            {dataset: [id]},
-            "windows": {dataset: [row]}}]}; losses are text, for NaN is no JSON.
+            {dataset: [id]}, "windows": {dataset: [row]}}]}; losses are text, for NaN is no JSON.
     """
     path.unlink(missing_ok=True)
     try:

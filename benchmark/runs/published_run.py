@@ -1,9 +1,9 @@
 """Score a published model that writes its answers, zero-shot (UnifiedQA, Table 8's first row).
 
-It reads `question \\n context` in lower case, writes its answer greedily, and is held against all dev questions
-of the datasets out of domain by the same EM and F1 as every other row. Nothing is trained and there are no
-seeds: one result, `results/<profile>/<backbone>.mt.zero_shot.s0.json`. A call that was cut off goes on with the
-next dataset.
+It reads `question \\n context` in lower case, writes its answer greedily, and is held against all dev
+questions of the datasets out of domain by the same EM and F1 as every other row. Nothing is trained and there
+are no seeds: one result, `results/<profile>/<backbone>.mt.zero_shot.s0.json`. A call that was cut off goes on
+with the next dataset.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from benchmark.acquisition.feature_files import origins
+from benchmark.acquisition.file_origins import origins
 from benchmark.cli.progress import Bar, progress
 from benchmark.config.backbones import locate
 from benchmark.config.cells import ZERO_SHOT, Cell, domain_of, known_name
@@ -96,8 +96,8 @@ def generator_of(config: Config, name: str | None) -> tuple[str, Backbone]:
     known_name(name, tuple(config.backbones), "backbone")
     if config.backbones[name].head != HEAD:
         raise ConfigError(
-            f"backbones.{name}.head: {config.backbones[name].head} is not allowed here: {HEAD}, of a model that "
-            f"writes its answers ({', '.join(there) or 'profile paper has one'})"
+            f"backbones.{name}.head: {config.backbones[name].head} is not allowed here: {HEAD}, of a model "
+            f"that writes its answers ({', '.join(there) or 'profile paper has one'})"
         )
     return name, config.backbones[name]
 
@@ -238,7 +238,7 @@ def table_of(examples: Sequence[Example]) -> pa.Table:
 
 
 def kept_record(written: Sequence[GeneratedAnswer], seconds: float) -> dict[str, Any]:
-    """What is kept of a finished dataset until all are: answers, tokens read, inputs that were cut, seconds."""
+    """What is kept of a finished dataset until all are: answers, tokens read, inputs cut, seconds."""
     return {
         "answers": [answer.text for answer in written],
         "tokens": sum(answer.tokens for answer in written),

@@ -68,8 +68,8 @@ def write_results(
 
 
 def keep_results(config: Config, scores: DatasetScores, params: str | None, record: dict[str, Any]) -> None:
-    """Write `<cell>.parquet`, and as `<cell>.json` the `record` of the run with its scores, what they were made
-    with, the digest of the predictions and the seal of both.
+    """Write `<cell>.parquet`, and as `<cell>.json` the `record` of the run with its scores, what they were
+    made with, the digest of the predictions and the seal of both.
     """
     described, folder = environment.describe(), Places.of(config).results
     whole = {

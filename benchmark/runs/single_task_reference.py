@@ -2,7 +2,8 @@
 questions, EM + F1 per dataset.
 
 Read from `runs/<profile>/<backbone>.st-<Dataset>.<arm>.s<seed>/training.json` of every source dataset: the
-validation scores of the weights that the run kept. Or given by hand, `sampling.single_task_scores` in params.yaml.
+validation scores of the weights that the run kept. Or given by hand, `sampling.single_task_scores` in
+params.yaml.
 """
 
 from __future__ import annotations
@@ -64,9 +65,10 @@ def with_reference(config: Config, cell: Cell, places: Places) -> Config:
         scores[dataset] = score
     if missing:
         raise ModelError(
-            f"cell {cell.name!r}: sampling.kind dynamic_single_task is held against ST runs, and {places.run(cell).parent} has no "
-            f"{', '.join(missing)}: `python -m benchmark.train {missing[0]}`{' and so on' if len(missing) > 1 else ''}, name another arm "
-            "in sampling.single_task_arm, or give sampling.single_task_scores"
+            f"cell {cell.name!r}: sampling.kind dynamic_single_task is held against ST runs, and "
+            f"{places.run(cell).parent} has no {', '.join(missing)}: `python -m benchmark.train {missing[0]}`"
+            f"{' and so on' if len(missing) > 1 else ''}, name another arm in sampling."
+            "single_task_arm, or give sampling.single_task_scores"
         )
     return replace(config, sampling=replace(config.sampling, single_task_scores=scores))
 

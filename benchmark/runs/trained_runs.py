@@ -35,8 +35,8 @@ def find_run(name: str) -> Path:
 
 
 def answer_of(folder: Path, question: str, context: str, adapter: str | None) -> Answer:
-    """What the model in `folder` answers. Of a run with adapters: the one of the dataset `adapter`; None: their
-    mean.
+    """What the model in `folder` answers. Of a run with adapters: the one of the dataset `adapter`; None:
+    their mean.
     """
     from bmt.qa.adapters import averaged, datasets_of
     from bmt.qa.answering import answer, load

@@ -140,7 +140,7 @@ def describe_masks(masks: Masks | RandomMask | None) -> dict[str, Any] | None:
 
 
 def summary(run: CellRun, trained: CellOutcome) -> str:
-    """The lines that end a training: best validation F1, deviation, and always the densities of learned masks."""
+    """The lines that end a training: best validation F1, deviation, and always the densities of masks."""
     outcome, masks = trained.outcome, trained.masks
     moved = outcome.deviation["total"]
     lines = [

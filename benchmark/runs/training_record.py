@@ -1,4 +1,4 @@
-"""training.json: what a training says of itself, written beside the model and read by evaluation and transfer."""
+"""training.json: what a training says of itself, beside the model; evaluation and transfer read it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def read_training(folder: Path) -> dict[str, Any]:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path}: cannot be read ({type(error).__name__}): train the cell again, or `dvc pull` its outputs"
+            f"{path}: cannot be read ({type(error).__name__}): train the cell again, or `dvc pull` its "
+            "outputs"
         ) from None
     return record

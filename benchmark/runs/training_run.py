@@ -49,7 +49,7 @@ def train_cell(
     model, tokenizer = run.open_model()
     data = run.data.for_model(tokenizer)
     with (
-        _tracked(run, params, fresh) as tracker,
+        _tracked(run, params, fresh) if first else tracking.untracked() as tracker,
         stoppable(run.ranks.world == 1) as stop,
         _examples_kept(run),
     ):
@@ -100,7 +100,7 @@ def _at_last(masks: UpdateMasks | None) -> Masks | RandomMask | None:
 
 
 def _tracked(run: CellRun, params: str | None, fresh: bool) -> AbstractContextManager[Any]:
-    """The tracker's run of the first rank, which goes on with one that a crash has left open."""
+    """The tracker's run; it goes on with one that a crash has left open."""
     cell, config = run.cell, run.config
     named = {f"cell.{key}": value for key, value in asdict(cell).items()}
     known = as_flat(config) | {"cell": cell.name, **named}
@@ -112,9 +112,8 @@ def _tracked(run: CellRun, params: str | None, fresh: bool) -> AbstractContextMa
         "stage": "train",
         "ranks": run.ranks.world,
     }
-    crashed = None if fresh or not run.ranks.first else interrupted(run.folder)
-    if run.ranks.first:
-        remove_half_written(run.folder, *OUTPUTS, nonfinite.NAME)
+    crashed = None if fresh else interrupted(run.folder)
+    remove_half_written(run.folder, *OUTPUTS, nonfinite.NAME)
     return tracking.start(
         cell.name,
         experiment=f"{config.tracking.experiment}-{config.profile}",
@@ -122,7 +121,6 @@ def _tracked(run: CellRun, params: str | None, fresh: bool) -> AbstractContextMa
         params=known,
         tags=tags,
         run_id=crashed,
-        enabled=run.ranks.first,
     )
 
 

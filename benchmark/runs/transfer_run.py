@@ -79,8 +79,8 @@ def transfer_cell(config: Config, cell: Cell, settings: FewShotSettings, params:
     arm, places = config.arms[cell.arm], Places.of(config)
     if arm.regularizer != "none":
         raise ConfigError(
-            f"cell {cell.name!r}: an arm with a regularizer ({arm.regularizer}) has no few-shot transfer: name "
-            "another"
+            f"cell {cell.name!r}: an arm with a regularizer ({arm.regularizer}) has no few-shot transfer: "
+            "name another"
         )
     folder = places.run(cell)
     with advice(TRAIN):

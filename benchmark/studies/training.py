@@ -40,8 +40,8 @@ def check_validation(config: Config) -> None:
     """Raises ConfigError where validation questions would be dev questions."""
     if config.data.val_source != "train":
         raise ConfigError(
-            f"data.val_source: {config.data.val_source} is not allowed for a study: train, or it would be tuned on the dev sets that the "
-            "tables report"
+            f"data.val_source: {config.data.val_source} is not allowed for a study: train, or it would "
+            "be tuned on the dev sets that the tables report"
         )
 
 
@@ -131,7 +131,7 @@ class Trained:
 
 
 def union_density(masks: Any) -> float:
-    """Share of the weights that any dataset's mask opens; of a random mask p_F, the share that a step opens."""
+    """Share of the weights that any dataset's mask opens; of a random mask p_F, what a step opens."""
     if isinstance(masks, RandomMask):
         return masks.p_f
     return masks.union_density() if isinstance(masks, Masks) else 1.0

@@ -1,4 +1,4 @@
-"""The masks that a run's updates are under, whatever their kind: none, fixed, random, or changing by a schedule."""
+"""The masks that a run's updates are under, whatever their kind: none, fixed, random, or changing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AppliedMasks:
             self._schedule = masks
 
     def start(self, step: int, restored: Mapping[str, Tensor] | None) -> None:
-        """Make the masks to begin with, at step 0 or, with what a checkpoint has `restored`, at a later one."""
+        """Make the masks to begin with, at step 0 or, with what a checkpoint has `restored`, later."""
         if self._schedule is None:
             return
         with self._ranks.first_before_others():

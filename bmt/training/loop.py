@@ -8,8 +8,8 @@
 
 Every random number of a step is keyed by (seed, step): a run that is cut off and resumed ends with the same
 weights, bit for bit, on a CPU. It can be asked to stop between any two steps, and inside an evaluation, which
-is then done again by the run that goes on. Several ranks run one loop (`bmt.runtime.ranks`): the same windows,
-masks, scores and stop on each; any number of them resumes a checkpoint.
+is then done again by the run that goes on. Several ranks run one loop (`bmt.runtime.ranks`): the same
+windows, masks, scores and stop on each; any number of them resumes a checkpoint.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bmt.training.regularizers import Regularizer
 
 LOSSES_PER_EVALUATION = 10
-"""Readings of the training loss between two evaluations: each waits for the device, so not every step is one."""
+"""Readings of the training loss between two evaluations: each waits for the device, so they are few."""
 
 
 def run_loop(
@@ -182,9 +182,9 @@ def train(
         data: the source datasets; masks may name them in any order.
         masks: learned masks, the random control, masks that change on the way, or None.
         anchor: what deviation is measured from, and a regularizer; None: the weights as they are now.
-        control: `report` gets (step, metrics) every few steps and at every evaluation, `progress` the
-            windows done; a checkpoint is written at every evaluation and at a stop, which is asked for before
-            every step and in evaluations; of several ranks, which stop together, when the loss is read.
+        control: `report` gets (step, metrics) every few steps and at every evaluation, `progress` the windows
+            done; a checkpoint is written at every evaluation and at a stop, which is asked for before every
+            step and in evaluations; of several ranks, which stop together, when the loss is read.
 
     Raises:
         ModelError: adapters for other datasets.

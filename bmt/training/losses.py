@@ -67,7 +67,7 @@ class Losses:
         return len(self._losses)
 
     def add(self, step: int, picks: Picks, loss: Tensor) -> None:
-        """Keep the loss (a scalar on the device) of a step, counted from 1, and the windows it was taken on."""
+        """Keep the loss (a scalar on the device) of a step, counted from 1, and its windows."""
         self._losses.append(loss)
         self._steps.append((step, picks))
 
@@ -85,7 +85,8 @@ class Losses:
             step, picks = self._steps[first]
             names = ", ".join(sorted({self._sets[which].dataset for which, _ in picks}))
             raise NonFiniteLossError(
-                f"the training loss is {values[first]} at step {step}, on {len(picks)} windows of {names}: {self._advice}",
+                f"the training loss is {values[first]} at step {step}, on {len(picks)} windows of {names}: "
+                f"{self._advice}",
                 step,
                 values[first],
                 [self._batch(at, value) for at, value in enumerate(values)],

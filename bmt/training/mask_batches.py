@@ -22,7 +22,7 @@ BatchAt = Callable[[int], Batch]
 
 
 def in_order(rows: np.ndarray, begin: int, count: int, key: tuple[int | str, ...]) -> list[int]:
-    """`count` of the rows from place `begin` of an endless order: pass after pass, each shuffled under `key`."""
+    """`count` of the rows from place `begin` of an endless order: passes, each shuffled under `key`."""
     taken: list[int] = []
     while len(taken) < count:
         passes, at = divmod(begin + len(taken), len(rows))

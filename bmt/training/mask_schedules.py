@@ -4,8 +4,8 @@ needs none of this.
     refresh       the masks are learned again at the start of each epoch, at the present theta
     alternating   before each step of theta, one step of alpha and w on the rows of each dataset in the batch;
                   the gates stay, the mask of the step is drawn from them
-    per_batch     scope: before each step of theta, fresh gates learn `mask.steps` steps on the very batch; one
-                  mask for all its rows
+    per_batch     scope: before each step of theta, fresh gates learn `mask.steps` steps on the very batch;
+                  one mask for all its rows
     resampled     gate: the gates are learned once at theta_0; each step of theta draws its masks from them
 
 A schedule is asked `start` once and `before` each step; it learns with the masks of the handle paused, and

@@ -1,8 +1,8 @@
 """How a step's windows are shared out over ranks and cut into forward passes, by their lengths alone.
 
 A pass pads its windows to the longest of them. In order of falling length the best passes are contiguous,
-whatever the caps: two windows
-that stand the wrong way round can change places without making a pass longer. Dynamic programming finds them:
+whatever the caps: two windows that stand the wrong way round can change places without making a pass longer.
+Dynamic programming finds them:
 
     padded[k][i] = min over j < i of  padded[k - 1][j] + (i - j) * length[j]          tokens of the i longest
     windows in k passes
@@ -54,10 +54,8 @@ def cut(lengths: np.ndarray, limits: Limits) -> list[np.ndarray]:
     `lengths`, longest windows first.
 
     The fewest is right only where another pass costs more than the padding that it would save. Where a pass
-    has a cost of its own (a few
-    thousand tokens on a GPU, whose kernels wait to be started) that holds, even beyond a limit of .08; where
-    tokens alone cost (a CPU),
-    a lower limit gives more passes with less padding.
+    has a cost of its own (a few thousand tokens on a GPU, whose kernels wait to be started) that holds, even
+    beyond a limit of .08; where tokens alone cost (a CPU), a lower limit gives more passes with less padding.
 
     Args:
         lengths: tokens of each window (n,). Time is O(n^2) a pass.

@@ -37,7 +37,7 @@ class SourceSelection:
     control: RunControl
 
     def __call__(self, course: Course) -> bool:
-        """Score the present weights, move the sampling weights, note both; True where macro F1 is the best."""
+        """Score the present weights, move the sampling weights, note both; whether macro F1 is the best."""
         ranks = self.control.ranks
         asked = until(stop_alone(self.control))
         scores = ranks.of_first(

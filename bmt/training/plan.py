@@ -37,8 +37,8 @@ def total_steps(windows: int, epochs: float, batch: int) -> int:
 def planned_steps(
     sets: Sequence[Windows], rows: Mapping[str, np.ndarray], epochs: float, training: TrainingSettings
 ) -> int:
-    """Steps of a run over the windows `rows`, every one of them `epochs` times on average, by their number
-    or by their tokens.
+    """Steps of a run over the windows `rows`, every one of them `epochs` times on average, by their number or
+    by their tokens.
 
     Raises:
         ConfigError: a window that does not fit `training.batch_tokens`.

@@ -1,4 +1,4 @@
-"""What differs between one training and another, beside data and settings: the loop asks a `Procedure` for it."""
+"""What differs between one training and another beside data and settings: the loop asks a `Procedure`."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Procedure:
     Attributes:
         timetable: when it evaluates and ends.
         draws: which windows a step trains on.
-        evaluate: scores the present weights, notes it in the course and reports it; whether they are the
-            best so far. It raises StoppedError where it is to end and has noted nothing.
+        evaluate: scores the present weights, notes it in the course and reports it; whether they are the best
+            so far. It raises StoppedError where it is to end and has noted nothing.
         checkpoint_evaluations: whether each evaluation writes a checkpoint, if there is a place for it; else
             a stop alone does.
         advice: what to do about a loss that is not finite.
@@ -51,5 +51,5 @@ class Procedure:
 
 
 def stop_alone(control: RunControl) -> Stop:
-    """The stop of a process alone; `never` for several ranks, of which one may be asked a step before another."""
+    """The stop of a process alone; `never` for several ranks, of which one may be asked before another."""
     return control.stop if control.ranks.world == 1 else never

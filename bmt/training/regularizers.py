@@ -55,7 +55,8 @@ def regularizer(
         return None
     if strength is None or strength <= 0 or (kind == "mixout" and strength >= 1):
         raise ConfigError(
-            f"strength: {strength!r} is not allowed: above 0{' and below 1' if kind == 'mixout' else ''} for {kind}"
+            f"strength: {strength!r} is not allowed: above 0{' and below 1' if kind == 'mixout' else ''} "
+            f"for {kind}"
         )
     parameters = {name: parameter for name, parameter in model.named_parameters() if name in pretrained}
     if kind == "l2_sp":

@@ -7,9 +7,9 @@ The same against a fixed reference, the scores of single-task runs,
 
     weight_i = |acc_i - reference_i| / sum_j |acc_j - reference_j|              from the first evaluation on.
 
-Or weights that never move: uniform, the datasets' shares of the windows (size), or what a temperature makes of
-them. A step's draws depend on (seed, step), the weights and how many windows each dataset has given so far: a
-few numbers, which a checkpoint keeps.
+Or weights that never move: uniform, the datasets' shares of the windows (size), or what a temperature makes
+of them. A step's draws depend on (seed, step), the weights and how many windows each dataset has given so
+far: a few numbers, which a checkpoint keeps.
 
 A step has `batch` windows, or as many as a budget of tokens holds. Either way the weights alone decide whose
 the windows are: the draw that no longer fits a budget is the next step's first, so that long windows are not
@@ -78,7 +78,8 @@ class TokenBudget:
             longest = int(self.lengths[name][windows].max())
             if longest > self.tokens:
                 raise ConfigError(
-                    f"training.batch_tokens: {self.tokens} is not allowed: at least {longest}, the tokens of the longest window of {name}"
+                    f"training.batch_tokens: {self.tokens} is not allowed: at least {longest}, the tokens of "
+                    f"the longest window of {name}"
                 )
 
     def steps(self, rows: Mapping[str, np.ndarray], epochs: float) -> int:
@@ -119,11 +120,13 @@ class Sampler:
         for name, windows in rows.items():
             if len(windows) == 0:
                 raise ConfigError(
-                    f"dataset {name} has no training window: raise data.train_cap, keep negatives, or leave it out of data.train"
+                    f"dataset {name} has no training window: raise data.train_cap, keep negatives, or leave "
+                    "it out of data.train"
                 )
         if settings.floor * len(rows) > 1:
             raise ConfigError(
-                f"sampling.floor: {settings.floor!r} is not allowed: {len(rows)} datasets can have at most {1 / len(rows):g} each"
+                f"sampling.floor: {settings.floor!r} is not allowed: {len(rows)} datasets can have at most "
+                f"{1 / len(rows):g} each"
             )
         self._rows, self._batch, self._settings, self._seed = dict(rows), batch, settings, seed
         self._shortest, self._held = 1, -1
@@ -151,7 +154,7 @@ class Sampler:
         return [self._next(index, take=True) for index in np.sort(which).tolist()]
 
     def _fill(self, budget: TokenBudget, step: int) -> list[tuple[int, int]]:
-        """Draws until the next window would exceed the budget; its dataset is held back for the step after."""
+        """Draws until the next window would exceed the budget; its dataset comes first in the step after."""
         drawn = choice(
             self.weights, budget.tokens // self._shortest + 1, (self._seed, "dataset", step)
         ).tolist()
@@ -211,7 +214,7 @@ def _reference(datasets: Sequence[str], settings: SamplingSettings) -> list[floa
     scores = settings.single_task_scores or {}
     if lacking := [name for name in datasets if name not in scores]:
         raise ConfigError(
-            f"sampling.single_task_scores: no score of {', '.join(lacking)}: kind dynamic_single_task needs the EM + F1 of a single-task "
-            "run on every dataset"
+            f"sampling.single_task_scores: no score of {', '.join(lacking)}: kind dynamic_single_task needs "
+            "the EM + F1 of a single-task run on every dataset"
         )
     return [float(scores[name]) for name in datasets]

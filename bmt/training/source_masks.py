@@ -1,4 +1,4 @@
-"""What comes before the loop: an optional warm-up of the head, then one mask per dataset (eq. 12) or a control."""
+"""What comes before the loop: a warm-up of the head, then one mask per dataset (eq. 12) or a control."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One optimizer step: passes over this rank's windows, the sum over ranks, the regularizer, clipping, the update."""
+"""One optimizer step: passes over this rank's windows, the sum over ranks, regularizer, clipping, update."""
 
 from __future__ import annotations
 

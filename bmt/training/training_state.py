@@ -1,4 +1,4 @@
-"""What a run goes on from when it was cut off, and what it gives back: checkpoints, stops, the best weights."""
+"""What a run goes on from when it was cut off, and what it gives back: checkpoints, stops, best weights."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class TrainingState:
 
     @contextmanager
     def resumable(self, draws: Mapping[str, Any] | None = None) -> Iterator[None]:
-        """A stop inside the block ends the run with a checkpoint of the present step; `draws`: as `stopped`."""
+        """A stop inside the block ends the run with a checkpoint of the present step (`stopped`)."""
         try:
             yield
         except StoppedError:

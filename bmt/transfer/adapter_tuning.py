@@ -29,8 +29,8 @@ def only_adapter(model: nn.Module, dataset: str) -> Iterator[Adapters]:
     trained (phase 2).
 
     Theta takes no gradient and keeps its bits whatever optimizer runs, and the other datasets' parameters are
-    not there to be moved by its
-    momentum or weight decay. What was learned is put into the banks when the block ends without an error.
+    not there to be moved by its momentum or weight decay. What was learned is put into the banks when the
+    block ends without an error.
 
     Raises:
         ModelError: no adapters, or none of this dataset.

@@ -161,7 +161,8 @@ def loss_weights(losses: Mapping[str, float]) -> dict[str, float]:
     values = np.asarray(list(losses.values()), dtype=np.float64)
     if not np.isfinite(values).all():
         raise ModelError(
-            f"the few-shot losses of the adapters are {dict(losses)}: all must be finite; train the model again"
+            f"the few-shot losses of the adapters are {dict(losses)}: all must be finite; train the model "
+            "again"
         )
     powers = np.exp(values.min(initial=np.inf) - values)
     return dict(zip(losses, (powers / powers.sum()).tolist(), strict=True))

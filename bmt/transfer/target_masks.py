@@ -35,8 +35,8 @@ def target_masks(
 
     Args:
         kind: of the arm: "none"; "random": `random` itself; "learned" and its controls "fixed_random",
-            "fisher", "magnitude": made at the model that the updates start from, on the training examples, or,
-            of "learned" and "fixed_random" with `fewshot.mask: union`, the union of the `source` masks.
+            "fisher", "magnitude": made at the model that the updates start from, on the training examples,
+            or, of "learned" and "fixed_random" with `fewshot.mask: union`, the union of the `source` masks.
         mask: how masks are learned; a schedule other than two_phase goes on during the updates.
         source: the source datasets' masks as training kept them (already permuted for "fixed_random").
         control: of the learning (bmt.mask_learning.learn_masks), on one target.

@@ -1,4 +1,4 @@
-"""Zero-shot transfer (section 4.6.1): the uniform mean of the adapters answers for a dataset that none is of."""
+"""Zero-shot transfer (section 4.6.1): the mean of the adapters answers for a dataset that none is of."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def zero_shot(model: M) -> M:
-    """The model that answers questions of a dataset that was not trained on: the uniform mean of adapters
-    and heads.
+    """The model that answers questions of a dataset that was not trained on: the uniform mean of adapters and
+    heads.
 
     A model without adapters is its own.
     """

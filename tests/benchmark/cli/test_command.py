@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +19,15 @@ from tests.conftest import ROOT
 
 VERBS = [verb for verbs in GROUPS.values() for verb in verbs]
 FULL = "error: runs/x: No space left on device: free some space and run the same command again; nothing half-written was kept\n"
-ABSENT = (
-    f"in {sys.executable}: activate its environment (source .venv/bin/activate), which `make setup` makes\n"
-)
+ABSENT = f"in {sys.executable}: activate the project's environment (source .venv/bin/activate), which `make setup` makes\n"
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as Python handles it, also where the suite runs with it ignored (`make test &`)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def fails(error: BaseException) -> Callable[[], int]:
@@ -234,3 +240,35 @@ def test_help_shows_the_defaults_of_the_settings() -> None:
     from bmt.qa.generation import GenerationSettings
 
     assert GenerationSettings(**DEFAULTS) == GenerationSettings()
+
+
+WITHOUT_SETTINGS = {"profile", "ask", "audit", "track"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_params_and_profile_are_the_same_two_options_everywhere(verb: str) -> None:
+    """Their help word for word: they are added by the one helper, `add_params_options`."""
+    parser = command_parser(verb, "", "")
+    add_params_options(parser)
+    text = " ".join(without_packages(f"benchmark.{verb}", "--help").stdout.split())
+    for option in ("--params FILE", "--profile NAME"):
+        words = " ".join(parser.format_help().split())
+        start = words.index(f" {option} ", words.index("options:"))
+        end = (
+            words.index(" --profile NAME ", start + 1)
+            if option == "--params FILE"
+            else words.index(" example:")
+        )
+        assert (words[start:end] in text) is (verb not in WITHOUT_SETTINGS), option
+
+
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - WITHOUT_SETTINGS))
+def test_a_misspelt_profile_gets_the_nearest_everywhere(verb: str) -> None:
+    words = ["--profile", "sampel", *WORDS.get(verb, [])]
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmark.{verb}", *words], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert done.stderr.startswith(
+        "error: --profile sampel: not allowed (did you mean sample?): one of grid, mini, paper, sample"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -72,7 +74,7 @@ def test_a_verb_is_run_by_all_three_doors(script: Path) -> None:
             "comprae",
             "error: comprae: no such verb (did you mean compare?): `python -m benchmark` lists them\n",
         ),
-        ("Train", "error: Train: no such verb (did you mean train?): `python -m benchmark` lists them\n"),
+        ("TRAIN", "error: TRAIN: no such verb (did you mean train?): `python -m benchmark` lists them\n"),
         ("runs", "error: runs: no such verb: `python -m benchmark` lists them\n"),
         ("__init__", "error: __init__: no such verb: `python -m benchmark` lists them\n"),
     ],
@@ -107,3 +109,49 @@ def test_importing_the_package_leaves_ctrl_c_alone() -> None:
     ignoring = f"import signal; signal.signal(2, signal.SIG_DFL); import os; os.execv({sys.executable!r}, ['python', '-c', {code!r}])"
     done = call("-c", ignoring)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_makers_commands_are_listed_too() -> None:
+    done = call("-m", "tools")
+    assert (done.returncode, done.stderr) == (0, "")
+    verbs = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
+    rooms = {path.parent.name for path in (ROOT / "tools").glob("*/__main__.py")}
+    files = {path.stem for path in (ROOT / "tools").glob("*.py") if "run_command(main)" in path.read_text()}
+    assert verbs == rooms | files
+    done = call("-m", "tools", "perfomance")
+    assert (
+        done.stderr
+        == "error: perfomance: no such verb (did you mean performance?): `python -m tools` lists them\n"
+    )
+    assert call("-m", "tools", "deviations", "--help").stdout.startswith("usage: ")
+
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "OMP_WAIT_POLICY": "passive",
+}
+
+
+@pytest.mark.parametrize("own", [{}, {"DO_NOT_TRACK": "0", "OMP_WAIT_POLICY": "active"}])
+def test_nothing_reports_to_anybody_and_threads_sleep_unless_the_user_says_otherwise(
+    own: dict[str, str],
+) -> None:
+    code = f"import benchmark, json, os; print(json.dumps({{name: os.environ.get(name) for name in {list(QUIET)}}}))"
+    environment = {key: value for key, value in os.environ.items() if key not in QUIET} | own
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == QUIET | own
+
+
+def test_another_python_says_in_one_line_what_to_do() -> None:
+    code = "import sys; sys.argv = ['-m']; sys.version_info = (3, 10, 1); sys.version = '3.10.1 (x)'; import benchmark"
+    done = call("-c", code)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: {sys.executable} is Python 3.10.1; 3.11, 3.12 or 3.13 is needed: activate the project's environment "
+        "(source .venv/bin/activate), which `make setup` makes\n"
+    )

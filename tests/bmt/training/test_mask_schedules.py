@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from bmt.runtime.control import RunControl
 from bmt.settings import MaskSettings, TrainingSettings
 from bmt.training.data import TrainingData
 from bmt.training.loop import train
-from bmt.training.mask_schedules import mask_schedule
+from bmt.training.mask_schedules import Refresh, mask_schedule
 from bmt.training.plan import Plan
 from bmt.training.source_masks import source_masks
 from tests.support import tiny
@@ -157,3 +158,62 @@ def test_resampled_masks_are_bernoulli_draws_of_gates_learned_once(tmp_path: Pat
 def test_the_fixed_schedule_is_none_of_these() -> None:
     with pytest.raises(ConfigError, match=r"mask\.schedule: 'two_phase' has fixed masks"):
         mask_schedule(tiny.bert(), data(), MaskSettings(), PLAN, seed=0)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_a_refresh_under_momentum_leaves_newly_closed_weights_where_they_are(
+    decay: float, tmp_path: Path
+) -> None:
+    """An epoch is 10 steps: what the second epoch's masks close has moved, and its moments are not 0."""
+    model, after = tiny.bert(dropout=True), {}
+    plan = replace(PLAN, training=replace(PLAN.training, weight_decay=decay))
+    schedule = mask_schedule(model, data(), settings("refresh"), plan, seed=0, control=kept_in(tmp_path))
+    start = {name: p.detach().clone() for name, p in model.named_parameters()}
+
+    def progress(windows: int, note: str) -> None:
+        if windows:
+            after[len(after) + 1] = {name: p.detach().clone() for name, p in model.named_parameters()}
+
+    train(model, data(), plan, steps=14, seed=0, masks=schedule, control=RunControl(progress=progress))
+    first, second = (Masks.load(path, model) for path in sorted(tmp_path.glob("masks-*.safetensors")))
+    moved = 0
+    for name in first.shapes:
+        before, now = first.union().mask("union", name), second.union().mask("union", name)
+        closed = before & ~now
+        moved += int((after[10][name][closed] != start[name][closed]).sum())
+        for step in (11, 14):
+            assert torch.equal(after[step][name][closed], after[10][name][closed]), (name, step)
+        assert bool((after[14][name][now] != after[10][name][now]).any()) or not bool(now.any()), name
+    assert moved > 100  # so that momentum would have carried them on
+
+
+def test_a_refresh_keeps_its_masks_until_the_epoch_ends_and_learns_with_a_seed_of_its_own(
+    tmp_path: Path,
+) -> None:
+    learned: list[int] = []
+    masks = source_masks("learned", tiny.bert(), data(), settings("refresh"), PLAN, seed=0)
+
+    def learn(epoch: int) -> Masks:
+        learned.append(epoch)
+        return masks
+
+    schedule = Refresh(tiny.bert(), learn, 10, tmp_path)
+    used: list[int] = []
+
+    class Handle:
+        def paused(self) -> Any:
+            return nullcontext()
+
+        def use(self, given: Any, settle: bool = False) -> None:
+            assert settle
+            used.append(len(given))
+
+    schedule.start(0)
+    for step in range(25):
+        schedule.before(step, [], Handle())  # type: ignore[arg-type]
+    assert learned == [0, 1, 2] and used == [2, 2]
+    assert [schedule.in_files(step) for step in (24, 29, 30)] == [False, False, True]
+    again = Refresh(
+        tiny.bert(), learn, 10, tmp_path
+    )  # a resume at the first step of an epoch: still the old ones
+    assert again.start(20).equals(masks) and again.in_files(20) and learned == [0, 1, 2]
