@@ -481,3 +481,25 @@ def test_the_random_mask_of_a_step_is_the_same_in_all_its_backward_passes() -> N
             optimizer.step()
             optimizer.zero_grad()
     assert len(draws) == len(set(draws)) and {step for step, _ in draws} == {0, 1}
+
+
+def test_a_refresh_settles_the_moments_of_weights_that_every_mask_closes_and_of_no_other() -> None:
+    first, second = masks_for(tiny.bert(), 0.9), masks_for(tiny.bert(), 0.2)
+    model = tiny.bert()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    with mask_updates(optimizer, model, first) as masked:
+        masked.rows([0, 0, 1, 1, 2, 2, 2])
+        loss_on(model, *ids()).backward()
+        optimizer.step()
+        before = {
+            (name, key): optimizer.state[p][key].clone()
+            for name, p in model.named_parameters()
+            for key in ("exp_avg", "exp_avg_sq")
+        }
+        masked.use({d: {name: second.mask(d, name) for name in second.shapes} for d in "ABC"}, settle=True)
+    union, parameters = second.union(), dict(model.named_parameters())
+    for (name, key), value in before.items():
+        opened = (
+            union.mask("union", name) if name in union.shapes else torch.ones_like(value, dtype=torch.bool)
+        )
+        assert torch.equal(optimizer.state[parameters[name]][key], value * opened), (name, key)
