@@ -1,5 +1,4 @@
-"""What the commands that read a results folder are asked for: seeds, the folder and its profile.
-"""
+"""What the commands that read a results folder are asked for: seeds, the folder and its profile."""
 
 from __future__ import annotations
 
