@@ -194,22 +194,13 @@ def load(folder: str | Path, key: str | None = None) -> Features:
     return Features(tables[0], tables[1], meta)
 
 
-def outdated(
-    meta: dict[str, Any], data: DataSettings, tokenizer: Any = None, path: str | Path | None = None
-) -> list[str]:
-    """The inputs of features whose `meta` this is that are no longer what `build` would use now, by their
-    names in `meta["inputs"]`.
-
-    The settings and the code are always compared, the tokenizer and the MRQA file if they are given. Empty:
-    nothing changed.
+def outdated(meta: dict[str, Any], data: DataSettings) -> list[str]:
+    """The settings and the code of features whose `meta` this is that are no longer what `build` would use
+    now, by their names in `meta["inputs"]`. Empty: nothing changed.
     """
     used = meta.get("inputs", {})
     now: dict[str, Any] = {name: getattr(data, name) for name in ("window", "overlap", "question")}
     now |= {"special_tokens": list(data.special_tokens), "code_sha256": _code_digest()}
-    if tokenizer is not None:
-        now["tokenizer_sha256"] = encoder(tokenizer, data.special_tokens).digest
-    if path is not None:
-        now["file_sha256"] = file_digest(path)
     return [name for name, value in now.items() if used.get(name) != value]
 
 

@@ -263,7 +263,9 @@ def test_a_search_for_f1_and_density_keeps_the_front(url: str) -> None:
         )
         assert beaten != (trial.number in {one.number for one in front})
     assert [trial.values[0] for trial in front] == sorted((trial.values[0] for trial in front), reverse=True)
-    assert {trial.number for trial in study_page.not_beaten(study.trials)} == {trial.number for trial in front}
+    assert {trial.number for trial in study_page.not_beaten(study.trials)} == {
+        trial.number for trial in front
+    }
 
 
 def test_a_pruner_with_nothing_to_decide_on_is_refused() -> None:
