@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from benchmark.cli.commands import command_parser, run_command
+from benchmark.cli.commands import add_params_options, command_parser, run_command
 from benchmark.cli.text import printable
 from bmt.errors import ConfigError
 
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("first", metavar="A", help="an arm of params.yaml, as bmt, none or bmt.adapter")
     add("second", metavar="B", help="another one")
     add("--backbone", help="whose runs (default: the only one that has results)")
-    add("--profile", help="the profile of the runs (default: that of params.yaml)")
+    add_params_options(parser)
     add("--seeds", metavar="LIST", help="seeds that count, as 0,1,2 (default: all)")
     add("--results", type=Path, metavar="DIR", help="the results folder (default: results/<profile>)")
     add("--format", choices=FORMATS, help="default: terminal on a terminal, Markdown elsewhere")
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     from benchmark.rendering.output import usual_format, write_document
     from benchmark.runs.results import read
 
-    folder, profile, _, active = results_place(given.results, given.profile)
+    folder, profile, _, active = results_place(given.results, given.profile, given.params)
     results = read(folder)
     backbone = given.backbone or only_backbone(results, folder)
     setting = Setting(profile=profile, seeds=chosen_seeds(given.seeds), active=active)

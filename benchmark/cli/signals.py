@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from bmt.errors import BMTError
-
 if TYPE_CHECKING:
     from bmt.runtime.stopping import Stop
 
@@ -121,7 +119,7 @@ def stoppable(alone: bool = True) -> Iterator[Stop]:
         print(f"{stopped}; the same command goes on from there", file=sys.stderr)
         raise SystemExit(STATUS) from None
     except RuntimeError as error:
-        if alone or not asked.is_set() or isinstance(error, BMTError):
+        if alone or not asked.is_set():
             raise
         print(f"SIGTERM: another rank has ended ({type(error).__name__})", file=sys.stderr)
         raise SystemExit(STATUS) from None

@@ -43,6 +43,7 @@ def read_inputs(
     profile: str | None,
     paper_folder: Path | None = None,
     seeds: tuple[int, ...] | None = None,
+    params: str | None = None,
 ) -> ComparisonInputs:
     """Read a paper and a results folder.
 
@@ -51,14 +52,15 @@ def read_inputs(
         profile: None: the runs' own for a given folder, else that of params.yaml.
         paper_folder: None: the paper of this project.
         seeds: those that count; None: all.
+        params: a params file in a profile's place.
 
     Raises:
         ConfigError: a folder or profile that does not exist, a paper that cannot be read.
     """
     paper = tables.load(paper_folder)
-    place, name, config, active = results_place(folder, profile)
+    place, name, config, active = results_place(folder, profile, params)
     runs = results.read(place)
-    if folder and not profile and len(runs.profiles) == 1:
+    if not name and len(runs.profiles) == 1:
         config, active = configuration(runs.profiles[0])
     setting = Setting(
         profile=name or ", ".join(runs.profiles) or "unknown",

@@ -74,7 +74,7 @@ def test_a_verb_is_run_by_all_three_doors(script: Path) -> None:
             "comprae",
             "error: comprae: no such verb (did you mean compare?): `python -m benchmark` lists them\n",
         ),
-        ("Train", "error: Train: no such verb (did you mean train?): `python -m benchmark` lists them\n"),
+        ("TRAIN", "error: TRAIN: no such verb (did you mean train?): `python -m benchmark` lists them\n"),
         ("runs", "error: runs: no such verb: `python -m benchmark` lists them\n"),
         ("__init__", "error: __init__: no such verb: `python -m benchmark` lists them\n"),
     ],

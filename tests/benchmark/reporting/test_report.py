@@ -16,7 +16,7 @@ from benchmark.comparison import table_comparison as comparison
 from benchmark.comparison.matching import Setting
 from benchmark.config.params import load
 from benchmark.paper import tables as papers
-from benchmark.reporting.heat import short
+from benchmark.reporting.heat_maps import short
 from benchmark.reporting.plots import HEIGHT
 from benchmark.runs import results
 from tests.support.html_tree import Node, parse

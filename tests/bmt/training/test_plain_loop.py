@@ -24,7 +24,7 @@ from bmt.training.plan import Plan
 from bmt.training.validation import evaluate
 from bmt.transfer.protocol import FewShotProtocol
 from bmt.transfer.target_tuning import TuningOutcome, mean_loss, tune
-from tests.bmt.test_mask_updates import masks_for
+from tests.bmt.test_masked_updates import masks_for
 from tests.support import tiny
 
 # One pass per step, its windows in order of falling length; some clipping.
