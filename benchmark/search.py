@@ -1,6 +1,4 @@
-"""`python -m benchmark.search --study NAME …`: search an arm's parameters on validation carved from train,
-with Optuna.
-"""
+"""Search an arm's parameters on validation carved from train, with Optuna."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from benchmark.config.params import repository_root
-from benchmark.studies import apply, export, figures, status
+from benchmark.studies import apply, export, status, study_page
 from benchmark.studies.mlflow_runs import log_files
 from benchmark.studies.settings import read_settings
 from benchmark.studies.storage import find_study, reachable, storage_url
@@ -25,7 +25,7 @@ def show_study(options: argparse.Namespace) -> None:
         if options.export:
             written.append(export.export(study, options.trial))
         if options.figures:
-            written.append(figures.draw(study))
+            written.append(study_page.write_page(study))
         if written:
             log_files(study, written)
     for path in written:

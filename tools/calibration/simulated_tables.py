@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from benchmark.statistics.reproduction import Estimand, TableStatistics, judge_arrays
+from benchmark.statistics.reproduction import Estimand, ReproductionRule, TableStatistics, judge_arrays
 from benchmark.statistics.t_tests import Array, t_quantile
 
 COLUMNS = 6
@@ -71,9 +71,8 @@ def reproduction_rates(
         gap: Array | float, estimand: Estimand = "printed", from_printed: bool = False
     ) -> tuple[TableStatistics, Array]:
         mean, sd, published = _draw_tables(world, gap, size, rng, from_printed)
-        judged = judge_arrays(
-            mean, sd, seeds, published, half_unit, margin, groups, d0, n_pub, 0.05, estimand
-        )
+        rule = ReproductionRule(d0=d0, n_pub=n_pub, estimand=estimand)
+        judged = judge_arrays(mean, sd, seeds, published, half_unit, margin, groups, rule)
         return judged, sd
 
     for start in range(0, tables, TABLES_AT_ONCE):

@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from benchmark import search as command
 from benchmark.config.params import load
-from benchmark.studies import apply, figures, status
+from benchmark.studies import apply, status, study_page
 from benchmark.studies.identity import identity_of
 from benchmark.studies.pruning import check_pruner
 from benchmark.studies.settings import read_settings
@@ -263,7 +263,9 @@ def test_a_search_for_f1_and_density_keeps_the_front(url: str) -> None:
         )
         assert beaten != (trial.number in {one.number for one in front})
     assert [trial.values[0] for trial in front] == sorted((trial.values[0] for trial in front), reverse=True)
-    assert {trial.number for trial in figures.not_beaten(study.trials)} == {trial.number for trial in front}
+    assert {trial.number for trial in study_page.not_beaten(study.trials)} == {
+        trial.number for trial in front
+    }
 
 
 def test_a_pruner_with_nothing_to_decide_on_is_refused() -> None:
@@ -574,7 +576,7 @@ def test_the_figures_are_one_page_that_loads_nothing(study: optuna.Study, reposi
     ] == [f"trial {number}" for number in range(6)]
     pareto = page.one("section", id_="pareto").one("table").rows()[1:]
     assert {int(row[0]) for row in pareto if row[3] == "yes"} == {
-        trial.number for trial in figures.not_beaten(study.trials)
+        trial.number for trial in study_page.not_beaten(study.trials)
     }
 
 
@@ -583,7 +585,7 @@ def test_a_field_is_linear_between_its_points_and_unknown_outside() -> None:
     from benchmark.reporting.scales import Scale
 
     axes = Axes(Scale(0, 1), Scale(0, 1, HEIGHT, 0), "x", "y")
-    corners = [(x, y, 10 * x + y, "") for x in (0.0, 1.0) for y in (0.0, 1.0)]
+    corners = [(x, y, 10 * x + y) for x in (0.0, 1.0) for y in (0.0, 1.0)]
     field = interpolated(corners, axes)
     rows, columns = field.shape
     for row, column in ((0, 0), (rows - 1, columns - 1), (3, 7)):

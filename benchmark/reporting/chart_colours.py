@@ -1,49 +1,8 @@
-"""The report's colours, light and dark, as data: texts have a contrast of at least 4.5 to their ground, marks
-of at least 3.
-"""
+"""The colours, dashes and shapes of charts, light and dark; those of pages are in `rendering/palette.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-LIGHT = {
-    "ground": "#fdfcf9",
-    "panel": "#f5f3ed",
-    "ink": "#1b1e22",
-    "quiet": "#585d64",
-    "rule": "#d8d4ca",
-    "edge": "#8b8d8f",
-    "accent": "#14508c",
-    "good": "#17693a",
-    "bad": "#b3261e",
-    "open": "#855600",
-    "gated": "#737a85",
-    "faint": "#e3dfd5",
-    "claimed": "#e6edf4",
-    "good-ground": "#e3f0e6",
-    "bad-ground": "#fae6e3",
-    "open-ground": "#f7edd8",
-    "quiet-ground": "#edeae3",
-}
-DARK = {
-    "ground": "#14171a",
-    "panel": "#1c2024",
-    "ink": "#e9e6df",
-    "quiet": "#a6abb1",
-    "rule": "#373d43",
-    "edge": "#757c84",
-    "accent": "#8fbfee",
-    "good": "#72d393",
-    "bad": "#ff9086",
-    "open": "#efc163",
-    "gated": "#8a919b",
-    "faint": "#2b3137",
-    "claimed": "#22303d",
-    "good-ground": "#193323",
-    "bad-ground": "#40211f",
-    "open-ground": "#3a2f18",
-    "quiet-ground": "#282d32",
-}
 
 SERIES = (
     ("#0b62a8", "#6db3f2"),
@@ -111,21 +70,10 @@ def arm_series(arms: Iterable[str]) -> dict[str, int]:
     return {name: ARM_SERIES.get(name, found.get(name, 0)) for name in names}
 
 
-def variables(dark: bool) -> str:
-    """The palette as CSS custom properties: names of LIGHT, `s0`…, `h0`…"""
-    named = [*(DARK if dark else LIGHT).items()]
-    series = [(f"s{index}", pair[dark]) for index, pair in enumerate(SERIES)]
-    heat = [
-        (f"h{step}", ramp(HEAT_DARK if dark else HEAT_LIGHT, step / HEAT_STEPS))
-        for step in range(HEAT_STEPS + 1)
-    ]
-    return " ".join(f"--{name}: {colour};" for name, colour in (*named, *series, *heat))
-
-
-def classes() -> str:
-    """CSS classes `s0`… (lines and marks) and `h0`… (cells) that use them."""
-    series = [
-        f".s{index} {{ --mark: var(--s{index}); --dash: {dash}; }}" for index, dash in enumerate(DASHES)
-    ]
-    heat = [f".h{step} {{ fill: var(--h{step}); }}" for step in range(HEAT_STEPS + 1)]
-    return "\n".join((*series, *heat))
+def variables() -> dict[str, tuple[str, str]]:
+    """{name: (light, dark)} of the series `s0`… and of a heat map's steps `h0`…"""
+    series = {f"s{index}": pair for index, pair in enumerate(SERIES)}
+    shares = {f"h{step}": step / HEAT_STEPS for step in range(HEAT_STEPS + 1)}
+    return series | {
+        name: (ramp(HEAT_LIGHT, share), ramp(HEAT_DARK, share)) for name, share in shares.items()
+    }

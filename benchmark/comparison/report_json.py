@@ -7,18 +7,18 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmark.comparison.claims import ClaimResult
-from benchmark.comparison.report import CellResult, Report
+from benchmark.comparison.report import CellResult, TableReport
 from benchmark.paper.tables import References
 
 FORMAT = 1
 
 
-def to_json(report: Report) -> str:
+def to_json(report: TableReport) -> str:
     """The report as indented JSON with a final newline; NaN and infinities cannot occur (ValueError)."""
     return json.dumps(to_data(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def to_data(report: Report) -> dict[str, Any]:
+def to_data(report: TableReport) -> dict[str, Any]:
     """The report as plain values."""
     upheld = sum(result.verdict == "upheld" for result in report.claims)
     return {
@@ -64,9 +64,9 @@ def to_data(report: Report) -> dict[str, Any]:
     }
 
 
-def _references(found: References | None) -> dict[str, Any] | None:
+def _references(references: References | None) -> dict[str, Any] | None:
     """Systems published elsewhere; no cell, no verdict and no average has them."""
-    return None if found is None else asdict(found)
+    return None if references is None else asdict(references)
 
 
 def _cell(cell: CellResult) -> dict[str, Any]:
@@ -95,21 +95,23 @@ def _cell(cell: CellResult) -> dict[str, Any]:
 
 
 def _claim(result: ClaimResult) -> dict[str, Any]:
-    seen = result.interval
+    interval = result.interval
     return {
         "id": result.claim.id,
         "quote": result.claim.quote,
         "paper_delta": result.paper_delta,
-        "our_delta": None if seen is None else seen.estimate,
-        "ci95": None if seen is None or seen.low is None or seen.high is None else [seen.low, seen.high],
-        "p": None if seen is None else seen.p,
+        "our_delta": None if interval is None else interval.estimate,
+        "ci95": None
+        if interval is None or interval.low is None or interval.high is None
+        else [interval.low, interval.high],
+        "p": None if interval is None else interval.p,
         "verdict": result.verdict,
         "seeds_needed": result.seeds_needed,
     }
 
 
 def _details(result: ClaimResult) -> dict[str, Any]:
-    claim, seen = result.claim, result.interval
+    claim, interval = result.claim, result.interval
     return {
         "section": claim.section,
         "a": claim.a,
@@ -124,8 +126,8 @@ def _details(result: ClaimResult) -> dict[str, Any]:
         "note": result.note,
         "p_holm": result.p_holm,
         "effect_ratio": result.effect_ratio,
-        "seeds": None if seen is None else seen.n_seeds,
-        "method": None if seen is None else seen.method,
+        "seeds": None if interval is None else interval.n_seeds,
+        "method": None if interval is None else interval.method,
     }
 
 

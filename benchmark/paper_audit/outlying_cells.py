@@ -25,7 +25,7 @@ Cells = list[list[float]]
 Place = tuple[int, int]
 
 
-def audit_lines(table: Table, audit: Audit) -> None:
+def audit_outlying_cells(table: Table, audit: Audit) -> None:
     """Cells far from row effect + column effect, in tables of scores: the largest deleted studentised
     residual, then the next without it.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.config.cells import nearest
-from benchmark.error_analysis.arms import Choice
+from benchmark.error_analysis.arms import ArmChoice
 from benchmark.runs import predictions
 from benchmark.runs.results import Results
 from bmt.errors import ConfigError, DataError
@@ -33,7 +32,7 @@ LISTS = (ALL_WRONG, DIFFER)
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class WrongCriterion:
     """When an answer is wrong: EM 0; F1 0; or, with `below`, F1 below so many percent."""
 
     metric: str = "em"
@@ -48,7 +47,7 @@ class Wrong:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RunAnswer:
     """One run's answer to one example. em, f1: percent."""
 
     seed: int
@@ -57,12 +56,12 @@ class Answer:
     f1: float
 
 
-Answers = tuple[tuple[Answer, ...], ...]
+Answers = tuple[tuple[RunAnswer, ...], ...]
 """Of one example: for each arm, in the order of the choice, for each seed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ExampleOutcome:
     """One example: its id and what each arm, in the order of the choice, made of it."""
 
     id: str
@@ -84,19 +83,19 @@ def group_of(states: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Cases:
+class ScoredExamples:
     """outcomes: by dataset, in the order of the first run's file. scores: by cell and dataset, (N,) percent
     by metric.
     """
 
-    outcomes: dict[str, tuple[Outcome, ...]]
+    outcomes: dict[str, tuple[ExampleOutcome, ...]]
     scores: dict[str, dict[str, dict[str, NDArray[np.float64]]]]
     notes: tuple[str, ...]
 
 
-def find_cases(
-    results: Results, choice: Choice, wrong: Wrong, datasets: Sequence[str] | None, where: str
-) -> Cases:
+def score_examples(
+    results: Results, choice: ArmChoice, wrong: WrongCriterion, datasets: Sequence[str] | None, where: str
+) -> ScoredExamples:
     """Compare the arms, example by example. An arm is wrong where all its seeds are, right where none is,
     else its seeds disagree.
 
@@ -124,32 +123,32 @@ def find_cases(
     ]
     outcomes = {}
     for name in names:
-        own = found.examples[name]
-        if own.left_out:
-            notes.append(f"{name}: {own.left_out} examples left out, on which few-shot runs were tuned")
+        examples = found.examples[name]
+        if examples.left_out:
+            notes.append(f"{name}: {examples.left_out} examples left out, on which few-shot runs were tuned")
         codes = []
         for arm in choice.arms:
             bad = np.stack([wrong.of(found.scores[run.cell][name][wrong.metric.upper()]) for run in arm.runs])
             codes.append(np.where(bad.all(axis=0), 1, np.where(bad.any(axis=0), 2, 0)))
         states = np.stack(codes, axis=1).tolist()
         outcomes[name] = tuple(
-            Outcome(key, tuple(STATES[code] for code in row))
-            for key, row in zip(own.ids.to_pylist(), states, strict=True)
+            ExampleOutcome(key, tuple(STATES[code] for code in row))
+            for key, row in zip(examples.ids.to_pylist(), states, strict=True)
         )
-    return Cases(outcomes, found.scores, tuple(notes))
+    return ScoredExamples(outcomes, found.scores, tuple(notes))
 
 
-def _datasets(choice: Choice, asked: Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:
+def _datasets(choice: ArmChoice, wanted: Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:
     """The datasets to look at, in the paper's order, and what was left out."""
     scored = {run.cell: set(run.datasets) for run in choice.runs}
-    own_order = dict.fromkeys(name for run in choice.runs for name in run.datasets)
-    every = [name for name in (*IN_DOMAIN, *OUT_OF_DOMAIN) if name in own_order]
-    every += [name for name in own_order if name not in every]
-    shared = tuple(name for name in every if all(name in own for own in scored.values()))
-    if asked is not None:
-        for name in asked:
+    in_runs = dict.fromkeys(name for run in choice.runs for name in run.datasets)
+    every = [name for name in (*IN_DOMAIN, *OUT_OF_DOMAIN) if name in in_runs]
+    every += [name for name in in_runs if name not in every]
+    shared = tuple(name for name in every if all(name in datasets for datasets in scored.values()))
+    if wanted is not None:
+        for name in wanted:
             if name not in shared:
-                lacking = [cell for cell, own in scored.items() if name not in own]
+                lacking = [cell for cell, datasets in scored.items() if name not in datasets]
                 of = (
                     f"not scored by {', '.join(lacking)}"
                     if name in every
@@ -158,7 +157,7 @@ def _datasets(choice: Choice, asked: Sequence[str] | None) -> tuple[tuple[str, .
                 raise ConfigError(
                     f"--dataset {name}: {of}: of {', '.join(shared) or 'none, as no dataset was scored by all'}"
                 )
-        return tuple(name for name in shared if name in asked), []
+        return tuple(name for name in shared if name in wanted), []
     if not shared:
         raise ConfigError("--arms: no dataset was scored by all these runs: choose others")
     return shared, [
@@ -166,24 +165,29 @@ def _datasets(choice: Choice, asked: Sequence[str] | None) -> tuple[tuple[str, .
     ]
 
 
-def read_answers(results: Results, choice: Choice, cases: Cases) -> dict[str, dict[str, Answers]]:
+def read_answers(
+    results: Results, choice: ArmChoice, scored: ScoredExamples
+) -> dict[str, dict[str, Answers]]:
     """The answers to the examples of LISTS, by dataset and id.
 
     Raises:
         DataError: a predictions file without the answers' texts.
     """
     listed = {
-        (name, own.id) for name, outcomes in cases.outcomes.items() for own in outcomes if own.group in LISTS
+        (name, outcome.id)
+        for name, outcomes in scored.outcomes.items()
+        for outcome in outcomes
+        if outcome.group in LISTS
     }
     texts = {run.cell: read_texts(results.folder / f"{run.cell}.parquet", listed) for run in choice.runs}
-    found: dict[str, dict[str, Answers]] = {name: {} for name in cases.outcomes}
-    for name, outcomes in cases.outcomes.items():
-        scores = {run.cell: cases.scores[run.cell][name] for run in choice.runs}
+    found: dict[str, dict[str, Answers]] = {name: {} for name in scored.outcomes}
+    for name, outcomes in scored.outcomes.items():
+        scores = {run.cell: scored.scores[run.cell][name] for run in choice.runs}
         for row, outcome in enumerate(outcomes):
             if outcome.group in LISTS:
                 found[name][outcome.id] = tuple(
                     tuple(
-                        Answer(
+                        RunAnswer(
                             run.seed,
                             texts[run.cell][name, outcome.id],
                             *(float(scores[run.cell][key][row]) for key in ("EM", "F1")),
@@ -217,8 +221,3 @@ def read_texts(path: Path, wanted: Container[tuple[str, str]]) -> dict[tuple[str
         for dataset, key, text in zip(*columns, strict=True)
         if (dataset, key) in wanted
     }
-
-
-def patterns(outcomes: Sequence[Outcome]) -> Counter[tuple[str, ...]]:
-    """How often which arms are right, wrong or mixed together."""
-    return Counter(outcome.states for outcome in outcomes)
