@@ -52,6 +52,7 @@ PENDING: dict[str, tuple[str, ...]] = {
         "benchmark/p[!l]*",
         "benchmark/statistics/*",
         "benchmark/studies/study_page.py:*",
+        "benchmark/studies/value_field.py:*",
         "tests/benchmark/*",
         "tests/bmt/*",
         "tests/pipeline/*",
