@@ -195,7 +195,9 @@ def test_a_run_that_another_process_makes_is_left_alone_and_stop_ends_it(tmp_pat
     wait += f"open({str(marks)!r}, 'a').write('began '); time.sleep(600)"
     first = Processes(tmp_path, {})
     outcomes: list[JobOutcome] = []
-    thread = threading.Thread(target=lambda: outcomes.append(first(script("a", wait, "print()"), None)))
+    thread = threading.Thread(
+        target=lambda: outcomes.append(first(script("a", wait, "print()"), None)), daemon=True
+    )
     thread.start()
     try:
         wait_until(lambda: marks.exists() and marks.read_text() == "began ", thread.is_alive)
