@@ -1,6 +1,8 @@
-"""`python -m benchmark.audit`: the paper against itself, from its tables and sentences alone. No run of ours is looked at.
+"""`python -m benchmark.audit`: the paper against itself, from its tables and sentences alone. No run of ours
+is looked at.
 
-`benchmark/paper_audit` has the rules. docs/audit.md is what this command finds in the paper that this project reproduces.
+`benchmark/paper_audit` has the rules. docs/audit.md is what this command finds in the paper that this project
+reproduces.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ from pathlib import Path
 
 from benchmark.cli.commands import command_parser, run_command
 
-ABOUT = """Hold a paper's tables and sentences against each other: averages, arrows, percentages, EM and F1, rows and
-numbers that are printed twice, scores that fall with K, stated sizes and directions, gains that mix backbones. Rounding
-is no finding.
+ABOUT = """Hold a paper's tables and sentences against each other: averages, arrows, percentages, EM and F1, rows
+and numbers that are printed twice, scores that fall with K, stated sizes and directions, gains that mix
+backbones. Rounding is no finding.
 Exit status: 0 nothing found beyond rounding, 1 findings, 2 wrong usage or a paper that cannot be read."""
 EXAMPLE = "python -m benchmark.audit --format markdown --out docs/audit.md"
 

@@ -1,7 +1,8 @@
-"""`python -m benchmark.check [DIR]`: is a results folder what it says it is? docs/compare.md lists what is checked.
+"""`python -m benchmark.check [DIR]`: is a results folder what it says it is? docs/compare.md lists what is
+checked.
 
-Offline: it reads the folder, and of this project the profile's arms and, beside the project's own results, the trained
-runs. No MLflow, no DVC, no torch.
+Offline: it reads the folder, and of this project the profile's arms and, beside the project's own results,
+the trained runs. No MLflow, no DVC, no torch.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmark.cli.commands import command_parser, run_command
+from benchmark.cli.commands import add_params_options, command_parser, run_command
 
 ABOUT = """Check a results folder: files, fields, examples, scores computed again, masks, copies, seals.
-Exit status: 0 no fault, 1 faults."""
+Every run must be of the profile that --params or --profile names (default: that of params.yaml; with DIR: of
+one, whichever). Exit status: 0 no fault, 1 faults."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -20,23 +22,22 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = command_parser("check", ABOUT, "python -m benchmark.check results/mini")
     add = parser.add_argument
     add("folder", nargs="?", type=Path, metavar="DIR", help="the results folder (default: results/<profile>)")
-    profile = "the profile that every run must be of (default: that of params.yaml; with DIR: one, whichever)"
-    add("--profile", help=profile)
+    add_params_options(parser)
     add("--format", default="terminal", choices=("terminal", "json"), help="default: terminal")
     add("--strict", action="store_true", help="exit status 1 also for what could not be checked")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Check, print, and say by the status how it went: 0 no fault, 1 faults (see --strict); ConfigError (2) where there
-    is no folder.
+    """Check, print, and say by the status how it went: 0 no fault, 1 faults (see --strict); ConfigError (2)
+    where there is no folder.
     """
     given = parse_arguments(arguments)
     from benchmark.rendering.output import write_document
     from benchmark.results_check.check_document import check_document, check_json
     from benchmark.results_check.folder_check import check_folder, results_folder
 
-    checked = check_folder(*results_folder(given.folder, given.profile))
+    checked = check_folder(*results_folder(given.folder, given.profile, given.params))
     document = check_document(checked, given.strict)
     write_document(document, [given.format], texts={"json": lambda: check_json(checked, given.strict)})
     return checked.status(given.strict)

@@ -9,20 +9,22 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from benchmark.cli.commands import command_parser, run_command
+from benchmark.cli.commands import add_params_options, command_parser, run_command
 
 FORMATS = ("terminal", "markdown", "latex", "json", "html")
 EXAMPLE = "python -m benchmark.compare --paper-table 3 --format markdown,json --out reports/mini/table_3"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Compare, print or write, and say by the status how it went: 0, 1 (see --strict), 2 for unreadable results."""
+    """Compare, print or write, and say by the status how it went: 0, 1 (see --strict), 2 for unreadable
+    results.
+    """
     parser = command_parser("compare", "Hold a table of the paper against our runs.", EXAMPLE)
     add = parser.add_argument
     add("--paper-table", required=True, metavar="N", help="1 to 9 or A.10 (any table of --paper)")
     forms_help = f"of {', '.join(FORMATS)} (default: terminal); several need --out"
     add("--format", default="terminal", metavar="F[,F]", help=forms_help)
-    add("--profile", help="the profile of the runs (default: that of params.yaml)")
+    add_params_options(parser)
     add("--seeds", metavar="LIST", help="seeds that count, as 0,1,2 (default: all)")
     add("--results", type=Path, metavar="DIR", help="the results folder (default: results/<profile>)")
     paper_help = "a folder of tables and claims (default: the paper of this project)"
@@ -40,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     from benchmark.rendering.output import chosen_formats, write_document
 
     forms, seeds = chosen_formats(given.format, FORMATS, given.out), chosen_seeds(given.seeds)
-    inputs = read_inputs(given.results, given.profile, given.paper, seeds)
+    inputs = read_inputs(given.results, given.profile, given.paper, seeds, given.params)
     table = inputs.table(given.paper_table)
     report = compare(inputs.paper, table, inputs.results, inputs.setting, inputs.settings, inputs.source)
     write_document(table_document(report), forms, given.out, {"json": lambda: to_json(report)})

@@ -1,6 +1,4 @@
-"""`python -m benchmark.data`: look at MRQA files: their sizes, one example with its windows, and whatever is irregular in
-them.
-"""
+"""Look at MRQA files: their sizes, one example with its windows, and whatever is irregular in them."""
 
 from __future__ import annotations
 
@@ -21,10 +19,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
 
     def subcommand(name: str, text: str, example: str) -> argparse.ArgumentParser:
-        epilog, plain = (
-            f"example:\n  python -m benchmark.data {example}",
-            argparse.RawDescriptionHelpFormatter,
-        )
+        epilog = f"example:\n  python -m benchmark.data {example}"
+        plain = argparse.RawDescriptionHelpFormatter
         return commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=plain)
 
     sizes = "Sizes of MRQA files: contexts, questions, mean words."

@@ -1,8 +1,8 @@
-"""`python -m benchmark.errors`: dev examples that all arms get wrong, and those where arms differ, sorted as the paper's
-appendix C does.
+"""`python -m benchmark.errors`: dev examples that all arms get wrong, and those where arms differ, sorted as
+the paper's appendix C does.
 
-Reads the predictions that `benchmark.evaluate` kept and the raw files they are of; no torch, no DVC, and MLflow only for
-`--track`.
+Reads the predictions that `benchmark.evaluate` kept and the raw files they are of; no torch, no DVC, and
+MLflow only for `--track`.
 """
 
 from __future__ import annotations
@@ -25,20 +25,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = command_parser("errors", ABOUT, EXAMPLE)
     add = parser.add_argument
     arms = "bmt, bmt.adapter, … or cells without seed, as minilm.st-SQuAD.none"
-    add(
-        "--arms",
-        nargs="+",
-        metavar="ARM",
-        help=f"{arms} (default: of none, mask, bmt, bmt.adapter those with runs)",
-    )
+    some = f"{arms} (default: of none, mask, bmt, bmt.adapter those with runs)"
+    add("--arms", nargs="+", metavar="ARM", help=some)
     seeds = "seeds, as 0,1,2 (default: those that all the arms have); an arm is wrong where all its seeds are"
     add("--seeds", "--seed", metavar="LIST", help=f"{seeds}, right where none is")
-    add(
-        "--dataset",
-        nargs="+",
-        metavar="NAME",
-        help="only these (default: all that all the runs were scored on)",
-    )
+    datasets = "only these (default: all that all the runs were scored on)"
+    add("--dataset", nargs="+", metavar="NAME", help=datasets)
     metric = "what makes an answer wrong: EM 0 (default), or F1 0, as the paper has it"
     add("--metric", choices=("em", "f1"), default=DEFAULTS["metric"], help=metric)
     add("--below", type=float, metavar="PERCENT", help="with --metric f1: F1 below this, of 100")
@@ -47,17 +39,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--backbone", help="of the arms that are named without one (default: the one with most runs)")
     add_params_options(parser)
     add("--results", type=Path, metavar="DIR", help="the results folder (default: results/<profile>)")
-    add(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="the raw MRQA files that were scored (default: data/raw/<profile>)",
-    )
+    raw = "the raw MRQA files that were scored (default: data/raw/<profile>)"
+    add("--data", type=Path, metavar="DIR", help=raw)
     out = "the Markdown file (default: reports/<profile>/errors.md)"
     add("--out", "--output", type=Path, metavar="FILE", help=out)
-    add(
-        "--track", action="store_true", help="also log the file and its counts to MLflow, as the run `errors`"
-    )
+    track = "also log the file and its counts to MLflow, as the run `errors`"
+    add("--track", action="store_true", help=track)
     return parser.parse_args(arguments)
 
 

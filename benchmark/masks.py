@@ -1,8 +1,9 @@
-"""`python -m benchmark.masks CELL [CELL]`: what trained cells' masks open, and how far masks agree beyond chance.
+"""`python -m benchmark.masks CELL [CELL]`: what trained cells' masks open, and how far masks agree beyond
+chance.
 
-One cell: density by dataset, layer and kind of tensor, and the overlap of every two datasets. Two cells, for instance
-two seeds of an arm: the overlap of each dataset's two masks. Chance is what independent masks with the same density in
-every tensor would have.
+One cell: density by dataset, layer and kind of tensor, and the overlap of every two datasets. Two cells, for
+instance two seeds of an arm: the overlap of each dataset's two masks. Chance is what independent masks with
+the same density in every tensor would have.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 
-from benchmark.cli.commands import command_parser, run_command
+from benchmark.cli.commands import add_params_options, command_parser, run_command
 
 EXAMPLE = (
     "python -m benchmark.plan --paper-table 3\n"
@@ -25,7 +25,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = command_parser("plan", DESCRIPTION, EXAMPLE)
     add = parser.add_argument
     add("--paper-table", required=True, metavar="N", help="1 to 9 or A.10")
-    add("--profile", help="whose cells (default: the profile of params.yaml)")
+    add_params_options(parser)
     seeds = "seeds of the cells, as 0,1,2 (default: those that the profile lists for a cell, else 0)"
     add("--seeds", metavar="LIST", help=seeds)
     also = "a further cell, for example a control; may be given again"
@@ -44,6 +44,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Plan, print, and with --run run: 0, or 1 where something failed."""
     given = parse_arguments(arguments)
+    from benchmark.config.profiles import params_file
     from benchmark.config.results_options import chosen_seeds
     from benchmark.planning.plan_document import plan_document, plan_json
     from benchmark.planning.schedule import DONE
@@ -58,7 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     seeds, gpus = chosen_seeds(given.seeds), chosen_gpus(given.gpus)
     slots, also = chosen_jobs(given.jobs, gpus), tuple(given.also)
-    request = PlanRequest(given.paper_table, given.profile, seeds, also, given.keep, slots, gpus, given.run)
+    params = params_file(given.params, given.profile)
+    request = PlanRequest(given.paper_table, params, seeds, also, given.keep, slots, gpus, given.run)
     requested = plan_table(request)
     if not given.json:
         print_document(plan_document(requested.plan, requested.terms))

@@ -1,16 +1,13 @@
-"""`python -m benchmark.search --study NAME …`: search an arm's parameters on validation carved from train,
-with Optuna.
-"""
+"""Search an arm's parameters on validation carved from train, with Optuna."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from benchmark.cli.commands import run_command
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run trials, then show, write or apply what came of them; returns the exit status."""
     from benchmark.studies.search_options import parse_arguments
 

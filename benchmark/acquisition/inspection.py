@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.acquisition.dataset_table import beside_the_paper, table_1
+from benchmark.cli.advice import PREPARE, advice
 from benchmark.cli.progress import progress
 from benchmark.paper import tables as papers
 from benchmark.rendering.document import (
@@ -26,7 +27,7 @@ from benchmark.rendering.document import (
 )
 from benchmark.rendering.phrases import counted
 from bmt.errors import DataError
-from bmt.qa.mrqa import Example, Report, passages, read
+from bmt.qa.mrqa import Example, ReadingReport, passages, read_mrqa
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
 PATTERNS = ("*.jsonl.gz", "*.jsonl")
@@ -80,11 +81,11 @@ def mrqa_files(folder: Path) -> list[Path]:
 
 def read_all(
     files: Sequence[Path], name: str, strict: bool = False
-) -> Iterator[tuple[Path, Report, DataError | None]]:
+) -> Iterator[tuple[Path, ReadingReport, DataError | None]]:
     """Read every file, with progress; yields its report and, if it could not be read to its end, the error."""
     with progress(name, total=sum(file.stat().st_size for file in files), unit="bytes") as bar:
         for file in files:
-            report, error = Report(), None
+            report, error = ReadingReport(), None
             try:
                 for _ in passages(file, report, strict):
                     pass
@@ -94,7 +95,7 @@ def read_all(
             yield file, report, error
 
 
-def split_of(file: Path, report: Report) -> str:
+def split_of(file: Path, report: ReadingReport) -> str:
     """train or dev: what the file's name says, else its header."""
     parts = file.name.split(".")
     return next((part for part in ("train", "dev", "test") if part in parts), report.split or "?")
@@ -106,7 +107,7 @@ def size_document(inspected: InspectedFolder) -> tuple[Document, dict[str, Any]]
     Raises:
         DataError: a file that cannot be read.
     """
-    reports: list[tuple[str, Report]] = []
+    reports: list[tuple[str, ReadingReport]] = []
     for file, report, error in read_all(mrqa_files(inspected.folder), "read"):
         if error is not None:
             raise error
@@ -175,7 +176,7 @@ def question_document(
         files = [file for file in files if file.name == windows[0]["file"]]
     title, items = question, []
     for file in files:
-        example = next((example for example in read(file) if example.id == question), None)
+        example = next((example for example in read_mrqa(file) if example.id == question), None)
         if example is not None:
             title = f"{example.dataset}  {example.id}  ({short(file)}, context {example.context_id})"
             items = _example_items(example)
@@ -207,7 +208,8 @@ def prepared(
     for path in sorted(features.rglob("windows.arrow")):
         if backbone not in (None, path.parent.parent.name):
             continue
-        made = load(path.parent)
+        with advice(PREPARE):
+            made = load(path.parent)
         row = pc.index(made.examples["id"], pa.scalar(question)).as_py()
         if row >= 0:
             windows = made.windows.filter(pc.equal(made.windows["example"], row))

@@ -19,7 +19,9 @@ OURS = ("bmt", "benchmark", "tools")
 class Parser(argparse.ArgumentParser):
     """argparse's parser, whose complaint is one line (status 2) and names the option that was perhaps meant."""
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> Any:
         """The options; leaves with status 2 where one is unknown."""
         given, rest = self.parse_known_args(args, namespace)
         if rest:
@@ -108,7 +110,7 @@ def _line(error: Exception) -> tuple[str, int]:
     if isinstance(error, ImportError) and (error.name or OURS[0]).partition(".")[0] not in OURS:
         absent = isinstance(error, ModuleNotFoundError)
         what = "is not installed" if absent else f"cannot be imported ({printable(str(error))})"
-        todo = "activate its environment (source .venv/bin/activate), which `make setup` makes"
+        todo = "activate the project's environment (source .venv/bin/activate), which `make setup` makes"
         return f"error: {error.name} {what} in {sys.executable}: {todo}", 1
     raise error
 

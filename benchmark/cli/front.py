@@ -1,5 +1,5 @@
-"""The front door: `python -m benchmark` lists the verbs, `python -m benchmark VERB …` runs one, and so does the
-console script `bmt-benchmark`. A misspelt verb gets the nearest.
+"""The front door: `python -m benchmark` lists the verbs, `python -m benchmark VERB …` runs one, and so does
+the console script `bmt-benchmark`. A misspelt verb gets the nearest.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Ctrl-C as one line from the first moment on, and SIGTERM as a request: the work ends at its next step with a
-checkpoint, and the process with status 143. A second SIGTERM ends it at once.
+"""Ctrl-C as one line from the first moment on, and SIGTERM as a request: the work ends at its next step with
+a checkpoint, and the process with status 143. A second SIGTERM ends it at once.
 
 with tracking.start(...) as run, stoppable() as stop:  # inside the run, so that it ends KILLED
     train(model, ..., checkpoints=checkpoints, stop=stop)
@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from bmt.errors import BMTError
-
 if TYPE_CHECKING:
     from bmt.runtime.stopping import Stop
 
@@ -31,10 +29,10 @@ _open_runs = 0  # runs whose end is to be recorded
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Ctrl-C raises KeyboardInterrupt in the block; yields whether it was pressed.
 
-    While a module is imported it ends the process at once, with the same line and status: what KeyboardInterrupt
-    comes to inside a library's import, nobody knows, and nothing is lost (files are whole or absent). Not so
-    inside `ended`, where a run's end is to be recorded. Outside the main thread, and where Ctrl-C is ignored
-    (nohup), nothing changes.
+    While a module is imported it ends the process at once, with the same line and status: what
+    KeyboardInterrupt comes to inside a library's import, nobody knows, and nothing is lost (files are whole
+    or absent). Not so inside `ended`, where a run's end is to be recorded. Outside the main thread, and where
+    Ctrl-C is ignored (nohup), nothing changes.
     """
     pressed = False
 
@@ -91,8 +89,8 @@ def ended() -> Iterator[None]:
 
 @contextmanager
 def stoppable(alone: bool = True) -> Iterator[Stop]:
-    """Yield what long work asks whether it is to stop; its `StoppedError` leaves the block as SystemExit(143),
-    told in one line.
+    """Yield what long work asks whether it is to stop; its `StoppedError` leaves the block as
+    SystemExit(143), told in one line.
 
     Outside the main thread, where no signal arrives, nothing ever asks. After the block SIGTERM is handled as
     before it.
@@ -121,7 +119,7 @@ def stoppable(alone: bool = True) -> Iterator[Stop]:
         print(f"{stopped}; the same command goes on from there", file=sys.stderr)
         raise SystemExit(STATUS) from None
     except RuntimeError as error:
-        if alone or not asked.is_set() or isinstance(error, BMTError):
+        if alone or not asked.is_set():
             raise
         print(f"SIGTERM: another rank has ended ({type(error).__name__})", file=sys.stderr)
         raise SystemExit(STATUS) from None

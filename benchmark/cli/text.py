@@ -8,8 +8,9 @@ from collections.abc import Iterable
 def printable(text: str) -> str:
     """`text` on one line, without what would steer a terminal.
 
-    White space of any kind becomes a space. What has no shape of its own becomes U+FFFD: control characters (and with
-    ESC every escape sequence), half surrogates, private characters, and the marks that turn the direction of writing.
+    White space of any kind becomes a space. What has no shape of its own becomes U+FFFD: control characters
+    (and with ESC every escape sequence), half surrogates, private characters, and the marks that turn the
+    direction of writing.
     """
     return "".join(
         character if character.isprintable() else " " if character.isspace() else "\ufffd"

@@ -1,4 +1,6 @@
-"""Two arms held against each other, dataset by dataset and on average, with the interval that the claims have."""
+"""Two arms held against each other, dataset by dataset and on average, with the interval that the claims
+have.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ class DomainContrast:
 def contrast_arms(
     results: Results, arms: tuple[str, str], setting: Setting, backbone: str
 ) -> list[DomainContrast]:
-    """Every difference of two arms, by domain: of each dataset and metric, the average, and (once) the deviation.
+    """Every difference of two arms, by domain: of each dataset and metric, the average, and (once) the
+    deviation.
 
     Raises:
         ConfigError: an arm without results.

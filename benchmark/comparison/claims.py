@@ -1,4 +1,5 @@
-"""The paper's claims on our runs: which scores each sentence is about, judged together by `benchmark.statistics`.
+"""The paper's claims on our runs: which scores each sentence is about, judged together by
+`benchmark.statistics`.
 
 A claim is tested on any profile: directions can be checked on a small model. What stands in the way of a test
 (no runs, literature, mixed data) is its reason, and its verdict is then "no data".
@@ -64,7 +65,9 @@ class NoTestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One row's runs: by dataset, and by seed. separate: every dataset is trained apart, with seeds for itself (ST)."""
+    """One row's runs: by dataset, and by seed. separate: every dataset is trained apart, with seeds for
+    itself (ST).
+    """
 
     row: Row
     runs: dict[str, dict[int, Run]]
@@ -251,7 +254,9 @@ def _score(run: Run, metric: str, dataset: str) -> float:
 
 
 def _seed_interval(sides: list[dict[int, float]]) -> tuple[Interval, str]:
-    """Of one figure per seed and side: (a - b) - (than.a - than.b), paired where the sides have the same seeds."""
+    """Of one figure per seed and side: (a - b) - (than.a - than.b), paired where the sides have the same
+    seeds.
+    """
     same = all(set(side) == set(sides[0]) for side in sides)
     common = sorted(set.intersection(*map(set, sides)))
     if len(sides) == 2 and not same:

@@ -1,8 +1,8 @@
-"""Tables of counted numbers (dataset statistics, parameter counts): no seeds, no statistics; ours is the printed
-number or it is not.
+"""Tables of counted numbers (dataset statistics, parameter counts): no seeds, no statistics; ours is the
+printed number or it is not.
 
-Our numbers come from `table_<id>.json` in the results folder (docs/compare.md); without one, a table of parameters is
-counted here.
+Our numbers come from `table_<id>.json` in the results folder (docs/compare.md); without one, a table of
+parameters is counted here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmark.runs.results import Fault, Results
 
 @dataclass(frozen=True, slots=True)
 class CountedNumbers:
-    """Our numbers of a table. damaged: why its file cannot be read. command: makes the file, as it is shown."""
+    """Our numbers of a table. damaged: why its file cannot be read. command: what makes the file, as shown."""
 
     values: dict[str, Any]
     damaged: Fault | None

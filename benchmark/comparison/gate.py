@@ -1,8 +1,9 @@
-"""The gate: why runs cannot be held against the paper's numbers, in words. No reason, and the statistics may speak.
+"""The gate: why runs cannot be held against the paper's numbers, in words. No reason, and the statistics may
+speak.
 
-Some reasons are about runs (another profile, backbone, revision, evaluator, budget), some about their data (another
-digest, another number of examples) and some about what is missing (runs, seeds, files). `mixed` marks those where even
-a mean of ours would be of unlike things, and none is shown.
+Some reasons are about runs (another profile, backbone, revision, evaluator, budget), some about their data
+(another digest, another number of examples) and some about what is missing (runs, seeds, files). `mixed`
+marks those where even a mean of ours would be of unlike things, and none is shown.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class TableData:
-    """What every run of a table must agree on, and where they do not: by dataset, and the evaluator. copies: runs that
-    repeat another run's scores, and whose.
+    """What every run of a table must agree on, and where they do not: by dataset, and the evaluator. copies:
+    runs that repeat another run's scores, and whose.
     """
 
     differences: dict[str, Reason]
@@ -85,7 +86,9 @@ def _mixed_data(runs: Sequence[Run], dataset: str) -> Reason | None:
 def run_reasons(
     runs: Sequence[Run], requires: Requirements, backbone: str, p_f: float | None, data: TableData
 ) -> list[Reason]:
-    """Reasons that lie in the runs themselves. backbone, p_f: those of the printed row, whatever stands in for it."""
+    """Reasons that lie in the runs themselves. backbone, p_f: those of the printed row, whatever stands in
+    for it.
+    """
     reasons: list[Reason] = []
     profiles = sorted({run.profile for run in runs})
     other = [profile for profile in profiles if requires.profile and profile != requires.profile]
@@ -99,10 +102,9 @@ def run_reasons(
         reasons.append(Reason(instead))
     if len(data.evaluators) > 1:
         reasons.append(Reason(f"mixed evaluator versions: {', '.join(data.evaluators)}", True))
-    if p_f is not None and (
-        wrong := sorted({run.p_f for run in runs if run.p_f is not None and run.p_f != p_f})
-    ):
-        reasons.append(Reason(f"p_F {wrong[0]:g} instead of {p_f:g}"))
+    if p_f is not None and (wrong_p_f := [run.p_f for run in runs if run.p_f != p_f]):
+        shown = "not recorded" if wrong_p_f[0] is None else f"{wrong_p_f[0]:g}"
+        reasons.append(Reason(f"p_F {shown} instead of {p_f:g}"))
     if not other:
         reasons += _paper_reasons(runs, requires, backbone)
     if len(steps := {run.mask_steps for run in runs}) > 1:
@@ -138,7 +140,9 @@ def _paper_reasons(runs: Sequence[Run], requires: Requirements, backbone: str) -
 def seed_reasons(
     runs: Sequence[Run], faults: Iterable[Fault], missing: Sequence[str], copies: Mapping[str, str]
 ) -> list[Reason]:
-    """Reasons that lie in the seeds. missing: names of runs that should exist and do not. copies: as in `TableData`."""
+    """Reasons that lie in the seeds. missing: names of runs that should exist and do not. copies: as in
+    `TableData`.
+    """
     reasons = [Reason(f"unreadable {fault}") for fault in faults]
     seeds = [run.seed for run in runs]
     if twice := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
@@ -160,12 +164,14 @@ def data_reasons(runs: Sequence[Run], dataset: str, requires: Requirements, data
     reasons = [data.differences[dataset]] if dataset in data.differences else []
     if any(run.profile != requires.profile for run in runs if requires.profile):
         return reasons
-    scored = next((run.datasets[dataset] for run in runs if dataset in run.datasets), None)
+    entries = [run.datasets[dataset] for run in runs if dataset in run.datasets]
     wanted, digest = requires.examples.get(dataset), requires.data_sha256.get(dataset)
-    if scored and wanted and scored.examples != wanted:
-        reasons.append(Reason(f"split size {scored.examples:,} instead of {wanted:,}"))
-    if scored and digest and scored.sha256 != digest:
-        reasons.append(Reason(f"data digest {_short(scored.sha256)} instead of {_short(digest)}"))
+    sizes = [entry.examples for entry in entries if entry.examples != wanted]
+    if wanted and sizes:
+        reasons.append(Reason(f"split size {sizes[0]:,} instead of {wanted:,}"))
+    other = [entry.sha256 for entry in entries if entry.sha256 != digest]  # absent is not equal
+    if digest and other:
+        reasons.append(Reason(f"data digest {_short(other[0])} instead of {_short(digest)}"))
     return reasons
 
 

@@ -1,4 +1,4 @@
-"""What a comparison reads: a paper's folder, a results folder, and the profile that says how runs are made."""
+"""What a comparison reads: a paper, a results folder, and the profile that says how runs are made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bmt.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class ComparisonInputs:
-    """config: of the runs' profile, or None where it has no file here. source: the folder as it may be shown."""
+    """config: of the runs' profile, None where it has no file here. source: the folder as it may be shown."""
 
     paper: Paper
     results: Results

@@ -1,7 +1,8 @@
-"""Which runs answer which printed number: a table's cells with our values, one per seed, or the state that they are in.
+"""Which runs answer which printed number: a table's cells with our values, one per seed, or the state that
+they are in.
 
-A row names its runs (backbone, regime, arm, adapter, K). Under any profile but the paper's, the profile's backbone
-stands in for the backbone of the table's first model; the rows of the other models are then missing.
+A row names its runs (backbone, regime, arm, adapter, K). Under any profile but the paper's, the profile's
+backbone stands in for the backbone of the table's first model; the rows of the other models are then missing.
 """
 
 from __future__ import annotations
@@ -161,8 +162,8 @@ class Matcher:
 def find_stand_in(
     table: Table, results: Results, requires: Requirements, listed: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    """{backbone of the table's first model: the backbone that stands in for it}; empty without need, as under the paper's
-    profile.
+    """{backbone of the table's first model: the backbone that stands in for it}; empty without need, as under
+    the paper's profile.
     """
     rows = [row.ours for row in table.rows if row.ours]
     named = [ours.backbone for ours in rows if ours.arm != ZERO_SHOT]
@@ -242,7 +243,7 @@ def _match_dataset(table: Table, row: Row, metric: str, dataset: str, matcher: M
 
 
 def _match_average(table: Table, row: Row, metric: str, cells: list[Match]) -> Match:
-    """The macro average of a row over the datasets that have data: one value per seed that all of them have."""
+    """The macro average of a row over the datasets with data: one value per seed that all of them have."""
     printed = (row, AVERAGE, metric, row.values[metric][AVERAGE], table.decimals[metric])
     runs = tuple(dict.fromkeys(name for cell in cells for name in cell.runs))
     if row.ours is None or all(cell.state == MISSING for cell in cells):

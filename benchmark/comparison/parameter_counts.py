@@ -1,17 +1,17 @@
-"""Counted parameters, for a table of total_M, trainable_M and trainable_pct: arithmetic on the encoder's shape, no
-weights, no torch.
+"""Counted parameters, for a table of total_M, trainable_M and trainable_pct: arithmetic on the encoder's
+shape, no weights, no torch.
 
     embeddings   (vocabulary + positions + token types) H + 2 H
-    layer        4 (H H + H) + 2 H  +  (H F + F) + (F H + H) + 2 H     attention, feed-forward, each with its norm
+    layer        4 (H H + H) + 2 H  +  (H F + F) + (F H + H) + 2 H     attention and feed-forward, with norms
     pooler       H H + H                   left out of span extraction: no gradient, never masked
     head         2 H + 2                   phi; one, or with adapters one per dataset
-    adapter      2 L (H m + m + m H + H)   psi, one per dataset: Houlsby's bottlenecks after attention and after
-                                           feed-forward, m = H / 16
-    delta_d      2 per masked weight       alpha and w of eq. 12, element by element, one per dataset; the mask that
-                                           they leave: 1 bit per weight
+    adapter      2 L (H m + m + m H + H)   psi, one per dataset: Houlsby's bottlenecks after attention and
+                                           after feed-forward, m = H / 16
+    delta_d      2 per masked weight       alpha and w of eq. 12, element by element, one per dataset; the
+                                           mask that they leave: 1 bit per weight
 
-total: all of it. trainable: all of it without adapters; with adapters what the last phase trains, theta frozen: one
-dataset's phi, psi and delta_d. That reading gives the paper's 1.8M and 1.3 %.
+total: all of it. trainable: all of it without adapters; with adapters what the last phase trains, theta
+frozen: one dataset's phi, psi and delta_d. That reading gives the paper's 1.8M and 1.3 %.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class Shape:
 
     @property
     def mask_bytes(self) -> int:
-        """One mask at 1 bit per weight; exact where every tensor has a multiple of 8 weights (each starts a byte)."""
+        """One mask at 1 bit per weight; exact where every tensor has a multiple of 8 weights (each starts a
+        byte).
+        """
         return -(-self.encoder // 8)
 
 
@@ -141,7 +143,9 @@ def counted(table: Table) -> dict[str, Any] | None:
 def notes(
     table: Table, results: Results, seeds: Sequence[int] | None = None, stored: bool = False
 ) -> tuple[str, ...]:
-    """What stands under a table of parameters; empty where `counted` is None. stored: the table's numbers are a file's."""
+    """What stands under a table of parameters; empty where `counted` is None. stored: the table's numbers are
+    a file's.
+    """
     numbers = counted(table)
     if numbers is None:
         return ()
@@ -194,8 +198,8 @@ def _settings(table: Table, shape: Shape, pooler: bool) -> str:
 
 
 def _non_zero(shape: Shape, backbone: str, results: Results, seeds: Sequence[int] | None) -> str:
-    """The expected number of open gates, at the densities of the runs that learned masks: of this backbone, else of the
-    first that has some.
+    """The expected number of open gates, at the densities of the runs that learned masks: of this backbone,
+    else of the first that has some.
     """
     runs = [
         run

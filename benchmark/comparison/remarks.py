@@ -1,4 +1,6 @@
-"""What stands under a compared table: descriptive figures, assumptions and notes. Nothing is decided with them."""
+"""What stands under a compared table: descriptive figures, assumptions and notes. Nothing is decided with
+them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from benchmark.statistics import kendall_tau_b
 def differences(
     claims: Sequence[ClaimResult], cells: Sequence[CellResult]
 ) -> tuple[list[float], list[float]]:
-    """Row against row, dataset by dataset, for each pair of rows that a claim compares: our differences, the paper's."""
+    """Row against row, dataset by dataset, for each pair of rows that a claim compares: our differences, the
+    paper's.
+    """
     scored = [
         cell
         for cell in cells
@@ -38,7 +42,9 @@ def differences(
 
 
 def tau_b(cells: Sequence[CellResult]) -> float | None:
-    """Kendall's tau-b between the paper's and our order of the rows, by their mean over the datasets that all rows have."""
+    """Kendall's tau-b between the paper's and our order of the rows, by their mean over the datasets that all
+    rows have.
+    """
     metric = cells[-1].match.metric  # the last metric of a table is its main one
     rows: dict[str, dict[str, CellResult]] = {}
     for cell in cells:

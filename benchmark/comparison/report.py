@@ -1,4 +1,6 @@
-"""What a comparison finds of a table: its cells, its claims and what stands under it. Every format shows a `TableReport`."""
+"""What a comparison finds of a table: its cells, its claims and what stands under it. Every format shows a
+`TableReport`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ NEARLY_INACTIVE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """One printed number with our runs and what is said of it. Figures that the runs do not allow are None."""
+    """One printed number, our runs, and what is said of it; None: a figure that the runs do not allow."""
 
     match: Match
     verdict: str

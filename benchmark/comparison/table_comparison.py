@@ -1,4 +1,5 @@
-"""One table of a paper held against a results folder: `compare` gives a `TableReport`, which every format shows.
+"""One table of a paper held against a results folder: `compare` gives a `TableReport`, which every format
+shows.
 
 paper (tables) + runs (results, predictions)  →  matching, gate  →  statistics.judge_cells, claims  →  TableReport
 """
@@ -88,7 +89,9 @@ def compare(
 def matched_runs(
     paper: Paper, table: Table, results: Results, setting: Setting, stand_in: dict[str, str]
 ) -> tuple[Matcher, predictions.Predictions]:
-    """The runs that the table's rows and claims need, with their predictions read and the damaged ones taken out."""
+    """The runs that the table's rows and claims need, with their predictions read and the damaged ones taken
+    out.
+    """
     rows = _needed_rows(paper, table)
     datasets = tuple(table.columns.values())
     first = Matcher(results, paper.requires, setting, stand_in, table_data([]))

@@ -95,7 +95,9 @@ def about(report: TableReport) -> str:
 
 
 def numbers_table(report: TableReport) -> TextTable:
-    """Every printed number beside ours: a group per row of the paper, in its order, a row per cell in the cells' order."""
+    """Every printed number beside ours: a group per row of the paper, in its order, a row per cell in the
+    cells' order.
+    """
     counted = report.table.kind == "facts"
     by_row: dict[str, list[CellResult]] = {row.row: [] for row in report.table.rows}
     for cell in report.cells:
@@ -124,7 +126,9 @@ def published_elsewhere(table: Table) -> TextTable | None:
 
 
 def claims_table(report: TableReport) -> TextTable:
-    """A row per claim, with its quotation (once where several claims share it) and what qualifies its verdict."""
+    """A row per claim, with its quotation (once where several claims share it) and what qualifies its
+    verdict.
+    """
     rows, quoted = [], ""
     for result in report.claims:
         quote = f"“{result.claim.quote} ({result.claim.section})”"
@@ -256,7 +260,9 @@ def _line(cell: CellResult, several: bool) -> TextRow:
 
 
 def _reasons(cells: Sequence[CellResult]) -> list[str]:
-    """Why cells are not judged: one remark per reason, naming the datasets (and metrics) where it is not all of them."""
+    """Why cells are not judged: one remark per reason, naming the datasets (and metrics) where it is not all
+    of them.
+    """
     reasons: dict[tuple[str, str], dict[str, list[str]]] = {}
     for cell in cells:
         if cell.verdict in (NOT_COMPARABLE, NO_DATA, MISSING) and cell.reason:

@@ -1,5 +1,4 @@
-"""What the commands that read a results folder are asked for: seeds, the folder and its profile.
-"""
+"""What the commands that read a results folder are asked for: seeds, the folder and its profile."""
 
 from __future__ import annotations
 
@@ -29,12 +28,12 @@ def chosen_seeds(text: str | None) -> tuple[int, ...] | None:
 def results_place(
     given: Path | None, profile: str | None, params: str | None = None
 ) -> tuple[Path, str, Config | None, bool]:
-    """The results folder, the profile ("" where only the runs can say), its configuration if there is one, and
-    whether that is params.yaml's.
+    """The results folder, the profile ("" where only the runs can say), its configuration if there is one,
+    and whether that is params.yaml's.
 
     Args:
-        given: `--results`. profile, params: as `profiles.params_file` takes them; without `given` a profile may
-            also be the name of a folder in results/ alone.
+        given: `--results`. profile, params: as `profiles.params_file` takes them; without `given` a profile
+            may also be the name of a folder in results/ alone.
     """
     if given is not None:
         if not given.is_dir():

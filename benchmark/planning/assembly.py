@@ -176,7 +176,7 @@ def _item(
 
 
 def seconds_of(work: Workload, speed: Speed, commands_left: int, state: RunState, done: int = 0) -> float:
-    """Seconds of the commands that are left; `done`: steps before the checkpoint that the run goes on from."""
+    """Seconds of the commands that are left; `done`: steps before the checkpoint that it resumes from."""
     if not commands_left:
         return 0.0
     tokens = work.passes

@@ -1,8 +1,7 @@
-"""A call of `python -m benchmark.plan`: what it asks for, the plan of the table, and the runs that are made."""
+"""A call of `python -m benchmark.plan`: what it asks for, the plan, and the runs that are made."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,8 @@ from pathlib import Path
 from benchmark.comparison.gate import TableData
 from benchmark.comparison.matching import Matcher, Setting, find_stand_in
 from benchmark.config.folders import Places
-from benchmark.config.params import Config, repository_root
-from benchmark.config.results_options import configuration
+from benchmark.config.params import load, repository_root
+from benchmark.config.profiles import as_seen
 from benchmark.paper import tables as papers
 from benchmark.planning import assembly, disk, execution, throughput
 from benchmark.planning.assembly import TablePlan
@@ -31,7 +30,7 @@ class PlanRequest:
 
     Attributes:
         paper_table: number of the table, as `3` or `A.10`.
-        profile: whose cells; None: the active profile's.
+        params: the params file whose cells they are, as `params_file`; None: the root's params.yaml.
         seeds: of the cells; None: those that the profile lists for a cell, else 0.
         also: further cells by name.
         keep: `best`, or `none`: a cell's model goes when nothing needs it any more.
@@ -40,7 +39,7 @@ class PlanRequest:
     """
 
     paper_table: str
-    profile: str | None = None
+    params: str | None = None
     seeds: tuple[int, ...] | None = None
     also: tuple[str, ...] = ()
     keep: str = "best"
@@ -73,7 +72,8 @@ def plan_table(request: PlanRequest) -> RequestedPlan:
         raise ConfigError(
             f"--paper-table {request.paper_table}: not allowed: one of {', '.join(paper.tables)}"
         )
-    config, file, params = chosen_profile(request.profile)
+    config, params = load(request.params), request.params
+    file = Path(params) if params else repository_root() / "params.yaml"
     present = ProfileFiles(config, places := Places.of(config), results.read(places.results))
     profile_cells = tuple(config.cells)
     stand_in = find_stand_in(table, present.results, paper.requires, profile_cells)
@@ -147,29 +147,3 @@ def chosen_jobs(jobs: int | None, gpus: tuple[str, ...]) -> int:
             "it out"
         )
     return jobs
-
-
-def chosen_profile(profile: str | None) -> tuple[Config, Path, str | None]:
-    """The profile's configuration, its params file, and how commands name that file from here; None: they
-    need not, it is the root's own.
-
-    Raises:
-        ConfigError: there is no such profile.
-    """
-    root = repository_root()
-    config, active = configuration(profile)
-    if config is None:
-        known = ", ".join(sorted(path.stem for path in (root / "profiles").glob("*.yaml")))
-        raise ConfigError(
-            f"--profile {profile}: not allowed: one of {known or 'those with a file in profiles/'}"
-        )
-    if active:
-        return config, root / "params.yaml", None
-    file = root / "profiles" / f"{profile}.yaml"
-    return config, file, as_seen(file)
-
-
-def as_seen(path: Path) -> str:
-    """A path as a command that is started in the working directory can name it."""
-    near = os.path.relpath(path)
-    return str(path) if near.startswith("..") else near

@@ -1,8 +1,9 @@
 """How many tokens a cell or a transfer passes through its model: arithmetic on the params file and the counts
 of the prepared features.
 
-    windows = questions taken x windows per question      steps = windows x epochs / batch      tuning = steps x
-    batch x tokens per window
+    windows = questions taken x windows per question
+    steps   = windows x epochs / batch
+    tuning  = steps x batch x tokens per window
     masks   = sources x mask.steps x mask.batch x tokens per window      (learned, Fisher)
     scoring = validation windows x evaluations, and the windows of the dev sets
 
@@ -147,7 +148,7 @@ def transfer_work(config: Config, arm: str, datasets: Sequence[str], features: P
 
 
 def written_work(config: Config, datasets: Sequence[str], features: Path) -> Workload:
-    """The work of a published model that reads each dev question with its context once and writes the answer."""
+    """The work of a published model that reads each dev question once and writes the answer."""
     files = [sizes(features, name, "dev", config.data.window) for name in datasets]
     return Workload(
         0, 0, 0.0, 0.0, 0.0, WRITTEN * _scored(config, files), all(file.prepared for file in files)

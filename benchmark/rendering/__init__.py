@@ -1,4 +1,5 @@
-"""Documents and their writers: a command builds a `Document` (`document`), which is shown in one of the `SUFFIXES`' formats.
+"""Documents and their writers: a command builds a `Document` (`document`), which is shown in one of the
+`SUFFIXES`' formats.
 
 terminal   rich, for reading here; plain text where the output is piped
 markdown   for an issue or a README

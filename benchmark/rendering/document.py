@@ -117,7 +117,9 @@ class TextRow:
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """Rows under a title of their own. section: a heading above the title, shown where it changes. notes: under the rows."""
+    """Rows under a title of their own. section: a heading above the title, shown where it changes. notes:
+    under the rows.
+    """
 
     rows: tuple[TextRow, ...]
     title: str = ""
@@ -132,7 +134,9 @@ class RowGroup:
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """A table of texts. group_name: the column of the groups' names in formats that print one table for all of them."""
+    """A table of texts. group_name: the column of the groups' names in formats that print one table for all
+    of them.
+    """
 
     columns: tuple[Column, ...]
     groups: tuple[RowGroup, ...]
@@ -202,7 +206,9 @@ def text_table(
 
 
 def phrases(text: Inline) -> tuple[Phrase, ...]:
-    """`text` as phrases that are safe to show: on one line, without what steers a terminal or turns the direction of writing."""
+    """`text` as phrases that are safe to show: on one line, without what steers a terminal or turns the
+    direction of writing.
+    """
     parts = text if isinstance(text, tuple) else (text,)
     made = (part if isinstance(part, Phrase) else Phrase(part) for part in parts)
     return tuple(

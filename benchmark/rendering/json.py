@@ -10,7 +10,9 @@ from benchmark.rendering.document import Document, Phrase, phrases
 
 
 def to_json(document: Document) -> str:
-    """One object: kind and fields of the document and of every block; texts as plain strings where no part looks different."""
+    """One object: kind and fields of the document and of every block; texts as plain strings where no part
+    looks different.
+    """
     return json.dumps(_value(document), indent=1, ensure_ascii=False) + "\n"
 
 

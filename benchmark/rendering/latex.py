@@ -1,4 +1,6 @@
-r"""A document in LaTeX, for an appendix: needs the packages booktabs, longtable and, where there are links, hyperref."""
+r"""A document in LaTeX, for an appendix: needs the packages booktabs, longtable and, where there are links,
+hyperref.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,8 @@ def _table(table: TextTable, title: str) -> Iterator[str]:
     count = len(table.columns)
     wrapped = sum(bool(column.least) for column in table.columns)
     wide = f"p{{{0.6 / wrapped:.2g}\\linewidth}}" if wrapped else ""
-    yield rf"\begin{{longtable}}{{{''.join(wide if column.least else column.align[0] for column in table.columns)}}}"
+    kinds = "".join(wide if column.least else column.align[0] for column in table.columns)
+    yield rf"\begin{{longtable}}{{{kinds}}}"
     if caption := inline(table.title) if table.title else title:
         yield rf"\caption{{{caption}}} \\"
     yield r"\toprule"

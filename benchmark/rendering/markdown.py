@@ -65,7 +65,8 @@ def _block(block: Block, level: int) -> Iterator[str]:
 
 def _items(items: Sequence[ListItem | Inline], numbered: bool, indent: str = "") -> Iterator[str]:
     for number, item in enumerate(map(item_of, items), 1):
-        yield f"{indent}{f'{number}.' if numbered else '-'} {block_text((*_label(item.label), *_parts(item.text)))}"
+        marker = f"{number}." if numbered else "-"
+        yield f"{indent}{marker} {block_text((*_label(item.label), *_parts(item.text)))}"
         yield from _items(item.items, False, indent + "    ")
 
 
@@ -164,5 +165,7 @@ def _code(text: str, in_table: bool) -> str:
 
 
 def escaped(text: str) -> str:
-    """`text`, which is harmless already, with every character that Markdown or HTML reads as markup made plain."""
+    """`text`, which is harmless already, with every character that Markdown or HTML reads as markup made
+    plain.
+    """
     return _LINK.sub(r"\\]", _ENTITY.sub("&amp;", _ALWAYS.sub(r"\\\1", text)))

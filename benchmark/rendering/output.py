@@ -29,7 +29,9 @@ def chosen_formats(text: str, known: Sequence[str], out: Path | None) -> list[st
 
 
 def output_path(out: Path, form: str, several: bool) -> Path:
-    """The file of one format: `out` itself if it has a suffix and is the only one, else with the format's suffix."""
+    """The file of one format: `out` itself if it has a suffix and is the only one, else with the format's
+    suffix.
+    """
     return out if out.suffix and not several else out.with_name(out.name + SUFFIXES[form])
 
 
@@ -39,7 +41,9 @@ def write_document(
     out: Path | None = None,
     texts: Mapping[str, Callable[[], str]] | None = None,
 ) -> None:
-    """Print a document, or write it to `out`, in every format of `forms`. texts: formats that have a schema of their own."""
+    """Print a document, or write it to `out`, in every format of `forms`. texts: formats that have a schema
+    of their own.
+    """
     for form in forms:
         if out is None and form == "terminal":
             print_document(document)

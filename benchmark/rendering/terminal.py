@@ -1,4 +1,4 @@
-"""A document in the terminal, by rich. Narrow terminals lose secondary columns first; piped output is plain."""
+"""A document in the terminal, by rich: narrow terminals lose secondary columns first; a pipe gets plain text."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def print_document(document: Document) -> None:
 
 
 def to_text(document: Document) -> str:
-    """The same without colours, `WIDTH` columns wide, or as wide as its longest line where lines are not to be broken."""
+    """The same without colours, `WIDTH` columns wide, or as wide as its longest line where lines are not to
+    be broken.
+    """
     width, parts = WIDTH, list(_parts(document, WIDTH))
     if not document.wrapped:
         wide = Console(file=io.StringIO(), width=1_000_000)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmark.cli.progress import Bar, progress, silent
 from benchmark.config.params import load, repository_root
+from benchmark.config.results_options import results_place
 from benchmark.results_check.agreement import check_agreement
 from benchmark.results_check.copies import check_copies
 from benchmark.results_check.examples import check_examples
@@ -64,20 +65,25 @@ def _bar(name: str, rows: int) -> AbstractContextManager[Bar]:
     return progress(name, rows, "predictions") if rows >= LARGE else nullcontext(silent())
 
 
-def results_folder(given: Path | None, profile: str | None) -> tuple[Path, str | None]:
+def results_folder(
+    given: Path | None, profile: str | None, params: str | None = None
+) -> tuple[Path, str | None]:
     """The folder that is meant, and the profile that its runs must be of.
 
     Args:
         given: None: `results/<profile>`.
-        profile: None: for a given folder any, else that of params.yaml.
+        profile, params: as `config.profiles.params_file` takes them; both None: for a given folder any profile,
+            else that of params.yaml.
 
     Raises:
-        ConfigError: there is no such folder, it cannot be read, or it holds no results.
+        ConfigError: there is no such folder or profile, it cannot be read, or it holds no results.
     """
     if given is None:
-        profile = profile or load().profile
-    folder = repository_root() / "results" / str(profile) if given is None else given
-    what = f"--profile {profile}: {folder}" if given is None else f"{given}"
+        folder, profile, _, _ = results_place(None, profile, params)
+        what = f"--profile {profile}: {folder}"
+    else:
+        folder, profile = given, load(params).profile if params else profile
+        what = str(given)
     if not folder.is_dir():
         raise ConfigError(
             f"{what}: no such folder: name one of <cell>.json and <cell>.parquet (docs/compare.md), or run "

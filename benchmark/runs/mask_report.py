@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from itertools import combinations
 
+from benchmark.cli.advice import TRAIN, advice
 from benchmark.config.cells import Cell
 from benchmark.config.folders import Places
 from benchmark.config.params import Config
@@ -27,7 +28,8 @@ def kept_masks(config: Config, cell: Cell) -> Masks:
             f"{folder}: the arm {cell.arm} has {kind} masks, none that stay: "
             "name a cell with learned, Fisher or fixed random ones"
         )
-    return Masks.load(folder / "masks.safetensors")
+    with advice(TRAIN):
+        return Masks.load(folder / "masks.safetensors")
 
 
 def masks_document(masks: Masks) -> Document:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.cli.advice import TRAIN, advice
 from benchmark.config.params import repository_root
 from bmt.errors import ConfigError, ModelError
 
@@ -34,13 +35,14 @@ def find_run(name: str) -> Path:
 
 
 def answer_of(folder: Path, question: str, context: str, adapter: str | None) -> Answer:
-    """What the model in `folder` answers. Of a run with adapters: the one of the dataset `adapter`; None: their
-    mean.
+    """What the model in `folder` answers. Of a run with adapters: the one of the dataset `adapter`; None:
+    their mean.
     """
     from bmt.qa.adapters import averaged, datasets_of
     from bmt.qa.answering import answer, load
 
-    model, tokenizer = load(folder, adapter=adapter)
+    with advice(TRAIN):
+        model, tokenizer = load(folder, adapter=adapter)
     if adapter is None and len(datasets_of(model)) > 1:
         model = averaged(model)
     return answer(model, tokenizer, question, context)

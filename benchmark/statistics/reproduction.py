@@ -1,15 +1,17 @@
 """Reproduction: is the published number what this pipeline gives?
 
-Both sides score the same test examples, so example noise is shared, and the seeds (ours and theirs) and the rounding
-are the noise. n seeds give mean m and standard deviation s; P is the published value, h half its rounding unit, n_pub
-the runs behind P; d = m - P.
+Both sides score the same test examples, so example noise is shared, and the seeds (ours and theirs) and the
+rounding are the noise. n seeds give mean m and standard deviation s; P is the published value, h half its
+rounding unit, n_pub the runs behind P; d = m - P.
 
-    moderated variance     s~^2 = (d0 s_pool^2 + (n-1) s^2) / (d0 + n - 1),  df = min(d0 + n - 1, sum over the pool of n - 1),
-                           pooled over the table's cells, averages apart from cells (limma: Smyth 2004, with d0 given)
-    prediction interval    m -+ t.975 s~ sqrt(1/n + 1/n_pub): where another n_pub runs' mean would lie
-    reproduced             |d| + h + t.95 s~ sqrt(1/n) < margin           (two one-sided tests; P taken as fixed)
-    not reproduced         Holm over all judged cells of p = 2 P(T > max(|d| - h, 0) / (s~ sqrt(1/n + 1/n_pub))) below alpha
-    inconclusive           neither, with the seeds that would settle it
+    moderated variance    s~^2 = (d0 s_pool^2 + (n-1) s^2) / (d0 + n - 1), pooled over the table's cells, averages
+                          apart from cells (limma: Smyth 2004, with d0 given);
+                          df = min(d0 + n - 1, sum of n - 1 over the pool)
+    prediction interval   m -+ t.975 s~ sqrt(1/n + 1/n_pub): where another n_pub runs' mean would lie
+    reproduced            |d| + h + t.95 s~ sqrt(1/n) < margin: two one-sided tests; P taken as fixed
+    not reproduced        p = 2 P(T > max(|d| - h, 0) / (s~ sqrt(1/n + 1/n_pub))) below alpha, by Holm over all
+                          judged cells
+    inconclusive          neither, with the seeds that would settle it
 
 `judge_cells` is what a table calls. `judge_arrays` is the same arithmetic on arrays with any leading axes:
 `tools.calibration` runs it on thousands of simulated tables at once.
@@ -41,9 +43,10 @@ SETTLED = 0.8
 class ReproductionRule:
     """What the verdicts rest on.
 
-    margin_cell, margin_average: points within which a number is reproduced. d0: prior degrees of freedom of the pooled
-    variance; 0: each cell's own. n_pub: runs behind a printed number. alpha: the level of both tests. estimand: what our
-    mean is held against, the number as printed or the mean behind it, which carries the paper's own run noise.
+    margin_cell, margin_average: points within which a number is reproduced. d0: prior degrees of freedom of
+    the pooled variance; 0: each cell's own. n_pub: runs behind a printed number. alpha: the level of both
+    tests. estimand: what our mean is held against, the number as printed or the mean behind it, which carries
+    the paper's own run noise.
 
     Raises:
         ValueError: naming the field that is not finite or out of range.
@@ -70,7 +73,9 @@ class ReproductionRule:
             raise ValueError(f"estimand is {self.estimand!r}; it must be 'printed' or 'mean'")
 
     def margin(self, cell: CellData) -> float:
-        """The margin of a cell: that of its kind, tightened to half of a claimed gain unless that is too small to be one."""
+        """The margin of a cell: that of its kind, tightened to half of a claimed gain unless that is too
+        small to be one.
+        """
         default = self.margin_average if cell.kind == "average" else self.margin_cell
         half_gain = abs(cell.claimed_gain or 0.0) / 2
         return min(default, half_gain) if half_gain >= SMALLEST_GAIN_MARGIN else default
@@ -89,11 +94,14 @@ PLAIN_RULE = ReproductionRule()
 class CellData:
     """One printed number and our runs of it.
 
-    published: the paper's value, printed with `decimals` decimals. values: ours, one a seed, same unit
-        (percent). kind: "average" for a
-    mean over datasets. claimed_gain: the gain over another row that the paper claims for this cell, or None.
-    gate: why this cell cannot be compared (profile, backbone, data digest, …), or None; a gated cell is
-    described but never judged.
+    Attributes:
+        published: the paper's value, printed with `decimals` decimals.
+        values: ours, one per seed, same unit (percent).
+        kind: "average" for a mean over datasets.
+        claimed_gain: the gain over another row that the paper claims for this cell, or None.
+        gate: why this cell cannot be compared (profile, backbone, data digest, …), or None; a gated cell is
+            described
+            but never judged.
     """
 
     key: str
@@ -109,13 +117,15 @@ class CellData:
 class CellVerdict:
     """What is said about one cell. Intervals are (low, high); None where the runs do not allow the figure.
 
-    mean, sd, n: of our seeds. delta: mean - published. pi95: 95 % prediction interval of the paper's value,
-        around our mean.
-    ci90: 90 % interval of delta, widened by the rounding; inside (-margin, margin) means reproduced.
-        moderated_sd, df: what the
-    intervals rest on (a gated cell: its own sd and n - 1). seeds_needed: for an inconclusive cell, the seeds
-    of ours at which it would be settled with 80 % probability if the truth were what we see now; None: no
-    number does (the paper's own run noise is too large).
+    Attributes:
+        mean, sd, n: of our seeds.
+        delta: mean - published.
+        pi95: 95 % prediction interval of the paper's value, around our mean.
+        ci90: 90 % interval of delta, widened by the rounding; inside (-margin, margin) means reproduced.
+        moderated_sd, df: what the intervals rest on (a gated cell: its plain sd and n - 1).
+        seeds_needed: for an inconclusive cell, the seeds of ours at which it would be settled with 80 %
+            probability if
+            the truth were what we see now; None: no number does (the paper's run noise is too large).
     """
 
     key: str
@@ -152,7 +162,7 @@ class TableStatistics:
 
 
 def moderated_sd(sd: ArrayLike, n: ArrayLike, groups: ArrayLike, d0: float = 4.0) -> tuple[Array, Array]:
-    """(s~, df), both (..., C), from the seeds' sd (..., C), seeds a cell n (C,) and group labels (C,);
+    """(s~, df), both (..., C), from the seeds' sd (..., C), numbers of seeds n (C,) and group labels (C,);
     variances pool within a group.
 
     s_pool^2 = sum (n-1) s^2 / sum (n-1) over the group; s~^2 = (d0 s_pool^2 + (n-1) s^2) / (d0 + n - 1). d0 =
@@ -180,8 +190,8 @@ def judge_arrays(
     groups: ArrayLike,
     rule: ReproductionRule = PLAIN_RULE,
 ) -> TableStatistics:
-    """Judge tables of C comparable cells: mean, sd, published (..., C); n, half_unit, margin, groups (C,); every s~ must be
-    above 0. The margins are these, not those of the rule.
+    """Judge tables of C comparable cells: mean, sd, published (..., C); n, half_unit, margin, groups (C,);
+    every s~ must be above 0. The margins are these, not those of the rule.
     """
     n, half_unit = np.asarray(n, float), np.asarray(half_unit, float)
     delta = np.asarray(mean, float) - np.asarray(published, float)
@@ -205,11 +215,13 @@ def judge_arrays(
 
 
 def judge_cells(cells: Sequence[CellData], rule: ReproductionRule = PLAIN_RULE) -> list[CellVerdict]:
-    """Judge one table's cells, in their order: missing, not comparable, reproduced, not reproduced, inconclusive.
+    """Judge one table's cells, in their order: missing, not comparable, reproduced, not reproduced,
+    inconclusive.
 
-    Variances pool and Holm runs over the comparable cells only, so the verdicts do not depend on gated cells or on the
-    cells' order. A cell with one seed, or whose seeds (and all others of its kind) give identical values, is not
-    comparable. Where the paper claims a gain, half of it is the margin if that is at least .3 and tighter than the rule's.
+    Variances pool and Holm runs over the comparable cells only, so the verdicts do not depend on gated cells
+    or on the cells' order. A cell with one seed, or whose seeds (and all others of its kind) give identical
+    values, is not comparable. Where the paper claims a gain, half of it is the margin if that is at least .3
+    and tighter than the rule's.
 
     Raises:
         ValueError: naming the cell whose number is not finite.
@@ -305,7 +317,7 @@ def _gate(cell: CellData) -> str | None:
 
 
 def _described(cell: CellData, reason: str | None, n_pub: int) -> CellVerdict:
-    """The verdict of a gated cell: its figures rest on its own seeds alone (sd, n - 1 degrees of freedom)."""
+    """The verdict of a gated cell: its figures rest on its seeds alone (sd, n - 1 degrees of freedom)."""
     n, reason = len(cell.values), reason or ""
     if not n:
         return CellVerdict(key=cell.key, verdict=MISSING, reason=reason, n=0)
@@ -343,10 +355,11 @@ def _half_unit(cell: CellData) -> float:
 def _seeds_to_settle(
     cell: CellData, delta: float, sd: float, rule: ReproductionRule, cells: int, pool: int
 ) -> int | None:
-    """Seeds of ours, more than there are, at which the cell would be reproduced or not reproduced with probability `SETTLED`.
+    """Seeds of ours, more than there are, at which the cell would be reproduced or not reproduced with
+    probability `SETTLED`.
 
-    The printed value stays as it is and our seeds vary around the delta and sd seen now; Holm counts as Bonferroni over
-    `cells`, and the variance is pooled over `pool` of them with as many seeds each.
+    The printed value stays as it is and our seeds vary around the delta and sd seen now; Holm counts as
+    Bonferroni over `cells`, and the variance is pooled over `pool` of them with as many seeds each.
     """
     from scipy.special import ndtr
 

@@ -19,7 +19,10 @@ from benchmark.studies.status import counts, finished, front
 from bmt.errors import ConfigError
 from bmt.runtime.files import write_text
 
-HEAD = "# Written by `python -m benchmark.search --study {name} --export`: the best values of a study, on validation carved from train.\n"
+HEAD = (
+    "# Written by `python -m benchmark.search --study {name} --export`: the best values of a study,"
+    " on validation carved from train.\n"
+)
 FIELDS = ("study", "profile", "cell", "objective", "trial", "values")
 
 

@@ -6,17 +6,17 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from benchmark.cli.commands import command_parser
+from benchmark.cli.commands import add_params_options, command_parser
 from benchmark.config.cells import is_word
 from bmt.errors import ConfigError
 
-DESCRIPTION = """Search lambda, gamma, zeta, p_F (and, if asked, mask steps, alpha's learning rate, target density)
-for one arm.
+DESCRIPTION = """Search lambda, gamma, zeta, p_F (and, if asked, mask steps, alpha's learning rate, target
+density) for one arm.
 
 Every trial trains with the values of the params file but for those searched, once per seed, and is scored by
 macro F1 on validation questions carved from train; no dev set is read. The same command again goes on where
-the study stopped; the same command in another terminal, or on another machine with a server as --storage, is one
-more worker. docs/studies.md tells more."""
+the study stopped; the same command in another terminal, or on another machine with a server as --storage, is
+one more worker. docs/studies.md tells more."""
 EXAMPLES = """python -m benchmark.search --study first --trials 20
   python -m benchmark.search --study first --status --export --figures
   python -m benchmark.search --study first --apply        # shows the difference; with --yes it is written"""
@@ -78,10 +78,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_searched(group: argparse._ArgumentGroup) -> None:
-    source = group.add_mutually_exclusive_group()
-    params = "params file (default: params.yaml at the repository's root)"
-    source.add_argument("--params", metavar="FILE", help=params)
-    source.add_argument("--profile", metavar="NAME", help="profiles/NAME.yaml instead")
+    add_params_options(group)
     changes: dict[str, Any] = {"action": "append", "default": [], "dest": "changes", "metavar": "KEY=VALUE"}
     group.add_argument("--set", help="change a value of it for all trials", **changes)
     group.add_argument("--arm", default="bmt", help="the arm (bmt)")

@@ -152,7 +152,8 @@ def _start_workers(given: Sequence[str], workers: int, url: str) -> None:
     command = [sys.executable, "-m", "benchmark.search", *_for_worker(given)]
     threads = str(max(1, cpu_count() // workers))
     environment = {"OMP_NUM_THREADS": threads} | os.environ | {"OPTUNA_STORAGE": url}
-    started = [subprocess.Popen(command, env=environment) for _ in range(workers)]
+    # a session each: Ctrl-C reaches them through the end of this block alone, and is told in one line
+    started = [subprocess.Popen(command, env=environment, start_new_session=True) for _ in range(workers)]
     try:
         statuses = [process.wait() for process in started]
     finally:

@@ -74,7 +74,7 @@ def measure_core(given: argparse.Namespace) -> None:
 
 
 def measure_data(given: argparse.Namespace) -> None:
-    """Features, padding, answers; with --long processes and memory. What is not measured stays on the page."""
+    """Features, padding, answers; with --long processes and memory. The rest of the page stays."""
     if given.rounds < 1:
         raise ConfigError(f"--rounds {given.rounds}: not allowed: at least 1")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

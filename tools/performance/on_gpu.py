@@ -26,15 +26,14 @@ from benchmark.cli.progress import Bar
 from benchmark.config.params import Config, load
 from bmt.gate_learner import GateLearner
 from bmt.layers import in_encoder, kind_of, target_names
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.qa.batches import Vocabulary, collate
 from bmt.qa.model import batch_loss
-from bmt.runtime.ranks import Ranks
 from bmt.settings import SamplingSettings, TrainingSettings
-from bmt.training.loop import adamw
-from bmt.training.plan import Plan, autocast_for, pass_limits, step_size, total_steps
+from bmt.training.data import TrainingData
+from bmt.training.plan import Plan, autocast_for, step_size, total_steps
 from bmt.training.sampling import Sampler
-from bmt.training.step import Stepper
+from bmt.training.step import Stepper, adamw
 from bmt.training.validation import evaluate
 from tools.performance.core import SHAPES, random_masks, random_model
 from tools.performance.figures import MeasuredFigure, Measurement
@@ -136,10 +135,10 @@ def measured(subject: TrainingSubject, scale: PaperScale, rounds: int, bar: Bar)
     notes = (
         f"{scale.shape}'s shape with dropout .1, {precision}; {subject.steps} steps per round; bf16 matrix "
         f"peak {highest / 1e12:,.0f} TFLOP/s, measured.",
-        f"The run: {paper.data.train_cap:,} questions of each dataset, {per_question:.2f} windows per question, "
-        f"{paper.training.epochs_mt:g} epochs, {training.batch} windows per step; {paper.mask.steps:,} steps "
-        f"of mask learning per dataset at {mask_step * 1e3:.0f} ms; validation at {windows_per_second:,.0f} "
-        "windows per second. The authors needed 36 hours on a V100.",
+        f"The run: {paper.data.train_cap:,} questions of each dataset, {per_question:.2f} windows per "
+        f"question, {paper.training.epochs_mt:g} epochs, {training.batch} windows per step; "
+        f"{paper.mask.steps:,} steps of mask learning per dataset at {mask_step * 1e3:.0f} ms; validation "
+        f"at {windows_per_second:,.0f} windows per second. The authors needed 36 hours on a V100.",
     )
     record = {
         "peak": highest,
@@ -156,8 +155,8 @@ def measured(subject: TrainingSubject, scale: PaperScale, rounds: int, bar: Bar)
 
 @dataclass(frozen=True, slots=True)
 class StepSpeed:
-    """Steps of one kind: seconds and FLOPs of a step, real tokens per second (median, and of each round), most
-    bytes allocated.
+    """Steps of one kind: seconds and FLOPs of a step, real tokens per second (median, and of each round),
+    most bytes allocated.
     """
 
     seconds: float
@@ -193,18 +192,8 @@ def _step_speed(
         if masked
         else nullcontext() as handle
     ):
-        stepper = Stepper(
-            model,
-            optimizer,
-            sets,
-            VOCABULARY,
-            Plan(training=training),
-            pass_limits(sets, rows, training),
-            0,
-            handle,
-            None,
-            Ranks(),
-        )
+        source = TrainingData(sets, rows, [], VOCABULARY)
+        stepper = Stepper(model, optimizer, source, Plan(training=training), 0, handle)
         for number in range(-1, rounds):
             _wait(device)
             began, drawn = time.perf_counter(), []

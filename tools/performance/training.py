@@ -21,13 +21,12 @@ from benchmark.cli.progress import Bar
 from bmt.errors import DataError
 from bmt.qa.batches import Vocabulary, collate
 from bmt.qa.model import span_model
-from bmt.runtime.ranks import Ranks
 from bmt.settings import LossSettings, SamplingSettings, TrainingSettings
-from bmt.training.loop import adamw
+from bmt.training.data import TrainingData
 from bmt.training.microbatches import passes
 from bmt.training.plan import Plan, pass_limits
 from bmt.training.sampling import Sampler
-from bmt.training.step import Stepper
+from bmt.training.step import Stepper, adamw
 from bmt.training.validation import Questions, evaluate
 from tools.performance import answers, data, hf_trainer, recipe
 from tools.performance.figures import MeasuredFigure, Measurement, ratio
@@ -46,8 +45,8 @@ from tools.performance.same_windows import (
 )
 
 TO_DEFAULT, TO_BEST = 1.3, 1.0
-"""Real tokens per second: at least so many times Trainer's with its recipe's padding, and Trainer's in the best
-setting found.
+"""Real tokens per second: at least so many times Trainer's with its recipe's padding, and Trainer's in the
+best setting found.
 """
 MOST_ASIDE = 0.02
 """Share of a step or an evaluation up to which what could be done beside the computing is not worth a thread
@@ -96,29 +95,17 @@ def ours(
     training: TrainingSettings,
     loss: LossSettings | None = None,
 ) -> TimedRun:
-    """Train on the windows `picks`, a list per step, as `bmt.training.loop.train` does between two evaluations,
-    without masks.
+    """Train on the windows `picks`, a list per step, as `bmt.training.loop.train` does between two
+    evaluations, without masks.
 
     The sampler's draws are made, and timed, and not used: the windows of a comparison are given.
     """
-    plan, sets, rows = (
-        Plan(training=training, loss=loss or LossSettings()),
-        [file.windows for file in files],
-        _rows_by_dataset(files),
+    plan = Plan(training=training, loss=loss or LossSettings())
+    source = TrainingData(
+        [file.windows for file in files], _rows_by_dataset(files), [], Vocabulary.of(tokenizer)
     )
-    sampler = Sampler(rows, training.batch, SamplingSettings(), 0)
-    stepper = Stepper(
-        model,
-        adamw(model, training),
-        sets,
-        Vocabulary.of(tokenizer),
-        plan,
-        pass_limits(sets, rows, training),
-        0,
-        None,
-        None,
-        Ranks(),
-    )
+    sampler = Sampler(source.rows, training.batch, SamplingSettings(), 0)
+    stepper = Stepper(model, adamw(model, training), source, plan, 0)
     model.train()
     with watched(model) as passed:
         began, used = time.perf_counter(), time.process_time()

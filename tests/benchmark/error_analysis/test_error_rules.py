@@ -346,7 +346,15 @@ def test_groups_are_exclusive_and_as_told():
 
 def test_when_an_answer_is_wrong():
     percent = np.array([0.0, 40.0, 100.0])
-    assert WrongCriterion("em").of(percent).tolist() == WrongCriterion("f1").of(percent).tolist() == [True, False, False]
+    assert (
+        WrongCriterion("em").of(percent).tolist()
+        == WrongCriterion("f1").of(percent).tolist()
+        == [True, False, False]
+    )
     assert WrongCriterion("f1", 40.0).of(percent).tolist() == [True, False, False]
     assert WrongCriterion("f1", 40.1).of(percent).tolist() == [True, True, False]
-    assert (str(WrongCriterion("em")), str(WrongCriterion("f1")), str(WrongCriterion("f1", 40.5))) == ("EM 0", "F1 0", "F1 below 40.5")
+    assert (str(WrongCriterion("em")), str(WrongCriterion("f1")), str(WrongCriterion("f1", 40.5))) == (
+        "EM 0",
+        "F1 0",
+        "F1 below 40.5",
+    )

@@ -17,9 +17,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from benchmark.error_analysis.error_document import answer_line, shortened
 
 from benchmark import errors
+from benchmark.error_analysis.error_document import answer_line, shortened
 from bmt.errors import ConfigError, DataError
 from bmt.qa.metrics import score
 from bmt.runtime.files import file_digest

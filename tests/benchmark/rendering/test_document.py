@@ -1,4 +1,6 @@
-"""A document's writers: no text of a file can become markup, a command, a second line or an escape sequence, and none is lost."""
+"""A document's writers: no text of a file can become markup, a command, a second line or an escape sequence,
+and none is lost.
+"""
 
 from __future__ import annotations
 
@@ -49,13 +51,26 @@ HOSTILE = [
     "one\ntwo\r\nthree\u2028four\u0085five\x0bsix",
     "\u202eright to left\u202c \u2066isolate\u2069 \u200f",
     "[a](javascript:alert(1)) ![i](http://x) [r]: http://x [^1] <http://x>",
-    "# heading", "- item", "1. one", "1) one", "+ plus", "> quote", "    code", "***", "---", "===", "~~~", "[ ] box", "[x]",
+    "# heading",
+    "- item",
+    "1. one",
+    "1) one",
+    "+ plus",
+    "> quote",
+    "    code",
+    "***",
+    "---",
+    "===",
+    "~~~",
+    "[ ] box",
+    "[x]",
     "_u_ *s* **b** ~~d~~ [bold]rich[/bold] [/] [link=x]y",
     "{{ 7 * 7 }} {% raw %}",
     "\ud800 half \x00 nul \x7f",
-    "* star first", "[0.1, 0.2]",
+    "* star first",
+    "[0.1, 0.2]",
     "ends with a backslash\\",
-]  # fmt: skip
+]
 ALPHABET = st.sampled_from("aB1 |`*_<>&;#[]()!~$\\{}%^-+=.:\"'\n\t\x1b\u202e\u200bé語−…“”{%/")
 texts = st.one_of(st.sampled_from(HOSTILE), st.text(ALPHABET, max_size=24), st.text(max_size=12))
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -73,14 +88,25 @@ def whole(text: str) -> Document:
     row = TextRow((text, TextCell(text, "good"), inline), (text, inline))
     table = TextTable(
         (Column(text, "left"), Column("", label=text), Column(text, least=12)),
-        (RowGroup((row, TextRow((text, text, text), strong=True)), text, text, (text,)), RowGroup((row,), text, text)),
-        title=text, notes=(text,), group_name=text,
-    )  # fmt: skip
+        (
+            RowGroup((row, TextRow((text, text, text), strong=True)), text, text, (text,)),
+            RowGroup((row,), text, text),
+        ),
+        title=text,
+        notes=(text,),
+        group_name=text,
+    )
     blocks: tuple[Block, ...] = (
-        Heading(text), Paragraph(inline), Paragraph(text), table, Remark(text, text), TextList((text, ListItem(text, text, (text,)))),
-        TextList((ListItem(text, text), text), numbered=True), Figure(text, text, svg=Markup("<svg></svg>")),
+        Heading(text),
+        Paragraph(inline),
+        Paragraph(text),
+        table,
+        Remark(text, text),
+        TextList((text, ListItem(text, text, (text,)))),
+        TextList((ListItem(text, text), text), numbered=True),
+        Figure(text, text, svg=Markup("<svg></svg>")),
         text_table([text], [[text]], text, text),
-    )  # fmt: skip
+    )
     return Document(text, blocks, about=text, source=text)
 
 
@@ -202,9 +228,40 @@ def test_html_is_whole_and_says_the_text(text):
     page = render(whole(text), "html")
     root = parse(page)
     allowed = {
-        "html", "head", "meta", "link", "title", "style", "body", "main", "h1", "h2", "p", "div", "table", "caption", "thead", "tbody", "tr",
-        "th", "td", "span", "b", "i", "code", "a", "ul", "ol", "li", "dl", "dt", "dd", "figure", "figcaption", "svg",
-    }  # fmt: skip
+        "html",
+        "head",
+        "meta",
+        "link",
+        "title",
+        "style",
+        "body",
+        "main",
+        "h1",
+        "h2",
+        "p",
+        "div",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "span",
+        "b",
+        "i",
+        "code",
+        "a",
+        "ul",
+        "ol",
+        "li",
+        "dl",
+        "dt",
+        "dd",
+        "figure",
+        "figcaption",
+        "svg",
+    }
     nodes: list[Node] = list(root.all())
     assert {node.tag for node in nodes} <= allowed
     for node in nodes:
@@ -217,9 +274,27 @@ def test_html_is_whole_and_says_the_text(text):
     assert str(to_fragment(whole(text))).strip() in page
 
 
-COMMANDS = {"section*", "subsection*", "subsubsection*", "begin", "end", "item", "textbf", "emph", "texttt", "href", "footnotesize"} | {
-    "multicolumn", "linewidth", "caption", "toprule", "midrule", "bottomrule", "usepackage",
-}  # fmt: skip
+COMMANDS = {
+    "section*",
+    "subsection*",
+    "subsubsection*",
+    "begin",
+    "end",
+    "item",
+    "textbf",
+    "emph",
+    "texttt",
+    "href",
+    "footnotesize",
+} | {
+    "multicolumn",
+    "linewidth",
+    "caption",
+    "toprule",
+    "midrule",
+    "bottomrule",
+    "usepackage",
+}
 SYMBOLS = {
     command for value in latex.SPECIAL.values() for command in re.findall(r"\\([A-Za-z]+|.)", value)
 } | {"\\"}

@@ -672,13 +672,9 @@ def test_fabricated_scores_without_answers_that_have_them_are_told(tmp_path: Pat
 
 def test_mixed_profiles_are_told_from_the_one_that_is_asked_for(copy: Path) -> None:
     edit(lambda r: r.update(profile="mini"), *ALL)(copy)
-    assert [
-        str(fault) for fault in check_folder(copy).findings.faults if fault.check == "agreement"
-    ] == []
+    assert [str(fault) for fault in check_folder(copy).findings.faults if fault.check == "agreement"] == []
     asked = [
-        str(fault)
-        for fault in check_folder(copy, "paper").findings.faults
-        if fault.check == "agreement"
+        str(fault) for fault in check_folder(copy, "paper").findings.faults if fault.check == "agreement"
     ]
     assert len(asked) == 6 and asked[0].startswith(
         'roberta-base.mt.bmt.s0.json: profile: "mini"; this folder is of "paper": '
@@ -1037,8 +1033,13 @@ def test_usage_and_unreadable_folders(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(ConfigError, match=r"no results there: needs <cell>\.json and <cell>\.parquet"):
         check.main([str(tmp_path)])
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
-    with pytest.raises(ConfigError, match=r"^--profile mini: .*results/mini: no such folder"):
+    with pytest.raises(ConfigError, match=r"^--profile mini: not allowed: .* a folder results/mini$"):
         check.main(["--profile", "mini"])
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "mini.yaml").write_bytes((ROOT / "profiles" / "mini.yaml").read_bytes())
+    for option, value in (("--profile", "mini"), ("--params", str(tmp_path / "profiles" / "mini.yaml"))):
+        with pytest.raises(ConfigError, match=r"^--profile mini: .*results/mini: no such folder"):
+            check.main([option, value])
     with pytest.raises(SystemExit) as left:
         check.main([str(tmp_path), "--format", "html"])
     assert left.value.code == 2

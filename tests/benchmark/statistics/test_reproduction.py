@@ -29,6 +29,7 @@ from benchmark.statistics import (
     t_quantile,
     t_two_sided,
 )
+from benchmark.statistics.reproduction import _seeds_to_settle
 
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
@@ -378,6 +379,30 @@ def test_seeds_to_settle_a_lone_average_keep_their_word() -> None:
         ["average"],
     )
     assert 0.72 < (table.reproduced | table.not_reproduced).mean() < 0.9
+
+
+@pytest.mark.parametrize(("cells", "pool"), [(1, 1), (1, 12), (2, 2), (3, 12), (30, 12)])
+def test_seeds_to_settle_a_difference_count_holm_over_the_table(cells: int, pool: int) -> None:
+    """A cell 1.6 off, sd .6: so many seeds that the corrected test finds it with 80 % probability, by hand."""
+    rule, delta, sd = ReproductionRule(), 1.6, 0.6
+    cell = CellData("a", 80.0, 1, (81.0, 81.6, 82.2))
+
+    def found(n: int) -> float:
+        df = min(rule.d0 + n - 1, pool * (n - 1))
+        bar = 0.05 + stats.t.ppf(1 - 0.05 / (2 * cells), df) * sd * math.sqrt(1 / n + 1)
+        return float(stats.norm.sf((bar - delta) / (sd / math.sqrt(n))))
+
+    needed = next((n for n in range(4, 1001) if found(n) >= 0.8), None)
+    assert (needed is None) == (cells == 30)
+    assert _seeds_to_settle(cell, delta, sd, rule, cells, pool) == needed
+
+
+def test_a_difference_that_is_found_but_lies_within_the_margin_is_reproduced() -> None:
+    """Many seeds find any difference: what is within the margin is not called different for that."""
+    values = tuple(80.3 + 0.01 * math.sin(i) for i in range(12))
+    table = judge_arrays([np.mean(values)], [np.std(values, ddof=1)], [12], [80.0], [0.05], [1.0], ["cell"])
+    assert table.p_holm[0] < 1e-4 and table.reproduced[0] and not table.not_reproduced[0]
+    assert judge_cells([CellData("a", 80.0, 1, values)])[0].verdict == "reproduced"
 
 
 def test_bad_numbers_name_the_cell() -> None:

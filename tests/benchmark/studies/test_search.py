@@ -263,7 +263,9 @@ def test_a_search_for_f1_and_density_keeps_the_front(url: str) -> None:
         )
         assert beaten != (trial.number in {one.number for one in front})
     assert [trial.values[0] for trial in front] == sorted((trial.values[0] for trial in front), reverse=True)
-    assert {trial.number for trial in study_page.not_beaten(study.trials)} == {trial.number for trial in front}
+    assert {trial.number for trial in study_page.not_beaten(study.trials)} == {
+        trial.number for trial in front
+    }
 
 
 def test_a_pruner_with_nothing_to_decide_on_is_refused() -> None:
@@ -604,7 +606,7 @@ def test_a_field_is_linear_between_its_points_and_unknown_outside() -> None:
         (("--trials", "2", "--arm", "nowhere"), "arm: 'nowhere' is not known"),
         (("--trials", "2", "--range", "gamma=-1:0.5"), "gamma < 0 < 1 < zeta"),
         (("--trials", "2", "--set", "data.val_source=dev"), "a study cannot change data.val_source"),
-        (("--trials", "2", "--profile", "nowhere"), "profiles/ has none of that name"),
+        (("--trials", "2", "--profile", "nowhere"), "--profile nowhere: not allowed: one of"),
     ],
 )
 def test_calls_that_make_no_sense_are_refused(

@@ -5,6 +5,7 @@ split by context.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -19,8 +20,8 @@ from hypothesis import strategies as st
 
 import bmt.qa.features
 from bmt.errors import ConfigError, DataError
-from bmt.qa.features import as_dataset, build, carve, features_key, load, outdated
-from bmt.qa.mrqa import read
+from bmt.qa.features import BuildOptions, build, carve, features_key, load, outdated
+from bmt.qa.mrqa import read_mrqa
 from bmt.qa.windows import EXAMPLES, WINDOWS
 from bmt.runtime.files import file_digest
 from bmt.settings import DataSettings
@@ -46,7 +47,7 @@ def digests(folder):
 
 def test_what_a_folder_holds(file, tokenizer, tmp_path):
     made = build(file, tokenizer, DATA, tmp_path / "out", train=False)
-    examples = list(read(file))
+    examples = list(read_mrqa(file))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "examples.arrow",
         "features.json",
@@ -97,11 +98,10 @@ def test_any_number_of_workers_gives_the_same_bytes(file, tokenizer, tmp_path, m
             DATA,
             tmp_path / str(workers),
             train=True,
-            workers=workers,
-            progress=lambda n, note: calls.append((n, note)),
+            options=BuildOptions(workers, progress=lambda n, note: calls.append((n, note))),
         )
     assert digests(tmp_path / "1") == digests(tmp_path / "2") == digests(tmp_path / "3")
-    questions = sum(1 for _ in read(file))
+    questions = sum(1 for _ in read_mrqa(file))
     assert sum(n for n, _ in calls) == 3 * questions
     assert calls[-1][1] == f"{len(load(tmp_path / '1').windows)} windows" and len(calls) > 3 * 9
 
@@ -131,8 +131,7 @@ def test_the_same_key_reuses_and_touches_nothing(file, tokenizer, tmp_path):
         DATA,
         tmp_path / "out",
         train=True,
-        workers=2,
-        progress=lambda *_: pytest.fail("made again"),
+        options=BuildOptions(2, progress=lambda *_: pytest.fail("made again")),
     )
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
 
@@ -154,12 +153,12 @@ def test_everything_that_features_depend_on_is_in_the_key(file, tokenizer, tmp_p
     monkeypatch.setattr(bmt.qa.features.tokenizers, "__version__", "0.0")
     keys["library"] = features_key(file, tokenizer, DATA, True)
     monkeypatch.undo()
-    for module in ("mrqa", "seen", "encoding", "offsets", "windows", "features"):
+    for module in ("mrqa", "duplicate_ids", "tokenizer", "token_offsets", "windows", "features"):
         place = tmp_path / f"{module}.py"
-        source = Path(str(sys.modules[f"bmt.{module}"].__file__))
+        source = Path(str(sys.modules[f"bmt.qa.{module}"].__file__))
         place.write_text(source.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
         with monkeypatch.context() as patch:
-            patch.setattr(sys.modules[f"bmt.{module}"], "__file__", str(place))
+            patch.setattr(sys.modules[f"bmt.qa.{module}"], "__file__", str(place))
             keys[module] = features_key(file, tokenizer, DATA, True)
     assert len(set(keys.values())) == len(keys)
     same = replace(DATA, train=["SQuAD"], dev_cap=3, validation_cap=7)
@@ -208,7 +207,7 @@ def test_a_damaged_folder_is_refused_and_made_again(file, tokenizer, tmp_path, d
         meta.write_text(json.dumps(values | {"counts": values["counts"] | {"windows": 1}}))
     else:
         windows.write_bytes((out / "examples.arrow").read_bytes())
-    with pytest.raises(DataError, match="prepare") as raised:
+    with pytest.raises(DataError, match="make the features") as raised:
         load(out)
     assert "\n" not in str(raised.value) and str(out) in str(raised.value)
     build(file, tokenizer, DATA, out, train=True)
@@ -257,24 +256,22 @@ def test_strict_raises_at_the_first_irregularity(tokenizer, tmp_path):
         [HEADER, passage("old mill", question("old mill", "old"), question("old mill", "absent", "q2"))],
     )
     with pytest.raises(DataError, match=r"x\.jsonl, line 2: question 'q2': question without a usable span"):
-        build(file, tokenizer, DATA, tmp_path / "out", train=True, strict=True)
+        build(file, tokenizer, DATA, tmp_path / "out", train=True, options=BuildOptions(strict=True))
     assert not (tmp_path / "out").exists()
     build(file, tokenizer, DATA, tmp_path / "out", train=True)
     with pytest.raises(
         DataError, match=r"x\.jsonl, line 2: question 'q2'"
     ):  # features that are there do not hide it
-        build(file, tokenizer, DATA, tmp_path / "out", train=True, strict=True)
+        build(file, tokenizer, DATA, tmp_path / "out", train=True, options=BuildOptions(strict=True))
     assert load(tmp_path / "out").examples["id"].to_pylist() == ["q1"], "they stay"
 
 
 def test_features_know_what_of_theirs_has_changed(file, tokenizer, tmp_path, monkeypatch):
     meta = build(file, tokenizer, DATA, tmp_path / "out", train=True).meta
-    assert outdated(meta, DATA) == outdated(meta, replace(DATA, dev_cap=3), tokenizer, file) == []
-    other = write(tmp_path / "other.jsonl.gz", corpus(20, seed=1))
+    assert outdated(meta, DATA) == outdated(meta, replace(DATA, dev_cap=3)) == []
     changed = replace(DATA, window=41, overlap=9, question=15, special_tokens=MARKERS[:2])
     settings = ["window", "overlap", "question", "special_tokens"]
     assert outdated(meta, changed) == settings
-    assert outdated(meta, changed, fast("t5"), other) == [*settings, "tokenizer_sha256", "file_sha256"]
     place = tmp_path / "windows.py"
     place.write_text("# changed", encoding="utf-8")
     monkeypatch.setattr(sys.modules["bmt.qa.windows"], "__file__", str(place))
@@ -327,13 +324,6 @@ def test_a_limit_for_training_is_of_usable_questions(tokenizer, tmp_path):
         "id"
     ].to_pylist() == ["a", "b"]
     assert len(build(file, tokenizer, DATA, tmp_path / "dev", train=False, limit=2).examples) == 2
-
-
-def test_datasets_opens_the_windows(file, tokenizer, tmp_path):
-    made = build(file, tokenizer, DATA, tmp_path / "out", train=True)
-    dataset = as_dataset(tmp_path / "out")
-    assert dataset.column_names == WINDOWS.names and len(dataset) == len(made.windows)
-    assert dataset[3] == {name: made.windows[name][3].as_py() for name in WINDOWS.names}
 
 
 def test_reading_features_imports_neither_torch_nor_datasets(root):
@@ -404,7 +394,7 @@ def test_real_files_become_features_without_a_drop(real_data, tokenizer, tmp_pat
     ):
         file = real_data / f"{name}.jsonl.gz"
         made = build(file, tokenizer, replace(DATA, window=512, overlap=128), tmp_path / name, train=True)
-        examples = list(read(file))
+        examples = list(read_mrqa(file))
         assert (
             made.meta["dropped"] == made.meta["irregularities"] == {}
             and made.meta["spans_lost"]["no token"] == 0
@@ -440,9 +430,55 @@ def test_no_question_of_the_real_files_is_dropped(real_data, tmp_path, window, o
         assert made.meta["spans_lost"] == {"no token": 0, "in no window": 0}, file
         assert (
             made.meta["counts"]["examples"]
-            == sum(1 for _ in read(file))
+            == sum(1 for _ in read_mrqa(file))
             == len(set(made.examples["id"].to_pylist()))
         )
         assert made.meta["counts"]["truncated_questions"] == (
             3 if file.name.startswith("TriviaQA.train") else 0
         ), file
+
+
+INTERRUPTED = """
+import os, signal, sys
+from concurrent.futures import ProcessPoolExecutor, wait
+from pathlib import Path
+import bmt.qa.features as features
+from bmt.settings import DataSettings
+from tests.support.tiny_tokenizers import fast
+
+class Pool(ProcessPoolExecutor):
+    futures = []
+    def submit(self, *given):
+        self.futures.append(super().submit(*given))
+        if len(self.futures) == int(sys.argv[3]):
+            if len(self.futures) > 1:
+                wait(self.futures[:1])
+            os.killpg(0, signal.SIGINT)
+        return self.futures[-1]
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    features.ProcessPoolExecutor, features.CHUNK_CHARACTERS = Pool, 300
+    try:
+        options = features.BuildOptions(2)
+        features.build(sys.argv[1], fast("bert"), DataSettings(window=40, overlap=8, question=16), Path(sys.argv[2]), train=True, options=options)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("submit", [1, 2], ids=["the worker is starting", "the worker waits for work"])
+def test_ctrl_c_reaches_the_parent_alone(submit: int, file, tmp_path) -> None:
+    """A terminal sends it to the whole group. The workers say nothing, and end with the pool."""
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED)
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run(
+        [sys.executable, str(script), str(file), str(tmp_path / "out"), str(submit)],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
+    assert not (tmp_path / "out").exists()

@@ -323,7 +323,7 @@ def test_both_evaluations_read_the_same_and_answer_the_same(
 def test_the_gpu_part_runs_on_a_tiny_shape(
     subject: training.TrainingSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On the CPU, whose memory and peak stand in: every figure is made, the FLOPs and the hours as by hand."""
+    """On the CPU, whose memory and peak stand in: every figure is made, FLOPs and hours as by hand."""
     tiny_shape = core.SHAPES["roberta-base"] | {
         "vocab_size": 300,
         **{key: tiny.SIZE[key] for key in tiny.SIZE},
