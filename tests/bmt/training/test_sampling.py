@@ -77,7 +77,7 @@ def against_single_task(floor: float = 0.0, reference: dict[str, float] | None =
     return Sampler(rows, 16, settings, 0)
 
 
-def test_against_single_task_runs_the_weights_are_shares_of_the_distance_to_them_from_the_first_evaluation() -> (
+def test_against_single_task_runs_the_weights_are_shares_of_the_distance_from_the_first_evaluation_on() -> (
     None
 ):
     own = against_single_task()
