@@ -50,7 +50,6 @@ PENDING: dict[str, tuple[str, ...]] = {
     "repeated_class_names": (
         "Answer",
         "Arm",
-        "CellData",
         "Figure",
         "Finding",
         "Line",
