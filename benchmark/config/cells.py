@@ -20,10 +20,8 @@ from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 FORM = "<backbone>.<mt|st-Dataset>.<arm>[.adapter].s<seed>, for example minilm.mt.bmt.s0"
 MAX_SEED = 2**32 - 1
 ZERO_SHOT = "zero_shot"
-"""In the place of an arm: a model that is scored as it was published, and not trained here. Its seed is 0,
-and means nothing.
-"""
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+"""In the place of an arm: a model that is scored as it was published, and not trained here; its seed means nothing."""
+WORD = r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"
 _SEED = re.compile(r"s(0|[1-9][0-9]{0,9})")
 
 
@@ -81,7 +79,7 @@ def parse(name: str) -> Cell:
 
 def is_word(word: str) -> bool:
     """Whether `word` can be a part of a cell's name (and so of a folder's)."""
-    return bool(_WORD.fullmatch(word))
+    return bool(re.search(WORD, word))
 
 
 def known_name(name: str, known: tuple[str, ...], where: str) -> None:
