@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from benchmark.config.schema import Keys
 from benchmark.results_check.folder_check import check_folder
 from benchmark.runs.results import Fault, read
 from benchmark.runs.seal import SEAL, seal
