@@ -58,7 +58,7 @@ def convert(parquet: list[Path], wanted: dict[Entry, Path], bar: Bar) -> dict[En
     Raises:
         DataError: a file is no Parquet, or lacks a column. OSError: a file cannot be written.
     """
-    by_subset = {subset: entry for entry in wanted for subset in (entry.hub.subsets if entry.hub else ())}
+    by_subset = {subset: entry for entry in wanted for subset in (entry.hub.subset if entry.hub else ())}
     found = {entry: Converted() for entry in wanted}
     seen: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
@@ -71,7 +71,7 @@ def convert(parquet: list[Path], wanted: dict[Entry, Path], bar: Bar) -> dict[En
             writer.flush(found[entry])
     for entry, converted in found.items():
         if not converted.questions and entry.hub:
-            subsets, there = " or ".join(entry.hub.subsets), ", ".join(sorted(seen)) or "nothing"
+            subsets, there = " or ".join(entry.hub.subset), ", ".join(sorted(seen)) or "nothing"
             raise DataError(
                 f"{entry.dataset}: the hub's split {entry.hub.split!r} has no rows of subset {subsets}; it has {there}"
             )

@@ -23,45 +23,90 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-import yaml
+from msgspec import Meta
 
+from benchmark.config.cells import nearest
 from benchmark.config.params import repository_root
+from benchmark.config.schema import SchemaFault, read, shown
+from benchmark.config.yaml_file import parse_yaml
 from bmt.errors import ConfigError, DataError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
 OFFICIAL = Path(__file__).with_name("manifests") / "mrqa2019.yaml"
 DOMAINS = {"in_domain": IN_DOMAIN, "out_of_domain": OUT_OF_DOMAIN}
-SPLITS = ("train", "dev")
-DIGEST_LENGTH = {"md5": 32, "sha256": 64}
-ENTRY_KEYS = (
-    "dataset",
-    "domain",
-    "split",
-    "path",
-    "url",
-    "md5",
-    "sha256",
-    "bytes",
-    "contexts",
-    "questions",
-    "by_hand",
-    "hub",
-)
+
+Text = Annotated[str, Meta(min_length=1, description="text")]
+WholeNumber = Annotated[
+    str, Meta(pattern=r"^[0-9]+(_[0-9]+)*\Z", max_length=30, description="a whole number")
+]
 
 
 @dataclass(frozen=True, slots=True)
 class HubRows:
-    """Where the questions of a file stand in the hub's copy: its split, and the names its `subset` column may
-    have.
-    """
+    """Where the questions of a file stand in the hub's copy: its split, and the names its `subset` column may have."""
 
     split: str
-    subsets: tuple[str, ...]
+    subset: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A dataset repository of the Hugging Face hub, pinned, with the Parquet files of each split."""
+
+    repo: Text
+    revision: Text
+    files: Annotated[dict[str, tuple[str, ...]], Meta(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A backbone of the hub at a revision."""
+
+    hub: Text
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFields:
+    """What a manifest says of a file, as text."""
+
+    dataset: Annotated[str, Meta(description="text")] = ""
+    domain: Annotated[
+        Literal["in_domain", "out_of_domain"], Meta(description="one of in_domain, out_of_domain")
+    ]
+    split: Annotated[Literal["train", "dev"], Meta(description="one of train, dev")]
+    path: Text | None = None
+    url: Text | None = None
+    md5: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{32}\Z", description="32 hexadecimal digits")] | None = (
+        None
+    )
+    sha256: (
+        Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z", description="64 hexadecimal digits")] | None
+    ) = None
+    bytes: WholeNumber | None = None
+    contexts: WholeNumber | None = None
+    questions: WholeNumber | None = None
+    by_hand: Text | None = None
+    hub: Annotated[HubRows, Meta(description="`split` and a list `subset`")] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFields:
+    """What a manifest says, as text."""
+
+    version: Text
+    files: list[Any]
+    base_url: Text | None = None
+    by_hand: Text | None = None
+    backbones: dict[str, Annotated[Pinned, Meta(description="`hub` and `revision`")]] = field(
+        default_factory=dict
+    )
+    hub: Annotated[Hub, Meta(description="`repo`, `revision` and `files` (a list per split)")] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +119,8 @@ class Entry:
     url: str
     """Where it is: `http:`, `https:` or `file:`."""
     shown_url: str
-    """The same for records and messages; a path of a local manifest stays relative, so that records are alike
-    on every machine.
+    """The same for records and messages; a path of a local manifest stays relative, so that records are alike on every
+    machine.
     """
     md5: str | None
     sha256: str | None
@@ -89,23 +134,6 @@ class Entry:
     def name(self) -> str:
         """The file's path below the raw folder: `in_domain/SQuAD.train.jsonl.gz`."""
         return f"{self.domain}/{self.dataset}.{self.split}.jsonl.gz"
-
-
-@dataclass(frozen=True, slots=True)
-class Hub:
-    """A dataset repository of the Hugging Face hub, pinned, with the Parquet files of each split."""
-
-    repo: str
-    revision: str
-    files: dict[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Pinned:
-    """A backbone of the hub at a revision."""
-
-    hub: str
-    revision: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,53 +226,29 @@ def parse(text: str, setting: str, url: str, label: str = "") -> Manifest:
     Raises:
         DataError: the manifest cannot be used; file, entry, key, what was found and what is allowed.
     """
-    shown = _short(local_path(url)) if url.startswith("file:") else url
-    try:
-        values = yaml.load(
-            text, yaml.BaseLoader
-        )  # every scalar stays text: a digest of digits only is no number
-    except yaml.MarkedYAMLError as error:
-        line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DataError(f"{shown}:{line} no YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise DataError(f"{shown}: no YAML: {' '.join(str(error).split())}") from None
-    if (
-        not isinstance(values, dict)
-        or not isinstance(values.get("files"), list)
-        or not isinstance(values.get("version"), str)
-    ):
-        raise DataError(
-            f"{shown}: no manifest: it must have `version` and a list `files`; benchmark/manifests/mrqa2019.yaml shows the form"
-        )
-    base = urljoin(url, _text(values, "base_url", shown) or ".")
-    base = base if base.endswith("/") else base + "/"
-    _check_scheme(base, f"{shown}: base_url")
-    local = "base_url" not in values or not urlsplit(values["base_url"]).scheme
-    entries: list[Entry] = []
-    for number, value in enumerate(values["files"], start=1):
-        entry = _entry(value, f"{shown}: file {number}", base)
+    name = _short(local_path(url)) if url.startswith("file:") else url
+    values = _stated(parse_yaml(text, name, DataError, as_text=True))
+    manifest = read(ManifestFields, values, lambda fault: _manifest_refusal(fault, name), foreign=True)
+    if not manifest.files:
+        raise DataError(f"{name}: `files` is empty: list at least one file")
+    base = _joined(url, manifest.base_url or ".", f"{name}: base_url", folder=True)
+    local = not urlsplit(manifest.base_url or "").scheme
+    entries: dict[str, Entry] = {}
+    for number, value in enumerate(manifest.files, start=1):
+        entry = _entry(value, f"{name}: file {number}", base)
         if local and entry.url.startswith("file:") and "url" not in value:
             entry = replace(entry, shown_url=label + str(Path(value["path"])))
-        if any(entry.name == other.name for other in entries):
-            raise DataError(
-                f"{shown}: file {number}: {entry.dataset} {entry.split} stands twice: name each file once"
-            )
-        entries.append(entry)
-    if not entries:
-        raise DataError(f"{shown}: `files` is empty: list at least one file")
-    backbones = {}
-    for name, value in _mapping(values, "backbones", shown).items():
-        where = f"{shown}: backbones.{name}"
-        if not isinstance(value, dict) or not _text(value, "hub", where):
-            raise DataError(f"{where}: expected `hub` and `revision`, found {value!r}")
-        backbones[name] = Pinned(value["hub"], _text(value, "revision", where))
+        if entry.name in entries:
+            twice = f"{entry.dataset} {entry.split} stands twice"
+            raise DataError(f"{name}: file {number}: {twice}: name each file once")
+        entries[entry.name] = entry
     return Manifest(
         setting,
-        values["version"],
-        tuple(entries),
-        _hub(_mapping(values, "hub", shown), f"{shown}: hub"),
-        _text(values, "by_hand", shown),
-        backbones,
+        manifest.version,
+        tuple(entries.values()),
+        manifest.hub,
+        manifest.by_hand,
+        manifest.backbones,
         text,
     )
 
@@ -255,104 +259,80 @@ def official() -> Manifest:
 
 
 def _entry(value: Any, where: str, base: str) -> Entry:
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: expected keys and values, found {value!r}")
-    for key in value:
-        if key not in ENTRY_KEYS:
-            raise DataError(f"{where}: unknown key {key!r}: one of {', '.join(ENTRY_KEYS)}")
-    dataset, domain, split = (_text(value, key, where) or "" for key in ("dataset", "domain", "split"))
-    if domain not in DOMAINS:
-        raise DataError(f"{where}: domain {domain!r} is not allowed: one of {', '.join(DOMAINS)}")
-    if dataset not in DOMAINS[domain]:
-        raise DataError(
-            f"{where}: dataset {dataset!r} is not allowed in {domain}: one of {', '.join(DOMAINS[domain])}"
-        )
-    if split not in SPLITS:
-        raise DataError(f"{where}: split {split!r} is not allowed: one of {', '.join(SPLITS)}")
-    where = f"{where} ({dataset} {split})"
-    path, url = _text(value, "path", where), _text(value, "url", where)
-    if (path is None) == (url is None):
+    file = read(FileFields, _stated(value), lambda fault: _file_refusal(fault, where, value))
+    if file.dataset not in DOMAINS[file.domain]:
+        wanted = f"one of {', '.join(DOMAINS[file.domain])}"
+        raise DataError(f"{where}: dataset {file.dataset!r} is not allowed in {file.domain}: {wanted}")
+    where = f"{where} ({file.dataset} {file.split})"
+    if (file.path is None) == (file.url is None):
         raise DataError(f"{where}: give either `path` (below base_url) or `url`")
-    whole = url if url is not None else urljoin(base, quote(path or ""))
-    _check_scheme(whole, where)
-    md5, sha256 = (_digest(value, key, where) for key in ("md5", "sha256"))
-    if md5 is None and sha256 is None:
+    if file.md5 is None and file.sha256 is None:
         raise DataError(f"{where}: neither md5 nor sha256 is given: a file without a digest is not fetched")
+    url = _joined("", file.url, where) if file.url else _joined(base, quote(file.path or ""), where)
     size, contexts, questions = (
-        _whole_number(value, key, where) for key in ("bytes", "contexts", "questions")
+        int(number) if number else None for number in (file.bytes, file.contexts, file.questions)
     )
-    hub = _mapping(value, "hub", where)
-    rows = None
-    if hub:
-        subsets = hub.get("subset")
-        if (
-            not isinstance(hub.get("split"), str)
-            or not isinstance(subsets, list)
-            or not all(isinstance(name, str) for name in subsets)
-        ):
-            raise DataError(f"{where}: hub: expected `split` and a list `subset`, found {hub!r}")
-        rows = HubRows(hub["split"], tuple(subsets))
     return Entry(
-        dataset,
-        domain,
-        split,
-        whole,
-        whole,
-        md5,
-        sha256,
+        file.dataset,
+        file.domain,
+        file.split,
+        url,
+        url,
+        file.md5.lower() if file.md5 else None,
+        file.sha256.lower() if file.sha256 else None,
         size,
         contexts,
         questions,
-        _text(value, "by_hand", where),
-        rows,
+        file.by_hand,
+        file.hub,
     )
 
 
-def _hub(value: dict[str, Any], where: str) -> Hub | None:
-    if not value:
-        return None
-    repo, revision, files = (
-        _text(value, "repo", where),
-        _text(value, "revision", where),
-        _mapping(value, "files", where),
-    )
-    if not repo or not revision or not files or not all(isinstance(names, list) for names in files.values()):
-        raise DataError(f"{where}: expected `repo`, `revision` and `files` (a list a split)")
-    return Hub(repo, revision, {split: tuple(names) for split, names in files.items()})
+def _stated(values: Any) -> Any:
+    """The values without the keys that stand there empty."""
+    if not isinstance(values, dict):
+        return values
+    return {key: value for key, value in values.items() if value not in ("", {})}
 
 
-def _mapping(values: dict[str, Any], key: str, where: str) -> dict[str, Any]:
-    value = values.get(key, {})
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: {key}: expected keys and values, found {value!r}")
-    return value
+def _manifest_refusal(fault: SchemaFault, where: str) -> DataError:
+    if fault.path in ((), ("version",), ("files",)):
+        form = "benchmark/acquisition/manifests/mrqa2019.yaml shows the form"
+        return DataError(f"{where}: no manifest: it must have `version` and a list `files`; {form}")
+    return _refusal(fault, where)
 
 
-def _text(values: dict[str, Any], key: str, where: str) -> str | None:
-    value = values.get(key)
-    if value is not None and not isinstance(value, str):
-        raise DataError(f"{where}: {key}: expected text, found {value!r}")
-    return value or None
+def _file_refusal(fault: SchemaFault, where: str, values: Any) -> DataError:
+    if fault.problem == "value" and fault.key not in ("domain", "split", "dataset"):
+        where = f"{where} ({values.get('dataset')} {values.get('split')})"
+    return _refusal(fault, where)
 
 
-def _digest(values: dict[str, Any], key: str, where: str) -> str | None:
-    value = _text(values, key, where)
-    if value is not None and not re.fullmatch(rf"[0-9a-fA-F]{{{DIGEST_LENGTH[key]}}}", value):
-        raise DataError(f"{where}: {key} {value!r} is not allowed: {DIGEST_LENGTH[key]} hexadecimal digits")
-    return value.lower() if value else None
+def _refusal(fault: SchemaFault, where: str) -> DataError:
+    """A fault in words."""
+    key, value = fault.key, shown(fault.value)
+    if fault.problem == "unknown":
+        close = nearest(key, fault.known)
+        return DataError(f"{where}: unknown key {key!r}: one of {', '.join(fault.known)}{close}")
+    if fault.problem == "missing":
+        return DataError(f"{where}: {key} '' is not allowed: {fault.wanted}")
+    if fault.problem == "object" or not isinstance(fault.value, str) or fault.wanted.startswith("`"):
+        return DataError(f"{where}: {key}{key and ': '}expected {fault.wanted}, found {value}")
+    return DataError(f"{where}: {key} {value} is not allowed: {fault.wanted}")
 
 
-def _whole_number(values: dict[str, Any], key: str, where: str) -> int | None:
-    value = _text(values, key, where)
-    if value is not None and not re.fullmatch(r"[0-9][0-9_]*", value):
-        raise DataError(f"{where}: {key} {value!r} is not allowed: a whole number")
-    return int(value) if value else None
-
-
-def _check_scheme(url: str, where: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https", "file") or (parts.scheme != "file" and not parts.netloc):
-        raise DataError(f"{where}: {url!r} is not allowed: an http:, https: or file: URL")
+def _joined(base: str, url: str, where: str, folder: bool = False) -> str:
+    """`url` seen from `base`, checked. folder: it ends with a slash."""
+    try:
+        whole = urljoin(base, url)
+        whole = whole + "/" if folder and not whole.endswith("/") else whole
+        parts = urlsplit(whole)
+        good = parts.scheme == "file" or (parts.scheme in ("http", "https") and bool(parts.netloc))
+    except ValueError:  # a bracket without its fellow
+        whole, good = url, False
+    if not good:
+        raise DataError(f"{where}: {whole!r} is not allowed: an http:, https: or file: URL")
+    return whole
 
 
 def _short(path: Path) -> str:

@@ -210,7 +210,7 @@ def test_the_official_manifest_says_where_each_file_stands_in_the_copy():
         for e in manifest.entries
     }
     assert {(e.dataset, e.split): e.hub.split for e in manifest.entries if e.hub} == expected
-    names = {e.dataset: e.hub.subsets[0] for e in manifest.entries if e.hub and e.hub.subsets[0] != e.dataset}
+    names = {e.dataset: e.hub.subset[0] for e in manifest.entries if e.hub and e.hub.subset[0] != e.dataset}
     assert names == {
         "TriviaQA": "TriviaQA-web",
         "NaturalQuestions": "NaturalQuestionsShort",
