@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from benchmark import data
+from benchmark.acquisition import inspection
 from benchmark.acquisition.dataset_table import beside_the_paper
 from benchmark.paper import tables as papers
 from bmt.errors import ConfigError, DataError
@@ -187,12 +188,12 @@ def test_show_marks_spans_in_the_context_and_in_every_window(folder, root, monke
     )
     assert run(monkeypatch, "show", "d1", "--data", folder) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"SQuAD  d1  ({data.short(file)}, context ")
+    assert lines[0].startswith(f"SQuAD  d1  ({inspection.short(file)}, context ")
     assert lines[1:4] == ["question: Where is old?", "answers:  old", "spans:    characters 10–13, 45–48"]
     assert lines[4] == "context:  [PAR] The «old» mill was built in 1804. It was «old»."
     own = [row for row in made.windows.to_pylist() if row["example"] == 0]
     assert len(own) > 1 and lines[5].startswith(
-        f"windows:  {len(own)} of at most 14 tokens, overlap 4 ({data.short(root / 'data' / 'features' / 'raw' / 'tiny')}"
+        f"windows:  {len(own)} of at most 14 tokens, overlap 4 ({inspection.short(root / 'data' / 'features' / 'raw' / 'tiny')}"
     )
     assert len(lines) == 6 + 2 * len(own)
     assert "'old'" in lines[6] and lines[7].startswith("     [PAR] The «old» mill")
@@ -234,20 +235,20 @@ def test_show_without_features_says_how_to_make_them_and_an_unknown_id_is_an_err
 
 
 def test_marked_joins_overlapping_spans_and_cuts_to_the_window():
-    assert data.marked("abcdef", 0, 6, [(1, 3), (2, 4)]) == "a«bcd»ef"
-    assert data.marked("abcdef", 1, 5, [(4, 5), (1, 2)]) == "«b»cd«e»"
-    assert data.marked("abc", 0, 3, []) == "abc"
+    assert inspection.marked("abcdef", 0, 6, [(1, 3), (2, 4)]) == "a«bcd»ef"
+    assert inspection.marked("abcdef", 1, 5, [(4, 5), (1, 2)]) == "«b»cd«e»"
+    assert inspection.marked("abc", 0, 3, []) == "abc"
 
 
 def test_a_terminal_gets_bold_spans_and_lines_of_its_width(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(data.shutil, "get_terminal_size", lambda: os.terminal_size((40, 24)))
-    text = data.marked(
+    monkeypatch.setattr(inspection.shutil, "get_terminal_size", lambda: os.terminal_size((40, 24)))
+    text = inspection.marked(
         "The old mill by the river was built in 1804 by  two brothers.", 0, 61, [(8, 12), (39, 43)]
     )
     assert text.count("\x1b[1;32m") == 2
-    assert data.STYLE.sub("", data.wrapped(text, 5)).split("\n") == [
+    assert inspection.STYLE.sub("", data.wrapped(text, 5)).split("\n") == [
         "The old «mill» by the river was",
         "     built in «1804» by  two brothers.",
     ]
@@ -256,7 +257,7 @@ def test_a_terminal_gets_bold_spans_and_lines_of_its_width(monkeypatch):
 
 
 def test_a_text_cannot_steer_the_terminal():
-    assert data.printable("a\x1b[31m\r\n\tb\u202e é 日本") == "a\ufffd[31m   b\ufffd é 日本"
+    assert inspection.printable("a\x1b[31m\r\n\tb\u202e é 日本") == "a\ufffd[31m   b\ufffd é 日本"
 
 
 def test_an_empty_folder_and_a_single_file(folder, root, monkeypatch, capsys):
