@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmark.acquisition.download import Patience
 from benchmark.acquisition.fetch import SOURCES, _bar, _print, fetch
 from benchmark.cli.commands import command_parser, run_command
 from benchmark.config.params import load, repository_root
@@ -52,8 +53,16 @@ def main(argv: list[str] | None = None) -> int:
         raise ConfigError(
             "--params: --manifest and --out leave nothing to read from it: drop one of the three"
         )
+    patience = Patience(jobs=options.jobs)
     report = fetch(
-        manifest, out, options.only, options.offline, options.jobs, _bar, source=options.source, root=root
+        manifest,
+        out,
+        options.only,
+        options.offline,
+        _bar,
+        source=options.source,
+        patience=patience,
+        root=root,
     )
     return _print(report, Path(out))
 

@@ -31,16 +31,16 @@ RETRIED = (408, 425, 429)  # beside all 5xx: the server asks to come again
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for a server, and how often to ask again."""
+    """How many files to ask for at a time, how long to wait for a server, and how often to ask again."""
 
+    jobs: int = 4
+    """Files at a time."""
     timeout: float = 30.0
     """Seconds without a byte after which a connection is given up."""
     attempts: int = 5
     """Attempts in a row that may bring nothing new before the file is given up."""
     first_wait: float = 1.0
-    """Seconds before the second attempt; doubled for each further one, and multiplied by a random factor of
-    0.5 to 1.
-    """
+    """Seconds before the second attempt; doubled for each further one, and multiplied by a random factor of .5 to 1."""
     longest_wait: float = 60.0
 
 
@@ -48,7 +48,7 @@ class UnavailableError(DataError):
     """A file cannot be had from its source now."""
 
 
-class StoppedError(Exception):
+class FetchStoppedError(Exception):
     """The fetch was asked to stop (interrupted, or the disk is full)."""
 
 
@@ -95,7 +95,7 @@ class Network:
             the source.
 
         Raises:
-            UnavailableError: with the last reason. StoppedError. OSError: the local disk fails.
+            UnavailableError: with the last reason. FetchStoppedError. OSError: the local disk fails.
         """
         before = _size(part)
         whole = self._persist(url, lambda: self._attempt(url, part, meter), lambda: _size(part))
@@ -109,7 +109,7 @@ class Network:
         best, failures, first = size(), 0, True
         while True:
             if self.stop.is_set():
-                raise StoppedError
+                raise FetchStoppedError
             if host in self._unreachable:
                 raise UnavailableError(self._unreachable[host])
             try:
@@ -155,7 +155,7 @@ class Network:
                     received += len(block)
                     meter.advance(len(block))
                     if self.stop.is_set():
-                        raise StoppedError
+                        raise FetchStoppedError
             _check_length(response, received)
         return length is not None
 
@@ -164,7 +164,7 @@ def copy(source: Path, part: Path, meter: Bar, stop: threading.Event) -> None:
     """Copy a local file to `part`.
 
     Raises:
-        UnavailableError: `source` cannot be read. StoppedError. OSError: `part` cannot be written.
+        UnavailableError: `source` cannot be read. FetchStoppedError. OSError: `part` cannot be written.
     """
     try:
         reader = source.open("rb")
@@ -177,7 +177,7 @@ def copy(source: Path, part: Path, meter: Bar, stop: threading.Event) -> None:
             stream.flush()
             meter.advance(len(block))
             if stop.is_set():
-                raise StoppedError
+                raise FetchStoppedError
 
 
 class _RangeRefusedError(Exception):

@@ -36,7 +36,6 @@ def fetch(
     out_dir: str | Path,
     only: list[str] | tuple[str, ...] | None = None,
     offline: bool = False,
-    jobs: int = 4,
     progress: NewBar | None = None,
     *,
     source: str | None = None,
@@ -49,11 +48,10 @@ def fetch(
         manifest: "sample", "real", "mrqa2019", a folder, file or URL of a manifest, or one that was read.
         only: the datasets wanted; None: all.
         offline: take nothing from the network.
-        jobs: files at a time.
         progress: makes the bar, given the number of files.
         source: "files": the manifest's own; "hub": the hub's copy; None: the manifest's own, but an
             intact file that is here from the hub stays.
-        patience: waits and attempts.
+        patience: files at a time, waits and attempts.
         root: what relative paths of manifests are relative to.
 
     Returns:
@@ -66,15 +64,15 @@ def fetch(
     """
     if source not in (None, *SOURCES):
         raise ConfigError(f"--source {source}: one of {', '.join(SOURCES)}")
-    if jobs < 1:
-        raise ConfigError(f"--jobs {jobs}: at least 1")
     network = Network(patience or Patience())
+    if network.patience.jobs < 1:
+        raise ConfigError(f"--jobs {network.patience.jobs}: at least 1")
     with _opened(manifest, Path(out_dir), offline, network, Path(root)) as opened:
         if source == "hub" and opened.hub is None:
             raise ConfigError(
                 f"--source hub: manifest {opened.setting} ({opened.version}) names no copy on the hub; mrqa2019 does"
             )
-        return Acquisition(opened, Path(out_dir), source, offline, jobs, network).run(only, progress)
+        return Acquisition(opened, Path(out_dir), source, offline, network).run(only, progress)
 
 
 @contextmanager

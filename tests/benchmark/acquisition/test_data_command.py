@@ -248,12 +248,12 @@ def test_a_terminal_gets_bold_spans_and_lines_of_its_width(monkeypatch):
         "The old mill by the river was built in 1804 by  two brothers.", 0, 61, [(8, 12), (39, 43)]
     )
     assert text.count("\x1b[1;32m") == 2
-    assert inspection.STYLE.sub("", data.wrapped(text, 5)).split("\n") == [
+    assert inspection.STYLE.sub("", inspection.wrapped(text, 5)).split("\n") == [
         "The old «mill» by the river was",
         "     built in «1804» by  two brothers.",
     ]
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
-    assert data.wrapped("word " * 50, 5) == "word " * 50
+    assert inspection.wrapped("word " * 50, 5) == "word " * 50
 
 
 def test_a_text_cannot_steer_the_terminal():

@@ -13,7 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import as_completed, wait
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import pytest
 import yaml
 
 from benchmark import fetch as command
+from benchmark.acquisition import acquisition
 from benchmark.acquisition.acquisition import FetchReport
 from benchmark.acquisition.download import Patience, UnavailableError
 from benchmark.acquisition.fetch import fetch
@@ -215,7 +218,7 @@ def test_files_come_at_the_same_time(server: FileServer, out: Path):
 
     for path in CONTENT:
         server.will(f"/{path}", wait_for_the_others)
-    assert fetch(f"{server.url}/", out, jobs=3, patience=Patience(timeout=20, attempts=1)).missing == ()
+    assert fetch(f"{server.url}/", out, patience=Patience(jobs=3, timeout=20, attempts=1)).missing == ()
     assert tree(out) == CONTENT and len(server.requests) == 4
 
 
@@ -441,11 +444,38 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
     assert tree(out) == CONTENT
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_no_file_is_begun_after_the_disk_is_full_however_late_the_main_thread_looks(
+    jobs, source, out, monkeypatch
+):
+    """The main thread sees the error only when every file is done or dropped: the worker has set the stop by then."""
+    begun, original, barrier = [], acquisition.copy, threading.Barrier(jobs)
+
+    def full(path: Path, part: Path, *rest: Any) -> None:
+        begun.append(part.name)
+        part.write_bytes(b"x")
+        barrier.wait(60)  # as many as there are threads are at work when the disk is full
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def all_done(futures: Any) -> Any:
+        wait(futures)
+        return as_completed(futures)
+
+    monkeypatch.setattr(acquisition, "copy", full)
+    monkeypatch.setattr(acquisition, "as_completed", all_done)
+    with pytest.raises(OSError, match="No space left on device"):
+        fetch(source, out, patience=Patience(jobs=jobs))
+    assert len(begun) == jobs < len(CONTENT)
+    assert tree(out) == {}
+    monkeypatch.setattr(acquisition, "copy", original)
+    assert fetch(source, out).missing == ()
+
+
 def test_an_error_in_one_file_stops_the_others_and_is_the_one_reported(server: FileServer, out: Path):
     (out / "in_domain/SQuAD.train.jsonl.gz").mkdir(parents=True)  # a folder where a file belongs
     server.will("/out_of_domain/DROP.dev.jsonl.gz", *[stalled(10)] * 3)
     with pytest.raises(IsADirectoryError):
-        fetch(f"{server.url}/", out, patience=QUICK, jobs=3)
+        fetch(f"{server.url}/", out, patience=replace(QUICK, jobs=3))
 
 
 def test_progress_shows_files(source: Path, out: Path):
@@ -534,7 +564,7 @@ def test_the_command_takes_manifest_and_profile_from_the_params(
 
 def test_usage_errors(source: Path, out: Path):
     with pytest.raises(ConfigError, match=r"^--jobs 0: at least 1$"):
-        fetch(source, out, jobs=0)
+        fetch(source, out, patience=Patience(jobs=0))
     with pytest.raises(
         ConfigError, match=r"^--source hub: manifest .* \(test-1\) names no copy on the hub; mrqa2019 does$"
     ):
