@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmark.acquisition.inspection import Place, check, show, stats
+from benchmark.acquisition.inspection import DataFolder, check, show, stats
 from benchmark.cli.commands import command_parser, run_command
 from bmt.errors import ConfigError
 
@@ -69,7 +69,7 @@ def main() -> int:
     )
 
     arguments = parser.parse_args()
-    place = Place.of(arguments.data if arguments.command == "show" else arguments.folder, arguments.params)
+    place = DataFolder.of(arguments.data if arguments.command == "show" else arguments.folder, arguments.params)
     if arguments.command == "stats":
         return stats(place, arguments.json)
     if arguments.command == "check":

@@ -26,7 +26,7 @@ STYLE = re.compile("\x1b\\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DataFolder:
     """The folder that a command looks at, and the profile whose it is; a folder of one's own goes by its
     name.
     """
@@ -37,7 +37,7 @@ class Place:
     features: Path
 
     @staticmethod
-    def of(folder: str | None, params: str | None) -> Place:
+    def of(folder: str | None, params: str | None) -> DataFolder:
         """`folder`, or the raw files of the profile in `params` (default: the root's params.yaml)."""
         from benchmark.config.folders import Places
         from benchmark.config.params import load, repository_root
@@ -46,7 +46,7 @@ class Place:
             places = Places.of(load(params))
         else:
             places = Places(repository_root(), Path(folder).resolve().name)
-        return Place(
+        return DataFolder(
             places.raw if folder is None else Path(folder),
             places.profile,
             places.results,
@@ -96,7 +96,7 @@ def split_of(file: Path, report: Report) -> str:
     return next((part for part in ("train", "dev", "test") if part in parts), report.split or "?")
 
 
-def stats(place: Place, write: bool) -> int:
+def stats(place: DataFolder, write: bool) -> int:
     """Print the sizes of every file and Table 1 beside the paper's; with `write` put it into the profile's
     results folder.
     """
@@ -130,7 +130,7 @@ def stats(place: Place, write: bool) -> int:
     return 0
 
 
-def check(place: Place, strict: bool, listed: int) -> int:
+def check(place: DataFolder, strict: bool, listed: int) -> int:
     """Print every file's irregularities; 1 if a file cannot be read or, with `strict`, is irregular."""
     files = mrqa_files(place.folder)
     irregular = unreadable = questions = 0
@@ -153,7 +153,7 @@ def check(place: Place, strict: bool, listed: int) -> int:
     return 1 if unreadable else 0
 
 
-def show(question: str, place: Place, features: Path, backbone: str | None) -> int:
+def show(question: str, place: DataFolder, features: Path, backbone: str | None) -> int:
     """Print the question with this id: its context with the spans marked, and its windows if they were
     prepared.
     """

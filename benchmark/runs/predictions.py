@@ -61,7 +61,7 @@ class Predictions:
 
 
 @dataclass(slots=True)
-class Part:
+class RunExamples:
     """One run's examples of one dataset, in its own order: ids, contexts, and scores (N,) of 0 to 1 by
     metric.
     """
@@ -98,7 +98,7 @@ def read(results: Results, runs: list[Run], datasets: tuple[str, ...]) -> Predic
     return found
 
 
-def _parts(path: Path, run: Run, wanted: set[str]) -> dict[str, Part]:
+def _parts(path: Path, run: Run, wanted: set[str]) -> dict[str, RunExamples]:
     """One run's examples of the wanted datasets, all of its datasets checked against its JSON.
 
     Raises:
@@ -108,7 +108,7 @@ def _parts(path: Path, run: Run, wanted: set[str]) -> dict[str, Part]:
 
     columns, scores = _columns(path)
     dataset = columns["dataset"].dictionary_encode()
-    codes, parts, seen = _numbers(dataset.indices, np.int32), dict[str, Part](), set[str]()
+    codes, parts, seen = _numbers(dataset.indices, np.int32), dict[str, RunExamples](), set[str]()
     for code, name in enumerate(dataset.dictionary.to_pylist()):
         rows = np.flatnonzero(codes == code)
         if name not in run.datasets:
@@ -124,14 +124,14 @@ def _parts(path: Path, run: Run, wanted: set[str]) -> dict[str, Part]:
             if stated is None or abs(mean - stated) > TOLERANCE:
                 raise UnusableFileError(f"{name}: the predictions have {metric} {mean:.2f}, but the JSON says {stated}")
         if name in wanted:
-            parts[name] = Part(_take(columns["example_id"], picked), _take(columns["context_id"], picked), own)
+            parts[name] = RunExamples(_take(columns["example_id"], picked), _take(columns["context_id"], picked), own)
         seen.add(name)
     if lacking := [name for name in run.datasets if name not in seen]:
         raise UnusableFileError(f"no examples of {', '.join(lacking)}, which the JSON scores")
     return parts
 
 
-def _check_ids(parts: dict[str, Part], found: Predictions) -> None:
+def _check_ids(parts: dict[str, RunExamples], found: Predictions) -> None:
     """Raises UnusableFileError where an example stands twice; ids in the shared order were checked with the
     first run that had them.
     """
@@ -202,7 +202,7 @@ def _take(column: Any, rows: Any) -> Any:
     return column.slice(rows.start, rows.stop - rows.start) if isinstance(rows, slice) else column.take(_positions(rows))
 
 
-def _order(name: str, run: Run, part: Part, found: Predictions, own_ids: dict[str, dict[str, Any]]) -> NDArray[np.intp] | None:
+def _order(name: str, run: Run, part: RunExamples, found: Predictions, own_ids: dict[str, dict[str, Any]]) -> NDArray[np.intp] | None:
     """How to bring this run's examples into the shared order: None where they are; notes a dataset whose
     examples differ.
 

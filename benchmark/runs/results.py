@@ -33,7 +33,7 @@ from bmt.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class DatasetScore:
     """A run's scores on one dataset: EM and F1 in percent over `examples` questions; sha256: digest of the
     data scored, or None.
     """
@@ -89,7 +89,7 @@ class Run:
     profile: str
     identity: Identity
     seed: int
-    datasets: dict[str, Scored]
+    datasets: dict[str, DatasetScore]
     empty: tuple[str, ...] = ()
     revision: str | None = None
     p_f: float | None = None
@@ -227,7 +227,7 @@ def _run(result: ResultFields, mask: dict[str, Any] | None) -> Run:
         identity=Identity(result.backbone, result.regime, result.arm, bool(result.adapter), result.K),
         seed=result.seed,
         datasets={
-            name: Scored(entry.em, entry.f1, entry.examples, entry.data_sha256)
+            name: DatasetScore(entry.em, entry.f1, entry.examples, entry.data_sha256)
             for name, entry in result.datasets.items()
             if entry.examples and entry.em is not None and entry.f1 is not None
         },

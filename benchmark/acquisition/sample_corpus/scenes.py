@@ -64,7 +64,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class GeneratedPassage:
     """A context, its questions, and the fillers (kind, text) that stand in it."""
 
     context: str
@@ -119,8 +119,8 @@ def paragraphs(scene: Scene, style: Style, draw: Draw, fillers: Mapping[str, str
     return told
 
 
-def passage(style: Style, split: str, index: int, seed: int) -> Passage:
-    """Passage number `index` of a dataset's split; each twelfth one tells a second scene, so that it fills
+def passage(style: Style, split: str, index: int, seed: int) -> GeneratedPassage:
+    """GeneratedPassage number `index` of a dataset's split; each twelfth one tells a second scene, so that it fills
     two windows of 128 tokens.
     """
     draw = Draw("bmt-sample", seed, style.dataset, split, index)
@@ -147,4 +147,4 @@ def passage(style: Style, split: str, index: int, seed: int) -> Passage:
         aliases = tuple(style.alias(text) for text in answers)
         questions.append(Question(style.question(wording(asking, draw, fillers)), kind, aliases, detected))
     present = tuple(dict.fromkeys(pair for pair in mentioned if pair[1].lower() in context.lower()))
-    return Passage(context, tuple(questions), present)
+    return GeneratedPassage(context, tuple(questions), present)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.acquisition.sample_corpus import passages, write
-from benchmark.acquisition.sample_corpus.scenes import Passage, Style, fill, occurrences, tokens
+from benchmark.acquisition.sample_corpus.scenes import GeneratedPassage, Style, fill, occurrences, tokens
 from benchmark.acquisition.sample_corpus.words import (
     DEV_POOLS,
     KINDS,
@@ -68,7 +68,7 @@ def lines(corpus: Path) -> dict[tuple[str, str], list[dict]]:
 
 
 @functools.cache
-def told(dataset: str) -> list[Passage]:
+def told(dataset: str) -> list[GeneratedPassage]:
     """All passages of a dataset's files."""
     domain, style = next((domain, style) for domain, style in DATASETS if style.dataset == dataset)
     return [passage for split in SPLITS[domain] for passage in passages(style, split)]
