@@ -131,10 +131,12 @@ class Acquisition:
         )
 
     def _parallel(self, work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[tuple[Item, Done]]:
-        """Each item and what `work` made of it, as they are done, some at a time. An exception of one stops the others."""
+        """Each item and what `work` made of it, as they are done, some at a time. An exception of one stops
+        the others.
+        """
 
         def stopping(item: Item) -> Done:
-            # The worker itself sets the stop: its thread takes the next item before anybody can look at this one.
+            # The worker itself sets the stop: its thread takes the next item before the main thread looks.
             if self.network.stop.is_set():
                 raise FetchStoppedError
             try:
@@ -174,7 +176,9 @@ class Acquisition:
             return self._missing(entry, f"{error}; {problem}" if problem else str(error))
 
     def _look(self, entry: Entry, target: Path) -> FetchedFile | str:
-        """The file that is in its place, or what is wrong with it; one that fetch did not bring is moved aside then."""
+        """The file that is in its place, or what is wrong with it; one that fetch did not bring is moved
+        aside then.
+        """
         with named(target):
             measured = measure(target)
         record = self.records.get(entry.name, {})

@@ -1,9 +1,9 @@
-"""Getting one file's bytes: over HTTP with resume, retries and backoff, or from the local disk. What they
-should be is verified elsewhere.
+"""Getting one file's bytes: over HTTP with resume, retries and backoff, or from the local disk.
+
+What they should be is verified elsewhere.
 
 Bytes go into a `.part` file beside the wanted one. It survives a broken connection, an interrupt and a killed
-process, and the next
-attempt asks the server for the rest of it.
+process, and the next attempt asks the server for the rest of it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Patience:
     attempts: int = 5
     """Attempts in a row that may bring nothing new before the file is given up."""
     first_wait: float = 1.0
-    """Seconds before the second attempt; doubled for each further one, and multiplied by a random factor of .5 to 1."""
+    """Seconds before the second attempt; doubled for each further one, and multiplied by a random factor of
+    .5 to 1.
+    """
     longest_wait: float = 60.0
 
 
@@ -61,8 +63,9 @@ class _AgainError(Exception):
 
 
 class Network:
-    """HTTP for one fetch. It remembers hosts that could not be reached, so that 18 files do not wait for the
-    same dead host in turn.
+    """HTTP for one fetch.
+
+    It remembers hosts that could not be reached, so that 18 files do not wait for the same dead host in turn.
     """
 
     def __init__(self, patience: Patience, stop: threading.Event | None = None) -> None:
@@ -92,7 +95,7 @@ class Network:
 
         Returns:
             True when it came in one piece of announced length: if its digest is wrong then, so is the file at
-            the source.
+                the source.
 
         Raises:
             UnavailableError: with the last reason. FetchStoppedError. OSError: the local disk fails.
@@ -142,7 +145,8 @@ class Network:
             if follows and not (response.headers.get("Content-Range") or "").startswith(f"bytes {start}-"):
                 part.unlink(missing_ok=True)
                 raise _AgainError(
-                    f"the server sent the range {response.headers.get('Content-Range')!r} instead of bytes {start}-"
+                    f"the server sent the range {response.headers.get('Content-Range')!r} instead of bytes "
+                    f"{start}-"
                 )
             length = response.headers.get("Content-Length")
             kept = start if follows else 0
@@ -186,7 +190,10 @@ class _RangeRefusedError(Exception):
 
 
 def _open(url: str, headers: dict[str, str], timeout: float) -> Any:
-    """The response to a GET, redirects followed. Raises _AgainError, UnavailableError or _RangeRefusedError."""
+    """The response to a GET, redirects followed.
+
+    Raises _AgainError, UnavailableError or _RangeRefusedError.
+    """
     # Without `identity` some servers mark a .gz as an encoding and send it unpacked.
     headers = {"Accept-Encoding": "identity", "User-Agent": "bmt-fetch", **headers}
     try:

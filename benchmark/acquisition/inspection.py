@@ -67,7 +67,8 @@ def mrqa_files(folder: Path) -> list[Path]:
     )
     if not files:
         raise DataError(
-            f"{folder}: no {' or '.join(PATTERNS)} there: run `python -m benchmark.fetch`, or name another folder"
+            f"{folder}: no {' or '.join(PATTERNS)} there: run `python -m benchmark.fetch`, or name another "
+            "folder"
         )
     return files
 
@@ -75,7 +76,7 @@ def mrqa_files(folder: Path) -> list[Path]:
 def read_all(
     files: Sequence[Path], name: str, strict: bool = False
 ) -> Iterator[tuple[Path, Report, DataError | None]]:
-    """Read every file, with progress; yields its report and, if it could not be read to its end, the error."""
+    """Read every file, with progress; yields its report and, if it was not read to its end, the error."""
     from benchmark.cli.progress import progress
 
     with progress(name, total=sum(file.stat().st_size for file in files), unit="bytes") as bar:
@@ -84,8 +85,8 @@ def read_all(
             try:
                 for _ in passages(file, report, strict):
                     pass
-            except DataError as found:
-                error = found
+            except DataError as damage:
+                error = damage
             bar.advance(file.stat().st_size, note=file.name)
             yield file, report, error
 
@@ -114,8 +115,7 @@ def stats(place: DataFolder, write: bool) -> int:
     )
     for split, report in reports:
         print(
-            f"{report.dataset:<20}{split:<7}{report.contexts:>9}{report.questions:>11}{report.spans:>9}{report.mean_question_tokens():>9.1f}"
-            f"{report.mean_context_tokens():>9.1f}{sum(report.counts.values()):>11}"
+            f"{report.dataset:<20}{split:<7}{report.contexts:>9}{report.questions:>11}{report.spans:>9}{report.mean_question_tokens():>9.1f}{report.mean_context_tokens():>9.1f}{sum(report.counts.values()):>11}"
         )
     absent = [name for name in rank if not any(report.dataset == name for _, report in reports)]
     if absent:
@@ -148,7 +148,8 @@ def check(place: DataFolder, strict: bool, listed: int) -> int:
         irregular += bool(report.counts)
         questions += report.questions
     print(
-        f"{len(files)} files, {questions} questions: {irregular} files with irregularities, {unreadable} not read to their end"
+        f"{len(files)} files, {questions} questions: {irregular} files with irregularities, {unreadable} "
+        "not read to their end"
     )
     return 1 if unreadable else 0
 
@@ -163,13 +164,14 @@ def show(question: str, place: DataFolder, features: Path, backbone: str | None)
     if windows is not None:  # its file is known
         files = [file for file in files if file.name == windows[0]["file"]]
     for file in files:
-        example = next((found for found in read(file) if found.id == question), None)
+        example = next((one for one in read(file) if one.id == question), None)
         if example is not None:
             print("\n".join(example_lines(example, file)))
             break
     if windows is None and example is None:
         raise DataError(
-            f"{question}: no question with this id in {place.folder} or {features}: `python -m benchmark.data stats` lists the files"
+            f"{question}: no question with this id in {place.folder} or {features}: `python -m "
+            "benchmark.data stats` lists the files"
         )
     if windows is None:
         print(f"windows:  none under {features}: run `python -m benchmark.prepare`")
@@ -192,11 +194,11 @@ def prepared(
     for path in sorted(features.rglob("windows.arrow")):
         if backbone not in (None, path.parent.parent.name):
             continue
-        found = load(path.parent)
-        row = pc.index(found.examples["id"], pa.scalar(question)).as_py()
+        file = load(path.parent)
+        row = pc.index(file.examples["id"], pa.scalar(question)).as_py()
         if row >= 0:
-            own = found.windows.filter(pc.equal(found.windows["example"], row))
-            return found.meta, path.parent, found.examples.slice(row, 1).to_pylist()[0], own.to_pylist()
+            windows = file.windows.filter(pc.equal(file.windows["example"], row))
+            return file.meta, path.parent, file.examples.slice(row, 1).to_pylist()[0], windows.to_pylist()
     return None
 
 
@@ -218,8 +220,8 @@ def window_lines(
     """The windows of an example as text, their spans marked."""
     inputs, context = meta["inputs"], example["context"]
     lines = [
-        f"windows:  {len(windows)} of at most {inputs['window']} tokens, overlap {inputs['overlap']} ({short(folder)}), "
-        f"question: {printable(example['question'])}"
+        f"windows:  {len(windows)} of at most {inputs['window']} tokens, overlap {inputs['overlap']} "
+        f"({short(folder)}), question: {printable(example['question'])}"
     ]
     for number, window in enumerate(windows, 1):
         first, offsets = window["context_start"], window["offsets"]
@@ -230,8 +232,8 @@ def window_lines(
             places.append(f"tokens {i}–{j} {printable(context[start:end])!r}")
         start, end = (offsets[0], offsets[-1]) if offsets else (0, 0)
         lines.append(
-            f"  {number}: {len(window['input_ids'])} tokens, {tokens} of the context (characters {start}–{end}); "
-            f"{', '.join(places) or 'no answer'}"
+            f"  {number}: {len(window['input_ids'])} tokens, {tokens} of the context (characters "
+            f"{start}–{end}); {', '.join(places) or 'no answer'}"
         )
         lines.append(f"     {wrapped(marked(context, start, end, answers), 5)}")
     return lines

@@ -48,7 +48,9 @@ WholeNumber = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class HubRows:
-    """Where the questions of a file stand in the hub's copy: its split, and the names its `subset` column may have."""
+    """Where the questions of a file stand in the hub's copy: its split, and the names its `subset` column may
+    have.
+    """
 
     split: str
     subset: tuple[str, ...]
@@ -119,8 +121,8 @@ class Entry:
     url: str
     """Where it is: `http:`, `https:` or `file:`."""
     shown_url: str
-    """The same for records and messages; a path of a local manifest stays relative, so that records are alike on every
-    machine.
+    """The same for records and messages; a path of a local manifest stays relative, so that records are alike
+    on every machine.
     """
     md5: str | None
     sha256: str | None
@@ -138,8 +140,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A data source. `setting` is what the params file or the command line calls it; `text` is the file
-    itself.
+    """A data source.
+
+    `setting` is what the params file or the command line calls it; `text` is the file itself.
     """
 
     setting: str
@@ -160,7 +163,8 @@ class Manifest:
         for name in only or ():
             if name not in listed:
                 raise ConfigError(
-                    f"--only {name}: manifest {self.setting} ({self.version}) has no such dataset; it has {', '.join(listed)}"
+                    f"--only {name}: manifest {self.setting} ({self.version}) has no such dataset; it has "
+                    f"{', '.join(listed)}"
                 )
         return tuple(entry for entry in self.entries if not only or entry.dataset in only)
 
@@ -175,8 +179,7 @@ def location(setting: str, root: Path) -> str:
     means its manifest.yaml).
 
     A relative path is taken from `root`. `real` is BMT_REAL_DATA, or ../shared/data/mrqa_real as seen from
-    the repository.
-    `sample` has none: its manifest is generated with it.
+    the repository. `sample` has none: its manifest is generated with it.
     """
     if setting == "mrqa2019":
         return OFFICIAL.as_uri()
@@ -220,8 +223,9 @@ def read_local(setting: str, url: str) -> Manifest:
 
 
 def parse(text: str, setting: str, url: str, label: str = "") -> Manifest:
-    """A manifest's text, found at `url`, checked. `label` is put before relative paths in records
-    (`sample:`).
+    """A manifest's text, found at `url`, checked.
+
+    `label` is put before relative paths in records (`sample:`).
 
     Raises:
         DataError: the manifest cannot be used; file, entry, key, what was found and what is allowed.

@@ -37,7 +37,8 @@ def check_config(config: Config) -> None:
             known_name(name, (*IN_DOMAIN, *OUT_OF_DOMAIN), key)
     most = data.window - data.question - SPECIAL_TOKENS - 1
     if data.overlap > most:
-        room = f"data.window {data.window} less data.question {data.question} and {SPECIAL_TOKENS} special tokens"
+        room = f"data.window {data.window} less data.question {data.question}"
+        room = f"{room} and {SPECIAL_TOKENS} special tokens"
         raise _refusal(
             "data.overlap", data.overlap, f"at most {most} (below {room}), so that each window moves on"
         )
@@ -107,8 +108,8 @@ def _check_schedule(config: Config, cell: Cell, where: str) -> None:
     masked = kind in ("learned", "fixed_random", "fisher")
     if config.tuning.clip_order == "clip_then_mask" and several and masked:
         want = (
-            "mask_then_clip for an arm with a mask per dataset, whose backward pass masks each row's gradient; set "
-            "it for every arm that is compared"
+            "mask_then_clip for an arm with a mask per dataset, whose backward pass masks each row's "
+            "gradient; set it for every arm that is compared"
         )
         raise _refusal(f"{where}: tuning.clip_order", "clip_then_mask", want)
 

@@ -1,8 +1,8 @@
 """params.yaml, the one file of knobs, into frozen dataclasses.
 
-The file is whole: every key stands in it, none is guessed. What a knob does, what it allows and what the paper says
-about it is its metadata in `bmt/settings.py` (the method) and here (the harness). Every error is one line: file, key,
-value, what is allowed.
+The file is whole: every key stands in it, none is guessed. What a knob does, what it allows and what the
+paper says about it is its metadata in `bmt/settings.py` (the method) and here (the harness). Every error is
+one line: file, key, value, what is allowed.
 """
 
 from __future__ import annotations
@@ -70,14 +70,15 @@ class Backbone:
     sha256: str | None = knob(None, "of model.safetensors, checked before use; null: not checked")
     head: str = knob(
         "span",
-        "span: start and end scores of every token of the encoder; span_decoder: T5's decoder reads the tokens once "
-        "more, and they are scored on its outputs; generate: no head, a published model that writes its answers "
-        "(benchmark.unifiedqa) and is not trained",
+        "span: start and end scores of every token of the encoder; span_decoder: T5's decoder reads the "
+        "tokens once more, and they are scored on its outputs; generate: no head, a published model that "
+        "writes its answers (benchmark.unifiedqa) and is not trained",
         choices=("span", "span_decoder", "generate"),
         paper="silent",
-        note="The paper does not say what scores spans on T5. Its encoder with the same head as the others by "
-        "default; `span_decoder` is Hugging Face's T5ForQuestionAnswering, the whole model, twice the weights. The "
-        "paper's low T5 rows on long contexts look like its handling of windows; nothing is tuned towards them.",
+        note="The paper does not say what scores spans on T5. Its encoder with the same head as the "
+        "others by default; `span_decoder` is Hugging Face's T5ForQuestionAnswering, the whole model, "
+        "twice the weights. The paper's low T5 rows on long contexts look like its handling of windows; "
+        "nothing is tuned towards them.",
     )
 
 
@@ -158,8 +159,8 @@ class Config:
 
 
 def repository_root() -> Path:
-    """The folder of params.yaml, profiles/ and dvc.yaml: BMT_ROOT, or the checkout that this file is in; never the
-    working directory.
+    """The folder of params.yaml, profiles/ and dvc.yaml: BMT_ROOT, or the checkout that this file is in;
+    never the working directory.
 
     Raises:
         ConfigError: BMT_ROOT names no folder.
@@ -208,8 +209,9 @@ def find_cell(config: Config, name: str) -> Cell:
 
 
 def as_flat(config: Config) -> dict[str, Scalar]:
-    """The configuration as `section.key` → scalar, for a tracker: lists joined by commas, null as "null"; the lists of
-    what is made left out."""
+    """The configuration as `section.key` → scalar, for a tracker: lists joined by commas, null as "null"; the
+    lists of what is made left out.
+    """
     flat: dict[str, Scalar] = {}
 
     def walk(prefix: str, value: Any) -> None:

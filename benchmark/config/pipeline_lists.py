@@ -1,5 +1,5 @@
-"""The lists of a params file that say what `dvc repro` makes beside its cells: few-shot transfers, published models,
-compared tables.
+"""The lists of a params file that say what `dvc repro` makes beside its cells: few-shot transfers, published
+models, compared tables.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ SOURCE_SEED = 0
 
 
 def check_transfers(names: Sequence[str], cells: Sequence[str], regularized: Sequence[str]) -> None:
-    """Check the list `transfers`: cells without their seed, as minilm.mt.bmt.adapter, the trained one being in `cells`.
+    """Check the list `transfers`: cells without their seed, as minilm.mt.bmt.adapter, the trained one being
+    in `cells`.
 
     Args:
         regularized: the arms that have a regularizer, and so no few-shot transfer.
@@ -30,7 +31,8 @@ def check_transfers(names: Sequence[str], cells: Sequence[str], regularized: Seq
         where = f"transfers[{index}]: {name!r} is not allowed"
         if re.fullmatch(r".*\.s\d+", name):
             raise ConfigError(
-                f"{where}: without the seed, as minilm.mt.bmt.adapter: a transfer starts from seed {SOURCE_SEED} of the cell"
+                f"{where}: without the seed, as minilm.mt.bmt.adapter: a transfer starts from seed "
+                f"{SOURCE_SEED} of the cell"
             )
         source = f"{name}.s{SOURCE_SEED}"
         if source not in cells:
@@ -60,8 +62,9 @@ def check_published(names: Sequence[str], generators: Sequence[str]) -> None:
 
 
 def check_tables(names: Sequence[str]) -> None:
-    """Check the list `tables`: ids of the paper's tables, as "3" and "a10". Raises ConfigError: key, value
-    and what is allowed.
+    """Check the list `tables`: ids of the paper's tables, as "3" and "a10".
+
+    Raises ConfigError: key, value and what is allowed.
     """
     named_once("tables", names)
     for index, name in enumerate(names):

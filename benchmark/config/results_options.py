@@ -13,8 +13,9 @@ from bmt.errors import ConfigError
 
 
 def chosen_formats(text: str, known: Sequence[str], out: Path | None) -> list[str]:
-    """The formats of `--format F[,F]`. Raises ConfigError for one that is not known, or for several without
-    `--out`.
+    """The formats of `--format F[,F]`.
+
+    Raises ConfigError for one that is not known, or for several without `--out`.
     """
     forms = list(dict.fromkeys(part.strip() for part in text.split(",")))
     for form in forms:
@@ -55,7 +56,8 @@ def results_place(given: Path | None, profile: str | None) -> tuple[Path, str, C
     if given is not None:
         if not given.is_dir():
             raise ConfigError(
-                f"--results {given}: no such folder: a folder of <cell>.json and <cell>.parquet (docs/compare.md)"
+                f"--results {given}: no such folder: a folder of <cell>.json and <cell>.parquet "
+                "(docs/compare.md)"
             )
         return given, profile or "", *(configuration(profile) if profile else (None, False))
     root = repository_root()
@@ -64,7 +66,8 @@ def results_place(given: Path | None, profile: str | None) -> tuple[Path, str, C
     if config is None and not (root / "results" / name).is_dir():
         known = ", ".join(sorted(path.stem for path in (root / "profiles").glob("*.yaml")))
         raise ConfigError(
-            f"--profile {name}: not allowed: one of {known or 'those with a file in profiles/'}, or one with a folder results/{name}"
+            f"--profile {name}: not allowed: one of {known or 'those with a file in profiles/'}, or one "
+            f"with a folder results/{name}"
         )
     return root / "results" / name, name, config, active
 
@@ -72,9 +75,9 @@ def results_place(given: Path | None, profile: str | None) -> tuple[Path, str, C
 def configuration(profile: str | None) -> tuple[Config | None, bool]:
     """The configuration of a profile (None: the active one), and whether it is params.yaml's."""
     root = repository_root()
-    own = root / "params.yaml"
-    if profile is None or own.exists():
-        config = load(own)
+    active = root / "params.yaml"
+    if profile is None or active.exists():
+        config = load(active)
         if profile in (None, config.profile):
             return config, True
     other = root / "profiles" / f"{profile}.yaml"

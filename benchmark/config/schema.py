@@ -1,14 +1,15 @@
 """The one check of YAML and JSON files: plain values held against a schema, each fault with its whole path.
 
-A schema is a frozen dataclass. The type of a field says what is allowed, a default that its key may be absent:
+A schema is a frozen dataclass. The type of a field says what is allowed, a default that its key may be
+absent:
 
     share: Annotated[float, Meta(ge=0, le=1, description="a number of 0 to 1")] | None = None
 
-`description` is what a message says is allowed; without one the type is put in words. msgspec tests and converts
-single values, strictly: no text for a number, no 3.0 for a whole number, no true for 1. Its errors do not name the
-keys of a dict and end at the first, so dataclasses and dicts are walked here; one with a description is tested as a
-whole, and a fault shows all of it. (A text with `pattern` in one union with a list or a dict corrupts memory in
-msgspec 0.22: give it `min_length` instead.)
+`description` is what a message says is allowed; without one the type is put in words. msgspec tests and
+converts single values, strictly: no text for a number, no 3.0 for a whole number, no true for 1. Its errors
+do not name the keys of a dict and end at the first, so dataclasses and dicts are walked here; one with a
+description is tested as a whole, and a fault shows all of it. (A text with `pattern` in one union with a list
+or a dict corrupts memory in msgspec 0.22: give it `min_length` instead.)
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ SCALARS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true
 class SchemaFault:
     """What does not fit at `path`: `value` stands there, `wanted` is allowed.
 
-    problem: "unknown" (a key; `known` are the schema's), "missing", "object" (no keys and values, or none where some
-    are needed), "name" (of a dict; the path's last) or "value". optional: the path of what can be left out to be rid
-    of the fault, None where it is required.
+    problem: "unknown" (a key; `known` are the schema's), "missing", "object" (no keys and values, or none
+    where some are needed), "name" (of a dict; the path's last) or "value". optional: the path of what can be
+    left out to be rid of the fault, None where it is required.
     """
 
     path: Keys

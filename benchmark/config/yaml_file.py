@@ -1,4 +1,6 @@
-"""A YAML file's plain values, with one line for whatever is wrong with it; a key that stands twice is an error."""
+"""A YAML file's plain values, with one line for whatever is wrong with it; a key that stands twice is an
+error.
+"""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ Entries = Annotated[list[Any], Meta(min_length=1, description="a list with at le
 AtLeastOne = Annotated[int, Meta(ge=1)]
 Positive = Annotated[int, Meta(gt=0)] | Annotated[float, Meta(gt=0, le=sys.float_info.max)]
 Decimals = Annotated[int, Meta(ge=0, le=6)]
+OpenShare = Annotated[float, Meta(gt=0, le=1, description="a number above 0 and at most 1")]
 WordsOrNull = Annotated[Words | None, Meta(description="a text, or null")]
 CountOrNull = Annotated[AtLeastOne | None, Meta(description="a whole number of at least 1, or null")]
 
@@ -39,7 +40,9 @@ class Ours:
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What a run needs to be compared with the paper; None or an absent key: not required. epochs: planned, by regime."""
+    """What a run needs to be compared with the paper; None or an absent key: not required. epochs: planned,
+    by regime.
+    """
 
     profile: WordsOrNull = None
     evaluator: WordsOrNull = None
@@ -120,7 +123,7 @@ class RowEntry:
     arm: WordsOrNull = None
     note: Words = ""
     K: CountOrNull = None
-    p_F: Annotated[float, Meta(gt=0, le=1, description="a number above 0 and at most 1")] | None = None  # noqa: N815
+    p_F: OpenShare | None = None  # noqa: N815 (the paper's symbol)
     dataset: Words | None = None
     sources: Mapping | None = None
     marks: Mapping | None = None

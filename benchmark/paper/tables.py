@@ -44,13 +44,13 @@ SPREAD = "spread."
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One printed row. `values[metric][dataset or "average"]` for scores, `values[metric][""]` for facts;
-    None: nothing printed.
+    """One printed row.
+
+    `values[metric][dataset or "average"]` for scores, `values[metric][""]` for facts; None: nothing printed.
 
     ours: the runs that answer it; None: literature, a system that is not ours to train. second_reading:
-        another arm that the printed
-    numbers may stand for. K: examples a dataset of few-shot transfer. p_f: p_F of eq. 16. printed_gain: the
-    arrow beside the average.
+    another arm that the printed numbers may stand for. K: examples per dataset of few-shot transfer. p_f: p_F
+    of eq. 16. printed_gain: the arrow beside the average.
     """
 
     row: str
@@ -72,7 +72,7 @@ class References:
     verdict or average has them.
 
     columns: label → what the number is. values: system → label → number in the table's unit, None where none
-        was published.
+    was published.
     """
 
     source: str
@@ -112,8 +112,8 @@ class Claim:
     """A sentence as a test: `a` is greater or less than `b`, or comparable with it, in `metric` over `over`.
 
     over: "average", a dataset, or None for what belongs to a run (deviation, spread) or a row of facts. than:
-        a second pair; the claim is
-    then about (a - b) - (than a - than b). size: the difference that the sentence states, above 0, or None.
+    a second pair; the claim is then about (a - b) - (than a - than b). size: the difference that the sentence
+    states, above 0, or None.
     """
 
     id: str
@@ -149,10 +149,9 @@ class Paper:
         """The table and row that a claim means by the id `row`: of its own table, else of the first table
         that has it.
         """
-        own = self.tables[claim.table]
-        for table in (own, *self.tables.values()):
-            if found := table.find(row):
-                return table, found
+        for table in (self.tables[claim.table], *self.tables.values()):
+            if entry := table.find(row):
+                return table, entry
         raise KeyError(row)
 
 
@@ -174,12 +173,13 @@ def load(folder: str | Path | None = None) -> Paper:
     """Read and check a paper's folder; without one, the paper that this project reproduces.
 
     Raises:
-        ConfigError: file, key, what was found, what is allowed.
+        ConfigError: file, key, what stands there, what is allowed.
     """
     folder = OWN_PAPER if folder is None else Path(folder)
     if not folder.is_dir():
         raise ConfigError(
-            f"{folder}: no such folder: --paper takes a folder of table_<id>.yaml and claims.yaml (docs/compare.md)"
+            f"{folder}: no such folder: --paper takes a folder of table_<id>.yaml and claims.yaml "
+            "(docs/compare.md)"
         )
     paths = sorted(folder.glob("table_*.yaml"), key=lambda path: (len(path.stem), path.stem))
     if not paths:
@@ -364,7 +364,7 @@ def _claim(entry: Any, where: str, paper: Paper) -> list[Claim]:
 
 
 def _chosen(metric: str, over: str | list[str] | None, table: Table, where: str) -> tuple[str | None, ...]:
-    """What a claim is over, checked: the average, datasets, or None where the metric belongs to a whole row."""
+    """What a claim is over: the average, datasets, or None where the metric belongs to a whole row."""
     spreads = [SPREAD + name for name in table.metrics if table.kind == "scores"]
     of_row, known = (*RUN_METRICS, *spreads), (*table.metrics, *RUN_METRICS, *spreads)
     if metric not in known:

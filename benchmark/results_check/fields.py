@@ -1,4 +1,6 @@
-"""The fields of a result's JSON: which must be there, of what type, in what range (benchmark/runs/result_schema.py)."""
+"""The fields of a result's JSON: which must be there, of what type, in what range
+(benchmark/runs/result_schema.py).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from benchmark.runs.result_schema import hold, in_words, take_out
 def check_fields(values: dict[str, Any], file: str, findings: Findings) -> None:
     """Hold a result's fields against the schema.
 
-    What is wrong and optional is taken out of `values`, so that later checks meet only what can be computed with.
+    What is wrong and optional is taken out of `values`, so that later checks meet only what can be computed
+    with.
     """
     for fault in hold(values)[1]:
         value = "missing" if fault.problem == "missing" else shown(fault.value)

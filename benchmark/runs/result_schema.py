@@ -1,4 +1,5 @@
-"""The fields of a result's JSON, `<cell>.json`: which must be there, of what type, in what range (docs/compare.md).
+"""The fields of a result's JSON, `<cell>.json`: which must be there, of what type, in what range
+(docs/compare.md).
 
 Foreign fields are left alone, except that no number anywhere may be NaN or infinite.
 """

@@ -2,8 +2,8 @@
 docs/compare.md has the schema.
 
 Nothing here raises for a bad file: a run that cannot be trusted is a `Fault` with its reason, and the table
-shows it where its cell is.
-Whoever wrote the results, the identity of a run is what its JSON says, not its name.
+shows it where its cell is. Whoever wrote the results, the identity of a run is what its JSON says, not its
+name.
 """
 
 from __future__ import annotations
@@ -246,8 +246,8 @@ def _run(result: ResultFields, mask: dict[str, Any] | None) -> Run:
 
 
 def read_facts(folder: Path, table: str) -> tuple[dict[str, Any] | None, Fault | None]:
-    """`table_<id>.json`: {"schema", "table", "profile", "backbone", "rows": {row: {metric: number or null}}}; or
-    None; or why not.
+    """`table_<id>.json`: {"schema", "table", "profile", "backbone", "rows": {row: {metric: number or null}}};
+    or None; or why not.
     """
     path = folder / f"table_{table}.json"
     if not path.exists():
