@@ -56,9 +56,8 @@ def beside_the_paper(ours: Facts, paper: papers.Table) -> list[str]:
         cells = []
         for name in COLUMNS:
             stated, counted = row.values[name][""], numbers.get(name)
-            cells.append(
-                f"{'-' if stated is None else f'{stated:.0f}':>{WIDTH}}{_ours(name, stated, counted):>{WIDTH}}"
-            )
+            printed_text = "-" if stated is None else f"{stated:.0f}"
+            cells.append(f"{printed_text:>{WIDTH}}{_ours(name, stated, counted):>{WIDTH}}")
             if name in COUNTED and stated is not None:
                 printed += 1
                 equal += counted == stated

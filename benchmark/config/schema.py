@@ -229,7 +229,7 @@ def _in_words(plain: _Plain, bounds: str) -> str:
         return f"names and their {'numbers' if _plain(inner[1]).kind is float else 'settings'}"
     if origin is list:
         return f"a list of {'whole numbers' if inner[0] is int else 'names'}"
-    words = SCALARS[plain.kind] + (" or null" if plain.null else "")
+    words = SCALARS.get(plain.kind, "a value") + (" or null" if plain.null else "")
     return bounds if bounds and plain.kind is str else f"{words}, {bounds}" if bounds else words
 
 

@@ -48,7 +48,8 @@ class Requirements:
     evaluator: WordsOrNull = None
     backbones: Texts = field(default_factory=dict)
     epochs: Annotated[
-        dict[Literal["mt", "st"], Positive], Meta(description="mt and st, each a number above 0")
+        dict[Annotated[str, Meta(pattern=r"^(mt|st)\Z")], Positive],
+        Meta(description="mt and st, each a number above 0"),
     ] = field(default_factory=dict)
     examples: Annotated[dict[str, AtLeastOne], Meta(description="datasets and their numbers of examples")] = (
         field(default_factory=dict)
