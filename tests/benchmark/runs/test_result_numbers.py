@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from benchmark.results_check.findings import Findings
 from benchmark.results_check.folder_check import check_folder
+from benchmark.results_check.records import read_records
 from benchmark.runs.results import Fault, read
 from benchmark.runs.seal import SEAL, seal
 from tests.support.results_maker import make_results
@@ -96,7 +98,9 @@ def told(
     assert len(results.runs) + len(results.faults) == 1
     reason = results.faults[0].reason if results.faults else None
     assert reason is None or "\n" not in reason
-    faults = check_folder(folder).findings.faults
+    findings = Findings()
+    read_records(folder, findings)
+    faults = findings.faults
     return reason, [
         fault.where for fault in faults if fault.check == "fields" and fault.file == f"{CELL}.json"
     ]
