@@ -32,7 +32,7 @@ from msgspec import Meta
 
 from benchmark.config.cells import nearest
 from benchmark.config.params import repository_root
-from benchmark.config.schema import SchemaFault, read, shown
+from benchmark.config.schema import COMPUTED, SchemaFault, read, shown
 from benchmark.config.yaml_file import parse_yaml
 from bmt.errors import ConfigError, DataError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
@@ -41,9 +41,9 @@ OFFICIAL = Path(__file__).with_name("manifests") / "mrqa2019.yaml"
 DOMAINS = {"in_domain": IN_DOMAIN, "out_of_domain": OUT_OF_DOMAIN}
 
 Text = Annotated[str, Meta(min_length=1, description="text")]
-WholeNumber = Annotated[
-    str, Meta(pattern=r"^[0-9]+(_[0-9]+)*\Z", max_length=30, description="a whole number")
-]
+WholeNumber = Annotated[int, Meta(ge=0, description="a whole number")]
+Md5 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{32}\Z", description="32 hexadecimal digits")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z", description="64 hexadecimal digits")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,12 @@ class Pinned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileFields:
-    """What a manifest says of a file, as text."""
+class Entry:
+    """One file of a manifest. None: not stated.
+
+    url: where it is: `http:`, `https:` or `file:`. shown_url: the same for records and messages; a path of a local
+    manifest stays relative, so that records are alike on every machine.
+    """
 
     dataset: Annotated[str, Meta(description="text")] = ""
     domain: Annotated[
@@ -83,18 +87,20 @@ class FileFields:
     ]
     split: Annotated[Literal["train", "dev"], Meta(description="one of train, dev")]
     path: Text | None = None
-    url: Text | None = None
-    md5: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{32}\Z", description="32 hexadecimal digits")] | None = (
-        None
-    )
-    sha256: (
-        Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z", description="64 hexadecimal digits")] | None
-    ) = None
+    url: Text = ""
+    md5: Md5 | None = None
+    sha256: Sha256 | None = None
     bytes: WholeNumber | None = None
     contexts: WholeNumber | None = None
     questions: WholeNumber | None = None
     by_hand: Text | None = None
     hub: Annotated[HubRows, Meta(description="`split` and a list `subset`")] | None = None
+    shown_url: str = field(default="", metadata=COMPUTED)
+
+    @property
+    def name(self) -> str:
+        """The file's path below the raw folder: `in_domain/SQuAD.train.jsonl.gz`."""
+        return f"{self.domain}/{self.dataset}.{self.split}.jsonl.gz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,33 +115,6 @@ class ManifestFields:
         default_factory=dict
     )
     hub: Annotated[Hub, Meta(description="`repo`, `revision` and `files` (a list per split)")] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One file of a manifest. None: not stated."""
-
-    dataset: str
-    domain: str
-    split: str
-    url: str
-    """Where it is: `http:`, `https:` or `file:`."""
-    shown_url: str
-    """The same for records and messages; a path of a local manifest stays relative, so that records are alike
-    on every machine.
-    """
-    md5: str | None
-    sha256: str | None
-    bytes: int | None
-    contexts: int | None
-    questions: int | None
-    by_hand: str | None
-    hub: HubRows | None
-
-    @property
-    def name(self) -> str:
-        """The file's path below the raw folder: `in_domain/SQuAD.train.jsonl.gz`."""
-        return f"{self.domain}/{self.dataset}.{self.split}.jsonl.gz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +211,9 @@ def parse(text: str, setting: str, url: str, label: str = "") -> Manifest:
     """
     name = _short(local_path(url)) if url.startswith("file:") else url
     values = _stated(parse_yaml(text, name, DataError, as_text=True))
-    manifest = read(ManifestFields, values, lambda fault: _manifest_refusal(fault, name), foreign=True)
+    manifest = read(
+        ManifestFields, values, lambda fault: _manifest_refusal(fault, name), foreign=True, as_text=True
+    )
     if not manifest.files:
         raise DataError(f"{name}: `files` is empty: list at least one file")
     base = _joined(url, manifest.base_url or ".", f"{name}: base_url", folder=True)
@@ -240,8 +221,8 @@ def parse(text: str, setting: str, url: str, label: str = "") -> Manifest:
     entries: dict[str, Entry] = {}
     for number, value in enumerate(manifest.files, start=1):
         entry = _entry(value, f"{name}: file {number}", base)
-        if local and entry.url.startswith("file:") and "url" not in value:
-            entry = replace(entry, shown_url=label + str(Path(value["path"])))
+        if local and entry.path and entry.url.startswith("file:"):
+            entry = replace(entry, shown_url=label + str(Path(entry.path)))
         if entry.name in entries:
             twice = f"{entry.dataset} {entry.split} stands twice"
             raise DataError(f"{name}: file {number}: {twice}: name each file once")
@@ -263,33 +244,18 @@ def official() -> Manifest:
 
 
 def _entry(value: Any, where: str, base: str) -> Entry:
-    file = read(FileFields, _stated(value), lambda fault: _file_refusal(fault, where, value))
-    if file.dataset not in DOMAINS[file.domain]:
-        wanted = f"one of {', '.join(DOMAINS[file.domain])}"
-        raise DataError(f"{where}: dataset {file.dataset!r} is not allowed in {file.domain}: {wanted}")
-    where = f"{where} ({file.dataset} {file.split})"
-    if (file.path is None) == (file.url is None):
+    entry = read(Entry, _stated(value), lambda fault: _file_refusal(fault, where, value), as_text=True)
+    if entry.dataset not in DOMAINS[entry.domain]:
+        wanted = f"one of {', '.join(DOMAINS[entry.domain])}"
+        raise DataError(f"{where}: dataset {entry.dataset!r} is not allowed in {entry.domain}: {wanted}")
+    where = f"{where} ({entry.dataset} {entry.split})"
+    if bool(entry.path) == bool(entry.url):
         raise DataError(f"{where}: give either `path` (below base_url) or `url`")
-    if file.md5 is None and file.sha256 is None:
+    if entry.md5 is None and entry.sha256 is None:
         raise DataError(f"{where}: neither md5 nor sha256 is given: a file without a digest is not fetched")
-    url = _joined("", file.url, where) if file.url else _joined(base, quote(file.path or ""), where)
-    size, contexts, questions = (
-        int(number) if number else None for number in (file.bytes, file.contexts, file.questions)
-    )
-    return Entry(
-        file.dataset,
-        file.domain,
-        file.split,
-        url,
-        url,
-        file.md5.lower() if file.md5 else None,
-        file.sha256.lower() if file.sha256 else None,
-        size,
-        contexts,
-        questions,
-        file.by_hand,
-        file.hub,
-    )
+    url = _joined(base, quote(entry.path), where) if entry.path else _joined("", entry.url, where)
+    md5, sha256 = (digest and digest.lower() for digest in (entry.md5, entry.sha256))
+    return replace(entry, url=url, shown_url=url, md5=md5, sha256=sha256)
 
 
 def _stated(values: Any) -> Any:

@@ -38,6 +38,8 @@ Number = Annotated[int | float, Meta(description="a number")]
 Mapping = Annotated[dict[Any, Any], Meta(description="keys and values")]
 
 _UNFIT = object()
+COMPUTED = {"computed": True}
+"""Metadata of a field that no file has."""
 SCALARS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -70,24 +72,26 @@ def read(
     *,
     complete: bool = False,
     foreign: bool = False,
+    as_text: bool = False,
 ) -> T:
     """`values` as the dataclass `kind`; the first fault is raised as `error` makes it. See `convert`."""
-    built, faults = convert(kind, values, complete=complete, foreign=foreign)
+    built, faults = convert(kind, values, complete=complete, foreign=foreign, as_text=as_text)
     if faults:
         raise error(faults[0])
     return built
 
 
 def convert(
-    kind: type[T], values: Any, *, complete: bool = False, foreign: bool = False
+    kind: type[T], values: Any, *, complete: bool = False, foreign: bool = False, as_text: bool = False
 ) -> tuple[T, list[SchemaFault]]:
     """`values` as the dataclass `kind`, and every fault; where there is one, what was converted is of no use.
 
     Args:
         complete: every key must be there, whatever its default.
         foreign: keys that the schema does not have are left alone.
+        as_text: the file's values are all texts: numbers are read from them.
     """
-    walk = _Walk(complete, foreign)
+    walk = _Walk(complete, foreign, as_text)
     return walk.value(kind, values, ()), walk.faults
 
 
@@ -110,6 +114,7 @@ class _Walk:
 
     complete: bool
     foreign: bool
+    as_text: bool
     faults: list[SchemaFault] = field(default_factory=list)
 
     def value(self, kind: Any, value: Any, path: Keys, bounds: str = "", optional: Keys | None = None) -> Any:
@@ -121,7 +126,7 @@ class _Walk:
             return self._object(plain.kind, value, path, optional)
         if not plain.description and typing.get_origin(plain.kind) is dict:
             return self._names(plain, value, path, optional)
-        converted = value if kind is Any else _converted(kind, value)
+        converted = value if kind is Any else _converted(kind, value, self.as_text)
         if converted is not _UNFIT:
             return converted
         self.faults.append(SchemaFault(path, "value", value, _in_words(plain, bounds), optional=optional))
@@ -186,6 +191,7 @@ def _keys(kind: type[Any]) -> tuple[_Key, ...]:
             allowed(entry.metadata) if entry.metadata else "",
         )
         for entry in fields(kind)
+        if not entry.metadata.get("computed")
     )
 
 
@@ -233,10 +239,10 @@ def _in_words(plain: _Plain, bounds: str) -> str:
     return bounds if bounds and plain.kind is str else f"{words}, {bounds}" if bounds else words
 
 
-def _converted(kind: Any, value: Any) -> Any:
+def _converted(kind: Any, value: Any, as_text: bool = False) -> Any:
     """A single value, tested and converted, or _UNFIT; NaN and infinities are no numbers."""
     try:
-        converted = msgspec.convert(value, kind)
+        converted = msgspec.convert(value, kind, strict=not as_text)
     except msgspec.ValidationError:
         return _UNFIT
     return _UNFIT if isinstance(converted, float) and not math.isfinite(converted) else converted

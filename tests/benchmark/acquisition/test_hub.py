@@ -101,19 +101,16 @@ def entry(
 ) -> Entry:
     subsets = ("TriviaQA-web", "TriviaQA") if dataset == "TriviaQA" else (dataset,)
     rows = HubRows(hub_split, subsets)
+    url = "http://nowhere/f"
     return Entry(
-        dataset,
-        domain,
-        split,
-        "http://nowhere/f",
-        "http://nowhere/f",
-        "0" * 32,
-        None,
-        None,
-        None,
-        questions,
-        None,
-        rows,
+        dataset=dataset,
+        domain=domain,
+        split=split,
+        url=url,
+        shown_url=url,
+        md5="0" * 32,
+        questions=questions,
+        hub=rows,
     )
 
 

@@ -215,7 +215,7 @@ def kinds(kind: Any) -> list[Any]:
 
 SCHEMAS = [
     Config,
-    manifest.FileFields,
+    manifest.Entry,
     manifest.ManifestFields,
     result_schema.ResultFields,
     result_schema.FactsFields,
