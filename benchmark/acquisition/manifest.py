@@ -77,8 +77,8 @@ class Pinned:
 class Entry:
     """One file of a manifest. None: not stated.
 
-    url: where it is: `http:`, `https:` or `file:`. shown_url: the same for records and messages; a path of a local
-    manifest stays relative, so that records are alike on every machine.
+    url: where it is: `http:`, `https:` or `file:`. shown_url: the same for records and messages; a path of a
+    local manifest stays relative, so that records are alike on every machine.
     """
 
     dataset: Annotated[str, Meta(description="text")] = ""

@@ -193,7 +193,8 @@ def test_show_marks_spans_in_the_context_and_in_every_window(folder, root, monke
     assert lines[4] == "context:  [PAR] The «old» mill was built in 1804. It was «old»."
     own = [row for row in made.windows.to_pylist() if row["example"] == 0]
     assert len(own) > 1 and lines[5].startswith(
-        f"windows:  {len(own)} of at most 14 tokens, overlap 4 ({inspection.short(root / 'data' / 'features' / 'raw' / 'tiny')}"
+        f"windows:  {len(own)} of at most 14 tokens, overlap 4 "
+        f"({inspection.short(root / 'data' / 'features' / 'raw' / 'tiny')}"
     )
     assert len(lines) == 6 + 2 * len(own)
     assert "'old'" in lines[6] and lines[7].startswith("     [PAR] The «old» mill")

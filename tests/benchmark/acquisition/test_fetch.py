@@ -276,7 +276,8 @@ def test_wrong_bytes_are_kept_aside_and_both_digests_named(server: FileServer, o
     (missing,) = report.missing
     found, stated = md5(server.files[dev]), md5(CONTENT[dev[1:]])
     assert missing.reason == (
-        f"not the right file: its md5 is {found}, the manifest says {stated} (it is no gzip file: perhaps a web page that asks for "
+        f"not the right file: its md5 is {found}, the manifest says {stated} (it is no gzip file: "
+        "perhaps a web page that asks for "
         "something); kept aside as SQuAD.dev.jsonl.gz.bad"
     )
     assert (missing.url, missing.md5) == (server.url + dev, stated)
@@ -342,8 +343,10 @@ def test_a_wrong_file_put_by_hand_is_moved_aside_and_the_right_one_fetched(serve
     server.will(f"/{name}", status(403))
     (missing,) = fetch(f"{server.url}/", out, patience=QUICK).missing
     found, stated = md5(b"mine again"), md5(CONTENT[name])
-    expected = f"HTTP 403 Forbidden; the file in its place is another: its md5 is {found}, the manifest says {stated}; kept aside as "
-    assert missing.reason == expected + "SQuAD.dev.jsonl.gz.bad"
+    assert missing.reason == (
+        f"HTTP 403 Forbidden; the file in its place is another: its md5 is {found}, "
+        f"the manifest says {stated}; kept aside as SQuAD.dev.jsonl.gz.bad"
+    )
 
 
 def test_a_file_of_an_older_manifest_is_replaced_without_a_trace(source: Path, out: Path):
@@ -435,7 +438,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
         )
     assert ended.value.code == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"error: {out}/in_domain/SQuAD.train.jsonl.gz: No space left on device: free some space and run the same command again; "
+        f"error: {out}/in_domain/SQuAD.train.jsonl.gz: No space left on device: "
+        "free some space and run the same command again; "
         "nothing half-written was kept"
     )
     assert tree(out) == {}
@@ -448,7 +452,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
 def test_no_file_is_begun_after_the_disk_is_full_however_late_the_main_thread_looks(
     jobs, source, out, monkeypatch
 ):
-    """The main thread sees the error only when every file is done or dropped: the worker has set the stop by then."""
+    """The main thread sees the error only when every file is done: the worker has set the stop by then."""
     begun, original, barrier = [], acquisition.copy, threading.Barrier(jobs)
 
     def full(path: Path, part: Path, *rest: Any) -> None:
@@ -527,8 +531,10 @@ def test_the_command_lists_what_is_missing_and_fails(server: FileServer, tmp_pat
     assert result.returncode == 1
     size = sum(len(content) for content in CONTENT.values() if content is not stated) / 1e6
     assert result.stdout.splitlines() == [
-        f"raw: 2 of 3 files of {server.url}/manifest.yaml (test-1) verified, {size:.1f} MB: 2 fetched, 0 already there",
-        "not in this manifest: HotpotQA, TriviaQA, NewsQA, SearchQA, NaturalQuestions, BioASQ, DuoRC, RACE, RelationExtraction, TextbookQA",
+        f"raw: 2 of 3 files of {server.url}/manifest.yaml (test-1) verified, {size:.1f} MB: "
+        "2 fetched, 0 already there",
+        "not in this manifest: HotpotQA, TriviaQA, NewsQA, SearchQA, NaturalQuestions, BioASQ, DuoRC, "
+        "RACE, RelationExtraction, TextbookQA",
     ]
     assert [line for line in result.stderr.splitlines() if not line.startswith("fetch: ")] == [
         "missing: SQuAD dev: HTTP 404 Not Found",

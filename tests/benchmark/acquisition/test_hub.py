@@ -225,7 +225,8 @@ def test_the_address_of_a_parquet_file(monkeypatch: pytest.MonkeyPatch):
     hub = official().hub
     assert hub is not None
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
-    path = "/datasets/mrqa-workshop/mrqa/resolve/f3178d9888471dfb2b67c93de14f0ddf499a8d9f/plain_text/test-00000-of-00001.parquet"
+    folder = "/datasets/mrqa-workshop/mrqa/resolve/f3178d9888471dfb2b67c93de14f0ddf499a8d9f"
+    path = f"{folder}/plain_text/test-00000-of-00001.parquet"
     assert parquet_url(hub, hub.files["test"][0]) == "https://huggingface.co" + path
     monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example/")
     assert parquet_url(hub, hub.files["test"][0]) == "https://mirror.example" + path

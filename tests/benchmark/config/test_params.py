@@ -171,7 +171,8 @@ def test_the_paper_profile_pins_the_reference_revisions(shared: Path) -> None:
         (
             "training.batch",
             "16",
-            "training.batch: '16' is not allowed: a whole number, at least 1; this is text to YAML: write 16 without",
+            "training.batch: '16' is not allowed: a whole number, at least 1; "
+            "this is text to YAML: write 16 without",
         ),
         (
             "training.lr",
@@ -251,7 +252,8 @@ def test_the_paper_profile_pins_the_reference_revisions(shared: Path) -> None:
         (
             "data.overlap",
             128,
-            "overlap: 128 is not allowed: at most 91 (below data.window 128 less data.question 32 and 4 special tokens)",
+            "overlap: 128 is not allowed: at most 91 (below data.window 128 less data.question 32 "
+            "and 4 special tokens)",
         ),
         ("data.overlap", 92, "data.overlap: 92 is not allowed: at most 91"),
         ("sampling.floor", 0.2, "sampling.floor: 0.2 is not allowed: below 1/6"),
@@ -573,7 +575,10 @@ def test_bmt_root_moves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_reading_a_configuration_imports_neither_torch_nor_mlflow() -> None:
-    code = "import sys, benchmark.config.params as c; c.load(); print([m for m in ('torch', 'mlflow', 'transformers', 'pandas') if m in sys.modules])"
+    large = ("torch", "mlflow", "transformers", "pandas")
+    code = (
+        f"import sys, benchmark.config.params as c; c.load(); print([m for m in {large} if m in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,

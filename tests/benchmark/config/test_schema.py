@@ -1,4 +1,6 @@
-"""The one check of YAML and JSON files: what a type allows, where a fault is said to be, and what can be left out."""
+"""The one check of YAML and JSON files: what a type allows, where a fault is said to be, and what can be left
+out.
+"""
 
 from __future__ import annotations
 

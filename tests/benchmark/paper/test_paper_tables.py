@@ -274,7 +274,8 @@ def test_a_wrong_table_is_one_line_with_file_key_and_what_is_allowed(tmp_path, p
         (
             "metric",
             "EM",
-            "claims[0] (k): metric: 'EM' is not allowed: one of F1, deviation.relative, deviation.l2, spread.F1",
+            "claims[0] (k): metric: 'EM' is not allowed: one of F1, deviation.relative, deviation.l2, "
+            "spread.F1",
         ),
         (
             "metric",
