@@ -69,7 +69,9 @@ def main() -> int:
     )
 
     arguments = parser.parse_args()
-    place = DataFolder.of(arguments.data if arguments.command == "show" else arguments.folder, arguments.params)
+    place = DataFolder.of(
+        arguments.data if arguments.command == "show" else arguments.folder, arguments.params
+    )
     if arguments.command == "stats":
         return stats(place, arguments.json)
     if arguments.command == "check":

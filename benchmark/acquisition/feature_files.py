@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from benchmark.acquisition.fetch import NOT_COMPARABLE
+from benchmark.acquisition.file_origins import origins
+from benchmark.cli.advice import advice
 from benchmark.cli.progress import progress
 from benchmark.config.backbones import locate
 from benchmark.config.cells import domain_of
@@ -67,17 +68,6 @@ def said_of(name: str, meta: dict[str, Any]) -> list[str]:
     return lines
 
 
-def origins(raw: Path) -> dict[str, str]:
-    """Where each file came from, as fetch recorded it, by the file's sha256: http, file, sample, hub or "by
-    hand".
-    """
-    try:
-        files = json.loads((raw / "fetch.json").read_text(encoding="utf-8"))["files"]
-        return {record["sha256"]: str(record["source"]) for record in files.values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # files that fetch did not bring
-
-
 def prepare(config: Config, workers: int, strict: bool = False) -> None:
     """Write `data/features/<profile>/<backbone>/<Dataset>.<split>/` for every file and backbone; what has the
     same key is kept.
@@ -85,7 +75,7 @@ def prepare(config: Config, workers: int, strict: bool = False) -> None:
     Every irregularity of a file and every question left out of training is in that folder's features.json,
     and counted on stdout. With `strict` the first irregularity raises.
     """
-    from bmt.qa.features import build
+    from bmt.qa.features import BuildOptions, build
     from bmt.qa.model import open_tokenizer
 
     places = Places.of(config)
@@ -101,15 +91,11 @@ def prepare(config: Config, workers: int, strict: bool = False) -> None:
             for dataset, split, path in files:
                 out = places.features(backbone) / f"{dataset}.{split}"
                 processes = workers if path.stat().st_size > WORTH_PROCESSES else 1
-                features = build(
-                    path,
-                    tokenizer,
-                    config.data,
-                    out,
-                    train=split == "train",
-                    workers=processes,
-                    strict=strict,
-                )
+                options = BuildOptions(processes, strict)
+                with advice(": `python -m benchmark.data check` says why", only="no usable question"):
+                    features = build(
+                        path, tokenizer, config.data, out, train=split == "train", options=options
+                    )
                 counts[f"{dataset}.{split}"] = features.meta
                 bar.advance(path.stat().st_size, note=f"{dataset}.{split}")
         for dataset in absent:

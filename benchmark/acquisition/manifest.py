@@ -30,7 +30,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from msgspec import Meta
 
-from benchmark.config.cells import nearest
+from benchmark.cli.text import nearest
 from benchmark.config.params import repository_root
 from benchmark.config.schema import COMPUTED, SchemaFault, read, shown
 from benchmark.config.yaml_file import parse_yaml

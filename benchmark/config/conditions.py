@@ -9,8 +9,7 @@ from benchmark.config.cells import Cell, is_word, known_name, parse
 from benchmark.config.pipeline_lists import check_published, check_tables, check_transfers, named_once
 from benchmark.config.schema import shown
 from bmt.errors import ConfigError
-from bmt.few_shot_settings import FewShotSettings
-from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN, check_mask
+from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN, FewShotSettings, check_mask
 
 if TYPE_CHECKING:
     from benchmark.config.params import Arm, Backbone, Config

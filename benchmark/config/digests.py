@@ -33,10 +33,7 @@ def masks_digest(config: Config, cell: Cell) -> str:
     arm = config.arms[cell.arm]
     decides = _decides(config, cell)
     kind = "learned" if arm.mask == "fixed_random" else arm.mask
-    training = {
-        key: decides["training"][key]
-        for key in ("precision", "compile", "dropout", "batch", "head_lr", "eps")
-    }
+    training = {key: decides["training"][key] for key in ("precision", "dropout", "batch", "head_lr", "eps")}
     kept = {key: decides[key] for key in ("source", "backbone", "data", "mask", "loss")}
     return json_digest({"kind": kind, "regime": cell.regime, "seed": cell.seed, "training": training, **kept})
 

@@ -16,17 +16,18 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from benchmark.config.cells import WORD, Cell, nearest, parse
+from benchmark.cli.text import nearest
+from benchmark.config.cells import WORD, Cell, parse
 from benchmark.config.conditions import check_cell, check_config
 from benchmark.config.schema import SchemaFault, read, shown
 from benchmark.config.yaml_file import read_yaml
 from bmt.errors import ConfigError
-from bmt.few_shot_settings import FewShotSettings
 from bmt.settings import (
     MASK_KINDS,
     REGULARIZERS,
     DataSettings,
     DecodeSettings,
+    FewShotSettings,
     LossSettings,
     MaskSettings,
     SamplingSettings,

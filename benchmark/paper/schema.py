@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from msgspec import Meta
 
-from benchmark.config.cells import nearest
+from benchmark.cli.text import nearest
 from benchmark.config.schema import Mapping, Number, SchemaFault, Text, read
 from bmt.errors import ConfigError
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.config.cells import nearest
+from benchmark.cli.text import nearest
 from benchmark.config.schema import is_number
 from benchmark.config.yaml_file import read_yaml
 from benchmark.paper.schema import (
