@@ -549,6 +549,20 @@ def test_find_cell_takes_cells_that_are_not_listed_and_refuses_unknown_ones() ->
         find_cell(config, "minilm.mt.mask_p3.s0")
 
 
+def test_a_head_that_is_not_trained_has_no_cell_and_t5_s_decoder_no_adapters(tmp_path: Path) -> None:
+    said = complaint(yaml.safe_dump(edited("backbones.minilm.head", "generate"), sort_keys=False), tmp_path)
+    assert said == (
+        "cells[0]: cell 'minilm.mt.none.s0': backbones.minilm.head: generate is not trained: "
+        "`python -m benchmark.unifiedqa minilm` scores it as it is"
+    )
+    config = load_values(edited("backbones.minilm.head", "span_decoder"), tmp_path)
+    assert find_cell(config, "minilm.mt.none.s0").adapter is False
+    with pytest.raises(
+        ConfigError, match=r"head: span_decoder is not allowed with adapters: span, whose adapters"
+    ):
+        find_cell(config, "minilm.mt.none.adapter.s0")
+
+
 # ---- digests and the flat form
 
 
