@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--jobs", type=int, default=4, help="files at a time (default: %(default)s)")
     given = parser.parse_args(arguments)
 
+    from benchmark.acquisition.download import Patience
     from benchmark.acquisition.fetch import fetch, print_report
     from benchmark.cli.progress import progress
     from benchmark.config.params import load, repository_root
@@ -54,9 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
         out,
         given.only,
         given.offline,
-        given.jobs,
         lambda files: progress("fetch", total=files, unit="files"),
         source=given.source,
+        patience=Patience(jobs=given.jobs),
         root=root,
     )
     return print_report(report, Path(out))

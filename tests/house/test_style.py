@@ -41,36 +41,7 @@ EMPTY_NAMES = {
 """Names that say nothing of what a thing is."""
 
 # Where a rule does not hold yet, as patterns of places. Lines only go from here.
-PENDING: dict[str, tuple[str, ...]] = {
-    "long_parameter_lists": (
-        "benchmark/acquisition/fetch.py:fetch",
-        "benchmark/paper_audit/within_table.py:_find",
-    ),
-    "repeated_class_names": ("Passage", "StoppedError"),
-    "wide_lines": (
-        "benchmark/[!ps]*",
-        "benchmark/p[!l]*",
-        "benchmark/statistics/*",
-        "benchmark/studies/study_page.py:*",
-        "benchmark/studies/value_field.py:*",
-        "tests/benchmark/*",
-        "tests/bmt/*",
-        "tests/pipeline/*",
-        "tests/house/test_commands.py:*",
-        "tests/house/test_public_face.py:*",
-    ),
-    "empty_names": (
-        "benchmark/acquisition/hub.py:_rows",
-        "benchmark/comparison/table_document.py:footer",
-        "benchmark/paper/schema.py:_places",
-        "benchmark/paper_audit/*:_rows",
-        "benchmark/rendering/*",
-        "benchmark/reporting/deviation.py:_places",
-        "benchmark/results_check/*",
-        "benchmark/runs/results.py:_typed",
-        "bmt/qa/adapters.py:_places",
-    ),
-}
+PENDING: dict[str, tuple[str, ...]] = {}
 
 Breaches = Iterator[str]
 """A line per breach, which begins with its place."""
