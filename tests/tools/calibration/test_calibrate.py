@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,11 +97,9 @@ def test_rows_are_seeded_and_independent_of_each_other(
 def test_a_broken_statistic_is_noticed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def too_sure(*arguments, **options):
-        *others, d0, n_pub, alpha, estimand = arguments
-        return judge_arrays(
-            *others, d0, 100 * n_pub, alpha, estimand, **options
-        )  # forgets the paper's own run noise
+    def too_sure(*arguments):
+        *numbers, rule = arguments
+        return judge_arrays(*numbers, replace(rule, n_pub=100 * rule.n_pub))  # forgets the paper's run noise
 
     monkeypatch.setattr(simulated_tables, "judge_arrays", too_sure)
     assert calibrate.main(["--quick", "--repetitions", "100"]) == 1
