@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.planning import states
-from benchmark.planning.execution import Announcer, run_jobs
+from benchmark.planning.execution import Announcer, frozen_params, run_jobs
 from benchmark.planning.processes import Processes, children_environment
 from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, JobOutcome, makespan, run_all
 from tests.support.waiting import wait_until
@@ -211,3 +211,12 @@ def test_a_run_that_another_process_makes_is_left_alone_and_stop_ends_it(tmp_pat
     assert outcomes[0].state == FAILED and outcomes[0].text.startswith("exit status 143")
     assert not states.being_made(tmp_path / "a.log") and not states.being_made(tmp_path / "b.log")
     assert first(script("b", "print('late')"), None).text == "stopped before it began"
+
+
+def test_a_plan_runs_on_the_params_that_it_was_made_from(tmp_path: Path) -> None:
+    file, logs = tmp_path / "params.yaml", tmp_path / "logs"
+    file.write_text("a: 1\n")
+    copy = frozen_params(file, logs)
+    file.write_text("a: 2\n")
+    assert copy.parent == logs and copy.read_text() == "a: 1\n"
+    assert frozen_params(file, logs) not in (copy, file) and frozen_params(file, logs).read_text() == "a: 2\n"
