@@ -205,7 +205,7 @@ def _held(
     start: np.ndarray,
     length: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which windows hold which of their question's spans whole: (rows of windows, rows of spans), (pairs,) each.
+    """Which windows hold which of their question's spans whole: rows of windows and of spans, (pairs,) each.
 
     Args:
         spans: sorted by question; per_question: how many each has.

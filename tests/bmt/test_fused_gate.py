@@ -79,8 +79,9 @@ def learner(fused: bool = True, **changes: object) -> tuple[torch.nn.Module, Gat
 
 
 def test_rows_that_no_token_looks_up_have_no_gradient_and_others_the_plain_one() -> None:
-    """Two steps: w has to leave 0 before the data moves alpha. The draws of the looked-up rows are taken from
-    the learner's keys.
+    """Two steps: w has to leave 0 before the data moves alpha.
+
+    The draws of the looked-up rows are taken from the learner's keys.
     """
     model, own = learner()
     name, data = "bert.embeddings.word_embeddings.weight", batch()

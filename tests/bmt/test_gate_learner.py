@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -19,7 +21,8 @@ def batch() -> dict[str, torch.Tensor]:
 
 def learner(**changes: object) -> tuple[torch.nn.Module, GateLearner]:
     model = tiny.bert()
-    settings = MaskSettings(**({"alpha0": 0.3, "lam": 1e-3, "clip": None, "alpha_clip": None} | changes))  # type: ignore[arg-type]
+    defaults: dict[str, Any] = {"alpha0": 0.3, "lam": 1e-3, "clip": None, "alpha_clip": None}
+    settings = MaskSettings(**(defaults | changes))
     return model, GateLearner(model, target_names(model), settings, (0, "mask", "A"))
 
 

@@ -392,7 +392,8 @@ def test_a_module_that_cannot_be_split_is_named() -> None:
 def test_a_refresh_leaves_newly_closed_weights_where_they_are(
     make: Callable[..., torch.optim.Optimizer], datasets: str
 ) -> None:
-    """Momentum of weights that were open does not move them once a refresh has closed them in every mask; bit for bit, over three steps.
+    """Momentum of weights that were open does not move them once a refresh has closed them in every mask; bit
+    for bit, over three steps.
 
     Without `settle` it does move them: the test would not pass on an optimizer without moments.
     """

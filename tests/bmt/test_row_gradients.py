@@ -24,7 +24,9 @@ OWNERS = [
 
 
 class Block(nn.Module):
-    """Every kind of tensor that can be split: tokens and positions, two norms (one without bias), linear maps with and without bias."""
+    """Every kind of tensor that can be split: tokens and positions, two norms (one without bias), linear maps
+    with and without bias.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,7 +106,9 @@ def test_one_pass_gives_what_each_row_alone_does(owner: list[int]) -> None:
 
 @pytest.mark.parametrize("owner", OWNERS[:3])
 def test_under_bf16_autocast_the_gradients_are_fp32_and_those_of_each_row(owner: list[int]) -> None:
-    """bf16 has 8 bits of mantissa: products agree to a few parts in a hundred of the tensor's norm, closed weights exactly."""
+    """bf16 has 8 bits of mantissa: products agree to a few parts in a hundred of the tensor's norm, closed
+    weights exactly.
+    """
     model = Block()
     masks = random_masks(model)
     want, got = (

@@ -73,7 +73,8 @@ def test_every_public_name_is_on_a_page_or_in_an_example() -> None:
 def test_the_collectors_see_every_way_of_naming() -> None:
     code = "import bmt.qa\nfrom bmt import a, b\nfrom bmt.masks import Masks\nbmt.load(1)\n"
     assert names_of_code(code) == {"qa", "a", "b", "masks.Masks", "load"}
-    page = "prose bmt.prose\n\n    from bmt import a, b\n    x = bmt.c(1)\n\n`bmt.d.e` and minilm.mt.bmt.s0, `bmt.adapter`\n"
+    page = "prose bmt.prose\n\n    from bmt import a, b\n    x = bmt.c(1)\n\n"
+    page += "`bmt.d.e` and minilm.mt.bmt.s0, `bmt.adapter`\n"
     assert names_of_page(page) == {"a", "b", "c", "d"}
 
 

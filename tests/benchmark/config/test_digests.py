@@ -1,4 +1,4 @@
-"""Every key of every settings class, changed one at a time: which digest must change with it, and which must not."""
+"""Every key of every settings class, changed one at a time: which digests change with it."""
 
 from __future__ import annotations
 

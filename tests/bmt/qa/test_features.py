@@ -327,7 +327,8 @@ def test_a_limit_for_training_is_of_usable_questions(tokenizer, tmp_path):
 
 
 def test_reading_features_imports_neither_torch_nor_datasets(root):
-    code = "import sys, bmt.qa.features; print(sorted({'torch', 'datasets', 'transformers', 'mlflow', 'pandas'} & set(sys.modules)))"
+    large = "{'torch', 'datasets', 'transformers', 'mlflow', 'pandas'}"
+    code = f"import sys, bmt.qa.features; print(sorted({large} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -461,7 +462,8 @@ if __name__ == "__main__":
     features.ProcessPoolExecutor, features.CHUNK_CHARACTERS = Pool, 300
     try:
         options = features.BuildOptions(2)
-        features.build(sys.argv[1], fast("bert"), DataSettings(window=40, overlap=8, question=16), Path(sys.argv[2]), train=True, options=options)
+        data, out = DataSettings(window=40, overlap=8, question=16), Path(sys.argv[2])
+        features.build(sys.argv[1], fast("bert"), data, out, train=True, options=options)
     except KeyboardInterrupt:
         print("interrupted")
 """

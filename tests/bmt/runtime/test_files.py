@@ -61,7 +61,7 @@ def test_digests(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("write", ["write_text(path, 'new' * 9999)", "write_json(path, ['new'] * 9999)"])
 def test_a_kill_between_write_and_rename_leaves_the_old_file(write: str, tmp_path: Path) -> None:
-    """The process dies at the moment of the rename, with everything written: the name still has the old content."""
+    """The process dies at the moment of the rename: the name still has the old content."""
     target = tmp_path / "x.txt"
     target.write_text("old")
     script = (
@@ -99,7 +99,7 @@ def test_half_written_files_of_a_name_go_at_once_or_when_they_are_old(tmp_path: 
 def test_a_folder_that_is_replaced_is_whole_at_every_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The old folder is renamed, not emptied: where the new one cannot take its name, its files are still there."""
+    """The old folder is renamed, not emptied: its files are there where the new one cannot come."""
     target = tmp_path / "folder"
     with write_folder_aside(target) as aside:
         (aside / "one").write_text("one")
