@@ -40,7 +40,9 @@ SIZES = (
 
 @dataclass(frozen=True, slots=True)
 class InspectedFolder:
-    """The folder that a command looks at, and the profile whose it is; a folder that was named goes by its name."""
+    """The folder that a command looks at, and the profile whose it is; a folder that was named goes by its
+    name.
+    """
 
     folder: Path
     profile: str
@@ -74,7 +76,8 @@ def mrqa_files(folder: Path) -> list[Path]:
     )
     if not files:
         raise DataError(
-            f"{folder}: no {' or '.join(PATTERNS)} there: run `python -m benchmark.fetch`, or name another folder"
+            f"{folder}: no {' or '.join(PATTERNS)} there: run `python -m benchmark.fetch`, or name another "
+            "folder"
         )
     return files
 
@@ -82,7 +85,8 @@ def mrqa_files(folder: Path) -> list[Path]:
 def read_all(
     files: Sequence[Path], name: str, strict: bool = False
 ) -> Iterator[tuple[Path, ReadingReport, DataError | None]]:
-    """Read every file, with progress; yields its report and, if it could not be read to its end, the error."""
+    """Read every file, with progress; yields its report and, if it could not be read to its end, the error.
+    """
     with progress(name, total=sum(file.stat().st_size for file in files), unit="bytes") as bar:
         for file in files:
             report, error = ReadingReport(), None
@@ -137,8 +141,8 @@ def size_document(inspected: InspectedFolder) -> tuple[Document, dict[str, Any]]
 
 
 def irregularity_document(inspected: InspectedFolder, strict: bool, places: int) -> tuple[Document, int]:
-    """Every file's irregularities, at most `places` of them with their lines, and 1 if a file cannot be read or, with
-    `strict`, is irregular; else 0.
+    """Every file's irregularities, at most `places` of them with their lines, and 1 if a file cannot be read
+    or, with `strict`, is irregular; else 0.
     """
     files = mrqa_files(inspected.folder)
     blocks: list[Block] = []
@@ -235,8 +239,8 @@ def _windows(
     """What the windows of an example are, and each of them, its spans marked."""
     inputs, context = meta["inputs"], example["context"]
     about = (
-        f"{len(windows)} of at most {inputs['window']} tokens, overlap {inputs['overlap']} ({short(folder)}), "
-        f"question: {example['question']}"
+        f"{len(windows)} of at most {inputs['window']} tokens, overlap {inputs['overlap']} "
+        f"({short(folder)}), question: {example['question']}"
     )
     items = []
     for window in windows:

@@ -2,8 +2,7 @@
 means and differences.
 
 A number printed with k decimals was between half a unit of the k-th below and above it. Fractions, so that a
-number on the very edge of
-what rounding allows is no matter of floating point.
+number on the very edge of what rounding allows is no matter of floating point.
 """
 
 from __future__ import annotations
@@ -117,7 +116,8 @@ def shown(number: Fraction, decimals: int, sign: bool = False) -> str:
 
 
 def between(span: Span, decimals: int, sign: bool = False) -> str:
-    """`82.90, with rounding 82.85 to 82.95`: one decimal more than is printed, so that the ends can be seen."""
+    """`82.90, with rounding 82.85 to 82.95`: one decimal more than is printed, so that the ends can be seen.
+    """
     digits = decimals + 1
     return f"{shown(span.middle, digits, sign)}, with rounding {shown(span.low, digits, sign)} to {shown(span.high, digits, sign)}"
 
