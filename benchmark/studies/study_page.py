@@ -113,7 +113,8 @@ def importance(study: optuna.Study, done: Sequence[FrozenTrial]) -> ChartSection
     key, heading = "importance", "Importance"
     shares = importances(study, done)
     if shares is None:
-        why = f"{len(done)} finished trials that differ are too few to say which parameter matters: {FEWEST} at least."
+        why = f"{len(done)} finished trials that differ are too few to say which parameter matters"
+        why += f": {FEWEST} at least."
         return ChartSection(key, heading, note=why)
     said = "Shares by parameter; the values stand in the table."
     plot = bar_plot(f"{key}-plot", "Importance", said, list(shares.items()))
