@@ -1,7 +1,7 @@
 """Get the files of a data source, each verified before it takes its name.
 
-Writes `<out>/<domain>/<Dataset>.<split>.jsonl.gz`, `<out>/manifest.yaml` (a copy) and `<out>/fetch.json` (what
-came from where).
+Writes `<out>/<domain>/<Dataset>.<split>.jsonl.gz`, `<out>/manifest.yaml` (a copy) and `<out>/fetch.json`
+(what came from where).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--jobs", type=int, default=4, help="files at a time (default: %(default)s)")
     given = parser.parse_args(arguments)
 
+    from benchmark.acquisition.download import Patience
     from benchmark.acquisition.fetch import fetch, print_report
     from benchmark.cli.progress import progress
     from benchmark.config.params import load, repository_root
@@ -54,9 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
         out,
         given.only,
         given.offline,
-        given.jobs,
         lambda files: progress("fetch", total=files, unit="files"),
         source=given.source,
+        patience=Patience(jobs=given.jobs),
         root=root,
     )
     return print_report(report, Path(out))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmark.acquisition import hub
-from benchmark.acquisition.download import Network, StoppedError, UnavailableError, copy
+from benchmark.acquisition.download import FetchStoppedError, Network, UnavailableError, copy
 from benchmark.acquisition.manifest import Entry, Hub, Manifest, local_path
 from benchmark.acquisition.verification import (
     Measured,
@@ -89,16 +89,10 @@ class Acquisition:
     """One manifest into one folder. See `benchmark.fetch.fetch` for the arguments."""
 
     def __init__(
-        self, manifest: Manifest, out: Path, source: str | None, offline: bool, jobs: int, network: Network
+        self, manifest: Manifest, out: Path, source: str | None, offline: bool, network: Network
     ) -> None:
-        self.manifest, self.out, self.source, self.offline, self.jobs, self.network = (
-            manifest,
-            out,
-            source,
-            offline,
-            jobs,
-            network,
-        )
+        self.manifest, self.out, self.source = manifest, out, source
+        self.offline, self.network = offline, network
         self.records = _records(out / "fetch.json")
 
     def run(self, only: list[str] | tuple[str, ...] | None, new_bar: NewBar | None) -> FetchReport:
@@ -118,10 +112,8 @@ class Acquisition:
                         bar.advance(isinstance(done, FetchedFile))
             except BaseException as error:
                 self.network.stop.set()
-                if isinstance(error, OSError) and error.errno in (
-                    errno.ENOSPC,
-                    errno.EDQUOT,
-                ):  # leave nothing that takes room
+                full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+                if full:  # leave nothing that takes room
                     for entry in entries:
                         self._part(entry).unlink(missing_ok=True)
                     shutil.rmtree(self.out / ".hub", ignore_errors=True)
@@ -139,11 +131,22 @@ class Acquisition:
         )
 
     def _parallel(self, work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[tuple[Item, Done]]:
-        """Each item and what `work` made of it, as they are done, `jobs` at a time. An exception of one stops
+        """Each item and what `work` made of it, as they are done, some at a time. An exception of one stops
         the others.
         """
-        with ThreadPoolExecutor(self.jobs, thread_name_prefix="fetch") as pool:
-            futures = {pool.submit(work, item): item for item in items}
+
+        def stopping(item: Item) -> Done:
+            # The worker itself sets the stop: its thread takes the next item before the main thread looks.
+            if self.network.stop.is_set():
+                raise FetchStoppedError
+            try:
+                return work(item)
+            except BaseException:
+                self.network.stop.set()
+                raise
+
+        with ThreadPoolExecutor(self.network.patience.jobs, thread_name_prefix="fetch") as pool:
+            futures = {pool.submit(stopping, item): item for item in items}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
@@ -152,58 +155,47 @@ class Acquisition:
                 pool.shutdown(wait=True, cancel_futures=True)
                 for future in futures:  # the cause, not the stop that it led to
                     error = None if future.cancelled() else future.exception()
-                    if error is not None and not isinstance(error, StoppedError):
+                    if error is not None and not isinstance(error, FetchStoppedError):
                         raise error from None
                 raise
 
     def _settle(self, entry: Entry, bar: Bar) -> FetchedFile | MissingFile | None:
         """The file in its place, verified, or why it is not; None: it is to come from the hub."""
-        target, part = self.out / entry.name, self._part(entry)
+        target = self.out / entry.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        problem = None
-        if target.exists():
-            with named(target):
-                measured = measure(target)
-            record = self.records.get(entry.name, {})
-            ours = record.get("sha256") == measured.sha256
-            from_hub = (
-                ours
-                and record.get("source") == "hub"
-                and record.get("manifest_version") == self.manifest.version
-            )
-            if from_hub and self.source != "files":
-                kept = self._file(
-                    entry, measured, record["source"], record["url"], "kept", record.get("ids_sha256")
-                )
-                return replace(kept, contexts=record.get("contexts"), questions=record.get("questions"))
-            counted = ours and (record.get("contexts"), record.get("questions")) == (
-                entry.contexts,
-                entry.questions,
-            )
-            problem = digest_fault(entry, measured) or (None if counted else count_fault(entry, target))
-            if problem is None:
-                origin, url = (record["source"], record["url"]) if ours else ("by hand", entry.shown_url)
-                return self._file(entry, measured, origin, url, "kept")
-            if (
-                ours
-            ):  # verified once, for another manifest or from the hub: it stays until the right one is here
-                problem = f"the file in its place belongs to {record.get('manifest_version')} (source {record.get('source')})"
-            else:
-                problem = (
-                    f"the file in its place is another: {problem}; kept aside as {_aside(target, target)}"
-                )
-        if self.source == "hub":
-            return (
-                None
-                if not self.offline
-                else self._missing(entry, problem or "it is not there, and --offline forbids to download it")
-            )
-        if self.offline and not entry.url.startswith("file:"):
+        problem = self._look(entry, target) if target.exists() else None
+        if isinstance(problem, FetchedFile):
+            return problem
+        if self.offline and (self.source == "hub" or not entry.url.startswith("file:")):
             return self._missing(entry, problem or "it is not there, and --offline forbids to download it")
+        if self.source == "hub":
+            return None
         try:
-            return self._bring(entry, target, part, bar)
+            return self._bring(entry, target, self._part(entry), bar)
         except UnavailableError as error:
             return self._missing(entry, f"{error}; {problem}" if problem else str(error))
+
+    def _look(self, entry: Entry, target: Path) -> FetchedFile | str:
+        """The file that is in its place, or what is wrong with it; one that fetch did not bring is moved
+        aside then.
+        """
+        with named(target):
+            measured = measure(target)
+        record = self.records.get(entry.name, {})
+        ours = record.get("sha256") == measured.sha256
+        version, source = record.get("manifest_version"), record.get("source")
+        if ours and source == "hub" and version == self.manifest.version and self.source != "files":
+            kept = self._file(entry, measured, source, record["url"], "kept", record.get("ids_sha256"))
+            return replace(kept, contexts=record.get("contexts"), questions=record.get("questions"))
+        counts = (record.get("contexts"), record.get("questions"))
+        counted = ours and counts == (entry.contexts, entry.questions)
+        fault = digest_fault(entry, measured) or (None if counted else count_fault(entry, target))
+        if fault is None:
+            origin, url = (record["source"], record["url"]) if ours else ("by hand", entry.shown_url)
+            return self._file(entry, measured, origin, url, "kept")
+        if ours:  # verified once, for another manifest or from the hub: it stays until the right one is here
+            return f"the file in its place belongs to {version} (source {source})"
+        return f"the file in its place is another: {fault}; kept aside as {_aside(target, target)}"
 
     def _bring(self, entry: Entry, target: Path, part: Path, bar: Bar) -> FetchedFile | MissingFile:
         """Transfer, verify, name. Bytes that came in pieces are fetched anew once before the source is blamed

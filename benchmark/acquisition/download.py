@@ -1,9 +1,9 @@
-"""Getting one file's bytes: over HTTP with resume, retries and backoff, or from the local disk. What they
-should be is verified elsewhere.
+"""Getting one file's bytes: over HTTP with resume, retries and backoff, or from the local disk.
+
+What they should be is verified elsewhere.
 
 Bytes go into a `.part` file beside the wanted one. It survives a broken connection, an interrupt and a killed
-process, and the next
-attempt asks the server for the rest of it.
+process, and the next attempt asks the server for the rest of it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,17 @@ RETRIED = (408, 425, 429)  # beside all 5xx: the server asks to come again
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for a server, and how often to ask again."""
+    """How many files to ask for at a time, how long to wait for a server, and how often to ask again."""
 
+    jobs: int = 4
+    """Files at a time."""
     timeout: float = 30.0
     """Seconds without a byte after which a connection is given up."""
     attempts: int = 5
     """Attempts in a row that may bring nothing new before the file is given up."""
     first_wait: float = 1.0
     """Seconds before the second attempt; doubled for each further one, and multiplied by a random factor of
-    0.5 to 1.
+    .5 to 1.
     """
     longest_wait: float = 60.0
 
@@ -48,7 +50,7 @@ class UnavailableError(DataError):
     """A file cannot be had from its source now."""
 
 
-class StoppedError(Exception):
+class FetchStoppedError(Exception):
     """The fetch was asked to stop (interrupted, or the disk is full)."""
 
 
@@ -61,8 +63,9 @@ class _AgainError(Exception):
 
 
 class Network:
-    """HTTP for one fetch. It remembers hosts that could not be reached, so that 18 files do not wait for the
-    same dead host in turn.
+    """HTTP for one fetch.
+
+    It remembers hosts that could not be reached, so that 18 files do not wait for the same dead host in turn.
     """
 
     def __init__(self, patience: Patience, stop: threading.Event | None = None) -> None:
@@ -92,10 +95,10 @@ class Network:
 
         Returns:
             True when it came in one piece of announced length: if its digest is wrong then, so is the file at
-            the source.
+                the source.
 
         Raises:
-            UnavailableError: with the last reason. StoppedError. OSError: the local disk fails.
+            UnavailableError: with the last reason. FetchStoppedError. OSError: the local disk fails.
         """
         before = _size(part)
         whole = self._persist(url, lambda: self._attempt(url, part, meter), lambda: _size(part))
@@ -109,7 +112,7 @@ class Network:
         best, failures, first = size(), 0, True
         while True:
             if self.stop.is_set():
-                raise StoppedError
+                raise FetchStoppedError
             if host in self._unreachable:
                 raise UnavailableError(self._unreachable[host])
             try:
@@ -142,7 +145,8 @@ class Network:
             if follows and not (response.headers.get("Content-Range") or "").startswith(f"bytes {start}-"):
                 part.unlink(missing_ok=True)
                 raise _AgainError(
-                    f"the server sent the range {response.headers.get('Content-Range')!r} instead of bytes {start}-"
+                    f"the server sent the range {response.headers.get('Content-Range')!r} instead of bytes "
+                    f"{start}-"
                 )
             length = response.headers.get("Content-Length")
             kept = start if follows else 0
@@ -155,7 +159,7 @@ class Network:
                     received += len(block)
                     meter.advance(len(block))
                     if self.stop.is_set():
-                        raise StoppedError
+                        raise FetchStoppedError
             _check_length(response, received)
         return length is not None
 
@@ -164,7 +168,7 @@ def copy(source: Path, part: Path, meter: Bar, stop: threading.Event) -> None:
     """Copy a local file to `part`.
 
     Raises:
-        UnavailableError: `source` cannot be read. StoppedError. OSError: `part` cannot be written.
+        UnavailableError: `source` cannot be read. FetchStoppedError. OSError: `part` cannot be written.
     """
     try:
         reader = source.open("rb")
@@ -177,7 +181,7 @@ def copy(source: Path, part: Path, meter: Bar, stop: threading.Event) -> None:
             stream.flush()
             meter.advance(len(block))
             if stop.is_set():
-                raise StoppedError
+                raise FetchStoppedError
 
 
 class _RangeRefusedError(Exception):
@@ -186,7 +190,10 @@ class _RangeRefusedError(Exception):
 
 
 def _open(url: str, headers: dict[str, str], timeout: float) -> Any:
-    """The response to a GET, redirects followed. Raises _AgainError, UnavailableError or _RangeRefusedError."""
+    """The response to a GET, redirects followed.
+
+    Raises _AgainError, UnavailableError or _RangeRefusedError.
+    """
     # Without `identity` some servers mark a .gz as an encoding and send it unpacked.
     headers = {"Accept-Encoding": "identity", "User-Agent": "bmt-fetch", **headers}
     try:

@@ -1,4 +1,4 @@
-"""`python -m benchmark.prepare`: MRQA files to windows, for the tokenizer of every backbone of the profile."""
+"""MRQA files to windows on disk, for the tokenizer of every backbone of the profile."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def wanted_files(config: Config, raw: Path) -> tuple[list[tuple[str, str, Path]]
         path = raw / domain_of(dataset) / f"{dataset}.train.jsonl.gz"
         if not path.is_file():
             raise DataError(
-                f"{path}: the train file of {dataset} is missing: run `python -m benchmark.fetch`, or take {dataset} out of data.train"
+                f"{path}: the train file of {dataset} is missing: run `python -m benchmark.fetch`, or take "
+                f"{dataset} out of data.train"
             )
         files.append((dataset, "train", path))
     absent = []
@@ -72,8 +73,7 @@ def prepare(config: Config, workers: int, strict: bool = False) -> None:
     same key is kept.
 
     Every irregularity of a file and every question left out of training is in that folder's features.json,
-    and counted on stdout. With
-    `strict` the first irregularity raises.
+    and counted on stdout. With `strict` the first irregularity raises.
     """
     from bmt.qa.features import BuildOptions, build
     from bmt.qa.model import open_tokenizer
@@ -120,5 +120,6 @@ def prepare(config: Config, workers: int, strict: bool = False) -> None:
         windows = sum(int(meta["counts"]["windows"]) for meta in counts.values())
         questions = sum(int(meta["counts"]["examples"]) for meta in counts.values())
         print(
-            f"prepared {questions} questions as {windows} windows of at most {config.data.window} tokens for {backbone}"
+            f"prepared {questions} questions as {windows} windows of at most {config.data.window} tokens "
+            f"for {backbone}"
         )

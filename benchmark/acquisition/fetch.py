@@ -35,7 +35,6 @@ def fetch(
     out_dir: str | Path,
     only: list[str] | tuple[str, ...] | None = None,
     offline: bool = False,
-    jobs: int = 4,
     progress: NewBar | None = None,
     *,
     source: str | None = None,
@@ -48,11 +47,10 @@ def fetch(
         manifest: "sample", "real", "mrqa2019", a folder, file or URL of a manifest, or one that was read.
         only: the datasets wanted; None: all.
         offline: take nothing from the network.
-        jobs: files at a time.
         progress: makes the bar, given the number of files.
-        source: "files": the manifest's own; "hub": the hub's copy; None: the manifest's own, but an
-            intact file that is here from the hub stays.
-        patience: waits and attempts.
+        source: "files": the manifest's own; "hub": the hub's copy; None: the manifest's own, but an intact
+            file that is here from the hub stays.
+        patience: files at a time, waits and attempts.
         root: what relative paths of manifests are relative to.
 
     Returns:
@@ -60,20 +58,20 @@ def fetch(
 
     Raises:
         ConfigError: no such manifest, dataset or source. DataError: the manifest cannot be used. OSError: the
-            disk fails (full); the
-        partial files are removed then.
+            disk fails (full); the partial files are removed then.
     """
     if source not in (None, *SOURCES):
         raise ConfigError(f"--source {source}: one of {', '.join(SOURCES)}")
-    if jobs < 1:
-        raise ConfigError(f"--jobs {jobs}: at least 1")
     network = Network(patience or Patience())
+    if network.patience.jobs < 1:
+        raise ConfigError(f"--jobs {network.patience.jobs}: at least 1")
     with _opened(manifest, Path(out_dir), offline, network, Path(root)) as opened:
         if source == "hub" and opened.hub is None:
             raise ConfigError(
-                f"--source hub: manifest {opened.setting} ({opened.version}) names no copy on the hub; mrqa2019 does"
+                f"--source hub: manifest {opened.setting} ({opened.version}) names no copy on the hub; "
+                "mrqa2019 does"
             )
-        return Acquisition(opened, Path(out_dir), source, offline, jobs, network).run(only, progress)
+        return Acquisition(opened, Path(out_dir), source, offline, network).run(only, progress)
 
 
 @contextmanager
@@ -121,8 +119,8 @@ def print_report(report: FetchReport, out: Path) -> int:
     total = len(report.files) + len(report.missing)
     megabytes = sum(file.bytes for file in report.files) / 1e6
     print(
-        f"{shown}: {len(report.files)} of {total} files of {report.manifest} ({report.version}) verified, {megabytes:.1f} MB: "
-        f"{len(new)} fetched, {len(report.files) - len(new)} already there"
+        f"{shown}: {len(report.files)} of {total} files of {report.manifest} ({report.version}) verified, "
+        f"{megabytes:.1f} MB: {len(new)} fetched, {len(report.files) - len(new)} already there"
     )
     if report.unlisted:
         print(f"not in this manifest: {', '.join(report.unlisted)}")
@@ -142,7 +140,8 @@ def print_report(report: FetchReport, out: Path) -> int:
     if report.by_hand:
         print(f"by hand: {report.by_hand}", file=sys.stderr)
     raise DataError(
-        f"{len(report.missing)} of {total} files are missing in {shown}: run the same command again, or put them there by hand"
+        f"{len(report.missing)} of {total} files are missing in {shown}: run the same command again, or put "
+        "them there by hand"
     )
 
 

@@ -1,10 +1,9 @@
-"""The second source of MRQA: its copy on the Hugging Face hub, Parquet with one row a question, turned back
+"""The second source of MRQA: its copy on the Hugging Face hub, Parquet with one row per question, turned back
 into MRQA's JSONL.gz.
 
 The copy's texts are stripped of surrounding white space and its rows do not say which line of the official
-file they came from, so its MD5
-cannot be the official one. What can be checked is: the number of questions, and that every question has an id
-of its own.
+file they came from, so its MD5 cannot be the official one. What can be checked is: the number of questions,
+and that every question has an id of its own.
 """
 
 from __future__ import annotations
@@ -29,8 +28,9 @@ ROWS = 512  # a batch: contexts run to 800 tokens, so a few MB
 
 @dataclass(slots=True)
 class Converted:
-    """What a converted file holds. `ids_sha256`: of the sorted question ids, a line each; any container of
-    the same questions has it.
+    """What a converted file holds.
+
+    `ids_sha256`: of the sorted question ids, a line each; any container of the same questions has it.
     """
 
     contexts: int = 0
@@ -58,24 +58,25 @@ def convert(parquet: list[Path], wanted: dict[Entry, Path], bar: Bar) -> dict[En
     Raises:
         DataError: a file is no Parquet, or lacks a column. OSError: a file cannot be written.
     """
-    by_subset = {subset: entry for entry in wanted for subset in (entry.hub.subsets if entry.hub else ())}
-    found = {entry: Converted() for entry in wanted}
+    by_subset = {subset: entry for entry in wanted for subset in (entry.hub.subset if entry.hub else ())}
+    converted_files = {entry: Converted() for entry in wanted}
     seen: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
         writers = {entry: _Writer(stack.enter_context(_gzip(path)), entry) for entry, path in wanted.items()}
-        for subset, row in _rows(parquet, bar):
+        for subset, row in _stored_rows(parquet, bar):
             seen[subset] += 1
             if entry := by_subset.get(subset):
-                writers[entry].add(row, found[entry])
+                writers[entry].add(row, converted_files[entry])
         for entry, writer in writers.items():
-            writer.flush(found[entry])
-    for entry, converted in found.items():
+            writer.flush(converted_files[entry])
+    for entry, converted in converted_files.items():
         if not converted.questions and entry.hub:
-            subsets, there = " or ".join(entry.hub.subsets), ", ".join(sorted(seen)) or "nothing"
+            subsets, there = " or ".join(entry.hub.subset), ", ".join(sorted(seen)) or "nothing"
             raise DataError(
-                f"{entry.dataset}: the hub's split {entry.hub.split!r} has no rows of subset {subsets}; it has {there}"
+                f"{entry.dataset}: the hub's split {entry.hub.split!r} has no rows of subset {subsets}; it "
+                f"has {there}"
             )
-    return found
+    return converted_files
 
 
 def conversion_fault(entry: Entry, converted: Converted) -> str | None:
@@ -88,7 +89,7 @@ def conversion_fault(entry: Entry, converted: Converted) -> str | None:
 
 
 class _Writer:
-    """MRQA lines: a header, then one line a context with its questions."""
+    """MRQA lines: a header, then one line per context with its questions."""
 
     def __init__(self, stream: BinaryIO, entry: Entry) -> None:
         self._stream = stream
@@ -150,7 +151,7 @@ COLUMNS = (
 )
 
 
-def _rows(parquet: list[Path], bar: Bar) -> Iterator[tuple[str, _Row]]:
+def _stored_rows(parquet: list[Path], bar: Bar) -> Iterator[tuple[str, _Row]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -85,8 +85,7 @@ def mrqa_files(folder: Path) -> list[Path]:
 def read_all(
     files: Sequence[Path], name: str, strict: bool = False
 ) -> Iterator[tuple[Path, ReadingReport, DataError | None]]:
-    """Read every file, with progress; yields its report and, if it could not be read to its end, the error.
-    """
+    """Read every file, with progress; yields its report and, if it was not read to its end, the error."""
     with progress(name, total=sum(file.stat().st_size for file in files), unit="bytes") as bar:
         for file in files:
             report, error = ReadingReport(), None
@@ -106,7 +105,8 @@ def split_of(file: Path, report: ReadingReport) -> str:
 
 
 def size_document(inspected: InspectedFolder) -> tuple[Document, dict[str, Any]]:
-    """The sizes of every file and Table 1 beside the paper's; and Table 1 as results/<profile>/table_1.json has it.
+    """The sizes of every file and Table 1 beside the paper's; and Table 1 as results/<profile>/table_1.json
+    has it.
 
     Raises:
         DataError: a file that cannot be read.

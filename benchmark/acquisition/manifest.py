@@ -23,35 +23,27 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-import yaml
+from msgspec import Meta
 
+from benchmark.cli.text import nearest
 from benchmark.config.params import repository_root
+from benchmark.config.schema import COMPUTED, SchemaFault, read, shown
+from benchmark.config.yaml_file import parse_yaml
 from bmt.errors import ConfigError, DataError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
 OFFICIAL = Path(__file__).with_name("manifests") / "mrqa2019.yaml"
 DOMAINS = {"in_domain": IN_DOMAIN, "out_of_domain": OUT_OF_DOMAIN}
-SPLITS = ("train", "dev")
-DIGEST_LENGTH = {"md5": 32, "sha256": 64}
-ENTRY_KEYS = (
-    "dataset",
-    "domain",
-    "split",
-    "path",
-    "url",
-    "md5",
-    "sha256",
-    "bytes",
-    "contexts",
-    "questions",
-    "by_hand",
-    "hub",
-)
+
+Text = Annotated[str, Meta(min_length=1, description="text")]
+WholeNumber = Annotated[int, Meta(ge=0, description="a whole number")]
+Md5 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{32}\Z", description="32 hexadecimal digits")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z", description="64 hexadecimal digits")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +53,49 @@ class HubRows:
     """
 
     split: str
-    subsets: tuple[str, ...]
+    subset: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One file of a manifest. None: not stated."""
+class Hub:
+    """A dataset repository of the Hugging Face hub, pinned, with the Parquet files of each split."""
 
-    dataset: str
-    domain: str
-    split: str
-    url: str
-    """Where it is: `http:`, `https:` or `file:`."""
-    shown_url: str
-    """The same for records and messages; a path of a local manifest stays relative, so that records are alike
-    on every machine.
+    repo: Text
+    revision: Text
+    files: Annotated[dict[str, tuple[str, ...]], Meta(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A backbone of the hub at a revision."""
+
+    hub: Text
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One file of a manifest. None: not stated.
+
+    url: where it is: `http:`, `https:` or `file:`. shown_url: the same for records and messages; a path of a
+    local manifest stays relative, so that records are alike on every machine.
     """
-    md5: str | None
-    sha256: str | None
-    bytes: int | None
-    contexts: int | None
-    questions: int | None
-    by_hand: str | None
-    hub: HubRows | None
+
+    dataset: Annotated[str, Meta(description="text")] = ""
+    domain: Annotated[
+        Literal["in_domain", "out_of_domain"], Meta(description="one of in_domain, out_of_domain")
+    ]
+    split: Annotated[Literal["train", "dev"], Meta(description="one of train, dev")]
+    path: Text | None = None
+    url: Text = ""
+    md5: Md5 | None = None
+    sha256: Sha256 | None = None
+    bytes: WholeNumber | None = None
+    contexts: WholeNumber | None = None
+    questions: WholeNumber | None = None
+    by_hand: Text | None = None
+    hub: Annotated[HubRows, Meta(description="`split` and a list `subset`")] | None = None
+    shown_url: str = field(default="", metadata=COMPUTED)
 
     @property
     def name(self) -> str:
@@ -92,26 +104,24 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Hub:
-    """A dataset repository of the Hugging Face hub, pinned, with the Parquet files of each split."""
+class ManifestFields:
+    """What a manifest says, as text."""
 
-    repo: str
-    revision: str
-    files: dict[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Pinned:
-    """A backbone of the hub at a revision."""
-
-    hub: str
-    revision: str | None
+    version: Text
+    files: list[Any]
+    base_url: Text | None = None
+    by_hand: Text | None = None
+    backbones: dict[str, Annotated[Pinned, Meta(description="`hub` and `revision`")]] = field(
+        default_factory=dict
+    )
+    hub: Annotated[Hub, Meta(description="`repo`, `revision` and `files` (a list per split)")] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A data source. `setting` is what the params file or the command line calls it; `text` is the file
-    itself.
+    """A data source.
+
+    `setting` is what the params file or the command line calls it; `text` is the file itself.
     """
 
     setting: str
@@ -132,7 +142,8 @@ class Manifest:
         for name in only or ():
             if name not in listed:
                 raise ConfigError(
-                    f"--only {name}: manifest {self.setting} ({self.version}) has no such dataset; it has {', '.join(listed)}"
+                    f"--only {name}: manifest {self.setting} ({self.version}) has no such dataset; it has "
+                    f"{', '.join(listed)}"
                 )
         return tuple(entry for entry in self.entries if not only or entry.dataset in only)
 
@@ -147,8 +158,7 @@ def location(setting: str, root: Path) -> str:
     means its manifest.yaml).
 
     A relative path is taken from `root`. `real` is BMT_REAL_DATA, or ../shared/data/mrqa_real as seen from
-    the repository.
-    `sample` has none: its manifest is generated with it.
+    the repository. `sample` has none: its manifest is generated with it.
     """
     if setting == "mrqa2019":
         return OFFICIAL.as_uri()
@@ -192,59 +202,38 @@ def read_local(setting: str, url: str) -> Manifest:
 
 
 def parse(text: str, setting: str, url: str, label: str = "") -> Manifest:
-    """A manifest's text, found at `url`, checked. `label` is put before relative paths in records
-    (`sample:`).
+    """A manifest's text, found at `url`, checked.
+
+    `label` is put before relative paths in records (`sample:`).
 
     Raises:
         DataError: the manifest cannot be used; file, entry, key, what was found and what is allowed.
     """
-    shown = _short(local_path(url)) if url.startswith("file:") else url
-    try:
-        values = yaml.load(
-            text, yaml.BaseLoader
-        )  # every scalar stays text: a digest of digits only is no number
-    except yaml.MarkedYAMLError as error:
-        line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DataError(f"{shown}:{line} no YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise DataError(f"{shown}: no YAML: {' '.join(str(error).split())}") from None
-    if (
-        not isinstance(values, dict)
-        or not isinstance(values.get("files"), list)
-        or not isinstance(values.get("version"), str)
-    ):
-        raise DataError(
-            f"{shown}: no manifest: it must have `version` and a list `files`; benchmark/manifests/mrqa2019.yaml shows the form"
-        )
-    base = urljoin(url, _text(values, "base_url", shown) or ".")
-    base = base if base.endswith("/") else base + "/"
-    _check_scheme(base, f"{shown}: base_url")
-    local = "base_url" not in values or not urlsplit(values["base_url"]).scheme
-    entries: list[Entry] = []
-    for number, value in enumerate(values["files"], start=1):
-        entry = _entry(value, f"{shown}: file {number}", base)
-        if local and entry.url.startswith("file:") and "url" not in value:
-            entry = replace(entry, shown_url=label + str(Path(value["path"])))
-        if any(entry.name == other.name for other in entries):
-            raise DataError(
-                f"{shown}: file {number}: {entry.dataset} {entry.split} stands twice: name each file once"
-            )
-        entries.append(entry)
-    if not entries:
-        raise DataError(f"{shown}: `files` is empty: list at least one file")
-    backbones = {}
-    for name, value in _mapping(values, "backbones", shown).items():
-        where = f"{shown}: backbones.{name}"
-        if not isinstance(value, dict) or not _text(value, "hub", where):
-            raise DataError(f"{where}: expected `hub` and `revision`, found {value!r}")
-        backbones[name] = Pinned(value["hub"], _text(value, "revision", where))
+    name = _short(local_path(url)) if url.startswith("file:") else url
+    values = _stated(parse_yaml(text, name, DataError, as_text=True))
+    manifest = read(
+        ManifestFields, values, lambda fault: _manifest_refusal(fault, name), foreign=True, as_text=True
+    )
+    if not manifest.files:
+        raise DataError(f"{name}: `files` is empty: list at least one file")
+    base = _joined(url, manifest.base_url or ".", f"{name}: base_url", folder=True)
+    local = not urlsplit(manifest.base_url or "").scheme
+    entries: dict[str, Entry] = {}
+    for number, value in enumerate(manifest.files, start=1):
+        entry = _entry(value, f"{name}: file {number}", base)
+        if local and entry.path and entry.url.startswith("file:"):
+            entry = replace(entry, shown_url=label + str(Path(entry.path)))
+        if entry.name in entries:
+            twice = f"{entry.dataset} {entry.split} stands twice"
+            raise DataError(f"{name}: file {number}: {twice}: name each file once")
+        entries[entry.name] = entry
     return Manifest(
         setting,
-        values["version"],
-        tuple(entries),
-        _hub(_mapping(values, "hub", shown), f"{shown}: hub"),
-        _text(values, "by_hand", shown),
-        backbones,
+        manifest.version,
+        tuple(entries.values()),
+        manifest.hub,
+        manifest.by_hand,
+        manifest.backbones,
         text,
     )
 
@@ -255,104 +244,65 @@ def official() -> Manifest:
 
 
 def _entry(value: Any, where: str, base: str) -> Entry:
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: expected keys and values, found {value!r}")
-    for key in value:
-        if key not in ENTRY_KEYS:
-            raise DataError(f"{where}: unknown key {key!r}: one of {', '.join(ENTRY_KEYS)}")
-    dataset, domain, split = (_text(value, key, where) or "" for key in ("dataset", "domain", "split"))
-    if domain not in DOMAINS:
-        raise DataError(f"{where}: domain {domain!r} is not allowed: one of {', '.join(DOMAINS)}")
-    if dataset not in DOMAINS[domain]:
-        raise DataError(
-            f"{where}: dataset {dataset!r} is not allowed in {domain}: one of {', '.join(DOMAINS[domain])}"
-        )
-    if split not in SPLITS:
-        raise DataError(f"{where}: split {split!r} is not allowed: one of {', '.join(SPLITS)}")
-    where = f"{where} ({dataset} {split})"
-    path, url = _text(value, "path", where), _text(value, "url", where)
-    if (path is None) == (url is None):
+    entry = read(Entry, _stated(value), lambda fault: _file_refusal(fault, where, value), as_text=True)
+    if entry.dataset not in DOMAINS[entry.domain]:
+        wanted = f"one of {', '.join(DOMAINS[entry.domain])}"
+        raise DataError(f"{where}: dataset {entry.dataset!r} is not allowed in {entry.domain}: {wanted}")
+    where = f"{where} ({entry.dataset} {entry.split})"
+    if bool(entry.path) == bool(entry.url):
         raise DataError(f"{where}: give either `path` (below base_url) or `url`")
-    whole = url if url is not None else urljoin(base, quote(path or ""))
-    _check_scheme(whole, where)
-    md5, sha256 = (_digest(value, key, where) for key in ("md5", "sha256"))
-    if md5 is None and sha256 is None:
+    if entry.md5 is None and entry.sha256 is None:
         raise DataError(f"{where}: neither md5 nor sha256 is given: a file without a digest is not fetched")
-    size, contexts, questions = (
-        _whole_number(value, key, where) for key in ("bytes", "contexts", "questions")
-    )
-    hub = _mapping(value, "hub", where)
-    rows = None
-    if hub:
-        subsets = hub.get("subset")
-        if (
-            not isinstance(hub.get("split"), str)
-            or not isinstance(subsets, list)
-            or not all(isinstance(name, str) for name in subsets)
-        ):
-            raise DataError(f"{where}: hub: expected `split` and a list `subset`, found {hub!r}")
-        rows = HubRows(hub["split"], tuple(subsets))
-    return Entry(
-        dataset,
-        domain,
-        split,
-        whole,
-        whole,
-        md5,
-        sha256,
-        size,
-        contexts,
-        questions,
-        _text(value, "by_hand", where),
-        rows,
-    )
+    url = _joined(base, quote(entry.path), where) if entry.path else _joined("", entry.url, where)
+    md5, sha256 = (digest and digest.lower() for digest in (entry.md5, entry.sha256))
+    return replace(entry, url=url, shown_url=url, md5=md5, sha256=sha256)
 
 
-def _hub(value: dict[str, Any], where: str) -> Hub | None:
-    if not value:
-        return None
-    repo, revision, files = (
-        _text(value, "repo", where),
-        _text(value, "revision", where),
-        _mapping(value, "files", where),
-    )
-    if not repo or not revision or not files or not all(isinstance(names, list) for names in files.values()):
-        raise DataError(f"{where}: expected `repo`, `revision` and `files` (a list a split)")
-    return Hub(repo, revision, {split: tuple(names) for split, names in files.items()})
+def _stated(values: Any) -> Any:
+    """The values without the keys that stand there empty."""
+    if not isinstance(values, dict):
+        return values
+    return {key: value for key, value in values.items() if value not in ("", {})}
 
 
-def _mapping(values: dict[str, Any], key: str, where: str) -> dict[str, Any]:
-    value = values.get(key, {})
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: {key}: expected keys and values, found {value!r}")
-    return value
+def _manifest_refusal(fault: SchemaFault, where: str) -> DataError:
+    if fault.path in ((), ("version",), ("files",)):
+        form = "benchmark/acquisition/manifests/mrqa2019.yaml shows the form"
+        return DataError(f"{where}: no manifest: it must have `version` and a list `files`; {form}")
+    return _refusal(fault, where)
 
 
-def _text(values: dict[str, Any], key: str, where: str) -> str | None:
-    value = values.get(key)
-    if value is not None and not isinstance(value, str):
-        raise DataError(f"{where}: {key}: expected text, found {value!r}")
-    return value or None
+def _file_refusal(fault: SchemaFault, where: str, values: Any) -> DataError:
+    if fault.problem == "value" and fault.key not in ("domain", "split", "dataset"):
+        where = f"{where} ({values.get('dataset')} {values.get('split')})"
+    return _refusal(fault, where)
 
 
-def _digest(values: dict[str, Any], key: str, where: str) -> str | None:
-    value = _text(values, key, where)
-    if value is not None and not re.fullmatch(rf"[0-9a-fA-F]{{{DIGEST_LENGTH[key]}}}", value):
-        raise DataError(f"{where}: {key} {value!r} is not allowed: {DIGEST_LENGTH[key]} hexadecimal digits")
-    return value.lower() if value else None
+def _refusal(fault: SchemaFault, where: str) -> DataError:
+    """A fault in words."""
+    key, value = fault.key, shown(fault.value)
+    if fault.problem == "unknown":
+        close = nearest(key, fault.known)
+        return DataError(f"{where}: unknown key {key!r}: one of {', '.join(fault.known)}{close}")
+    if fault.problem == "missing":
+        return DataError(f"{where}: {key} '' is not allowed: {fault.wanted}")
+    if fault.problem == "object" or not isinstance(fault.value, str) or fault.wanted.startswith("`"):
+        return DataError(f"{where}: {key}{key and ': '}expected {fault.wanted}, found {value}")
+    return DataError(f"{where}: {key} {value} is not allowed: {fault.wanted}")
 
 
-def _whole_number(values: dict[str, Any], key: str, where: str) -> int | None:
-    value = _text(values, key, where)
-    if value is not None and not re.fullmatch(r"[0-9][0-9_]*", value):
-        raise DataError(f"{where}: {key} {value!r} is not allowed: a whole number")
-    return int(value) if value else None
-
-
-def _check_scheme(url: str, where: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https", "file") or (parts.scheme != "file" and not parts.netloc):
-        raise DataError(f"{where}: {url!r} is not allowed: an http:, https: or file: URL")
+def _joined(base: str, url: str, where: str, folder: bool = False) -> str:
+    """`url` seen from `base`, checked. folder: it ends with a slash."""
+    try:
+        whole = urljoin(base, url)
+        whole = whole + "/" if folder and not whole.endswith("/") else whole
+        parts = urlsplit(whole)
+        good = parts.scheme == "file" or (parts.scheme in ("http", "https") and bool(parts.netloc))
+    except ValueError:  # a bracket without its fellow
+        whole, good = url, False
+    if not good:
+        raise DataError(f"{where}: {whole!r} is not allowed: an http:, https: or file: URL")
+    return whole
 
 
 def _short(path: Path) -> str:

@@ -58,9 +58,9 @@ def digest_fault(entry: Entry, measured: Measured) -> str | None:
     faults = []
     if entry.bytes is not None and measured.bytes != entry.bytes:
         faults.append(f"it has {measured.bytes} bytes, the manifest says {entry.bytes}")
-    for name, stated, found in (("md5", entry.md5, measured.md5), ("sha256", entry.sha256, measured.sha256)):
-        if stated is not None and found != stated:
-            faults.append(f"its {name} is {found}, the manifest says {stated}")
+    for name, stated, actual in (("md5", entry.md5, measured.md5), ("sha256", entry.sha256, measured.sha256)):
+        if stated is not None and actual != stated:
+            faults.append(f"its {name} is {actual}, the manifest says {stated}")
             break  # one digest says it
     return "; ".join(faults) or None
 
@@ -75,12 +75,12 @@ def count_fault(entry: Entry, path: Path) -> str | None:
         contexts, questions = count(path)
     except DataError as error:
         return str(error)
-    for name, stated, found in (
+    for name, stated, actual in (
         ("contexts", entry.contexts, contexts),
         ("questions", entry.questions, questions),
     ):
-        if stated is not None and found != stated:
-            return f"it holds {found} {name}, the manifest says {stated}"
+        if stated is not None and actual != stated:
+            return f"it holds {actual} {name}, the manifest says {stated}"
     return None
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from benchmark.paper.schema import is_number
+from benchmark.config.schema import is_number
 from benchmark.paper.tables import Ours, Table
 from benchmark.runs.results import Results, Run
 from bmt.settings import IN_DOMAIN

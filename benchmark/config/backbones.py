@@ -43,7 +43,8 @@ def locate(name: str, backbone: Backbone) -> Located:
     digest = _digest(weights)
     if backbone.sha256 is not None and digest != backbone.sha256:
         raise ModelError(
-            f"backbones.{name}: {weights} has sha256 {digest}, the params file {backbone.sha256}: other weights; install it again"
+            f"backbones.{name}: {weights} has sha256 {digest}, the params file {backbone.sha256}: other "
+            "weights; install it again"
         )
     return Located(folder, None, f"sha256:{digest}")
 
@@ -52,7 +53,8 @@ def _package_folder(name: str, module: str) -> Path:
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
         raise ModelError(
-            f"backbones.{name}: the package {module} is not installed: `make repro` installs it, or pip install {module.replace('_', '-')}"
+            f"backbones.{name}: the package {module} is not installed: `make repro` installs it, or pip "
+            f"install {module.replace('_', '-')}"
         )
     return Path(next(iter(spec.submodule_search_locations))) / "model"
 

@@ -20,16 +20,19 @@ from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 FORM = "<backbone>.<mt|st-Dataset>.<arm>[.adapter].s<seed>, for example minilm.mt.bmt.s0"
 MAX_SEED = 2**32 - 1
 ZERO_SHOT = "zero_shot"
-"""In the place of an arm: a model that is scored as it was published, and not trained here. Its seed is 0,
-and means nothing.
+"""In the place of an arm: a model that is scored as it was published, and not trained here; its seed means
+nothing.
 """
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+WORD = r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"
 _SEED = re.compile(r"s(0|[1-9][0-9]{0,9})")
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One training run. `regime` is `mt` or `st-<Dataset>`; `seed` draws the head, the batches and the masks."""
+    """One training run.
+
+    `regime` is `mt` or `st-<Dataset>`; `seed` draws the head, the batches and the masks.
+    """
 
     backbone: str
     regime: str
@@ -81,7 +84,7 @@ def parse(name: str) -> Cell:
 
 def is_word(word: str) -> bool:
     """Whether `word` can be a part of a cell's name (and so of a folder's)."""
-    return bool(_WORD.fullmatch(word))
+    return bool(re.search(WORD, word))
 
 
 def known_name(name: str, known: tuple[str, ...], where: str) -> None:

@@ -1,28 +1,29 @@
 """params.yaml, the one file of knobs, into frozen dataclasses.
 
 The file is whole: every key stands in it, none is guessed. What a knob does, what it allows and what the
-paper says about it is its
-metadata in `bmt/settings.py` (the method) and here (the harness). Every error is one line: file, key, value,
-what is allowed.
+paper says about it is its metadata in `bmt/settings.py` (the method) and here (the harness). Every error is
+one line: file, key, value, what is allowed.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from benchmark.config.cells import Cell, is_word, known_name, parse
-from benchmark.config.pipeline_lists import check_published, check_tables, check_transfers
-from benchmark.config.typed_values import build, shown
+from msgspec import Meta
+
+from benchmark.cli.text import nearest
+from benchmark.config.cells import WORD, Cell, parse
+from benchmark.config.conditions import check_cell, check_config
+from benchmark.config.schema import SchemaFault, read, shown
 from benchmark.config.yaml_file import read_yaml
 from bmt.errors import ConfigError
 from bmt.settings import (
-    IN_DOMAIN,
     MASK_KINDS,
-    OUT_OF_DOMAIN,
     REGULARIZERS,
     DataSettings,
     DecodeSettings,
@@ -32,23 +33,25 @@ from bmt.settings import (
     SamplingSettings,
     TrainingSettings,
     TuningSettings,
-    check_mask,
+    check_settings,
     knob,
 )
 
 Scalar = str | int | float | bool
+Name = Annotated[str, Meta(pattern=WORD)]
 
-SPECIAL_TOKENS = 4  # the most that a pair takes of a window: RoBERTa's <s> q </s></s> c </s>
+LISTS = ("cells", "transfers", "published", "tables")
+"""What is to be made: no settings of a run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DataSource:
     """Where the data comes from."""
 
     manifest: str = knob(
         "sample",
-        "`sample` (the embedded corpus), `real` (BMT_REAL_DATA or ../shared/data/mrqa_real), `mrqa2019` (the official files), "
-        "or a folder, file or URL of a manifest of that form",
+        "`sample` (the embedded corpus), `real` (BMT_REAL_DATA or ../shared/data/mrqa_real), `mrqa2019` (the "
+        "official files), or a folder, file or URL of a manifest of that form",
     )
 
 
@@ -68,13 +71,15 @@ class Backbone:
     sha256: str | None = knob(None, "of model.safetensors, checked before use; null: not checked")
     head: str = knob(
         "span",
-        "span: start and end scores of every token of the encoder; span_decoder: T5's decoder reads the tokens once more, and they "
-        "are scored on its outputs; generate: no head, a published model that writes its answers (benchmark.unifiedqa) and is not trained",
+        "span: start and end scores of every token of the encoder; span_decoder: T5's decoder reads the "
+        "tokens once more, and they are scored on its outputs; generate: no head, a published model that "
+        "writes its answers (benchmark.unifiedqa) and is not trained",
         choices=("span", "span_decoder", "generate"),
         paper="silent",
-        note="The paper does not say what scores spans on T5. Its encoder with the same head as the others by default; `span_decoder` is "
-        "Hugging Face's T5ForQuestionAnswering, the whole model, twice the weights. The paper's low T5 rows on long contexts look like its "
-        "handling of windows; nothing is tuned towards them.",
+        note="The paper does not say what scores spans on T5. Its encoder with the same head as the "
+        "others by default; `span_decoder` is Hugging Face's T5ForQuestionAnswering, the whole model, "
+        "twice the weights. The paper's low T5 rows on long contexts look like its handling of windows; "
+        "nothing is tuned towards them.",
     )
 
 
@@ -84,8 +89,8 @@ class Arm:
 
     mask: str = knob(
         "none",
-        "no mask; random (eq. 16, drawn anew each step); learned (eq. 12); the controls at mask.density: fixed_random (the learned "
-        "masks, their positions permuted), fisher (Child-Tuning-D), magnitude",
+        "no mask; random (eq. 16, drawn anew each step); learned (eq. 12); the controls at mask.density: "
+        "fixed_random (the learned masks, their positions permuted), fisher (Child-Tuning-D), magnitude",
         choices=MASK_KINDS,
     )
     p_f: float | None = knob(
@@ -135,7 +140,7 @@ class Config:
     """A whole params file."""
 
     profile: str
-    source: Source
+    source: DataSource
     data: DataSettings
     mask: MaskSettings
     tuning: TuningSettings
@@ -144,8 +149,8 @@ class Config:
     loss: LossSettings
     decode: DecodeSettings
     fewshot: FewShotSettings
-    backbones: dict[str, Backbone]
-    arms: dict[str, Arm]
+    backbones: Annotated[dict[Name, Backbone], Meta(min_length=1)]
+    arms: Annotated[dict[Name, Arm], Meta(min_length=1)]
     cells: list[str]
     transfers: list[str]
     published: list[str]
@@ -183,8 +188,10 @@ def load(path: str | Path | None = None) -> Config:
         "`python -m benchmark.profile sample` writes a params.yaml",
     )
     try:
-        config = build(Config, values, "")
-        _check_whole(config)
+        config = read(Config, values, _refusal, complete=True)
+        for where, settings in _sections(config):
+            check_settings(settings, where)
+        check_config(config)
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from None
     return config
@@ -198,62 +205,14 @@ def find_cell(config: Config, name: str) -> Cell:
         ConfigError: the name is malformed, or names what the configuration does not have.
     """
     cell = parse(name)
-    known_name(cell.backbone, tuple(config.backbones), f"cell {name!r}: backbone")
-    _check_head(config.backbones[cell.backbone], cell)
-    known_name(cell.arm, tuple(config.arms), f"cell {name!r}: arm")
-    if cell.dataset:
-        known_name(cell.dataset, tuple(config.data.train), f"cell {name!r}: dataset (of data.train)")
-    _check_schedule(config, cell)
-    if config.arms[cell.arm].mask in ("fisher", "magnitude") and config.mask.density is None:
-        raise ConfigError(
-            f"cell {name!r}: mask.density: null is not allowed: a {config.arms[cell.arm].mask} mask needs the share to leave open"
-        )
+    check_cell(config, cell)
     return cell
-
-
-def _check_head(backbone: Backbone, cell: Cell) -> None:
-    where = f"cell {cell.name!r}: backbones.{cell.backbone}.head"
-    if backbone.head == "generate":
-        raise ConfigError(
-            f"{where}: generate is not trained: `python -m benchmark.unifiedqa {cell.backbone}` scores it as it is"
-        )
-    if backbone.head == "span_decoder" and cell.adapter:
-        raise ConfigError(
-            f"{where}: span_decoder is not allowed with adapters: span, whose adapters are the encoder's"
-        )
-
-
-def _check_schedule(config: Config, cell: Cell) -> None:
-    mask, kind = config.mask, config.arms[cell.arm].mask
-    if mask.scope == "per_batch" and mask.schedule != "alternating":
-        raise ConfigError(
-            f"mask.schedule: {mask.schedule!r} is not allowed: alternating for scope per_batch, which learns before each step"
-        )
-    if kind in ("fixed_random", "fisher") and (mask.schedule != "two_phase" or mask.scope == "per_batch"):
-        raise ConfigError(
-            f"cell {cell.name!r}: mask.schedule: {mask.schedule!r} is not allowed: two_phase for a {kind} mask, which is fixed"
-        )
-    if kind == "fixed_random" and (mask.gate == "resampled" or mask.keep_delta):
-        key, value = ("keep_delta", "true") if mask.keep_delta else ("gate", mask.gate)
-        raise ConfigError(
-            f"cell {cell.name!r}: mask.{key}: {value} is not allowed for a fixed_random mask: it has neither gates nor a delta"
-        )
-    several = cell.dataset is None and len(config.data.train) > 1 and mask.scope == "per_dataset"
-    if (
-        config.tuning.clip_order == "clip_then_mask"
-        and several
-        and kind in ("learned", "fixed_random", "fisher")
-    ):
-        raise ConfigError(
-            f"cell {cell.name!r}: tuning.clip_order: clip_then_mask is not allowed: mask_then_clip for an arm with a mask a dataset, whose "
-            "backward pass masks each row's gradient; set it for every arm that is compared"
-        )
 
 
 def as_flat(config: Config) -> dict[str, Scalar]:
     """The configuration as `section.key` → scalar, for a tracker: lists joined by commas, null as "null"; the
-    lists of what is
-    made (cells, transfers, published, tables) left out: they are no settings of a run."""
+    lists of what is made left out.
+    """
     flat: dict[str, Scalar] = {}
 
     def walk(prefix: str, value: Any) -> None:
@@ -265,134 +224,51 @@ def as_flat(config: Config) -> dict[str, Scalar]:
         else:
             flat[prefix] = "null" if value is None else value
 
-    values = asdict(config)
-    for key in ("cells", "transfers", "published", "tables"):
-        del values[key]
-    walk("", values)
+    walk("", {key: value for key, value in asdict(config).items() if key not in LISTS})
     return flat
 
 
-def _check_whole(config: Config) -> None:
-    """The conditions that tie two keys together."""
-    data = config.data
-    if not is_word(config.profile):
-        raise ConfigError(
-            f"profile: {config.profile!r} is not allowed: letters, digits, - and _ only (it names folders)"
-        )
-    for key, names in (("data.train", data.train), ("data.evaluate", data.evaluate), ("cells", config.cells)):
-        if not names:
-            raise ConfigError(f"{key}: [] is not allowed: at least one")
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ConfigError(f"{key}: {twice[0]!r} stands {names.count(twice[0])} times: name each once")
-    for key, names in (("data.train", data.train), ("data.evaluate", data.evaluate)):
-        for name in names:
-            known_name(name, (*IN_DOMAIN, *OUT_OF_DOMAIN), key)
-    most = data.window - data.question - SPECIAL_TOKENS - 1
-    if data.overlap > most:
-        room = f"data.window {data.window} less data.question {data.question} and {SPECIAL_TOKENS} special tokens"
-        raise ConfigError(
-            f"data.overlap: {data.overlap} is not allowed: at most {most} (below {room}), so that each window moves on"
-        )
-    check_mask(config.mask)
-    _check_few_shot(config.fewshot)
-    _check_sampling(config)
-    for name, arm in config.arms.items():
-        if (arm.mask == "random") != (arm.p_f is not None):
-            want = (
-                "above 0 and at most 1 for a random mask"
-                if arm.mask == "random"
-                else f"null for mask {arm.mask!r}"
+def _sections(config: Config) -> Iterator[tuple[str, Any]]:
+    """Every group of knobs, with its key."""
+    for entry in fields(config):
+        section = getattr(config, entry.name)
+        if isinstance(section, dict):
+            yield from ((f"{entry.name}.{name}", settings) for name, settings in section.items())
+        elif is_dataclass(section):
+            yield entry.name, section
+
+
+def _refusal(fault: SchemaFault) -> ConfigError:
+    """A fault of a params file in words."""
+    value, form = shown(fault.value), "profiles/sample.yaml shows the form"
+    match fault.problem:
+        case "unknown":
+            close = nearest(fault.path[-1], fault.known)
+            line = f"{fault.key}: unknown key{close}: one of {', '.join(fault.known)}"
+        case "missing":
+            line = (
+                f"{fault.key}: missing: every key stands in a params file; profiles/sample.yaml has them all"
             )
-            raise ConfigError(f"arms.{name}.p_f: {shown(arm.p_f)} is not allowed: {want}")
-        if arm.rescale and arm.mask != "random":
-            raise ConfigError(f"arms.{name}.rescale: true is not allowed: false for mask {arm.mask!r}")
-        if (arm.regularizer == "none") != (arm.strength is None):
-            want = (
-                "null without a regularizer"
-                if arm.regularizer == "none"
-                else f"a number for {arm.regularizer}"
-            )
-            raise ConfigError(f"arms.{name}.strength: {shown(arm.strength)} is not allowed: {want}")
-        if arm.regularizer == "mixout" and arm.strength is not None and arm.strength >= 1:
-            raise ConfigError(f"arms.{name}.strength: {arm.strength:g} is not allowed: below 1 for mixout")
-    for name, backbone in config.backbones.items():
-        _check_backbone(backbone, f"backbones.{name}")
-    for index, name in enumerate(config.cells):
-        try:
-            find_cell(config, name)
-        except ConfigError as error:
-            raise ConfigError(f"cells[{index}]: {error}") from None
-    check_transfers(
-        config.transfers,
-        config.cells,
-        [name for name, arm in config.arms.items() if arm.regularizer != "none"],
-    )
-    check_published(
-        config.published, [name for name, backbone in config.backbones.items() if backbone.head == "generate"]
-    )
-    check_tables(config.tables)
-    for key, text in (
-        ("source.manifest", config.source.manifest),
-        ("tracking.experiment", config.tracking.experiment),
-    ):
-        if not text.strip():
-            raise ConfigError(f"{key}: {text!r} is not allowed: a name")
+        case "object":
+            line = f"{fault.key or 'the whole file'}: expected {fault.wanted}, found {value}; {form}"
+        case "name":
+            want = "letters, digits, - and _ only, as text"
+            line = f"{'.'.join(fault.path[:-1])}: the name {value} is not allowed: {want}"
+        case _:
+            line = f"{fault.key}: {value} is not allowed: {fault.wanted}{_hint(fault)}"
+    return ConfigError(line)
 
 
-def _check_sampling(config: Config) -> None:
-    sampling, train = config.sampling, config.data.train
-    if sampling.floor * len(train) >= 1:
-        raise ConfigError(
-            f"sampling.floor: {sampling.floor:g} is not allowed: below 1/{len(train)}, one over the datasets of data.train"
-        )
-    if sampling.single_task_arm is not None:
-        known_name(sampling.single_task_arm, tuple(config.arms), "sampling.single_task_arm")
-    scores = sampling.single_task_scores or {}
-    if scores and set(scores) != set(train):
-        odd = sorted(set(scores) ^ set(train))[0]
-        raise ConfigError(
-            f"sampling.single_task_scores: {odd!r} is {'not in data.train' if odd in scores else 'missing'}: exactly the datasets of "
-            f"data.train, {', '.join(train)}"
-        )
-    for name, score in scores.items():
-        if not 0 <= score <= 200:
-            raise ConfigError(
-                f"sampling.single_task_scores.{name}: {score:g} is not allowed: EM + F1 in percent, 0 to 200"
-            )
-
-
-def _check_few_shot(settings: FewShotSettings) -> None:
-    for key, values in (("sizes", settings.sizes), ("seeds", settings.seeds)):
-        if not values or len(set(values)) < len(values) or min(values) < 0:
-            raise ConfigError(
-                f"fewshot.{key}: {values} is not allowed: at least one number, none below 0, each once"
-            )
-    if odd := [size for size in settings.sizes if size < 2 or size % 2]:
-        raise ConfigError(
-            f"fewshot.sizes: {odd[0]} is not allowed: an even number from 2 on, half to train on and half to validate on"
-        )
-
-
-def _check_backbone(backbone: Backbone, where: str) -> None:
-    if not backbone.name.strip():
-        raise ConfigError(
-            f"{where}.name: {backbone.name!r} is not allowed: a module, a hub repository or a folder"
-        )
-    unpinned = (
-        backbone.head == "generate" and backbone.revision is None
-    )  # nothing is trained on it: its result names the commit it found
-    if (
-        backbone.source == "hub"
-        and not unpinned
-        and not re.fullmatch("[0-9a-f]{40}", backbone.revision or "")
-    ):
-        want = "the hub's commit, 40 hexadecimal digits (a branch's name would let the weights change)"
-        raise ConfigError(f"{where}.revision: {shown(backbone.revision)} is not allowed: {want}")
-    if backbone.source != "hub" and backbone.revision is not None:
-        raise ConfigError(
-            f"{where}.revision: {backbone.revision!r} is not allowed: null for source {backbone.source!r}"
-        )
-    if backbone.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", backbone.sha256):
-        raise ConfigError(
-            f"{where}.sha256: {shown(backbone.sha256)} is not allowed: 64 hexadecimal digits or null"
-        )
+def _hint(fault: SchemaFault) -> str:
+    """How YAML takes what was meant: a number where names belong, a text where a number does."""
+    value = fault.value
+    if isinstance(value, list):
+        numbers = any(isinstance(item, int | float) and not isinstance(item, bool) for item in value)
+        return ' (numbers in quotes, as "3")' if numbers and fault.wanted == "a list of names" else ""
+    number = "number" in fault.wanted and isinstance(value, str)
+    match = re.fullmatch(r"([+-]?\d+)(\.\d*)?(?:[eE]([+-]?)(\d+))?", value) if number else None
+    if not match:
+        return ""
+    whole, point, sign, exponent = match.groups()  # YAML 1.1 wants a point and a signed exponent, 1.0e-5
+    written = whole + (f"{point or '.0'}e{sign or '+'}{exponent}" if exponent else point or "")
+    return f"; this is text to YAML: write {written}{'' if written != value else ' without quotes'}"

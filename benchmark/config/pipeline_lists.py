@@ -26,12 +26,13 @@ def check_transfers(names: Sequence[str], cells: Sequence[str], regularized: Seq
     Raises:
         ConfigError: key, value and what is allowed.
     """
-    _once("transfers", names)
+    named_once("transfers", names)
     for index, name in enumerate(names):
         where = f"transfers[{index}]: {name!r} is not allowed"
         if re.fullmatch(r".*\.s\d+", name):
             raise ConfigError(
-                f"{where}: without the seed, as minilm.mt.bmt.adapter: a transfer starts from seed {SOURCE_SEED} of the cell"
+                f"{where}: without the seed, as minilm.mt.bmt.adapter: a transfer starts from seed "
+                f"{SOURCE_SEED} of the cell"
             )
         source = f"{name}.s{SOURCE_SEED}"
         if source not in cells:
@@ -49,7 +50,7 @@ def check_published(names: Sequence[str], generators: Sequence[str]) -> None:
     Raises:
         ConfigError: key, value and what is allowed.
     """
-    _once("published", names)
+    named_once("published", names)
     for index, name in enumerate(names):
         if name not in generators:
             want = (
@@ -61,10 +62,11 @@ def check_published(names: Sequence[str], generators: Sequence[str]) -> None:
 
 
 def check_tables(names: Sequence[str]) -> None:
-    """Check the list `tables`: ids of the paper's tables, as "3" and "a10". Raises ConfigError: key, value
-    and what is allowed.
+    """Check the list `tables`: ids of the paper's tables, as "3" and "a10".
+
+    Raises ConfigError: key, value and what is allowed.
     """
-    _once("tables", names)
+    named_once("tables", names)
     for index, name in enumerate(names):
         known_name(name, known_tables(), f"tables[{index}]")
 
@@ -79,6 +81,7 @@ def known_tables() -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (not name.isdecimal(), len(name), name)))
 
 
-def _once(key: str, names: Sequence[str]) -> None:
+def named_once(key: str, names: Sequence[str]) -> None:
+    """Check that a list has no name twice. Raises ConfigError: key, name, how often."""
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"{key}: {twice[0]!r} stands {names.count(twice[0])} times: name each once")

@@ -1,4 +1,6 @@
-"""A YAML file's plain values, with one line for whatever is wrong with it."""
+"""A YAML file's plain values, with one line for whatever is wrong with it; a key that stands twice is an
+error.
+"""
 
 from __future__ import annotations
 
@@ -7,48 +9,66 @@ from typing import Any
 
 import yaml
 
-from bmt.errors import ConfigError
+from bmt.errors import BMTError, ConfigError
 
 
 def read_yaml(path: Path, shown: str, hint: str = "") -> Any:
-    """The plain values of a YAML file; a key that stands twice is an error.
+    """The plain values of a YAML file.
 
     Raises:
         ConfigError: the file (called `shown`) is absent (then `hint` says what to do), unreadable or no YAML.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{shown}: no such file{hint and f'; {hint}'}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{shown}: cannot be read: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}"
-        ) from None
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise ConfigError(f"{shown}: cannot be read: {reason}") from None
+    return parse_yaml(text, shown, ConfigError)
+
+
+def parse_yaml(text: str, shown: str, error_type: type[BMTError], as_text: bool = False) -> Any:
+    """The plain values of a YAML text.
+
+    Args:
+        error_type: of what is raised for a text that is no YAML; it is called `shown`.
+        as_text: every scalar stays text: a digest of digits only is no number.
+    """
+    try:
+        return yaml.load(text, _TextLoader if as_text else _Loader)
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{shown}:{line} no YAML: {error.problem}") from None
+        raise error_type(f"{shown}:{line} no YAML: {error.problem}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{shown}: no YAML: {' '.join(str(error).split())}") from None
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:  # PyYAML's own, on 2026-99-99, !!bool x, …
-        raise ConfigError(f"{shown}: a value that YAML cannot read: {' '.join(str(error).split())}") from None
+        raise error_type(f"{shown}: no YAML: {_one_line(error)}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        # PyYAML's own, on 2026-99-99, !!bool x, …
+        raise error_type(f"{shown}: a value that YAML cannot read: {_one_line(error)}") from None
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, which would otherwise let the last of two equal keys win."""
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+class _KeysOnce:
+    """YAML's loaders would otherwise let the last of two equal keys win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
+        names: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r} stands twice", key.start_mark
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
+                if key.value in names:
+                    problem = f"the key {key.value!r} stands twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                names.add(key.value)
+        values: dict[Any, Any] = super().construct_mapping(node, deep)  # type: ignore[misc]
+        return values
+
+
+class _Loader(_KeysOnce, yaml.SafeLoader):
+    """YAML's safe loader."""
+
+
+class _TextLoader(_KeysOnce, yaml.BaseLoader):
+    """YAML's loader that knows texts only."""

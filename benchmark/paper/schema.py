@@ -1,173 +1,212 @@
-"""What the files of a paper's folder may hold: for each key what is allowed, and `checked`, which says so on
-one line.
-
-A schema maps keys to a check and its words; `key?` may be absent. docs/compare.md is the same for readers.
-"""
+"""What the files of a paper's folder may hold, key by key. docs/compare.md is the same for readers."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from typing import Any
+import sys
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeVar
 
-from benchmark.config.cells import nearest
+from msgspec import Meta
+
+from benchmark.cli.text import nearest
+from benchmark.config.schema import Mapping, Number, SchemaFault, Text, read
 from bmt.errors import ConfigError
 
-Check = tuple[Callable[[Any], bool], str]
-DIRECTIONS = ("greater", "less", "comparable")
+T = TypeVar("T")
+
+OURS = "literature, or {backbone, regime, arm, adapter}"
+
+Words = Annotated[str, Meta(pattern=r"\S", description="a text")]
+Texts = Annotated[dict[str, Words], Meta(description="names and texts")]
+Names = Annotated[list[Words], Meta(min_length=1, description="a list of names")]
+Entries = Annotated[list[Any], Meta(min_length=1, description="a list with at least one entry")]
+AtLeastOne = Annotated[int, Meta(ge=1)]
+Positive = Annotated[int, Meta(gt=0)] | Annotated[float, Meta(gt=0, le=sys.float_info.max)]
+Decimals = Annotated[int, Meta(ge=0, le=6)]
+OpenShare = Annotated[float, Meta(gt=0, le=1, description="a number above 0 and at most 1")]
+WordsOrNull = Annotated[Words | None, Meta(description="a text, or null")]
+CountOrNull = Annotated[AtLeastOne | None, Meta(description="a whole number of at least 1, or null")]
 
 
-def is_number(value: Any) -> bool:
-    """A finite int or float, no bool."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """The runs that reproduce a row. regime: `mt`, or `st` (the column's own dataset: st-<Dataset>)."""
+
+    backbone: Words
+    regime: Annotated[Literal["mt", "st"], Meta(description="one of mt, st")]
+    arm: Words
+    adapter: bool = False
 
 
-def _whole(low: int, high: float = math.inf) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a run needs to be compared with the paper; None or an absent key: not required. epochs: planned,
+    by regime.
+    """
 
-
-def _mapping_of(inner: Callable[[Any], bool], *keys: str) -> Callable[[Any], bool]:
-    def good(value: Any) -> bool:
-        return isinstance(value, dict) and all(
-            isinstance(k, str) and (not keys or k in keys) and inner(v) for k, v in value.items()
-        )
-
-    return good
-
-
-def _or_null(check: Check) -> Check:
-    return (lambda value: value is None or check[0](value), f"{check[1]}, or null")
-
-
-def _one_of(*words: str) -> Check:
-    return (lambda value: value in words, "one of " + ", ".join(words))
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _are_names(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(map(_is_text, value))
-        and len(set(value)) == len(value)
+    profile: WordsOrNull = None
+    evaluator: WordsOrNull = None
+    backbones: Texts = field(default_factory=dict)
+    epochs: Annotated[
+        dict[Annotated[str, Meta(pattern=r"^(mt|st)\Z")], Positive],
+        Meta(description="mt and st, each a number above 0"),
+    ] = field(default_factory=dict)
+    examples: Annotated[dict[str, AtLeastOne], Meta(description="datasets and their numbers of examples")] = (
+        field(default_factory=dict)
     )
+    data_sha256: Texts = field(default_factory=dict)
 
 
-def _places(value: Any) -> bool:
-    return _whole(0, 6)(value) or _mapping_of(_whole(0, 6))(value)
+@dataclass(frozen=True, slots=True)
+class PaperFile:
+    """paper.yaml."""
+
+    paper: Words
+    url: Words | None = None
+    seeds: Words | None = None
+    requires: Requirements = field(default_factory=Requirements)
 
 
-_TEXT: Check = (_is_text, "a text")
-_MAPPING: Check = (lambda value: isinstance(value, dict), "keys and values")
-_TEXTS: Check = (_mapping_of(_is_text), "names and texts")
-_LIST: Check = (lambda value: isinstance(value, list) and bool(value), "a list with at least one entry")
-_COUNT: Check = _or_null((_whole(1), "a whole number of at least 1"))
-_QUOTE = {"section": _TEXT, "quote": _TEXT}
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """table_<id>.yaml."""
 
-PAPER: Mapping[str, Check] = {"paper": _TEXT, "url?": _TEXT, "seeds?": _TEXT, "requires?": _MAPPING}
-REQUIRES: Mapping[str, Check] = {
-    "profile?": _or_null(_TEXT),
-    "evaluator?": _or_null(_TEXT),
-    "backbones?": _TEXTS,
-    "data_sha256?": _TEXTS,
-    "epochs?": (
-        _mapping_of(lambda value: is_number(value) and value > 0, "mt", "st"),
-        "mt and st, each a number above 0",
-    ),
-    "examples?": (_mapping_of(_whole(1)), "datasets and their numbers of examples"),
-}
-TABLE: Mapping[str, Check] = {
-    "table": _TEXT,
-    "caption": _TEXT,
-    "where": _TEXT,
-    "notes?": _TEXT,
-    "kind": _one_of("scores", "facts"),
-    "metrics": (_are_names, "a list of names"),
-    "unit?": _one_of("percent"),
-    "decimals": (_places, "a whole number of 0 to 6, or one for each metric"),
-    "columns?": _TEXTS,
-    "average?": _TEXT,
-    "published_runs?": _COUNT,
-    "command?": _TEXT,
-    "references?": _MAPPING,
-    "rows": _LIST,
-}
-REFERENCES: Mapping[str, Check] = {"source": _TEXT, "metric": _TEXT, "columns": _TEXTS, "rows": _LIST}
-REFERENCE: Mapping[str, Check] = {"system": _TEXT, "values": _MAPPING}
-ROW: Mapping[str, Check] = {
-    "row": _TEXT,
-    "model": _TEXT,
-    "arm?": _or_null(_TEXT),
-    "note?": _TEXT,
-    "K?": _COUNT,
-    "p_F?": (lambda value: is_number(value) and 0 < value <= 1, "a number above 0 and at most 1"),
-    "dataset?": _TEXT,
-    "sources?": _MAPPING,
-    "marks?": _MAPPING,
-    "ours?": (
-        lambda value: value == "literature" or isinstance(value, dict),
-        "literature, or {backbone, regime, arm, adapter}",
-    ),
-    "second_reading?": _MAPPING,
-    "values": _MAPPING,
-    "printed_gain?": (is_number, "a number"),
-}
-OURS: Mapping[str, Check] = {
-    "backbone": _TEXT,
-    "regime": _one_of("mt", "st"),
-    "arm": _TEXT,
-    "adapter?": (lambda value: isinstance(value, bool), "true or false"),
-}
-SECOND_READING: Mapping[str, Check] = {"arm": _TEXT}
-CLAIMS: Mapping[str, Check] = {
-    "claims": (lambda value: isinstance(value, list), "a list of claims"),
-    "untestable?": _LIST,
-}
-CLAIM: Mapping[str, Check] = {
-    "id": _TEXT,
-    "table": _TEXT,
-    **_QUOTE,
-    "reading?": _TEXT,
-    "also?": _LIST,
-    "a": _TEXT,
-    "b": _TEXT,
-    "than?": _MAPPING,
-    "metric": _TEXT,
-    "over?": (
-        lambda value: _is_text(value) or _are_names(value),
-        "average, each, a dataset or a list of datasets",
-    ),
-    "direction": _one_of(*DIRECTIONS),
-    "size?": (lambda value: value is None or (is_number(value) and value > 0), "a number above 0, or null"),
-}
-ALSO: Mapping[str, Check] = _QUOTE
-THAN: Mapping[str, Check] = {"a": _TEXT, "b": _TEXT}
-UNTESTABLE: Mapping[str, Check] = {**_QUOTE, "why": _TEXT}
+    table: Words
+    caption: Words
+    where: Words
+    kind: Annotated[Literal["scores", "facts"], Meta(description="one of scores, facts")]
+    metrics: Names
+    decimals: Annotated[
+        Decimals | dict[str, Decimals], Meta(description="a whole number of 0 to 6, or one for each metric")
+    ]
+    rows: Entries
+    notes: Words = ""
+    unit: Annotated[Literal["percent"], Meta(description="one of percent")] | None = None
+    columns: Texts | None = None
+    average: Words | None = None
+    published_runs: CountOrNull = None
+    command: Words | None = None
+    references: Mapping | None = None
 
 
-def checked(values: Any, where: str, schema: Mapping[str, Check]) -> dict[str, Any]:
-    """`values`, when it has every key of `schema`, no other, and each value is allowed.
+@dataclass(frozen=True, slots=True)
+class ReferencesEntry:
+    """`references` of a table."""
+
+    source: Words
+    metric: Words
+    columns: Texts
+    rows: Entries
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRow:
+    """A row of `references`."""
+
+    system: Words
+    values: Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class SecondReading:
+    """Another arm that a row's numbers may stand for."""
+
+    arm: Words
+
+
+@dataclass(frozen=True, slots=True)
+class RowEntry:
+    """A row of a table."""
+
+    row: Words
+    model: Words
+    values: Mapping
+    arm: WordsOrNull = None
+    note: Words = ""
+    K: CountOrNull = None
+    p_F: OpenShare | None = None  # noqa: N815 (the paper's symbol)
+    dataset: Words | None = None
+    sources: Mapping | None = None
+    marks: Mapping | None = None
+    ours: Annotated[Literal["literature"] | dict[Any, Any], Meta(description=OURS)] | None = None
+    second_reading: SecondReading | None = None
+    printed_gain: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two rows, `than` of a claim."""
+
+    a: Words
+    b: Words
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A sentence and where it stands, `also` of a claim."""
+
+    section: Words
+    quote: Words
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimEntry:
+    """A claim."""
+
+    id: Words
+    table: Words
+    section: Words
+    quote: Words
+    a: Words
+    b: Words
+    metric: Words
+    direction: Annotated[
+        Literal["greater", "less", "comparable"], Meta(description="one of greater, less, comparable")
+    ]
+    reading: Words = ""
+    also: Entries | None = None
+    than: Pair | None = None
+    over: (
+        Annotated[Text | Names, Meta(description="average, each, a dataset or a list of datasets")] | None
+    ) = None
+    size: Annotated[Positive | None, Meta(description="a number above 0, or null")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class UntestableEntry:
+    """A sentence that no run can test, and why."""
+
+    section: Words
+    quote: Words
+    why: Words
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimsFile:
+    """claims.yaml."""
+
+    claims: Annotated[list[Any], Meta(description="a list of claims")]
+    untestable: Entries | None = None
+
+
+def checked(kind: type[T], values: Any, where: str) -> T:
+    """`values` as the schema `kind`.
 
     Raises:
         ConfigError: `where` (file and key), what stands there, what is allowed.
     """
-    if not isinstance(values, dict):
-        raise ConfigError(f"{where}: {values!r:.60} is not allowed: keys and values (docs/compare.md)")
-    known = {key.rstrip("?"): check for key, check in schema.items()}
-    for key in values:
-        if key not in known:
-            raise ConfigError(
-                f"{where}: {key}: unknown key{nearest(str(key), tuple(known))}: one of {', '.join(known)}"
-            )
-    for key, (good, wanted) in known.items():
-        if key in values and not good(values[key]):
-            raise ConfigError(f"{where}: {key}: {values[key]!r:.60} is not allowed: {wanted}")
-        if key not in values and f"{key}?" not in schema:
-            raise ConfigError(f"{where}: {key}: missing: {wanted}")
-    return values
+
+    def refusal(fault: SchemaFault) -> ConfigError:
+        key = ": ".join((where, *fault.path))
+        if fault.problem == "unknown":
+            close = nearest(fault.path[-1], fault.known)
+            return ConfigError(f"{key}: unknown key{close}: one of {', '.join(fault.known)}")
+        if fault.problem == "missing":
+            return ConfigError(f"{key}: missing: {fault.wanted}")
+        more = " (docs/compare.md)" if fault.problem == "object" and not fault.path else ""
+        return ConfigError(f"{key}: {fault.value!r:.60} is not allowed: {fault.wanted}{more}")
+
+    return read(kind, values, refusal)
 
 
 def same_keys(values: Any, wanted: tuple[str, ...], where: str, what: str) -> dict[str, Any]:
@@ -176,13 +215,9 @@ def same_keys(values: Any, wanted: tuple[str, ...], where: str, what: str) -> di
     Raises:
         ConfigError: `where`, the keys that are missing or too many, what is allowed.
     """
-    if not isinstance(values, dict) or set(values) != set(wanted):
-        differs = (
-            ", ".join(sorted(map(str, set(values) ^ set(wanted))))
-            if isinstance(values, dict)
-            else f"{values!r:.60}"
-        )
-        raise ConfigError(
-            f"{where}: {differs}: exactly the {what} {', '.join(wanted)} (null where nothing is printed)"
-        )
-    return values
+    if isinstance(values, dict) and set(values) == set(wanted):
+        return values
+    keys = set(values) ^ set(wanted) if isinstance(values, dict) else ()
+    differs = ", ".join(sorted(map(str, keys))) if isinstance(values, dict) else f"{values!r:.60}"
+    want = f"exactly the {what} {', '.join(wanted)} (null where nothing is printed)"
+    raise ConfigError(f"{where}: {differs}: {want}")

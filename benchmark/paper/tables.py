@@ -11,14 +11,29 @@ allowed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.config.cells import nearest
+from benchmark.cli.text import nearest
+from benchmark.config.schema import is_number
 from benchmark.config.yaml_file import read_yaml
-from benchmark.paper import schema
-from benchmark.paper.schema import checked, same_keys
+from benchmark.paper.schema import (
+    OURS,
+    ClaimEntry,
+    ClaimsFile,
+    Ours,
+    PaperFile,
+    Quote,
+    ReferenceRow,
+    ReferencesEntry,
+    Requirements,
+    RowEntry,
+    TableFile,
+    UntestableEntry,
+    checked,
+    same_keys,
+)
 from bmt.errors import ConfigError
 
 OWN_PAPER = Path(__file__).parent
@@ -28,24 +43,14 @@ SPREAD = "spread."
 
 
 @dataclass(frozen=True, slots=True)
-class Ours:
-    """The runs that reproduce a row. regime: `mt`, or `st` (the column's own dataset: st-<Dataset>)."""
-
-    backbone: str
-    regime: str
-    arm: str
-    adapter: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
-    """One printed row. `values[metric][dataset or "average"]` for scores, `values[metric][""]` for facts;
-    None: nothing printed.
+    """One printed row.
+
+    `values[metric][dataset or "average"]` for scores, `values[metric][""]` for facts; None: nothing printed.
 
     ours: the runs that answer it; None: literature, a system that is not ours to train. second_reading:
-        another arm that the printed
-    numbers may stand for. K: examples a dataset of few-shot transfer. p_f: p_F of eq. 16. printed_gain: the
-    arrow beside the average.
+    another arm that the printed numbers may stand for. K: examples per dataset of few-shot transfer. p_f: p_F
+    of eq. 16. printed_gain: the arrow beside the average.
     """
 
     row: str
@@ -67,7 +72,7 @@ class References:
     verdict or average has them.
 
     columns: label → what the number is. values: system → label → number in the table's unit, None where none
-        was published.
+    was published.
     """
 
     source: str
@@ -107,8 +112,8 @@ class Claim:
     """A sentence as a test: `a` is greater or less than `b`, or comparable with it, in `metric` over `over`.
 
     over: "average", a dataset, or None for what belongs to a run (deviation, spread) or a row of facts. than:
-        a second pair; the claim is
-    then about (a - b) - (than a - than b). size: the difference that the sentence states, above 0, or None.
+    a second pair; the claim is then about (a - b) - (than a - than b). size: the difference that the sentence
+    states, above 0, or None.
     """
 
     id: str
@@ -132,20 +137,6 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Requirements:
-    """What a run needs to be compared with the paper; None or an absent key: not required. epochs: planned,
-    by regime.
-    """
-
-    profile: str | None = None
-    evaluator: str | None = None
-    backbones: dict[str, str] = field(default_factory=dict)
-    epochs: dict[str, float] = field(default_factory=dict)
-    examples: dict[str, int] = field(default_factory=dict)
-    data_sha256: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Paper:
     """A whole folder."""
 
@@ -158,10 +149,9 @@ class Paper:
         """The table and row that a claim means by the id `row`: of its own table, else of the first table
         that has it.
         """
-        own = self.tables[claim.table]
-        for table in (own, *self.tables.values()):
-            if found := table.find(row):
-                return table, found
+        for table in (self.tables[claim.table], *self.tables.values()):
+            if entry := table.find(row):
+                return table, entry
         raise KeyError(row)
 
 
@@ -183,12 +173,13 @@ def load(folder: str | Path | None = None) -> Paper:
     """Read and check a paper's folder; without one, the paper that this project reproduces.
 
     Raises:
-        ConfigError: file, key, what was found, what is allowed.
+        ConfigError: file, key, what stands there, what is allowed.
     """
     folder = OWN_PAPER if folder is None else Path(folder)
     if not folder.is_dir():
         raise ConfigError(
-            f"{folder}: no such folder: --paper takes a folder of table_<id>.yaml and claims.yaml (docs/compare.md)"
+            f"{folder}: no such folder: --paper takes a folder of table_<id>.yaml and claims.yaml "
+            "(docs/compare.md)"
         )
     paths = sorted(folder.glob("table_*.yaml"), key=lambda path: (len(path.stem), path.stem))
     if not paths:
@@ -197,112 +188,91 @@ def load(folder: str | Path | None = None) -> Paper:
         )
     tables = {table.table: table for table in map(_table, paths)}
     claims_file, paper_file = folder / "claims.yaml", folder / "paper.yaml"
-    about = (
-        checked(read_yaml(paper_file, str(paper_file)), str(paper_file), schema.PAPER)
-        if paper_file.exists()
-        else {}
-    )
-    requires = checked(about.get("requires") or {}, f"{paper_file}: requires", schema.REQUIRES)
-    paper = Paper(
-        about.get("paper", folder.name),
-        tables,
-        (),
-        Requirements(**{k: v for k, v in requires.items() if v is not None}),
-    )
+    about = PaperFile(folder.name)
+    if paper_file.exists():
+        about = checked(PaperFile, read_yaml(paper_file, str(paper_file)), str(paper_file))
+    paper = Paper(about.paper, tables, (), about.requires)
     return replace(paper, claims=_claims(claims_file, paper)) if claims_file.exists() else paper
 
 
 def _table(path: Path) -> Table:
     """One checked table file."""
     where = str(path)
-    values = checked(read_yaml(path, where), where, schema.TABLE)
-    if path.stem != f"table_{values['table']}" or values["table"] != table_id(values["table"]):
+    file = checked(TableFile, read_yaml(path, where), where)
+    if path.stem != f"table_{file.table}" or file.table != table_id(file.table):
+        wanted = f"{path.stem.removeprefix('table_')}, as in the file's name"
+        raise ConfigError(f"{where}: table: {file.table!r} is not allowed: {wanted}")
+    metrics, scores = tuple(file.metrics), file.kind == "scores"
+    if len(set(metrics)) < len(metrics):
         raise ConfigError(
-            f"{where}: table: {values['table']!r} is not allowed: {path.stem.removeprefix('table_')}, as in the file's name"
+            f"{where}: metrics: {file.metrics!r:.60} is not allowed: a list of names, each once"
         )
-    metrics, scores = tuple(values["metrics"]), values["kind"] == "scores"
-    decimals = (
-        values["decimals"]
-        if isinstance(values["decimals"], dict)
-        else dict.fromkeys(metrics, values["decimals"])
-    )
+    decimals = file.decimals if isinstance(file.decimals, dict) else dict.fromkeys(metrics, file.decimals)
     same_keys(decimals, metrics, f"{where}: decimals", "metrics")
-    if scores != ("columns" in values):
+    if scores != (file.columns is not None):
         wanted = (
             "missing: printed labels and datasets, for scores" if scores else "not allowed: facts have none"
         )
         raise ConfigError(f"{where}: columns: {wanted}")
-    columns, average = values.get("columns", {}), values.get("average")
-    labels = columns | ({average: AVERAGE} if average else {})
-    if len(set(labels.values())) != len(columns) + bool(average):
-        raise ConfigError(
-            f"{where}: columns: a dataset stands twice: each column its own dataset, none called {AVERAGE}"
-        )
-    rows: list[Row] = []
-    for index, entry in enumerate(values["rows"]):
-        row = _row(entry, f"{where}: rows[{index}]", metrics, decimals, labels if scores else None)
-        if any(other.row == row.row for other in rows):
+    columns = file.columns or {}
+    labels = columns | ({file.average: AVERAGE} if file.average else {})
+    if len(set(labels.values())) != len(columns) + bool(file.average):
+        wanted = f"each column its own dataset, none called {AVERAGE}"
+        raise ConfigError(f"{where}: columns: a dataset stands twice: {wanted}")
+    rows: dict[str, Row] = {}
+    for index, entry in enumerate(file.rows):
+        row = _row(entry, f"{where}: rows[{index}]", decimals, labels if scores else None)
+        if row.row in rows:
             raise ConfigError(
                 f"{where}: rows[{index}]: row: {row.row!r} stands twice: an id of its own for each row"
             )
-        rows.append(row)
-    kept = {
-        key: values[key]
-        for key in ("table", "caption", "where", "kind", "published_runs", "command", "unit")
-        if key in values
-    }
+        rows[row.row] = row
     return Table(
-        **kept,
-        notes=_words(values.get("notes", "")),
-        metrics=metrics,
-        decimals=decimals,
-        columns=columns,
-        average=average,
-        rows=tuple(rows),
-        references=_references(values["references"], f"{where}: references", decimals)
-        if "references" in values
-        else None,
+        file.table,
+        file.caption,
+        file.where,
+        _one_line(file.notes),
+        file.kind,
+        metrics,
+        decimals,
+        columns,
+        file.average,
+        tuple(rows.values()),
+        file.published_runs,
+        file.command,
+        file.unit,
+        None if file.references is None else _references(file.references, f"{where}: references", decimals),
     )
 
 
 def _references(entry: Any, where: str, decimals: dict[str, int]) -> References:
     """The checked systems beside a table; their numbers have the decimals of its metric."""
-    values = checked(entry, where, schema.REFERENCES)
-    metric, columns = values["metric"], values["columns"]
-    if metric not in decimals:
-        raise ConfigError(f"{where}: metric: {metric!r} is not allowed: one of {', '.join(decimals)}")
+    file = checked(ReferencesEntry, entry, where)
+    if file.metric not in decimals:
+        raise ConfigError(f"{where}: metric: {file.metric!r} is not allowed: one of {', '.join(decimals)}")
     systems: dict[str, dict[str, float | None]] = {}
-    for index, row in enumerate(values["rows"]):
+    for index, row in enumerate(file.rows):
         key = f"{where}: rows[{index}]"
-        system = checked(row, key, schema.REFERENCE)["system"]
-        if system in systems:
-            raise ConfigError(f"{key}: system: {system!r} stands twice: each system once")
-        numbers = same_keys(row["values"], tuple(columns), f"{key} ({system}): values", "columns")
-        systems[system] = {
-            label: _printed(numbers[label], f"{key} ({system}): values.{label}", decimals[metric])
-            for label in columns
+        reference = checked(ReferenceRow, row, key)
+        if reference.system in systems:
+            raise ConfigError(f"{key}: system: {reference.system!r} stands twice: each system once")
+        key = f"{key} ({reference.system}): values"
+        numbers = same_keys(reference.values, tuple(file.columns), key, "columns")
+        systems[reference.system] = {
+            label: _printed(numbers[label], f"{key}.{label}", decimals[file.metric]) for label in file.columns
         }
-    return References(
-        _words(values["source"]), metric, {label: _words(text) for label, text in columns.items()}, systems
-    )
+    columns = {label: _one_line(text) for label, text in file.columns.items()}
+    return References(_one_line(file.source), file.metric, columns, systems)
 
 
-def _row(
-    entry: Any, where: str, metrics: tuple[str, ...], decimals: dict[str, int], labels: dict[str, str] | None
-) -> Row:
+def _row(entry: Any, where: str, decimals: dict[str, int], labels: dict[str, str] | None) -> Row:
     """One checked row; `labels` maps printed labels to datasets, None for facts."""
-    values = checked(entry, where, schema.ROW)
-    where = f"{where} ({values['row']})"
-    ours = values.get("ours")
-    if labels is not None and ours is None:
-        raise ConfigError(f"{where}: ours: missing: literature, or {{backbone, regime, arm, adapter}}")
-    second = (
-        checked(values["second_reading"], f"{where}: second_reading", schema.SECOND_READING)["arm"]
-        if "second_reading" in values
-        else None
-    )
+    file = checked(RowEntry, entry, where)
+    where = f"{where} ({file.row})"
+    if labels is not None and file.ours is None:
+        raise ConfigError(f"{where}: ours: missing: {OURS}")
     printed: dict[str, dict[str, float | None]] = {}
-    for metric, numbers in same_keys(values["values"], metrics, f"{where}: values", "metrics").items():
+    for metric, numbers in same_keys(file.values, tuple(decimals), f"{where}: values", "metrics").items():
         key = f"{where}: values.{metric}"
         if labels is None:
             printed[metric] = {"": _printed(numbers, key, decimals[metric])}
@@ -312,25 +282,24 @@ def _row(
                 labels[label]: _printed(number, f"{key}.{label}", decimals[metric])
                 for label, number in numbers.items()
             }
-    runs = Ours(**checked(ours, f"{where}: ours", schema.OURS)) if isinstance(ours, dict) else None
     return Row(
-        values["row"],
-        values["model"],
-        values.get("arm"),
-        runs,
+        file.row,
+        file.model,
+        file.arm,
+        checked(Ours, file.ours, f"{where}: ours") if isinstance(file.ours, dict) else None,
         printed,
-        values.get("K"),
-        values.get("p_F"),
-        values.get("dataset"),
-        second,
-        values.get("note", ""),
-        values.get("printed_gain"),
+        file.K,
+        file.p_F,
+        file.dataset,
+        file.second_reading.arm if file.second_reading else None,
+        file.note,
+        file.printed_gain,
     )
 
 
 def _printed(number: Any, key: str, decimals: int) -> float | None:
     """A printed number with `decimals` decimals, or None."""
-    if number is not None and not schema.is_number(number):
+    if number is not None and not is_number(number):
         raise ConfigError(f"{key}: {number!r:.60} is not allowed: a number or null")
     if number is not None and round(number, decimals) != number:
         raise ConfigError(
@@ -340,13 +309,13 @@ def _printed(number: Any, key: str, decimals: int) -> float | None:
 
 
 def _claims(path: Path, paper: Paper) -> tuple[Claim, ...]:
-    """The checked claims; `over: each` and lists of datasets become one claim a dataset."""
+    """The checked claims; `over: each` and lists of datasets become one claim per dataset."""
     where = str(path)
-    whole = checked(read_yaml(path, where), where, schema.CLAIMS)
-    for index, entry in enumerate(whole.get("untestable", [])):
-        checked(entry, f"{where}: untestable[{index}]", schema.UNTESTABLE)
+    file = checked(ClaimsFile, read_yaml(path, where), where)
+    for index, entry in enumerate(file.untestable or []):
+        checked(UntestableEntry, entry, f"{where}: untestable[{index}]")
     claims: list[Claim] = []
-    for index, entry in enumerate(whole["claims"]):
+    for index, entry in enumerate(file.claims):
         name = f" ({entry['id']})" if isinstance(entry, dict) and "id" in entry else ""
         claims += _claim(entry, f"{where}: claims[{index}]{name}", paper)
     ids = [claim.id for claim in claims]
@@ -359,28 +328,25 @@ def _claims(path: Path, paper: Paper) -> tuple[Claim, ...]:
 
 def _claim(entry: Any, where: str, paper: Paper) -> list[Claim]:
     """One entry of claims.yaml as one claim, or as one for each of its datasets."""
-    values = checked(entry, where, schema.CLAIM)
-    table = paper.tables.get(values["table"])
+    file = checked(ClaimEntry, entry, where)
+    table = paper.tables.get(file.table)
     if table is None:
-        raise ConfigError(
-            f"{where}: table: {values['table']!r} is not allowed: one of {', '.join(paper.tables)}"
-        )
-    than = checked(values["than"], f"{where}: than", schema.THAN) if "than" in values else None
-    also = [checked(other, f"{where}: also", schema.ALSO) for other in values.get("also", [])]
+        raise ConfigError(f"{where}: table: {file.table!r} is not allowed: one of {', '.join(paper.tables)}")
+    also = [checked(Quote, other, f"{where}: also") for other in file.also or []]
     claim = Claim(
-        values["id"],
+        file.id,
         table.table,
-        values["section"],
-        _words(values["quote"]),
-        values["a"],
-        values["b"],
-        values["metric"],
+        file.section,
+        _one_line(file.quote),
+        file.a,
+        file.b,
+        file.metric,
         None,
-        values["direction"],
-        values.get("size"),
-        (than["a"], than["b"]) if than else None,
-        _words(values.get("reading", "")),
-        tuple((other["section"], _words(other["quote"])) for other in also),
+        file.direction,
+        file.size,
+        (file.than.a, file.than.b) if file.than else None,
+        _one_line(file.reading),
+        tuple((other.section, _one_line(other.quote)) for other in also),
     )
     known = tuple(dict.fromkeys(row.row for home in (table, *paper.tables.values()) for row in home.rows))
     for row in claim.rows:
@@ -388,40 +354,34 @@ def _claim(entry: Any, where: str, paper: Paper) -> list[Claim]:
             raise ConfigError(
                 f"{where}: row {row!r} is in no table{nearest(row, known)}: one of {', '.join(known)}"
             )
-    chosen = _chosen(claim.metric, values.get("over"), table, where)
+    chosen = _chosen(claim.metric, file.over, table, where)
     if claim.direction == "comparable" and claim.size is None and claim.metric not in table.metrics:
-        raise ConfigError(
-            f"{where}: size: missing: {claim.metric} has no margin; with `comparable`, the largest difference that is none"
-        )
-    if values.get("over") == "each" or len(chosen) > 1:
+        wanted = f"{claim.metric} has no margin; with `comparable`, the largest difference that is none"
+        raise ConfigError(f"{where}: size: missing: {wanted}")
+    if file.over == "each" or len(chosen) > 1:
         return [replace(claim, id=f"{claim.id}-{dataset}", over=dataset) for dataset in chosen]
     return [replace(claim, over=chosen[0])]
 
 
 def _chosen(metric: str, over: str | list[str] | None, table: Table, where: str) -> tuple[str | None, ...]:
-    """What a claim is over, checked: the average, datasets, or None where the metric belongs to a whole row."""
-    of_row = (
-        (*RUN_METRICS, *(SPREAD + name for name in table.metrics)) if table.kind == "scores" else RUN_METRICS
-    )
-    if metric not in (*table.metrics, *of_row):
-        raise ConfigError(
-            f"{where}: metric: {metric!r} is not allowed: one of {', '.join((*table.metrics, *of_row))}"
-        )
+    """What a claim is over: the average, datasets, or None where the metric belongs to a whole row."""
+    spreads = [SPREAD + name for name in table.metrics if table.kind == "scores"]
+    of_row, known = (*RUN_METRICS, *spreads), (*table.metrics, *RUN_METRICS, *spreads)
+    if metric not in known:
+        raise ConfigError(f"{where}: metric: {metric!r} is not allowed: one of {', '.join(known)}")
     if metric in of_row or table.kind == "facts":
         if over is not None:
-            raise ConfigError(
-                f"{where}: over: {over!r} is not allowed: {metric} belongs to a whole row; leave `over` out"
-            )
+            wanted = f"{metric} belongs to a whole row; leave `over` out"
+            raise ConfigError(f"{where}: over: {over!r} is not allowed: {wanted}")
         return (None,)
     datasets = tuple(table.columns.values())
     chosen = datasets if over == "each" else tuple(over) if isinstance(over, list) else (over,)
     for dataset in chosen:
         if dataset not in (*datasets, *([AVERAGE] if table.average else [])):
-            raise ConfigError(
-                f"{where}: over: {dataset!r} is not allowed: each, {AVERAGE} or of {', '.join(datasets)}"
-            )
+            wanted = f"each, {AVERAGE} or of {', '.join(datasets)}"
+            raise ConfigError(f"{where}: over: {dataset!r} is not allowed: {wanted}")
     return chosen
 
 
-def _words(text: str) -> str:
+def _one_line(text: str) -> str:
     return " ".join(text.split())

@@ -138,7 +138,7 @@ def _read(path: Path, findings: Findings) -> Record | None:
     """One result; None where compare could not use it either."""
     run, reason = None, ""
     try:
-        run = results.read_run(path)
+        run = results.read_run(path, tolerant=True)
     except UnusableFileError as error:
         reason = str(error)
     except (ValueError, OverflowError):  # a number of hundreds of digits

@@ -2,8 +2,7 @@
 JSON's means.
 
 Only five columns are read, one run at a time; an example is a position in arrays that all runs share. pyarrow
-and numpy are imported
-inside the functions, so that a table without runs needs neither.
+and numpy are imported inside the functions, so that a table without runs needs neither.
 """
 
 from __future__ import annotations
@@ -49,8 +48,7 @@ class Predictions:
     examples[dataset].
 
     different: datasets whose examples are not the same in all runs, and in which two. copies: runs whose
-        every score is that of another
-    seed of the same cell, and of which.
+    every score is that of another seed of the same cell, and of which.
     """
 
     scores: dict[str, dict[str, dict[str, NDArray[np.float64]]]] = field(default_factory=dict)
@@ -61,7 +59,7 @@ class Predictions:
 
 
 @dataclass(slots=True)
-class Part:
+class RunExamples:
     """One run's examples of one dataset, in its own order: ids, contexts, and scores (N,) of 0 to 1 by
     metric.
     """
@@ -75,33 +73,33 @@ def read(results: Results, runs: list[Run], datasets: tuple[str, ...]) -> Predic
     """The predictions of `runs`, kept for `datasets`; a file that is absent, damaged or at odds with its JSON
     is a fault, and only that.
     """
-    found = Predictions()
+    predictions = Predictions()
     own_ids: dict[str, dict[str, Any]] = {}
     prints: dict[tuple[Any, ...], str] = {}
     for run in runs:
         path = results.folder / f"{run.cell}.parquet"
         try:
             parts = _parts(path, run, set(datasets))
-            _check_ids(parts, found)
+            _check_ids(parts, predictions)
         except UnusableFileError as error:
-            found.faults.append(fault(path, str(error)))
+            predictions.faults.append(fault(path, str(error)))
             continue
-        mine = found.scores[run.cell] = {}
+        mine = predictions.scores[run.cell] = {}
         for name, part in parts.items():
-            order = _order(name, run, part, found, own_ids)
+            order = _order(name, run, part, predictions, own_ids)
             mine[name] = {
                 metric: 100 * (values if order is None else values[order])
                 for metric, values in part.scores.items()
             }
         twin = prints.setdefault((run.identity, _fingerprint(mine) or run.cell), run.cell)
         if twin != run.cell:
-            found.copies[run.cell] = twin
+            predictions.copies[run.cell] = twin
     for name, by_cell in own_ids.items():
-        _share_few_shot(name, by_cell, found)
-    return found
+        _share_few_shot(name, by_cell, predictions)
+    return predictions
 
 
-def _parts(path: Path, run: Run, wanted: set[str]) -> dict[str, Part]:
+def _parts(path: Path, run: Run, wanted: set[str]) -> dict[str, RunExamples]:
     """One run's examples of the wanted datasets, all of its datasets checked against its JSON.
 
     Raises:
@@ -111,7 +109,7 @@ def _parts(path: Path, run: Run, wanted: set[str]) -> dict[str, Part]:
 
     columns, scores = _columns(path)
     dataset = columns["dataset"].dictionary_encode()
-    codes, parts, seen = _numbers(dataset.indices, np.int32), dict[str, Part](), set[str]()
+    codes, parts, seen = _numbers(dataset.indices, np.int32), dict[str, RunExamples](), set[str]()
     for code, name in enumerate(dataset.dictionary.to_pylist()):
         rows = np.flatnonzero(codes == code)
         if name not in run.datasets:
@@ -123,16 +121,16 @@ def _parts(path: Path, run: Run, wanted: set[str]) -> dict[str, Part]:
                 f"{len(rows)} examples of {name}, but the JSON says {run.datasets[name].examples}"
             )
         picked = slice(int(rows[0]), int(rows[-1]) + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
-        own = {metric: values[picked] for metric, values in scores.items()}
-        for metric, values in own.items():
+        chosen = {metric: values[picked] for metric, values in scores.items()}
+        for metric, values in chosen.items():
             mean, stated = 100 * float(values.mean()), run.datasets[name].metric(metric)
             if stated is None or abs(mean - stated) > TOLERANCE:
                 raise UnusableFileError(
                     f"{name}: the predictions have {metric} {mean:.2f}, but the JSON says {stated}"
                 )
         if name in wanted:
-            parts[name] = Part(
-                _take(columns["example_id"], picked), _take(columns["context_id"], picked), own
+            parts[name] = RunExamples(
+                _take(columns["example_id"], picked), _take(columns["context_id"], picked), chosen
             )
         seen.add(name)
     if lacking := [name for name in run.datasets if name not in seen]:
@@ -140,7 +138,7 @@ def _parts(path: Path, run: Run, wanted: set[str]) -> dict[str, Part]:
     return parts
 
 
-def _check_ids(parts: dict[str, Part], found: Predictions) -> None:
+def _check_ids(parts: dict[str, RunExamples], predictions: Predictions) -> None:
     """Raises UnusableFileError where an example stands twice; ids in the shared order were checked with the
     first run that had them.
     """
@@ -148,7 +146,7 @@ def _check_ids(parts: dict[str, Part], found: Predictions) -> None:
     import pyarrow.compute as pc
 
     for name, part in parts.items():
-        shared = found.examples.get(name)
+        shared = predictions.examples.get(name)
         if shared is not None and part.ids.equals(shared.ids):
             continue
         counts = pc.value_counts(part.ids)
@@ -181,7 +179,8 @@ def _columns(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         types = {"em": pa.float64(), "f1": pa.float64()}
         columns = {name: table[name].cast(types.get(name, pa.string())).combine_chunks() for name in COLUMNS}
     except (pa.ArrowException, OSError, ValueError, NotImplementedError) as error:
-        reason = f"unreadable ({' '.join(str(error).split())[:100]}): truncated or no Parquet; evaluate the run again"
+        cause = " ".join(str(error).split())[:100]
+        reason = f"unreadable ({cause}): truncated or no Parquet; evaluate the run again"
         raise UnusableFileError(reason) from None
     if any(column.null_count for column in columns.values()):
         raise UnusableFileError("a value is missing (null)")
@@ -222,27 +221,27 @@ def _take(column: Any, rows: Any) -> Any:
 
 
 def _order(
-    name: str, run: Run, part: Part, found: Predictions, own_ids: dict[str, dict[str, Any]]
+    name: str, run: Run, part: RunExamples, predictions: Predictions, own_ids: dict[str, dict[str, Any]]
 ) -> NDArray[np.intp] | None:
     """How to bring this run's examples into the shared order: None where they are; notes a dataset whose
     examples differ.
 
-    A few-shot run whose examples differ keeps its own order for now: `own_ids[dataset][cell]`.
+    A few-shot run whose examples differ keeps its order for now: `own_ids[dataset][cell]`.
     """
     import numpy as np
     import pyarrow.compute as pc
 
-    shared = found.examples.get(name)
+    shared = predictions.examples.get(name)
     if shared is None:
         clusters = _numbers(part.contexts.dictionary_encode().indices, np.int32)
-        found.examples[name] = Examples(run.cell, part.ids, clusters)
+        predictions.examples[name] = Examples(run.cell, part.ids, clusters)
         return None
     if part.ids.equals(shared.ids):
         return None
     mine, theirs = pc.sort_indices(part.ids), pc.sort_indices(shared.ids)
     if not part.ids.take(mine).equals(shared.ids.take(theirs)):
         if run.identity.K is None:
-            found.different[name] = f"the examples of {run.cell} are not those of {shared.source}"
+            predictions.different[name] = f"the examples of {run.cell} are not those of {shared.source}"
         else:
             own_ids.setdefault(name, {})[run.cell] = part.ids
         return None
@@ -251,7 +250,7 @@ def _order(
     return back
 
 
-def _share_few_shot(name: str, own_ids: dict[str, Any], found: Predictions) -> None:
+def _share_few_shot(name: str, own_ids: dict[str, Any], predictions: Predictions) -> None:
     """Restrict every run to the examples that all have: few-shot runs are not scored on the examples that
     they were tuned on.
     """
@@ -259,19 +258,21 @@ def _share_few_shot(name: str, own_ids: dict[str, Any], found: Predictions) -> N
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    shared = found.examples[name]
+    shared = predictions.examples[name]
     kept = np.ones(len(shared.ids), dtype=bool)
     for ids in own_ids.values():
         kept &= _numbers(pc.is_in(shared.ids, value_set=ids).cast(pa.uint8()), np.uint8) > 0
     rows = np.flatnonzero(kept)
     common = shared.ids.take(_positions(rows))
-    for cell, by_dataset in found.scores.items():
+    for cell, by_dataset in predictions.scores.items():
         if name in by_dataset:
-            own = (
+            picked = (
                 _numbers(pc.index_in(common, value_set=own_ids[cell]), np.int32) if cell in own_ids else rows
             )
-            by_dataset[name] = {metric: values[own] for metric, values in by_dataset[name].items()}
-    found.examples[name] = Examples(shared.source, common, shared.contexts[rows], len(shared.ids) - len(rows))
+            by_dataset[name] = {metric: values[picked] for metric, values in by_dataset[name].items()}
+    predictions.examples[name] = Examples(
+        shared.source, common, shared.contexts[rows], len(shared.ids) - len(rows)
+    )
 
 
 def _fingerprint(scores: dict[str, dict[str, NDArray[np.float64]]]) -> bytes | None:
@@ -279,9 +280,9 @@ def _fingerprint(scores: dict[str, dict[str, NDArray[np.float64]]]) -> bytes | N
     throughout.
     """
     values = [by_metric[metric] for _, by_metric in sorted(scores.items()) for metric in sorted(by_metric)]
-    if sum(map(len, values)) < 2 * FEWEST_TO_MATCH or all((own == own[0]).all() for own in values):
+    if sum(map(len, values)) < 2 * FEWEST_TO_MATCH or all((array == array[0]).all() for array in values):
         return None
     digest = hashlib.sha256(",".join(sorted(scores)).encode())
-    for own in values:
-        digest.update(own.tobytes())
+    for array in values:
+        digest.update(array.tobytes())
     return digest.digest()

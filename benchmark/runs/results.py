@@ -2,8 +2,8 @@
 docs/compare.md has the schema.
 
 Nothing here raises for a bad file: a run that cannot be trusted is a `Fault` with its reason, and the table
-shows it where its cell is.
-Whoever wrote the results, the identity of a run is what its JSON says, not its name.
+shows it where its cell is. Whoever wrote the results, the identity of a run is what its JSON says, not its
+name.
 """
 
 from __future__ import annotations
@@ -11,22 +11,29 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmark.config.cells import ZERO_SHOT, parse
+from benchmark.config.schema import SchemaFault
+from benchmark.config.schema import read as read_fields
+from benchmark.runs.result_schema import (
+    SCHEMA,
+    BudgetFields,
+    DeviationFields,
+    FactsFields,
+    GitFields,
+    ResultFields,
+    hold,
+    in_words,
+    take_out,
+)
 from bmt.errors import ConfigError
-
-SCHEMA = 1
-NAMES = ("profile", "backbone", "regime", "arm")
-MOST = sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class DatasetScore:
     """A run's scores on one dataset: EM and F1 in percent over `examples` questions; sha256: digest of the
     data scored, or None.
     """
@@ -82,7 +89,7 @@ class Run:
     profile: str
     identity: Identity
     seed: int
-    datasets: dict[str, Scored]
+    datasets: dict[str, DatasetScore]
     empty: tuple[str, ...] = ()
     revision: str | None = None
     p_f: float | None = None
@@ -183,8 +190,11 @@ def fault(path: Path, reason: str) -> Fault:
     )
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path, tolerant: bool = False) -> Run:
     """The run of one JSON file.
+
+    Args:
+        tolerant: leave out optional fields that are not as they must be, instead of refusing the file.
 
     Raises:
         UnusableFileError: why it cannot be used.
@@ -193,40 +203,45 @@ def read_run(path: Path) -> Run:
     if values.get("schema") != SCHEMA:
         raise UnusableFileError(f"schema {_shown(values.get('schema'))} is not allowed: {SCHEMA}")
     if values.get("cell") != path.stem:
-        raise UnusableFileError(
-            f"cell {_shown(values.get('cell'))} is not allowed: {path.stem}, as in the file's name"
-        )
-    profile, backbone, regime, arm = (_typed(values, key, str) for key in NAMES)
-    seed = _typed(values, "seed", int)
-    K, adapter = _typed(values, "K", int, optional=True), _typed(values, "adapter", bool, optional=True)
-    budget, git, deviation = (
-        _mapping(values, "budget"),
-        _mapping(values, "git"),
-        _mapping(values, "deviation"),
-    )
-    deviation = _mapping(deviation, "total") or deviation
-    datasets, empty = _datasets(values)
+        wanted = f"{path.stem}, as in the file's name"
+        raise UnusableFileError(f"cell {_shown(values.get('cell'))} is not allowed: {wanted}")
+    result, faults = hold(values)
+    if tolerant:
+        for fault in faults:
+            take_out(values, fault)
+        result, faults = hold(values)
+        faults = [fault for fault in faults if fault.optional is None]
+    if faults:
+        raise UnusableFileError(_refusal(faults[0]))
+    return _run(result, values.get("mask") or None)
+
+
+def _run(result: ResultFields, mask: dict[str, Any] | None) -> Run:
+    """What compare needs of a result; `mask` as the file has it."""
+    budget, git = result.budget or BudgetFields(), result.git or GitFields()
+    deviation = result.deviation or DeviationFields()
+    moved = deviation.total or deviation
     return Run(
-        cell=path.stem,
-        profile=profile,
-        identity=Identity(backbone, regime, arm, bool(adapter), K),
-        seed=seed,
-        datasets=datasets,
-        empty=empty,
-        revision=_typed(values, "backbone_revision", str, optional=True),
-        p_f=_number(values, "p_f"),
-        evaluator=_typed(values, "evaluator_version", str, optional=True),
-        mask=_mask(values),
-        deviation={
-            key: number
-            for key in ("l2", "relative")
-            if (number := _number(deviation, key, "deviation.")) is not None
+        cell=result.cell,
+        profile=result.profile,
+        identity=Identity(result.backbone, result.regime, result.arm, bool(result.adapter), result.K),
+        seed=result.seed,
+        datasets={
+            name: DatasetScore(entry.em, entry.f1, entry.examples, entry.data_sha256)
+            for name, entry in result.datasets.items()
+            if entry.examples and entry.em is not None and entry.f1 is not None
         },
-        epochs=_number(budget, "epochs"),
-        mask_steps=_typed(budget, "mask_steps", int, optional=True),
-        commit=_typed(git, "commit", str, optional=True),
-        dirty=_typed(git, "dirty", bool, optional=True),
-        from_hub=_names(values, "from_hub"),
+        empty=tuple(name for name, entry in result.datasets.items() if not entry.examples),
+        revision=result.backbone_revision,
+        p_f=result.p_f,
+        evaluator=result.evaluator_version,
+        mask=mask,
+        deviation={key: number for key in ("l2", "relative") if (number := getattr(moved, key)) is not None},
+        epochs=budget.epochs,
+        mask_steps=budget.mask_steps,
+        commit=git.commit,
+        dirty=git.dirty,
+        from_hub=tuple(result.from_hub or ()),
     )
 
 
@@ -240,24 +255,12 @@ def read_facts(folder: Path, table: str) -> tuple[dict[str, Any] | None, Fault |
     try:
         values = _object(path)
         if values.get("schema") != SCHEMA or values.get("table") != table:
-            found = f"schema {_shown(values.get('schema'))}, table {_shown(values.get('table'))}"
-            raise UnusableFileError(f"{found} are not allowed: {SCHEMA} and {table!r}")
-        for row, numbers in _mapping(values, "rows").items():
-            if not isinstance(numbers, dict):
-                raise UnusableFileError(f"rows.{row}: {_shown(numbers)} is not allowed: metrics and numbers")
-            for metric in numbers:
-                _number(numbers, metric, f"rows.{row}.")
+            what = f"schema {_shown(values.get('schema'))}, table {_shown(values.get('table'))}"
+            raise UnusableFileError(f"{what} are not allowed: {SCHEMA} and {table!r}")
+        read_fields(FactsFields, values, lambda fault: UnusableFileError(_refusal(fault)), foreign=True)
     except UnusableFileError as error:
         return None, Fault(path.name, str(error))
     return values, None
-
-
-def _names(values: dict[str, Any], key: str) -> tuple[str, ...]:
-    """A list of names that a file may leave out."""
-    found = values.get(key) or []
-    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise UnusableFileError(f"{key}: {_shown(found)} is not allowed: a list of names")
-    return tuple(found)
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -271,9 +274,8 @@ def _object(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise UnusableFileError("no UTF-8 text") from None
     except json.JSONDecodeError as error:
-        raise UnusableFileError(
-            f"line {error.lineno}: no JSON ({error.msg}); an interrupted write or an edit: make it again"
-        ) from None
+        reason = f"line {error.lineno}: no JSON ({error.msg}); an interrupted write or an edit: make it again"
+        raise UnusableFileError(reason) from None
     except (RecursionError, ValueError):  # ValueError: an integer of thousands of digits
         raise UnusableFileError("no results: nested too deeply, or a number too long") from None
     if not isinstance(values, dict):
@@ -281,80 +283,10 @@ def _object(path: Path) -> dict[str, Any]:
     return values
 
 
-def _mask(values: dict[str, Any]) -> dict[str, Any] | None:
-    """What the run says of its mask, its densities checked."""
-    mask = _mapping(values, "mask")
-    shares = {f"density.{name}": value for name, value in _mapping(mask, "density", "mask.").items()} | {
-        "union_density": mask.get("union_density")
-    }
-    for key in shares:
-        share = _number(shares, key, "mask.")
-        if share is not None and not 0 <= share <= 1:
-            raise UnusableFileError(f"mask.{key}: {_shown(share)} is not allowed: a number of 0 to 1")
-    return mask or None
-
-
-def _datasets(values: dict[str, Any]) -> tuple[dict[str, Scored], tuple[str, ...]]:
-    """The scores by dataset, and the names of datasets that have no examples."""
-    scored: dict[str, Scored] = {}
-    empty: list[str] = []
-    for name, entry in _mapping(values, "datasets").items():
-        where = f"datasets.{name}."
-        if not isinstance(entry, dict):
-            raise UnusableFileError(f"datasets.{name}: {_shown(entry)} is not allowed: em, f1 and examples")
-        examples = _typed(entry, "examples", int, where=where)
-        if examples < 0:
-            raise UnusableFileError(f"{where}examples: {examples} is not allowed: at least 0")
-        if not examples:
-            empty.append(name)
-            continue
-        em, f1 = _percent(entry, "em", where), _percent(entry, "f1", where)
-        scored[name] = Scored(em, f1, examples, _typed(entry, "data_sha256", str, optional=True, where=where))
-    if not scored and not empty:
-        raise UnusableFileError("datasets: missing: at least one, with em, f1 and examples")
-    return scored, tuple(empty)
-
-
-def _typed(values: Mapping[str, Any], key: str, kind: type, optional: bool = False, where: str = "") -> Any:
-    value = values.get(key)
-    if value is None and optional:
-        return None
-    if (
-        not isinstance(value, kind)
-        or (isinstance(value, bool) and kind is not bool)
-        or (kind is str and not value)
-    ):
-        words = {str: "a text", int: "a whole number", bool: "true or false"}[kind]
-        raise UnusableFileError(f"{where}{key}: {_shown(value)} is not allowed: {words}")
-    return value
-
-
-def _number(values: Mapping[str, Any], key: str, where: str = "") -> float | None:
-    value = values.get(key)
-    if value is None:
-        return None
-    # NaN fails too
-    if not isinstance(value, int | float) or isinstance(value, bool) or not -MOST <= value <= MOST:
-        raise UnusableFileError(f"{where}{key}: {_shown(value)} is not allowed: a finite number")
-    return float(value)
-
-
-def _percent(values: Mapping[str, Any], key: str, where: str) -> float:
-    value = _number(values, key, where)
-    if value is None or not 0 <= value <= 100:
-        raise UnusableFileError(
-            f"{where}{key}: {_shown(values.get(key))} is not allowed: a number of 0 to 100"
-        )
-    return value
-
-
-def _mapping(values: Mapping[str, Any], key: str, where: str = "") -> dict[str, Any]:
-    value = values.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise UnusableFileError(f"{where}{key}: {_shown(value)} is not allowed: an object")
-    return value
+def _refusal(fault: SchemaFault) -> str:
+    if fault.path == ("datasets",) and not fault.value:
+        return "datasets: missing: at least one, with em, f1 and examples"
+    return f"{fault.key}: {_shown(fault.value)} is not allowed: {in_words(fault)}"
 
 
 def _shown(value: Any) -> str:

@@ -41,50 +41,7 @@ EMPTY_NAMES = {
 """Names that say nothing of what a thing is."""
 
 # Where a rule does not hold yet, as patterns of places. Lines only go from here.
-PENDING: dict[str, tuple[str, ...]] = {
-    "long_parameter_lists": (
-        "benchmark/acquisition/fetch.py:fetch",
-        "benchmark/paper_audit/within_table.py:_find",
-        "benchmark/statistics/reproduction.py:*",
-    ),
-    "repeated_class_names": (
-        "Answer",
-        "Arm",
-        "CellData",
-        "Figure",
-        "Finding",
-        "Line",
-        "Note",
-        "Part",
-        "Passage",
-        "Place",
-        "Rule",
-        "StoppedError",
-        "Table",
-    ),
-    "wide_lines": (
-        "benchmark/[!ps]*",
-        "benchmark/p[!l]*",
-        "benchmark/statistics/*",
-        "benchmark/studies/[fv]*",
-        "tests/benchmark/*",
-        "tests/bmt/*",
-        "tests/pipeline/*",
-        "tests/house/test_commands.py:*",
-        "tests/house/test_public_face.py:*",
-    ),
-    "empty_names": (
-        "benchmark/acquisition/hub.py:*",
-        "benchmark/paper/schema.py:*",
-        "benchmark/paper_audit/*",
-        "benchmark/rendering/*",
-        "benchmark/reporting/*",
-        "benchmark/results_check/*",
-        "benchmark/runs/results.py:*",
-        "bmt/qa/adapters.py:*",
-    ),
-    "makers_files": ("benchmark/statistics/*",),
-}
+PENDING: dict[str, tuple[str, ...]] = {}
 
 Breaches = Iterator[str]
 """A line per breach, which begins with its place."""

@@ -20,12 +20,10 @@ ORDERED = {"year": False, "modern": False, "votes": True, "score": True}
 class Scene:
     """What a passage can tell and be asked. Wordings are separated by ` | `, one of them is drawn.
 
-    `slots`: `name:kind` pairs, those of an `ORDERED` kind in order. A person's surname is `{name_last}`,
-    a term's meaning `{name_means}`.
-    `says`: the sentences; one that starts with `title :: ` opens a paragraph of that title, in the styles
-        that have paragraphs.
-    `asks`: answers -> questions. The answers are alternatives; those that the passage does not hold word for
-        word are aliases.
+    `slots`: `name:kind` pairs, those of an `ORDERED` kind in order. A person's surname is `{name_last}`, a
+    term's meaning `{name_means}`. `says`: the sentences; one that starts with `title :: ` opens a paragraph
+    of that title, in the styles that have paragraphs. `asks`: answers -> questions. The answers are
+    alternatives; those that the passage does not hold word for word are aliases.
     """
 
     slots: str
@@ -38,8 +36,8 @@ class Style:
     """A dataset's style: its scenes, how a passage is laid out, and how its questions look.
 
     `frame`: paragraphs (title, text) and a draw -> the context. `asked`: questions a passage. `question`,
-        `alias`: rewrite a question,
-    an answer. `fixed`: the sentences keep their order; else all but the first are shuffled.
+    `alias`: rewrite a question, an answer. `fixed`: the sentences keep their order; else all but the first
+    are shuffled.
     """
 
     dataset: str
@@ -64,7 +62,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class GeneratedPassage:
     """A context, its questions, and the fillers (kind, text) that stand in it."""
 
     context: str
@@ -119,9 +117,9 @@ def paragraphs(scene: Scene, style: Style, draw: Draw, fillers: Mapping[str, str
     return told
 
 
-def passage(style: Style, split: str, index: int, seed: int) -> Passage:
-    """Passage number `index` of a dataset's split; each twelfth one tells a second scene, so that it fills
-    two windows of 128 tokens.
+def passage(style: Style, split: str, index: int, seed: int) -> GeneratedPassage:
+    """GeneratedPassage number `index` of a dataset's split; each twelfth one tells a second scene, so that it
+    fills two windows of 128 tokens.
     """
     draw = Draw("bmt-sample", seed, style.dataset, split, index)
     cast = Cast(draw, split)
@@ -147,4 +145,4 @@ def passage(style: Style, split: str, index: int, seed: int) -> Passage:
         aliases = tuple(style.alias(text) for text in answers)
         questions.append(Question(style.question(wording(asking, draw, fillers)), kind, aliases, detected))
     present = tuple(dict.fromkeys(pair for pair in mentioned if pair[1].lower() in context.lower()))
-    return Passage(context, tuple(questions), present)
+    return GeneratedPassage(context, tuple(questions), present)

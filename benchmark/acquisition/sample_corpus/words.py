@@ -1,9 +1,8 @@
 """The words the sample corpus is made of, the seeded draw, and the cut between train and dev.
 
 Every name is invented. A pool is cut once: each third word is for dev, the others for train, and numbers are
-cut by their remainder
-modulo 3. Whatever holds at least one such word or number, an answer, a sentence or a question, can therefore
-not stand on both sides.
+cut by their remainder modulo 3. Whatever holds at least one such word or number, an answer, a sentence or a
+question, can therefore not stand on both sides.
 """
 
 from __future__ import annotations
@@ -25,34 +24,39 @@ def pools(text: str) -> dict[str, tuple[str, ...]]:
 # Cut between train and dev. A kind below may also use SHARED words, but never those alone.
 POOLS = pools(
     """
-    first: Maria, Tomas, Elin, Jakob, Nadia, Søren, Clara, Viktor, Ingrid, Paul, Amélie, Henrik, Rosa, Martin, Zoë, Daniel, Helena,
-        Oskar, Miriam, Lukas, Sofia, Anton, Greta, Samuel, Beatriz, Karl, Łucja, Simon, Judith, Peter, Irène, Robert, Agnes, Felix,
-        Dorothea, José
-    last: Tarvik, Oslund, Brennick, Calderwyn, Marsk, Vendel, Hollar, Quistgren, Ravnholt, Perrow, Łazicki, Dunmarrow, Estervane,
-        Kolbrun, Ferrand, Ibbotsen, Ljungvar, Morwick, Nordane, Pelletane, Ruskova, Sandorik, Thornvale, Ulmgard, Velazco, Wexholm,
-        Ybarrin, Zelnick, Ålsted, Branwick, Corvelle, Drummel, Ekström-Vale, Farrowby, Grünlich, Havelka, Jorvald, Kestrane,
-        Lindqvale, Müllrose, Navarcz, Ottmark
-    head: Halm, Brack, Wind, Ost, Kirk, Lang, Marl, Sten, Fair, Thorn, Wolf, Red, Ash, Green, Stone, Silver, Whit, Rock, Elm, North,
-        Ald, Har, Bram, Clif, Dun, East, Fern, Glen, Hazel, Iver, King, Lind, Mill, New, Oak, Pem
-    country: Norvia, Taldania, Esteria, Moravelle, Quentara, Sundria, Balkovia, Ardonia, Velmark, Kestria, Ombara, Lusatane
-    stem: Ander, Bellow, Carrow, Dover, Ellis, Falmer, Garron, Hesper, Isol, Jarrow, Kelvar, Lorran, Meridan, Nessel, Orrin, Pallas,
-        Quill, Rowan, Selden, Tamar, Umber, Varrow, Wenlow, Yarrow
-    quality: Silent, Golden, Broken, Distant, Crimson, Hidden, Winter, Wandering, Burning, Hollow, Painted, Restless, Velvet,
-        Frozen, Paper, Scarlet, Lonely, Borrowed, Midnight, Salted, Gentle
-    noun: Harbour, Orchard, Lantern, Mirror, River, Garden, Letter, Crown, Station, Window, Forest, Bridge, Compass, Tower, Feather,
-        Meadow, Staircase, Violin, Balloon, Island, Clock
+    first: Maria, Tomas, Elin, Jakob, Nadia, Søren, Clara, Viktor, Ingrid, Paul, Amélie, Henrik, Rosa, Martin,
+        Zoë, Daniel, Helena, Oskar, Miriam, Lukas, Sofia, Anton, Greta, Samuel, Beatriz, Karl, Łucja, Simon,
+        Judith, Peter, Irène, Robert, Agnes, Felix, Dorothea, José
+    last: Tarvik, Oslund, Brennick, Calderwyn, Marsk, Vendel, Hollar, Quistgren, Ravnholt, Perrow, Łazicki,
+        Dunmarrow, Estervane, Kolbrun, Ferrand, Ibbotsen, Ljungvar, Morwick, Nordane, Pelletane, Ruskova,
+        Sandorik, Thornvale, Ulmgard, Velazco, Wexholm, Ybarrin, Zelnick, Ålsted, Branwick, Corvelle, Drummel,
+        Ekström-Vale, Farrowby, Grünlich, Havelka, Jorvald, Kestrane, Lindqvale, Müllrose, Navarcz, Ottmark
+    head: Halm, Brack, Wind, Ost, Kirk, Lang, Marl, Sten, Fair, Thorn, Wolf, Red, Ash, Green, Stone, Silver,
+        Whit, Rock, Elm, North, Ald, Har, Bram, Clif, Dun, East, Fern, Glen, Hazel, Iver, King, Lind, Mill,
+        New, Oak, Pem
+    country: Norvia, Taldania, Esteria, Moravelle, Quentara, Sundria, Balkovia, Ardonia, Velmark, Kestria,
+        Ombara, Lusatane
+    stem: Ander, Bellow, Carrow, Dover, Ellis, Falmer, Garron, Hesper, Isol, Jarrow, Kelvar, Lorran, Meridan,
+        Nessel, Orrin, Pallas, Quill, Rowan, Selden, Tamar, Umber, Varrow, Wenlow, Yarrow
+    quality: Silent, Golden, Broken, Distant, Crimson, Hidden, Winter, Wandering, Burning, Hollow, Painted,
+        Restless, Velvet, Frozen, Paper, Scarlet, Lonely, Borrowed, Midnight, Salted, Gentle
+    noun: Harbour, Orchard, Lantern, Mirror, River, Garden, Letter, Crown, Station, Window, Forest, Bridge,
+        Compass, Tower, Feather, Meadow, Staircase, Violin, Balloon, Island, Clock
     beast: Wolves, Falcons, Bears, Otters, Lions, Ravens, Badgers, Herons, Stallions, Sharks, Owls, Panthers
-    brand: Corvane, Meltrix, Sandoval, Brightwell, Torvex, Halden, Pexley, Norring, Quantrell, Vantage, Ruddock, Zephyra, Lumens,
-        Kordal, Fennimore
+    brand: Corvane, Meltrix, Sandoval, Brightwell, Torvex, Halden, Pexley, Norring, Quantrell, Vantage,
+        Ruddock, Zephyra, Lumens, Kordal, Fennimore
     month: January, March, April, June, July, September, October, November, February, December, May, August
     weekday: Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday
-    material: granite, limestone, cedar, marble, copper, brick, sandstone, steel, slate, bronze, timber, concrete, glass, basalt, clay
-    crop: barley, rye, hops, tobacco, flax, lentils, wheat, potatoes, saffron, cotton, maize, grapes, rice, sugar beet, hemp
-    animal: foxes, hares, geese, swallows, lizards, moths, deer, beavers, frogs, crabs, squirrels, bats, sparrows, trout, snails
+    material: granite, limestone, cedar, marble, copper, brick, sandstone, steel, slate, bronze, timber,
+        concrete, glass, basalt, clay
+    crop: barley, rye, hops, tobacco, flax, lentils, wheat, potatoes, saffron, cotton, maize, grapes, rice,
+        sugar beet, hemp
+    animal: foxes, hares, geese, swallows, lizards, moths, deer, beavers, frogs, crabs, squirrels, bats,
+        sparrows, trout, snails
     part: brakes, engines, cables, valves, pumps, batteries, doors, sensors, boilers, hinges, radios, rudders
     job: chemist, surgeon, teacher, lawyer, sailor, botanist, baker, painter, geologist, priest, miner, judge
-    dish: plum soup, fish pie, walnut bread, bean stew, pepper cake, honey pudding, onion tart, cabbage broth, lamb curry, cherry
-        jam, mushroom salad, cheese bake
+    dish: plum soup, fish pie, walnut bread, bean stew, pepper cake, honey pudding, onion tart, cabbage broth,
+        lamb curry, cherry jam, mushroom salad, cheese bake
     instrument: cello, harp, trumpet, piano, flute, zither, viola, clarinet, guitar, lute, bassoon, drums
     """
 )
@@ -86,13 +90,18 @@ MEANINGS = {
 DEV_POOLS = {"term": tuple(MEANINGS)} | pools(
     """
     place: kitchen, barn, library, cellar, chapel, bakery, garage, attic, garden, market, theatre, boathouse
-    gift: watch, ring, map, whistle, medal, kite, diary, coat, knife, puppet, lamp, basket, drum, necklace, scarf
+    gift: watch, ring, map, whistle, medal, kite, diary, coat, knife, puppet, lamp, basket, drum, necklace,
+        scarf
     gene: KRV2, TLM9, DRX4, PSN7, HBL3, CQF1, MVT6, ZNK8, GRP5, WDL2, FOS9, BAX4
-    drug: Velomab, Tarsiline, Corvastin, Melopram, Zendiparin, Luxazole, Nortimide, Pralucel, Dexafinib, Oxitrane, Bivarol, Setrimab
-    illness: Rinke syndrome, marrow fever, Auvik disease, lattice anaemia, Sotter palsy, salt-wasting colitis, Dorran myopathy, Pelz
-        ataxia, recurrent keratosis, Vonn nephritis, grey-lung disease, Kassel neuropathy
-    tissue: liver, kidney, spleen, retina, pancreas, thyroid, bone marrow, skin, heart muscle, small intestine, brain stem, lung
-    side: nausea, headache, rash, dizziness, fatigue, fever, insomnia, cough, joint pain, vomiting, weight loss, blurred vision
+    drug: Velomab, Tarsiline, Corvastin, Melopram, Zendiparin, Luxazole, Nortimide, Pralucel, Dexafinib,
+        Oxitrane, Bivarol, Setrimab
+    illness: Rinke syndrome, marrow fever, Auvik disease, lattice anaemia, Sotter palsy, salt-wasting colitis,
+        Dorran myopathy, Pelz ataxia, recurrent keratosis, Vonn nephritis, grey-lung disease, Kassel
+        neuropathy
+    tissue: liver, kidney, spleen, retina, pancreas, thyroid, bone marrow, skin, heart muscle, small
+        intestine, brain stem, lung
+    side: nausea, headache, rash, dizziness, fatigue, fever, insomnia, cough, joint pain, vomiting, weight
+        loss, blurred vision
     """
 )
 SHARED = {

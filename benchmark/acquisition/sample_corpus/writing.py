@@ -18,7 +18,7 @@ from benchmark.acquisition.sample_corpus.out_of_domain import (
     RELATIONEXTRACTION,
     TEXTBOOKQA,
 )
-from benchmark.acquisition.sample_corpus.scenes import Passage, Style, passage, tokens
+from benchmark.acquisition.sample_corpus.scenes import GeneratedPassage, Style, passage, tokens
 from benchmark.acquisition.sample_corpus.web import NEWSQA, SEARCHQA, TRIVIAQA
 from bmt.errors import DataError
 from bmt.runtime.files import write_folder_aside
@@ -32,7 +32,7 @@ SPLITS = {"in_domain": ("dev", "train"), "out_of_domain": ("dev",)}
 QUESTIONS = {"train": 90, "dev": 36}
 
 
-def passages(style: Style, split: str, seed: int = 0) -> list[Passage]:
+def passages(style: Style, split: str, seed: int = 0) -> list[GeneratedPassage]:
     """The passages of one file: as many as give QUESTIONS[split] questions."""
     return [passage(style, split, index, seed) for index in range(QUESTIONS[split] // style.asked)]
 
@@ -42,7 +42,7 @@ def inclusive(spans: tuple[tuple[int, int], ...]) -> list[list[int]]:
     return [[start, end - 1] for start, end in spans]
 
 
-def line(dataset: str, told: Passage) -> dict[str, Any]:
+def line(dataset: str, told: GeneratedPassage) -> dict[str, Any]:
     """A passage as one line of an MRQA file."""
     context_tokens = tokens(told.context)
     starts = {start: index for index, (_, start) in enumerate(context_tokens)}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.acquisition.download import Network, Patience, StoppedError, UnavailableError, copy
+from benchmark.acquisition.download import FetchStoppedError, Network, Patience, UnavailableError, copy
 from benchmark.cli.progress import silent
 from tests.support.file_server import (
     FileServer,
@@ -224,10 +224,10 @@ def test_a_stop_leaves_the_partial_file(server: FileServer, network: Network, tm
 
     meter = silent()
     meter.__class__ = Interrupting
-    with pytest.raises(StoppedError):
+    with pytest.raises(FetchStoppedError):
         network.download(f"{server.url}/f", tmp_path / "part", meter)
     assert BODY.startswith((tmp_path / "part").read_bytes())
-    with pytest.raises(StoppedError):
+    with pytest.raises(FetchStoppedError):
         network.download(f"{server.url}/f", tmp_path / "part", silent())
     assert len(server.requests) == 1
 

@@ -12,13 +12,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import as_completed, wait
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from benchmark.acquisition import acquisition
 from benchmark.acquisition.acquisition import FetchReport
 from benchmark.acquisition.download import Patience, UnavailableError
 from benchmark.acquisition.fetch import fetch
@@ -214,7 +217,7 @@ def test_files_come_at_the_same_time(server: FileServer, out: Path):
 
     for path in CONTENT:
         server.will(f"/{path}", wait_for_the_others)
-    assert fetch(f"{server.url}/", out, jobs=3, patience=Patience(timeout=20, attempts=1)).missing == ()
+    assert fetch(f"{server.url}/", out, patience=Patience(jobs=3, timeout=20, attempts=1)).missing == ()
     assert tree(out) == CONTENT and len(server.requests) == 4
 
 
@@ -269,7 +272,8 @@ def test_wrong_bytes_are_kept_aside_and_both_digests_named(server: FileServer, o
     (missing,) = report.missing
     found, stated = md5(server.files[dev]), md5(CONTENT[dev[1:]])
     assert missing.reason == (
-        f"not the right file: its md5 is {found}, the manifest says {stated} (it is no gzip file: perhaps a web page that asks for "
+        f"not the right file: its md5 is {found}, the manifest says {stated} (it is no gzip file: "
+        "perhaps a web page that asks for "
         "something); kept aside as SQuAD.dev.jsonl.gz.bad"
     )
     assert (missing.url, missing.md5) == (server.url + dev, stated)
@@ -335,8 +339,10 @@ def test_a_wrong_file_put_by_hand_is_moved_aside_and_the_right_one_fetched(serve
     server.will(f"/{name}", status(403))
     (missing,) = fetch(f"{server.url}/", out, patience=QUICK).missing
     found, stated = md5(b"mine again"), md5(CONTENT[name])
-    expected = f"HTTP 403 Forbidden; the file in its place is another: its md5 is {found}, the manifest says {stated}; kept aside as "
-    assert missing.reason == expected + "SQuAD.dev.jsonl.gz.bad"
+    assert missing.reason == (
+        f"HTTP 403 Forbidden; the file in its place is another: its md5 is {found}, "
+        f"the manifest says {stated}; kept aside as SQuAD.dev.jsonl.gz.bad"
+    )
 
 
 def test_a_file_of_an_older_manifest_is_replaced_without_a_trace(source: Path, out: Path):
@@ -428,7 +434,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
         )
     assert ended.value.code == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"error: {out}/in_domain/SQuAD.train.jsonl.gz: No space left on device: free some space and run the same command again; "
+        f"error: {out}/in_domain/SQuAD.train.jsonl.gz: No space left on device: "
+        "free some space and run the same command again; "
         "nothing half-written was kept"
     )
     assert tree(out) == {}
@@ -437,11 +444,38 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
     assert tree(out) == CONTENT
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_no_file_is_begun_after_the_disk_is_full_however_late_the_main_thread_looks(
+    jobs, source, out, monkeypatch
+):
+    """The main thread sees the error only when every file is done: the worker has set the stop by then."""
+    begun, original, barrier = [], acquisition.copy, threading.Barrier(jobs)
+
+    def full(path: Path, part: Path, *rest: Any) -> None:
+        begun.append(part.name)
+        part.write_bytes(b"x")
+        barrier.wait(60)  # as many as there are threads are at work when the disk is full
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def all_done(futures: Any) -> Any:
+        wait(futures)
+        return as_completed(futures)
+
+    monkeypatch.setattr(acquisition, "copy", full)
+    monkeypatch.setattr(acquisition, "as_completed", all_done)
+    with pytest.raises(OSError, match="No space left on device"):
+        fetch(source, out, patience=Patience(jobs=jobs))
+    assert len(begun) == jobs < len(CONTENT)
+    assert tree(out) == {}
+    monkeypatch.setattr(acquisition, "copy", original)
+    assert fetch(source, out).missing == ()
+
+
 def test_an_error_in_one_file_stops_the_others_and_is_the_one_reported(server: FileServer, out: Path):
     (out / "in_domain/SQuAD.train.jsonl.gz").mkdir(parents=True)  # a folder where a file belongs
     server.will("/out_of_domain/DROP.dev.jsonl.gz", *[stalled(10)] * 3)
     with pytest.raises(IsADirectoryError):
-        fetch(f"{server.url}/", out, patience=QUICK, jobs=3)
+        fetch(f"{server.url}/", out, patience=replace(QUICK, jobs=3))
 
 
 def test_progress_shows_files(source: Path, out: Path):
@@ -493,8 +527,10 @@ def test_the_command_lists_what_is_missing_and_fails(server: FileServer, tmp_pat
     assert result.returncode == 1
     size = sum(len(content) for content in CONTENT.values() if content is not stated) / 1e6
     assert result.stdout.splitlines() == [
-        f"raw: 2 of 3 files of {server.url}/manifest.yaml (test-1) verified, {size:.1f} MB: 2 fetched, 0 already there",
-        "not in this manifest: HotpotQA, TriviaQA, NewsQA, SearchQA, NaturalQuestions, BioASQ, DuoRC, RACE, RelationExtraction, TextbookQA",
+        f"raw: 2 of 3 files of {server.url}/manifest.yaml (test-1) verified, {size:.1f} MB: "
+        "2 fetched, 0 already there",
+        "not in this manifest: HotpotQA, TriviaQA, NewsQA, SearchQA, NaturalQuestions, BioASQ, DuoRC, "
+        "RACE, RelationExtraction, TextbookQA",
     ]
     assert [line for line in result.stderr.splitlines() if not line.startswith("fetch: ")] == [
         "missing: SQuAD dev: HTTP 404 Not Found",
@@ -530,7 +566,7 @@ def test_the_command_takes_manifest_and_profile_from_the_params(
 
 def test_usage_errors(source: Path, out: Path):
     with pytest.raises(ConfigError, match=r"^--jobs 0: at least 1$"):
-        fetch(source, out, jobs=0)
+        fetch(source, out, patience=Patience(jobs=0))
     with pytest.raises(
         ConfigError, match=r"^--source hub: manifest .* \(test-1\) names no copy on the hub; mrqa2019 does$"
     ):

@@ -101,19 +101,16 @@ def entry(
 ) -> Entry:
     subsets = ("TriviaQA-web", "TriviaQA") if dataset == "TriviaQA" else (dataset,)
     rows = HubRows(hub_split, subsets)
+    url = "http://nowhere/f"
     return Entry(
-        dataset,
-        domain,
-        split,
-        "http://nowhere/f",
-        "http://nowhere/f",
-        "0" * 32,
-        None,
-        None,
-        None,
-        questions,
-        None,
-        rows,
+        dataset=dataset,
+        domain=domain,
+        split=split,
+        url=url,
+        shown_url=url,
+        md5="0" * 32,
+        questions=questions,
+        hub=rows,
     )
 
 
@@ -210,7 +207,7 @@ def test_the_official_manifest_says_where_each_file_stands_in_the_copy():
         for e in manifest.entries
     }
     assert {(e.dataset, e.split): e.hub.split for e in manifest.entries if e.hub} == expected
-    names = {e.dataset: e.hub.subsets[0] for e in manifest.entries if e.hub and e.hub.subsets[0] != e.dataset}
+    names = {e.dataset: e.hub.subset[0] for e in manifest.entries if e.hub and e.hub.subset[0] != e.dataset}
     assert names == {
         "TriviaQA": "TriviaQA-web",
         "NaturalQuestions": "NaturalQuestionsShort",
@@ -228,7 +225,8 @@ def test_the_address_of_a_parquet_file(monkeypatch: pytest.MonkeyPatch):
     hub = official().hub
     assert hub is not None
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
-    path = "/datasets/mrqa-workshop/mrqa/resolve/f3178d9888471dfb2b67c93de14f0ddf499a8d9f/plain_text/test-00000-of-00001.parquet"
+    folder = "/datasets/mrqa-workshop/mrqa/resolve/f3178d9888471dfb2b67c93de14f0ddf499a8d9f"
+    path = f"{folder}/plain_text/test-00000-of-00001.parquet"
     assert parquet_url(hub, hub.files["test"][0]) == "https://huggingface.co" + path
     monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example/")
     assert parquet_url(hub, hub.files["test"][0]) == "https://mirror.example" + path

@@ -226,7 +226,7 @@ def test_locations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     )
     assert location("https://host/mine.yml", tmp_path) == "https://host/mine.yml"
     assert location("file:///d", tmp_path) == "file:///d/manifest.yaml"
-    assert location("mrqa2019", tmp_path).endswith("/benchmark/manifests/mrqa2019.yaml")
+    assert location("mrqa2019", tmp_path).endswith("/benchmark/acquisition/manifests/mrqa2019.yaml")
     monkeypatch.setenv("BMT_REAL_DATA", str(tmp_path / "data"))
     assert location("real", Path("/")) == manifest
     monkeypatch.delenv("BMT_REAL_DATA")

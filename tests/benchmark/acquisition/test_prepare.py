@@ -10,6 +10,7 @@ import pytest
 
 import bmt.qa.model
 from benchmark import prepare as command
+from benchmark.acquisition import feature_files
 from benchmark.acquisition.feature_files import prepare
 from benchmark.config.backbones import Located
 from benchmark.config.params import load
@@ -28,7 +29,7 @@ DROP = {"header": {"dataset": "DROP", "split": "dev"}}
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of one train and two dev files, with a tiny tokenizer in the backbone's place."""
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
-    monkeypatch.setattr(command, "locate", lambda name, settings: Located("nowhere", None, "sha256:0"))
+    monkeypatch.setattr(feature_files, "locate", lambda name, settings: Located("nowhere", None, "sha256:0"))
     monkeypatch.setattr(bmt.qa.model, "open_tokenizer", lambda *given, **options: fast("bert"))
     values = project.params(["bert"], ["bert.mt.none.s0"])
     values["data"] |= {"train": ["SQuAD"], "evaluate": ["SQuAD", "DROP"]}

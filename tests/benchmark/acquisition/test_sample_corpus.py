@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.acquisition.sample_corpus import passages, write
-from benchmark.acquisition.sample_corpus.scenes import Passage, Style, fill, occurrences, tokens
+from benchmark.acquisition.sample_corpus.scenes import GeneratedPassage, Style, fill, occurrences, tokens
 from benchmark.acquisition.sample_corpus.words import (
     DEV_POOLS,
     KINDS,
@@ -35,7 +35,7 @@ from bmt.qa.metrics import normalise
 from bmt.runtime.files import file_digest
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
-MANIFEST_SHA256 = "92ab52d7f56fbcc41059ed5669364bf173168f2319b811c5d0fc5dd7895bb68b"
+MANIFEST_SHA256 = "0a62e224cf7cfae1ac1a18a29c18174b20c63bdcf2985af1ac2e966dfd666e9b"
 # Kinds of filler that answer the same sort of question.
 SORTS = dict.fromkeys(("count", "votes", "small", "metres", "feet", "score", "yards"), "number")
 SORTS |= dict.fromkeys(("year", "modern", "birth", "death"), "year")
@@ -68,7 +68,7 @@ def lines(corpus: Path) -> dict[tuple[str, str], list[dict]]:
 
 
 @functools.cache
-def told(dataset: str) -> list[Passage]:
+def told(dataset: str) -> list[GeneratedPassage]:
     """All passages of a dataset's files."""
     domain, style = next((domain, style) for domain, style in DATASETS if style.dataset == dataset)
     return [passage for split in SPLITS[domain] for passage in passages(style, split)]

@@ -270,7 +270,7 @@ DAMAGE = {
     ),
     "a density of 7": (
         lambda f: edit(f, BMT, lambda r: r["mask"].update(union_density=7)),
-        "mask.union_density: 7.0 is not allowed",
+        "mask.union_density: 7 is not allowed",
     ),
     "densities as a list": (
         lambda f: edit(f, BMT, lambda r: r["mask"].update(density=[1])),

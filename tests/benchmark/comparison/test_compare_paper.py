@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import html
 import json
+from dataclasses import fields
 
 import numpy as np
 import pyarrow as pa
@@ -360,16 +361,16 @@ def test_wrong_references_are_one_line_with_file_and_key(tmp_path, change, messa
 def test_the_documentation_names_every_key(capsys, faithful, small_paper):
     text = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
     schemas = (
-        paper_schema.PAPER,
-        paper_schema.REQUIRES,
-        paper_schema.TABLE,
-        paper_schema.ROW,
-        paper_schema.OURS,
-        paper_schema.CLAIM,
-        paper_schema.REFERENCES,
-        paper_schema.REFERENCE,
+        paper_schema.PaperFile,
+        paper_schema.Requirements,
+        paper_schema.TableFile,
+        paper_schema.RowEntry,
+        paper_schema.Ours,
+        paper_schema.ClaimEntry,
+        paper_schema.ReferencesEntry,
+        paper_schema.ReferenceRow,
     )
-    keys = {key.rstrip("?") for schema in schemas for key in schema} | {
+    keys = {key.name for schema in schemas for key in fields(schema)} | {
         *CELL_KEYS,
         *CLAIM_KEYS,
         *predictions.COLUMNS,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from benchmark.compare import FORMATS, main
 from benchmark.comparison.inputs import read_inputs
 from benchmark.comparison.table_comparison import compare
 from benchmark.comparison.table_document import numbers_table, table_document
+from benchmark.paper.tables import AVERAGE, Claim
 from benchmark.rendering.document import TextCell, plain_text
 from tests.support import html_tree
 from tests.support.comparing import copy_of, edit
+from tests.support.results_maker import IN_DOMAIN, make_results
 
 pytest_plugins = ("tests.support.compare_fixtures",)
 pytestmark = pytest.mark.usefixtures("papers_read_once")
@@ -78,3 +82,26 @@ def test_a_quotation_that_claims_share_stands_once(capsys, faithful, small_paper
     text = capsys.readouterr().out
     assert text.count("RoBERTa-large by 1.5 points, and T5-base by 1.5 points") == 1
     assert text.count("mt.bmt \\> roberta-large.mt.mask, F1, average") == 1
+
+
+def test_a_gain_of_single_data_rows_over_multi_data_rows_is_the_other_with_its_sign_turned(
+    small_paper, tmp_path
+):
+    """Rows of both kinds are added by seed, which ties the datasets' seeds, whichever pair the claim names first."""
+    arms = ["none", "bmt"]
+    make_results(tmp_path / "r", arms=arms)
+    for dataset in IN_DOMAIN:
+        make_results(tmp_path / "r", regime=f"st-{dataset}", arms=arms)
+    inputs = read_inputs(tmp_path / "r", None, small_paper)
+    single, multi = (tuple(f"roberta-base.{kind}.{arm}" for arm in ("bmt", "none")) for kind in ("st", "mt"))
+    intervals = []
+    for first, second in ((single, multi), (multi, single)):
+        claim = Claim("gain", "5", "", "", *first, "F1", AVERAGE, "greater", than=second)
+        paper = replace(inputs.paper, claims=(claim,))
+        report = compare(paper, inputs.table("5"), inputs.results, inputs.setting, inputs.settings)
+        intervals.append(report.claims[0].interval)
+    st, mt = intervals
+    assert (
+        st is not None and mt is not None and st.se == pytest.approx(mt.se) and st.df == pytest.approx(mt.df)
+    )
+    assert (st.estimate, st.low, st.high) == pytest.approx((-mt.estimate, -mt.high, -mt.low))

@@ -170,7 +170,8 @@ def test_the_paper_profile_pins_the_reference_revisions(shared: Path) -> None:
         (
             "training.batch",
             "16",
-            "training.batch: '16' is not allowed: a whole number, at least 1; this is text to YAML: write 16 without",
+            "training.batch: '16' is not allowed: a whole number, at least 1; "
+            "this is text to YAML: write 16 without",
         ),
         (
             "training.lr",
@@ -250,7 +251,8 @@ def test_the_paper_profile_pins_the_reference_revisions(shared: Path) -> None:
         (
             "data.overlap",
             128,
-            "overlap: 128 is not allowed: at most 91 (below data.window 128 less data.question 32 and 4 special tokens)",
+            "overlap: 128 is not allowed: at most 91 (below data.window 128 less data.question 32 "
+            "and 4 special tokens)",
         ),
         ("data.overlap", 92, "data.overlap: 92 is not allowed: at most 91"),
         ("sampling.floor", 0.2, "sampling.floor: 0.2 is not allowed: below 1/6"),
@@ -347,12 +349,92 @@ def test_the_paper_profile_pins_the_reference_revisions(shared: Path) -> None:
             "tables[1]: 'A10' is not known (did you mean a10?): one of 1, 2, 3, 4, 5, 6, 7, 8, 9, a10",
         ),
         ("tables", ["3", "3"], "tables: '3' stands 2 times: name each once"),
+        # what an arm, a few-shot transfer and a sampler need
+        ("arms.mixout.strength", 1.0, "arms.mixout.strength: 1 is not allowed: below 1 for mixout"),
+        ("arms.mixout.strength", None, "arms.mixout.strength: null is not allowed: a number for mixout"),
+        ("arms.none.strength", 0.5, "arms.none.strength: 0.5 is not allowed: null without a regularizer"),
+        ("arms.bmt.rescale", True, "arms.bmt.rescale: true is not allowed: false for mask 'learned'"),
+        ("fewshot.sizes", [16, 17], "fewshot.sizes: 17 is not allowed: an even number from 2 on"),
+        ("fewshot.sizes", [0], "fewshot.sizes: 0 is not allowed: an even number from 2 on"),
+        (
+            "fewshot.sizes",
+            [16, 16],
+            "fewshot.sizes: [16, 16] is not allowed: at least one number, none below 0,",
+        ),
+        ("fewshot.sizes", ["16"], "fewshot.sizes: ['16'] is not allowed: a list of whole numbers"),
+        ("fewshot.sizes", [True], "fewshot.sizes: [True] is not allowed: a list of whole numbers"),
+        (
+            "fewshot.seeds",
+            [-1],
+            "fewshot.seeds: [-1] is not allowed: at least one number, none below 0, each once",
+        ),
+        ("fewshot.seeds", [], "fewshot.seeds: [] is not allowed: at least one number"),
+        ("sampling.floor", 1 / 6, "sampling.floor: 0.166667 is not allowed: below 1/6"),
+        (
+            "sampling.single_task_scores",
+            ALL | {"NewsQA": -1},
+            "NewsQA: -1 is not allowed: EM + F1 in percent",
+        ),
+        (
+            "mask.scope",
+            "per_batch",
+            "mask.schedule: 'two_phase' is not allowed: alternating for scope per_batch",
+        ),
+        ("tracking.experiment", " ", "tracking.experiment: ' ' is not allowed: a name"),
+        ("data.evaluate", ["SQuAD", "SQuAD"], "data.evaluate: 'SQuAD' stands 2 times: name each once"),
+        (
+            "backbones.minilm.sha256",
+            "0" * 65,
+            "sha256: '" + "0" * 65 + "' is not allowed: 64 hexadecimal digits",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(
     key: str, value: Any, expected: str, tmp_path: Path
 ) -> None:
     assert expected in complaint(yaml.safe_dump(edited(key, value), sort_keys=False), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arm", "changes", "expected"),
+    [
+        (
+            "fisher",
+            {"schedule": "refresh"},
+            "schedule: 'refresh' is not allowed: two_phase for a fisher mask",
+        ),
+        (
+            "fixed_random",
+            {"schedule": "alternating", "scope": "per_batch"},
+            "schedule: 'alternating' is not allowed: two_phase for a fixed_random mask, which is fixed",
+        ),
+        (
+            "fisher",
+            {"density": None},
+            "density: null is not allowed: a fisher mask needs the share to leave open",
+        ),
+        ("magnitude", {"density": None}, "density: null is not allowed: a magnitude mask needs the share"),
+        (
+            "fixed_random",
+            {"density": None, "keep_delta": True},
+            "keep_delta: true is not allowed for a fixed_random mask: it has neither gates nor a delta",
+        ),
+        (
+            "fixed_random",
+            {"density": None, "gate": "resampled"},
+            "gate: resampled is not allowed for a fixed_random mask: it has neither gates nor a delta",
+        ),
+    ],
+)
+def test_a_cell_whose_mask_cannot_be_made_as_the_settings_say_is_refused(
+    arm: str, changes: dict[str, Any], expected: str, tmp_path: Path
+) -> None:
+    values = edited("cells", ["minilm.mt.none.s0", f"minilm.mt.{arm}.s0"])
+    values["mask"] |= changes
+    said = complaint(yaml.safe_dump(values, sort_keys=False), tmp_path)
+    assert said.startswith(f"cells[1]: cell 'minilm.mt.{arm}.s0': mask.{expected}")
+    values["cells"] = ["minilm.mt.none.s0"]
+    assert load_values(values, tmp_path).cells == ["minilm.mt.none.s0"]
 
 
 @pytest.mark.parametrize(
@@ -467,6 +549,20 @@ def test_find_cell_takes_cells_that_are_not_listed_and_refuses_unknown_ones() ->
         find_cell(config, "minilm.mt.mask_p3.s0")
 
 
+def test_a_head_that_is_not_trained_has_no_cell_and_t5_s_decoder_no_adapters(tmp_path: Path) -> None:
+    said = complaint(yaml.safe_dump(edited("backbones.minilm.head", "generate"), sort_keys=False), tmp_path)
+    assert said == (
+        "cells[0]: cell 'minilm.mt.none.s0': backbones.minilm.head: generate is not trained: "
+        "`python -m benchmark.unifiedqa minilm` scores it as it is"
+    )
+    config = load_values(edited("backbones.minilm.head", "span_decoder"), tmp_path)
+    assert find_cell(config, "minilm.mt.none.s0").adapter is False
+    with pytest.raises(
+        ConfigError, match=r"head: span_decoder is not allowed with adapters: span, whose adapters"
+    ):
+        find_cell(config, "minilm.mt.none.adapter.s0")
+
+
 # ---- digests and the flat form
 
 
@@ -572,7 +668,10 @@ def test_bmt_root_moves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_reading_a_configuration_imports_neither_torch_nor_mlflow() -> None:
-    code = "import sys, benchmark.config.params as c; c.load(); print([m for m in ('torch', 'mlflow', 'transformers', 'pandas') if m in sys.modules])"
+    large = ("torch", "mlflow", "transformers", "pandas")
+    code = (
+        f"import sys, benchmark.config.params as c; c.load(); print([m for m in {large} if m in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,

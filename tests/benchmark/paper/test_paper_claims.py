@@ -67,9 +67,14 @@ SECTIONS = (
     ("Appendix A. Hyperparameter", "Appendix B."),
 )
 COMPARES = re.compile(
-    r"\b(better|best|improv\w*|enhanc\w*|alleviat\w*|mitigat\w*|reduc\w*|outperform\w*|superior\w*|inferior|compar\w*|greater|larger|more|"
-    r"less|fewer|further\w*|significant\w*|increas\w*|decreas\w*|lower|higher|excessive\w*|effectiv\w*|efficien\w*|strong|robust|accurate|"
-    r"helpful|favou?rabl\w*|limited|stable|prone|promot\w*|loses|degrad\w*|undermin\w*|overfit\w*|forget\w*|expensive|precise\w*|balanced|"
+    r"\b(better|best|improv\w*|enhanc\w*|alleviat\w*|mitigat\w*|reduc\w*|outperform\w*|superior\w*|"
+    r"inferior|compar\w*|greater|"
+    r"larger|more|"
+    r"less|fewer|further\w*|significant\w*|increas\w*|decreas\w*|lower|higher|excessive\w*|effectiv\w*|"
+    r"efficien\w*|strong|"
+    r"robust|accurate|"
+    r"helpful|favou?rabl\w*|limited|stable|prone|promot\w*|loses|degrad\w*|undermin\w*|overfit\w*|forget\w*|"
+    r"expensive|precise\w*|balanced|"
     r"suitable|weakly|than|ensur\w*)\b",
     re.IGNORECASE,
 )

@@ -214,6 +214,30 @@ def test_a_small_paper_loads(tmp_path):
         ("metrics", [], "metrics: [] is not allowed: a list of names"),
         ("decimals", 1.5, "decimals: 1.5 is not allowed: a whole number of 0 to 6"),
         ("decimals", {"EM": 1}, "decimals: EM, F1: exactly the metrics F1"),
+        ("decimals", 7, "decimals: 7 is not allowed: a whole number of 0 to 6, or one for each metric"),
+        ("decimals", {"F1": 7}, "decimals: {'F1': 7} is not allowed: a whole number of 0 to 6"),
+        ("decimals", -1, "decimals: -1 is not allowed: a whole number of 0 to 6"),
+        ("metrics", ["F1", "F1"], "metrics: ['F1', 'F1'] is not allowed: a list of names"),
+        ("metrics", ["F1", " "], "metrics: ['F1', ' '] is not allowed: a list of names"),
+        ("unit", "points", "unit: 'points' is not allowed: one of percent"),
+        ("published_runs", 0, "published_runs: 0 is not allowed: a whole number of at least 1, or null"),
+        ("rows/0/p_F", 0, "rows[0]: p_F: 0 is not allowed: a number above 0 and at most 1"),
+        ("rows/0/p_F", float("nan"), "rows[0]: p_F: nan is not allowed: a number above 0 and at most 1"),
+        ("rows/0/K", 0, "rows[0]: K: 0 is not allowed: a whole number of at least 1, or null"),
+        ("rows/0/printed_gain", "1", "rows[0]: printed_gain: '1' is not allowed: a number"),
+        ("rows/0/printed_gain", float("inf"), "rows[0]: printed_gain: inf is not allowed: a number"),
+        (
+            "rows/0/ours",
+            "ours",
+            "rows[0]: ours: 'ours' is not allowed: literature, or {backbone, regime, arm,",
+        ),
+        ("rows/0/ours/adapter", 1, "rows[0] (a): ours: adapter: 1 is not allowed: true or false"),
+        (
+            "rows/0/ours/seed",
+            1,
+            "rows[0] (a): ours: seed: unknown key: one of backbone, regime, arm, adapter",
+        ),
+        ("rows/0/second_reading", {}, "rows[0]: second_reading: arm: missing: a text"),
         ("table", "2", "table: '2' is not allowed: 1, as in the file's name"),
         ("columns", {"One": "average"}, "columns: a dataset stands twice"),
         ("columns", ..., "columns: missing: printed labels and datasets"),
@@ -274,7 +298,8 @@ def test_a_wrong_table_is_one_line_with_file_key_and_what_is_allowed(tmp_path, p
         (
             "metric",
             "EM",
-            "claims[0] (k): metric: 'EM' is not allowed: one of F1, deviation.relative, deviation.l2, spread.F1",
+            "claims[0] (k): metric: 'EM' is not allowed: one of F1, deviation.relative, deviation.l2, "
+            "spread.F1",
         ),
         (
             "metric",
@@ -287,6 +312,14 @@ def test_a_wrong_table_is_one_line_with_file_key_and_what_is_allowed(tmp_path, p
             "direction",
             "better",
             "claims[0] (k): direction: 'better' is not allowed: one of greater, less, comparable",
+        ),
+        ("size", 0, "claims[0] (k): size: 0 is not allowed: a number above 0, or null"),
+        ("size", float("inf"), "claims[0] (k): size: inf is not allowed: a number above 0, or null"),
+        ("also", [], "claims[0] (k): also: [] is not allowed: a list with at least one entry"),
+        (
+            "over",
+            [],
+            "claims[0] (k): over: [] is not allowed: average, each, a dataset or a list of datasets",
         ),
         ("size", -1, "claims[0] (k): size: -1 is not allowed: a number above 0, or null"),
         (
@@ -330,6 +363,48 @@ def test_claims_with_one_id_and_folders_without_tables_are_refused(tmp_path):
                 tmp_path / "q", {"1": small_table()}, about={"paper": "P", "requires": {"epochs": {"rl": 3}}}
             )
         )
+
+
+@pytest.mark.parametrize(
+    ("requires", "message"),
+    [
+        (
+            {"epochs": {"mt": 0}},
+            r"requires: epochs: {'mt': 0} is not allowed: mt and st, each a number above 0",
+        ),
+        ({"epochs": {"mt": True}}, r"requires: epochs: {'mt': True} is not allowed: mt and st"),
+        (
+            {"examples": {"SQuAD": 0}},
+            r"requires: examples: {'SQuAD': 0} is not allowed: datasets and their numbers",
+        ),
+        ({"profile": " "}, r"requires: profile: ' ' is not allowed: a text, or null"),
+        ({"backbones": ["a"]}, r"requires: backbones: ['a'] is not allowed: names and texts"),
+        (
+            {"backbone": {}},
+            r"requires: backbone: unknown key (did you mean backbones?): one of profile, evaluator,",
+        ),
+        (3, r"requires: 3 is not allowed: keys and values"),
+    ],
+)
+def test_wrong_requirements_are_one_line(tmp_path, requires, message):
+    folder = write_paper(tmp_path / "p", {"1": small_table()}, about={"paper": "P", "requires": requires})
+    with pytest.raises(ConfigError) as caught:
+        load(folder)
+    assert str(caught.value).startswith(f"{folder / 'paper.yaml'}: {message}")
+
+
+def test_sentences_that_no_run_can_test_are_checked_too(tmp_path):
+    folder = write_paper(tmp_path / "p", {"1": small_table()}, [])
+    good = {"section": "1", "quote": "q", "why": "w"}
+    for entry, message in (
+        ({**good, "why": ""}, "untestable[1]: why: '' is not allowed: a text"),
+        ({"section": "1", "quote": "q"}, "untestable[1]: why: missing: a text"),
+        ("q", "untestable[1]: 'q' is not allowed: keys and values"),
+    ):
+        (folder / "claims.yaml").write_text(yaml.safe_dump({"claims": [], "untestable": [good, entry]}))
+        with pytest.raises(ConfigError) as caught:
+            load(folder)
+        assert message in str(caught.value)
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path):

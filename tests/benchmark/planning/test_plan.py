@@ -22,6 +22,7 @@ from benchmark.paper import tables as papers
 from benchmark.planning import execution
 from benchmark.planning import throughput as speed
 from benchmark.planning.assembly import seconds_of
+from benchmark.planning.disk import disk_of
 from benchmark.planning.processes import Processes
 from benchmark.planning.schedule import DONE, FAILED
 from benchmark.planning.states import CHECKPOINT, MISSING, TRAINED, RunState
@@ -487,6 +488,15 @@ def test_a_params_file_that_is_named_is_named_in_the_commands(
     assert (plan_of_file["profile"], plan_of_file["params"]) == ("mine", str(file))
     commands = [command for run in plan_of_file["runs"] for command in run["commands"]]
     assert commands and all(command[-2:] == ["--params", str(file)] for command in commands)
+
+
+def test_a_transfer_leaves_its_predictions_alone(root: Path) -> None:
+    """No model, no masks, no checkpoints: 250 bytes per scored question and a JSON of 40 kB."""
+    disk = disk_of(load(), parse("bert.mt.bmt.adapter.s0"), [], 1_000_000, scored=100, trains=False)
+    assert (disk.model, disk.masks, disk.predictions, disk.checkpoints) == (0, 0, 65_000, 0)
+    trained = disk_of(load(), parse("bert.mt.none.s0"), [], 1_000_000, scored=100)
+    assert (trained.model, trained.masks, trained.checkpoints) == (1_000_000, 0, 10_000_000)
+    assert (trained.kept("best"), trained.kept("none")) == (1_065_000, 65_000)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import torch
 from bmt.masks import Masks
 from bmt.qa.batches import collate
 from bmt.qa.cpu_dropout import quick_dropout
-from bmt.qa.model import span_logits, span_nll
+from bmt.qa.model import batch_loss, span_logits, span_nll
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl, unheard
@@ -21,6 +21,8 @@ from bmt.settings import FewShotSettings, SamplingSettings, TrainingSettings, Tu
 from bmt.training.data import TrainingData
 from bmt.training.loop import TrainingOutcome, train
 from bmt.training.plan import Plan
+from bmt.training.sampling import Sampler
+from bmt.training.source_masks import warm_up_head
 from bmt.training.validation import evaluate
 from bmt.transfer.protocol import FewShotProtocol
 from bmt.transfer.target_tuning import TuningOutcome, mean_loss, tune
@@ -204,5 +206,21 @@ def test_few_shot_is_the_plain_loop(kind: str, steps: int, patience: int) -> Non
     )
     assert [(row["step"], row["f1"]) for row in outcome.curve] == want["curve"]
     assert outcome.steps_an_epoch == 3 and (patience == 100 or outcome.steps < steps)
+    for (name, p), q in zip(model.named_parameters(), plain.parameters(), strict=True):
+        assert torch.equal(p, q), name
+
+
+def test_the_warm_up_of_the_head_is_the_plain_loop() -> None:
+    model, plain = tiny.bert(dropout=True), tiny.bert(dropout=True)
+    warm_up_head(model, data(), PLAN, steps=4, seed=2)
+    head = [plain.qa_outputs.weight, plain.qa_outputs.bias]
+    optimizer = torch.optim.AdamW(head, lr=PLAN.training.head_lr, eps=PLAN.training.eps, weight_decay=0.0)
+    sampler = Sampler(data().rows, PLAN.training.batch, SamplingSettings(kind="uniform"), 2)
+    plain.train()
+    for step in range(4):
+        torch.manual_seed(key_number((2, "head warm-up", step)))
+        loss = batch_loss(plain, collate(data().sets, sampler.draw(step), tiny.VOCAB))
+        head[0].grad, head[1].grad = torch.autograd.grad(loss, head)
+        optimizer.step()
     for (name, p), q in zip(model.named_parameters(), plain.parameters(), strict=True):
         assert torch.equal(p, q), name

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,10 +98,9 @@ def test_a_broken_statistic_is_noticed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def too_sure(*arguments, **options):
-        *others, d0, n_pub, alpha, estimand = arguments
-        return judge_arrays(
-            *others, d0, 100 * n_pub, alpha, estimand, **options
-        )  # forgets the paper's own run noise
+        *others, rule = arguments
+        forgetful = replace(rule, n_pub=100 * rule.n_pub)  # of the paper's run noise
+        return judge_arrays(*others, forgetful, **options)
 
     monkeypatch.setattr(simulated_tables, "judge_arrays", too_sure)
     assert calibrate.main(["--quick", "--repetitions", "100"]) == 1
