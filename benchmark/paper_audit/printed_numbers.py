@@ -116,8 +116,7 @@ def shown(number: Fraction, decimals: int, sign: bool = False) -> str:
 
 
 def between(span: Span, decimals: int, sign: bool = False) -> str:
-    """`82.90, with rounding 82.85 to 82.95`: one decimal more than is printed, so that the ends can be seen.
-    """
+    """`82.90, with rounding 82.85 to 82.95`: one decimal more than is printed, so that the ends can be seen."""
     digits = decimals + 1
     return f"{shown(span.middle, digits, sign)}, with rounding {shown(span.low, digits, sign)} to {shown(span.high, digits, sign)}"
 
