@@ -22,8 +22,7 @@ def table_1(reports: Sequence[tuple[str, ReadingReport]], profile: str) -> dict[
     file, else the dev file.
 
     Questions are counted by split; those of the out-of-domain test splits nobody has: `Test` is null. A
-    context counts once for each of
-    its questions.
+    context counts once for each of its questions.
     """
     rows: dict[str, dict[str, float | None]] = {}
     for dataset in (*IN_DOMAIN, *OUT_OF_DOMAIN):

@@ -1,5 +1,5 @@
-"""The whole of what `benchmark.errors` finds: counts by dataset, group and category, how often rules fire, and the
-examples to show.
+"""The whole of what `benchmark.errors` finds: counts by dataset, group and category, how often rules fire,
+and the examples to show.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class ListedExample:
 
 @dataclass(slots=True)
 class DatasetCounts:
-    """The counts of one dataset. categories: (list, category, number of categories whose rules fired) → examples."""
+    """The counts of one dataset. categories: (list, category, number of categories whose rules fired) →
+    examples.
+    """
 
     examples: int
     groups: Counter[str]
@@ -58,7 +60,9 @@ class DatasetCounts:
 
 @dataclass(frozen=True, slots=True)
 class RawData:
-    """The raw files that were scored, and how all is called for the reader: the profile, the results, this folder."""
+    """The raw files that were scored, and how all is called for the reader: the profile, the results, this
+    folder.
+    """
 
     folder: Path
     profile: str
@@ -68,9 +72,9 @@ class RawData:
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnalysis:
-    """profile, source, data: names for the reader. limit: examples kept per list and dataset. counts: by dataset.
-    patterns: how often which arms are right, wrong or mixed together. rules: (rule's name, group) → examples it fired
-    for. listed: by list, by dataset.
+    """profile, source, data: names for the reader. limit: examples kept per list and dataset. counts: by
+    dataset. patterns: how often which arms are right, wrong or mixed together. rules: (rule's name, group) →
+    examples it fired for. listed: by list, by dataset.
     """
 
     profile: str
@@ -91,8 +95,8 @@ class ErrorAnalysis:
         return sum((counts.groups for counts in self.counts.values()), Counter())
 
     def metrics(self) -> dict[str, int]:
-        """The counts for a tracker: `<group>/<dataset>`, `<group>/all` and `<list>/category/<category>`, words joined by
-        `_`.
+        """The counts for a tracker: `<group>/<dataset>`, `<group>/all` and `<list>/category/<category>`,
+        words joined by `_`.
         """
         numbers = {
             f"{group}/{name}": own.groups[group] for name, own in self.counts.items() for group in GROUPS
@@ -114,8 +118,8 @@ def analyse(
     raw: RawData,
     advance: Callable[[str], None],
 ) -> ErrorAnalysis:
-    """Sort every example that all arms get wrong, or that they differ on, and keep `limit` of each list and dataset to
-    show.
+    """Sort every example that all arms get wrong, or that they differ on, and keep `limit` of each list and
+    dataset to show.
 
     Args:
         advance: told the name of each dataset when it is done.
@@ -174,7 +178,7 @@ def _lists(
 
 
 def draw(examples: Sequence[ListedExample], limit: int) -> tuple[ListedExample, ...]:
-    """`limit` of the examples, the same on every machine and in any order of the file: those whose ids have the least
-    digests.
+    """`limit` of the examples, the same on every machine and in any order of the file: those whose ids have
+    the least digests.
     """
     return tuple(sorted(examples, key=lambda one: hashlib.sha256(one.outcome.id.encode()).digest())[:limit])

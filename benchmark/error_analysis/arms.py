@@ -66,7 +66,8 @@ def choose_arms(
     broken = dict.fromkeys(fault.identity for fault in results.faults if fault.identity)
     if not known and not results.faults:
         raise ConfigError(
-            f"{where}: no results: `python -m benchmark.train CELL` and `python -m benchmark.evaluate CELL` make them"
+            f"{where}: no results: `python -m benchmark.train CELL` and `python -m benchmark.evaluate CELL` "
+            "make them"
         )
     backbones = tuple(dict.fromkeys([*results.backbones, *(identity.backbone for identity in broken)]))
     if backbone is not None:
@@ -91,7 +92,8 @@ def choose_arms(
     for name, by_seed in runs.items():
         if seeds is None and (extra := sorted(set(by_seed) - set(shared))):
             notes.append(
-                f"{name}: seed{'s' * (len(extra) > 1)} {', '.join(map(str, extra))} left out: not every arm has them"
+                f"{name}: seed{'s' * (len(extra) > 1)} {', '.join(map(str, extra))} left out: not every arm "
+                "has them"
             )
     arms = tuple(
         ArmRuns(name, wanted[name], tuple(by_seed[seed] for seed in shared)) for name, by_seed in runs.items()
@@ -127,7 +129,8 @@ def _by_seed(identity: Identity, runs: Sequence[Run], where: str) -> dict[int, R
         if run.identity == identity:
             if run.seed in by_seed:
                 raise DataError(
-                    f"{where}: {by_seed[run.seed].cell} and {run.cell} are both seed {run.seed} of {identity.stem}: remove one"
+                    f"{where}: {by_seed[run.seed].cell} and {run.cell} are both seed {run.seed} of "
+                    f"{identity.stem}: remove one"
                 )
             by_seed[run.seed] = run
     return by_seed

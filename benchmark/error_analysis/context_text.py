@@ -47,8 +47,8 @@ def sentences(context: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Where the sentences of `context` begin, the first at 0, and where each ends.
 
     A sentence ends at `.`, `!` or `?` before white space and a capital, a digit or an opening quote or
-    bracket, at a line's end and at
-    MRQA's marks [PAR], [TLE], [DOC] and [SEP]. An abbreviation before a name ends one, too.
+    bracket, at a line's end and at MRQA's marks [PAR], [TLE], [DOC] and [SEP]. An abbreviation before a name
+    ends one, too.
     """
     breaks = list(_BREAK.finditer(context))
     return (0, *(found.end() for found in breaks)), (*(found.start() for found in breaks), len(context))

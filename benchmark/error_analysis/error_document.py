@@ -48,14 +48,14 @@ TONES: dict[str, Tone] = {RIGHT: "good", WRONG: "bad", MIXED: "open"}
 SHORT = {ALL_WRONG: "all wrong", DIFFER: "differ", ALL_RIGHT: "all right"}
 """The groups that rules are counted for, as narrow columns call them."""
 HEURISTIC = (
-    "The categories are heuristics: the rules below sort by form alone, the paper states no criteria of its own, and no "
-    "annotator has checked them. An example is put into a category if rules of that category and of no other fire, else "
-    "it is undecided."
+    "The categories are heuristics: the rules below sort by form alone, the paper states no criteria of its "
+    "own, and no annotator has checked them. An example is put into a category if rules of that category "
+    "and of no other fire, else it is undecided."
 )
 BASE_RATE = (
-    "A rule about answers fires for an example if it does for at least half of its wrong answers. The last column is the "
-    "base rate: a rule that fires as often where every arm is right says little of why arms are wrong. A dash: a rule "
-    "about wrong answers."
+    "A rule about answers fires for an example if it does for at least half of its wrong answers. The last "
+    "column is the base rate: a rule that fires as often where every arm is right says little of why arms "
+    "are wrong. A dash: a rule about wrong answers."
 )
 
 
@@ -102,7 +102,8 @@ def _about(analysis: ErrorAnalysis) -> list[str]:
     ]
     if several:
         lines.append(
-            "an arm is wrong on an example where all its seeds are, right where none is; otherwise its seeds disagree (~)"
+            "an arm is wrong on an example where all its seeds are, right where none is; otherwise its "
+            "seeds disagree (~)"
         )
     return lines + [f"note: {note}" for note in analysis.notes]
 
@@ -149,7 +150,9 @@ def _summed(columns: Sequence[str], numbers: dict[str, list[int]]) -> TextTable:
 
 
 def _rule_table(analysis: ErrorAnalysis) -> TextTable:
-    """Every rule, its sentence and how often it fires; on right answers, too, where it looks at the question alone."""
+    """Every rule, its sentence and how often it fires; on right answers, too, where it looks at the question
+    alone.
+    """
     groups = analysis.groups
     columns = [
         Column("rule", "left"),
@@ -225,8 +228,8 @@ def shortened(text: str) -> str:
 
 
 def gold_in_context(example: Example) -> Inline:
-    """An excerpt of the context with the gold answer marked; of several places of an answer the one whose sentence
-    shares most words with the question.
+    """An excerpt of the context with the gold answer marked; of several places of an answer the one whose
+    sentence shares most words with the question.
     """
     best = best_span(example.question, example.context, example.spans)
     if best is None:

@@ -84,8 +84,8 @@ def analyse_request(request: ErrorRequest) -> tuple[ErrorAnalysis, str, Config |
     if not raw.is_dir():
         option = f"--data {request.data}" if request.data else shown_folder(raw)
         raise ConfigError(
-            f"{option}: no such folder: the questions are in the raw MRQA files: run `python -m benchmark.fetch`, or name "
-            "their folder with --data"
+            f"{option}: no such folder: the questions are in the raw MRQA files: run `python -m "
+            "benchmark.fetch`, or name their folder with --data"
         )
     scored = score_examples(runs, choice, request.wrong, request.datasets, where)
     with progress("errors", total=len(scored.outcomes), unit="datasets") as bar:

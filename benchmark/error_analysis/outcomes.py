@@ -115,7 +115,8 @@ def score_examples(
         raise DataError(f"{where}/{fault}")
     for name, difference in found.different.items():
         raise DataError(
-            f"{where}: {name}: {difference}: evaluate both on the same data, or choose with --arms, --seeds or --dataset"
+            f"{where}: {name}: {difference}: evaluate both on the same data, or choose with --arms, --seeds "
+            "or --dataset"
         )
     notes += [
         f"{cell} has the scores of {twin} throughout: one run under two seeds"
@@ -155,7 +156,8 @@ def _datasets(choice: ArmChoice, wanted: Sequence[str] | None) -> tuple[tuple[st
                     else f"not scored{nearest(name, shared)}"
                 )
                 raise ConfigError(
-                    f"--dataset {name}: {of}: of {', '.join(shared) or 'none, as no dataset was scored by all'}"
+                    f"--dataset {name}: {of}: of "
+                    f"{', '.join(shared) or 'none, as no dataset was scored by all'}"
                 )
         return tuple(name for name in shared if name in wanted), []
     if not shared:
@@ -211,7 +213,8 @@ def read_texts(path: Path, wanted: Container[tuple[str, str]]) -> dict[tuple[str
     with pq.ParquetFile(path) as file:
         if "prediction" not in file.schema_arrow.names:
             raise DataError(
-                f"{path.name}: no column prediction, which this command shows: `python -m benchmark.evaluate` writes it"
+                f"{path.name}: no column prediction, which this command shows: `python -m "
+                "benchmark.evaluate` writes it"
             )
         table = file.read(columns=["dataset", "example_id", "prediction"])
     # row by row: pyarrow's filters import pandas, which takes longer

@@ -53,12 +53,14 @@ def read_examples(
         stated = run.datasets[dataset].sha256
         if stated is not None and stated != digest:
             raise DataError(
-                f"{name}: not the file that {run.cell} was scored on (sha256 {digest[:12]}…, not {stated[:12]}…): {MAKE}"
+                f"{name}: not the file that {run.cell} was scored on (sha256 {digest[:12]}…, not "
+                f"{stated[:12]}…): {MAKE}"
             )
     wanted = set(ids)
     found = {example.id: example for example in read_mrqa(path) if example.id in wanted}
     if lacking := sorted(wanted - set(found)):
         raise DataError(
-            f"{name}: {len(lacking)} of the {len(wanted)} scored examples are not in it, {lacking[0]} for one: {MAKE}"
+            f"{name}: {len(lacking)} of the {len(wanted)} scored examples are not in it, {lacking[0]} for "
+            f"one: {MAKE}"
         )
     return found

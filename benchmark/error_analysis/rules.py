@@ -2,10 +2,9 @@
 what it does.
 
 The paper's authors sorted their examples by hand and state no criteria. These rules are heuristics of ours:
-where the rules of exactly one
-category fire the example is put there, else it is undecided. No annotator has checked them; analysis.py
-counts how often the rules that
-look at the question alone fire on examples that every arm answers, too.
+where the rules of exactly one category fire the example is put there, else it is undecided. No annotator has
+checked them; analysis.py counts how often the rules that look at the question alone fire on examples that
+every arm answers, too.
 """
 
 from __future__ import annotations
@@ -162,8 +161,8 @@ RULES = (
     ErrorRule(
         "spelling",
         ANNOTATION,
-        f"the prediction is a gold answer but for a few letters (similarity of at least {ALIKE:g}), no digit among "
-        "them",
+        f"the prediction is a gold answer but for a few letters (similarity of at least {ALIKE:g}), no "
+        "digit among them",
         is_spelling,
     ),
     ErrorRule(
@@ -186,8 +185,8 @@ RULES = (
     ErrorRule(
         "number",
         REASONING,
-        "the question asks for a count, an amount, a difference or a total (how many, how much, difference between, "
-        "in total, …)",
+        "the question asks for a count, an amount, a difference or a total (how many, how much, difference "
+        "between, in total, …)",
         asks_numbers,
         True,
     ),

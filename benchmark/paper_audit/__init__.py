@@ -1,5 +1,5 @@
-"""The rules of `benchmark.audit`: a paper's printed numbers and sentences against each other. Each rule knows only the
-documented schema.
+"""The rules of `benchmark.audit`: a paper's printed numbers and sentences against each other. Each rule knows
+only the documented schema.
 
 printed_numbers   what a printed number can have been before it was rounded
 findings          severities, checks, and what was found

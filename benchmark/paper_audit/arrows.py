@@ -18,9 +18,8 @@ def audit_arrows(table: Table, audit: Audit) -> None:
     """Every arrow is its average less that of its base, within rounding.
 
     The base is the next row above of the same model and K, or the first of them: in each table the reading
-    that explains more of its
-    arrows, either where both do alike. An arrow in a model's first row is a gain over another model: it mixes
-    backbones.
+    that explains more of its arrows, either where both do alike. An arrow in a model's first row is a gain
+    over another model: it mixes backbones.
     """
     arrows = [
         index

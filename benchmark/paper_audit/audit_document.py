@@ -35,9 +35,10 @@ FORMAT = 1
 TONES: dict[str, Tone] = {IMPOSSIBLE: "bad", IMPLAUSIBLE: "open", BEYOND: "open"}
 COLUMNS = (Column("check", "left", least=24), Column("looked at"), Column("found", "left", least=14))
 HOW = (
-    "Written by `python -m benchmark.audit` from the paper's tables and sentences; no run of ours is looked at. Every "
-    "printed number stands for the interval that rounds to it (half a printed unit to either side); means, differences "
-    "and percentages carry it through. What some unrounded numbers could give is no finding."
+    "Written by `python -m benchmark.audit` from the paper's tables and sentences; no run of ours is looked "
+    "at. Every printed number stands for the interval that rounds to it (half a printed unit to either "
+    "side); means, differences and percentages carry it through. What some unrounded numbers could give is "
+    "no finding."
 )
 
 
@@ -58,8 +59,8 @@ def audit_document(audit: Audit) -> Document:
 def audit_json(audit: Audit) -> str:
     """One object: format, paper, tables, cells, claims, status, severities {severity: findings}, checks, findings.
 
-    A finding has check, severity, table, row, label, metric, column, others, section, quote, claim, reading, printed,
-    follows and where; null where it has none.
+    A finding has check, severity, table, row, label, metric, column, others, section, quote, claim, reading,
+    printed, follows and where; null where it has none.
     """
     by_severity = Counter(finding.severity for finding in audit.findings)
     by_check = Counter(finding.check for finding in audit.findings)
@@ -100,7 +101,9 @@ def _rows(audit: Audit) -> list[tuple[str, str, TextCell]]:
 
 
 def _item(finding: Finding) -> ListItem:
-    """Where a finding stands; what was printed, what follows, and of a sentence its words and how they were read."""
+    """Where a finding stands; what was printed, what follows, and of a sentence its words and how they were
+    read.
+    """
     parts = [
         ListItem(finding.printed, label="stated" if finding.claim else "printed"),
         ListItem(finding.follows, label="follows"),

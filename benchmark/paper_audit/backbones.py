@@ -12,9 +12,8 @@ def same_backbone(a: Row, b: Row) -> bool:
     printed.
 
     A label names a backbone by its last two words ("Multi-Task BERT_large": bert large), or does so in
-    parentheses ("LinkBERT
-    (RoBERTa-base)"). A letter more or less in a word of five or more is a slip of spelling: RoBERT-base is
-    RoBERTa-base.
+    parentheses ("LinkBERT (RoBERTa-base)"). A letter more or less in a word of five or more is a slip of
+    spelling: RoBERT-base is RoBERTa-base.
     """
     if a.ours and b.ours:
         return a.ours.backbone == b.ours.backbone

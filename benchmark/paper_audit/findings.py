@@ -39,8 +39,8 @@ class Finding:
     check, severity: keys of CHECKS and SEVERITIES. table, row: ids; label: the row as printed. others: ids of
         the rows that it is held
     against. metric, column: as printed, several with commas between; "" where it is about a whole row.
-    section, quote, claim: of a
-    sentence (claim: its id in claims.yaml; reading: how a sentence that names no rows was read), else "".
+    section, quote, claim: of a sentence (claim: its id in claims.yaml; reading: how a sentence that names no
+    rows was read), else "".
     """
 
     check: str

@@ -2,8 +2,7 @@
 means and differences.
 
 A number printed with k decimals was between half a unit of the k-th below and above it. Fractions, so that a
-number on the very edge of
-what rounding allows is no matter of floating point.
+number on the very edge of what rounding allows is no matter of floating point.
 """
 
 from __future__ import annotations

@@ -22,9 +22,8 @@ def audit_claims(paper: Paper, audit: Audit) -> None:
     rounding.
 
     A sentence whose cells are equal as printed is not contradicted: rounding can hide the difference.
-    "Comparable" is contradicted only
-    where the sentence says within what. Sentences about what no table prints (the deviation of weights) are
-    not looked at.
+    "Comparable" is contradicted only where the sentence says within what. Sentences about what no table
+    prints (the deviation of weights) are not looked at.
     """
     for claim in paper.claims:
         sides = _sides(paper, claim)

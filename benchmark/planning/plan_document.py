@@ -105,8 +105,8 @@ def plan_document(plan: TablePlan, terms: Terms) -> Document:
     ]
     if any(item.work and not item.work.prepared for item in plan.to_run):
         lines.append(
-            "features are not all prepared: the paper's numbers of questions, one whole window each, are assumed for "
-            "the missing ones"
+            "features are not all prepared: the paper's numbers of questions, one whole window each, are "
+            "assumed for the missing ones"
         )
     blocks += [Paragraph(with_code(line)) for line in (*lines, *_closing(plan, terms, sums))]
     return Document(title, tuple(blocks), wrapped=False)

@@ -1,5 +1,5 @@
-"""The claims of the paper as forest plots, one plot per table and unit: our difference with its interval, the paper's
-beside it.
+"""The claims of the paper as forest plots, one plot per table and unit: our difference with its interval, the
+paper's beside it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from benchmark.reporting.report_data import ComparedTable, ReportData
 from benchmark.reporting.strips import Estimate, forest_axis, forest_strip, symmetric
 
 READING = (
-    "Dot and bar: our difference with its 95 % interval; diamond: the paper's difference; shaded: the side that the "
-    "paper claims. A claim is upheld where the bar lies in the shade and its p, corrected for all claims of the table "
-    "(Holm), is below .05. A bar that crosses 0 decides nothing, and neither do fewer than three seeds."
+    "Dot and bar: our difference with its 95 % interval; diamond: the paper's difference; shaded: the side "
+    "that the paper claims. A claim is upheld where the bar lies in the shade and its p, corrected for all "
+    "claims of the table (Holm), is below .05. A bar that crosses 0 decides nothing, and neither do fewer "
+    "than three seeds."
 )
 COLUMNS = ("claim", "id", "paper", "ours", "95 % from", "to", "Holm p", "verdict", "seeds", "method")
 SIGNS = {"greater": ">", "less": "<", "comparable": "≈"}
@@ -92,7 +93,9 @@ def claims_section(data: ReportData) -> ClaimsSection:
 
 
 def title(paper: Paper, claim: Claim) -> str:
-    """A claim as a comparison of rows as they are printed: `RoBERTa-base: MT(w/ BMT) > MT(w/ mask), average F1`."""
+    """A claim as a comparison of rows as they are printed: `RoBERTa-base: MT(w/ BMT) > MT(w/ mask), average
+    F1`.
+    """
     rows = {row: paper.row(claim, row)[1] for row in claim.rows}
     models, shots = {row.model for row in rows.values()}, {row.K for row in rows.values()}
     names = {key: _row_name(row, len(models) == 1, len(shots) > 1) for key, row in rows.items()}

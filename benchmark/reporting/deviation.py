@@ -1,5 +1,5 @@
-"""How far training moved the weights, against what it brought: a scatter plot by arm, and the deviation layer by
-layer.
+"""How far training moved the weights, against what it brought: a scatter plot by arm, and the deviation layer
+by layer.
 """
 
 from __future__ import annotations
@@ -23,18 +23,20 @@ from benchmark.reporting.plots import HEIGHT, Axes, Mark, scatter_plot
 from benchmark.reporting.scales import spanning
 
 READING = (
-    "One mark per run: how far training moved the encoder from its pretrained weights (L2 distance over their norm, "
-    "percent) and the mean F1 that came of it. Up is better; to the left, the weights stayed closer to where they "
-    "were."
+    "One mark per run: how far training moved the encoder from its pretrained weights (L2 distance over "
+    "their norm, percent) and the mean F1 that came of it. Up is better; to the left, the weights stayed "
+    "closer to where they were."
 )
 LAYERS = (
-    "Relative deviation from the pretrained weights, percent of each layer's norm, layer by layer and arm by arm; "
-    "means over seeds."
+    "Relative deviation from the pretrained weights, percent of each layer's norm, layer by layer and arm "
+    "by arm; means over seeds."
 )
 DOMAIN_NAMES = {"in_domain": "in-domain", "out_of_domain": "out-of-domain"}
 
 Panels = dict[tuple[str, str], tuple[list[str], list[Evidence]]]
-"""{(backbone and regime, domain): (the datasets that all its runs scored, the runs)}: what can stand in one plot."""
+"""{(backbone and regime, domain): (the datasets that all its runs scored, the runs)}: what can stand in one
+plot.
+"""
 
 
 def deviation_section(runs: Sequence[Evidence]) -> ChartSection:

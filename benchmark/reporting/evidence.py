@@ -27,8 +27,8 @@ FIGURES = ("seconds", "tokens_per_second", "peak_memory_mb")
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """One run. density: {dataset: share of weights open}; by_layer: {dataset: {layer: share}}; overlap:
-    Jaccard {dataset: {dataset: …}};
-    deviation: relative, by layer; domains: {dataset: its domain}; figures: seconds, tokens_per_second,
+    Jaccard {dataset: {dataset: …}}; deviation: relative, by layer; domains: {dataset: its domain}; figures:
+    seconds, tokens_per_second,
         peak_memory_mb, where known;
     environment: where it was trained (else: evaluated).
     """
@@ -187,7 +187,8 @@ def _numbers(value: Any, where: str, notes: list[str], top: float) -> dict[str, 
     if len(good) < len(entries):
         lost = len(entries) - len(good)
         notes.append(
-            f"{where}: {lost} of {len(entries)} entries are not names and numbers of 0 to {top:g}, and are left out"
+            f"{where}: {lost} of {len(entries)} entries are not names and numbers of 0 to {top:g}, and are "
+            "left out"
         )
     return good
 

@@ -1,4 +1,6 @@
-"""What the masks look like: density by layer and dataset, and how much two datasets' masks overlap, as heat maps."""
+"""What the masks look like: density by layer and dataset, and how much two datasets' masks overlap, as heat
+maps.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,13 @@ from benchmark.reporting.heat_maps import HeatGrid, colour_bar, heat_chart, scal
 
 WHOLE = "whole mask"
 DENSITY = (
-    "The share of weights that a dataset's mask leaves open, layer by layer, mean over seeds. An even column would mean "
-    "that the mask prefers no layer; a pale row, that few of a layer's weights may move."
+    "The share of weights that a dataset's mask leaves open, layer by layer, mean over seeds. An even "
+    "column would mean that the mask prefers no layer; a pale row, that few of a layer's weights may move."
 )
 OVERLAP = (
-    "Jaccard index of two datasets' masks: the weights that both leave open, over those that at least one does; mean "
-    "over seeds. 1: the same mask. Masks that prefer the same layers overlap more than chance without agreeing on a "
-    "single weight."
+    "Jaccard index of two datasets' masks: the weights that both leave open, over those that at least one "
+    "does; mean over seeds. 1: the same mask. Masks that prefer the same layers overlap more than chance "
+    "without agreeing on a single weight."
 )
 NO_RUNS = "There are no runs, and so no masks."
 Groups = dict[tuple[str, str], list[Evidence]]
@@ -57,8 +59,8 @@ def density_grid(group: Sequence[Evidence]) -> HeatGrid:
 
 
 def overlap_grid(group: Sequence[Evidence]) -> HeatGrid:
-    """The Jaccard index of each pair of datasets, means over an arm's runs; None on the diagonal, where it says
-    nothing.
+    """The Jaccard index of each pair of datasets, means over an arm's runs; None on the diagonal, where it
+    says nothing.
     """
     overlap = mean_matrix([one.overlap for one in group])
     datasets = in_order([*overlap, *(name for row in overlap.values() for name in row)])
@@ -67,8 +69,8 @@ def overlap_grid(group: Sequence[Evidence]) -> HeatGrid:
 
 
 def chance(p: float, q: float) -> float:
-    """The Jaccard index that two masks of densities p and q have on average when their weights are drawn anywhere:
-    pq / (p + q - pq).
+    """The Jaccard index that two masks of densities p and q have on average when their weights are drawn
+    anywhere: pq / (p + q - pq).
     """
     both = p * q
     return both / (p + q - both) if both else 0.0

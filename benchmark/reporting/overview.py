@@ -44,7 +44,9 @@ class CountBadge:
 
 @dataclass(frozen=True, slots=True)
 class TableVerdicts:
-    """One line of the verdicts: a table's name, its bar, the counts in it, and how many of its claims are upheld."""
+    """One line of the verdicts: a table's name, its bar, the counts in it, and how many of its claims are
+    upheld.
+    """
 
     key: str
     name: str
@@ -117,8 +119,8 @@ def _runs_sentence(data: ReportData) -> str:
     if not data.runs:
         seeds = "" if data.seeds is None else f" with seeds {', '.join(map(str, data.seeds))}"
         return (
-            f"There are no runs{seeds} in {data.source} yet: below is what the paper prints, and what can be counted "
-            "without runs."
+            f"There are no runs{seeds} in {data.source} yet: below is what the paper prints, and what can "
+            "be counted without runs."
         )
     numbers, arms = sorted({one.run.seed for one in data.runs}), dict.fromkeys(one.arm for one in data.runs)
     backbones = dict.fromkeys(one.run.identity.backbone for one in data.runs)

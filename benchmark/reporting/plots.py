@@ -1,5 +1,5 @@
-"""Line, scatter, bar and field plots: x in percent of the width, y in pixels from the top, so that texts and marks
-keep their size on a phone.
+"""Line, scatter, bar and field plots: x in percent of the width, y in pixels from the top, so that texts and
+marks keep their size on a phone.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def line_plot(
     level: float | None = None,
     dotted: bool = True,
 ) -> Markup:
-    """Lines over steps, the pale ones below; `level`: a reference line across; `dotted`: with a dot at each point of
-    a full line.
+    """Lines over steps, the pale ones below; `level`: a reference line across; `dotted`: with a dot at each
+    point of a full line.
     """
     drawn: list[Markup] = []
     if level is not None:

@@ -43,9 +43,9 @@ class ComparedTable:
 class ReportData:
     """What a report is made of.
 
-    our_paper: the paper is the one that this project reproduces. named_folder: the results are a folder that was
-    named, so how they were made is not known. source: the folder, relative to the repository, or its name where it
-    lies elsewhere. notes: what could not be shown, and why.
+    our_paper: the paper is the one that this project reproduces. named_folder: the results are a folder that
+    was named, so how they were made is not known. source: the folder, relative to the repository, or its name
+    where it lies elsewhere. notes: what could not be shown, and why.
     """
 
     paper: Paper

@@ -1,5 +1,5 @@
-"""The whole report: one file that loads nothing, runs no script, and holds the same content in light and dark, wide and
-narrow.
+"""The whole report: one file that loads nothing, runs no script, and holds the same content in light and
+dark, wide and narrow.
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ def forest_axis(scale: Scale) -> Markup:
 def delta_strip(
     delta: float, interval: tuple[float, float] | None, margin: float | None, tone: str, scale: Scale
 ) -> Markup:
-    """A table line's difference to the paper (0), its interval, and the margin as a band: decoration, the numbers
-    stand beside it.
+    """A table line's difference to the paper (0), its interval, and the margin as a band: decoration, the
+    numbers stand beside it.
     """
     middle, parts = SMALL / 2, []
     if margin is not None:

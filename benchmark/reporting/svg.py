@@ -1,7 +1,7 @@
 """SVG as text. `tag` escapes all that it is given: no name in a results file can become markup.
 
-Drawings are as wide as their box: x is in percent of the width, y in pixels, so that texts and marks keep their
-size on a phone.
+Drawings are as wide as their box: x is in percent of the width, y in pixels, so that texts and marks keep
+their size on a phone.
 """
 
 from __future__ import annotations

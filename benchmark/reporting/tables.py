@@ -1,4 +1,6 @@
-"""Every table of the paper: paper, ours, difference, intervals, verdict; with the difference drawn in each line."""
+"""Every table of the paper: paper, ours, difference, intervals, verdict; with the difference drawn in each
+line.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,17 @@ from benchmark.reporting.scales import Scale
 from benchmark.reporting.strips import delta_axis, delta_strip, symmetric
 
 READING = (
-    "Δ is ours less the paper's. Drawn beside it: the paper at 0, our difference, where the paper's number would lie if "
-    "it came from this pipeline (95 % PI) and, shaded, the margin within which a number counts as reproduced. CV*: "
-    "spread of our runs, percent of their mean."
+    "Δ is ours less the paper's. Drawn beside it: the paper at 0, our difference, where the paper's number "
+    "would lie if it came from this pipeline (95 % PI) and, shaded, the margin within which a number counts "
+    "as reproduced. CV*: spread of our runs, percent of their mean."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class NumberLine:
-    """One printed number beside ours. before, after: the texts up to the difference, and from there to the verdict."""
+    """One printed number beside ours. before, after: the texts up to the difference, and from there to the
+    verdict.
+    """
 
     name: str
     before: list[str]
@@ -48,9 +52,10 @@ class NumberGroup:
 
 @dataclass(frozen=True, slots=True)
 class TableSection:
-    """One table of the paper as the page shows it. before, after: columns about that of the drawing, whose head is
-    `axis`; None where there is nothing to draw. shown: whether it is open at first. has_claims: whether the claims'
-    section has a figure of it. published_elsewhere: systems of other papers, whose numbers `source` tells.
+    """One table of the paper as the page shows it. before, after: columns about that of the drawing, whose
+    head is `axis`; None where there is nothing to draw. shown: whether it is open at first. has_claims:
+    whether the claims' section has a figure of it. published_elsewhere: systems of other papers, whose
+    numbers `source` tells.
     """
 
     key: str
@@ -115,8 +120,8 @@ def table_section(table: ComparedTable) -> TableSection:
 
 
 def delta_scale(cells: Sequence[CellResult]) -> Scale | None:
-    """One scale, 0 in its middle, for a table's differences, intervals and margins; None where there is nothing to
-    draw.
+    """One scale, 0 in its middle, for a table's differences, intervals and margins; None where there is
+    nothing to draw.
     """
     if not any(cell.delta is not None for cell in cells):
         return None

@@ -15,14 +15,14 @@ from benchmark.reporting.plots import HEIGHT, Axes, Line, line_plot
 from benchmark.reporting.scales import Scale, from_zero, spanning
 
 CURVES = (
-    "Macro F1 on the validation split at each evaluation: the mean over seeds, and each seed as a pale line. Rings mark "
-    "the steps whose weights were kept."
+    "Macro F1 on the validation split at each evaluation: the mean over seeds, and each seed as a pale "
+    "line. Rings mark the steps whose weights were kept."
 )
 WEIGHTS = (
-    "The share of each dataset in the batches up to each evaluation: the mean over seeds, and each seed as a pale line. "
-    "Under eq. 15 it is uniform (dotted) until two evaluations exist, and then each dataset's share of the change of "
-    "EM + F1 between the two before; held against single-task runs, its share of the distance to them, from the first "
-    "evaluation on. By size or temperature it does not move."
+    "The share of each dataset in the batches up to each evaluation: the mean over seeds, and each seed as "
+    "a pale line. Under eq. 15 it is uniform (dotted) until two evaluations exist, and then each dataset's "
+    "share of the change of EM + F1 between the two before; held against single-task runs, its share of the "
+    "distance to them, from the first evaluation on. By size or temperature it does not move."
 )
 NO_CURVES = (
     "No run of this profile has left a curve.csv beside its results: the course of training is not known."
@@ -128,8 +128,8 @@ def with_mean(name: str, lines: Sequence[Line]) -> list[Line]:
 
 
 def stepped(points: Points) -> Points:
-    """A flight of steps through `points`: a weight holds from the evaluation before (at first: step 0) to the one
-    that it was recorded at.
+    """A flight of steps through `points`: a weight holds from the evaluation before (at first: step 0) to the
+    one that it was recorded at.
     """
     before = [0.0, *(step for step, _ in points)]
     return tuple(

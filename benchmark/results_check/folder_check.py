@@ -72,8 +72,8 @@ def results_folder(
 
     Args:
         given: None: `results/<profile>`.
-        profile, params: as `config.profiles.params_file` takes them; both None: for a given folder any profile,
-            else that of params.yaml.
+        profile, params: as `config.profiles.params_file` takes them; both None: for a given folder any
+            profile, else that of params.yaml.
 
     Raises:
         ConfigError: there is no such folder or profile, it cannot be read, or it holds no results.

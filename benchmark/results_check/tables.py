@@ -43,11 +43,9 @@ class SharedExamples:
 
 @dataclass(slots=True)
 class RunPart:
-    """A run's rows of one dataset. rows: (n,) positions in SharedExamples; em, f1: (n,) 0 to 1; texts: (n,) Arrow or
-    None; score: (n,), NaN
-    where null, or None; codes: (n,) equal where two runs' texts are, set by scoring. odd_answers,
-    odd_contexts: what differs from SharedExamples,
-    by position in this part.
+    """A run's rows of one dataset. rows: (n,) positions in SharedExamples; em, f1: (n,) 0 to 1; texts: (n,)
+    Arrow or None; score: (n,), NaN where null, or None; codes: (n,) equal where two runs' texts are, set by
+    scoring. odd_answers, odd_contexts: what differs from SharedExamples, by position in this part.
     """
 
     rows: NDArray[np.int64]
@@ -146,7 +144,8 @@ def _columns(record: Record, findings: Findings) -> dict[str, Any] | None:
             except (pa.ArrowException, NotImplementedError):
                 findings.note(
                     "scores",
-                    f"column {name} of {file} is {table[name].type}, not {TYPES.get(name, 'string')}: not looked at",
+                    f"column {name} of {file} is {table[name].type}, not {TYPES.get(name, 'string')}: not "
+                    "looked at",
                 )
     return columns
 

@@ -70,8 +70,8 @@ def status_document(study: optuna.Study) -> Document:
     columns += [*map(Column, names), Column("time", drop=1), Column("", "left", label="remark", least=12)]
     rows = [_row(trial, names) for trial in study.get_trials(deepcopy=False)]
     title = (
-        f"study {study.study_name}: {identity.cell}, profile {identity.profile}, objective {identity.objective}, "
-        f"pruner {identity.pruner}, seeds {','.join(map(str, identity.seeds))}"
+        f"study {study.study_name}: {identity.cell}, profile {identity.profile}, objective "
+        f"{identity.objective}, pruner {identity.pruner}, seeds {','.join(map(str, identity.seeds))}"
     )
     return Document(title, (text_table(columns, rows), *map(Paragraph, _best(study))), wrapped=False)
 

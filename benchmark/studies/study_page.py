@@ -1,5 +1,5 @@
-"""A study as one HTML page that loads nothing and runs no script: history, importance, gamma against zeta, F1 against
-density.
+"""A study as one HTML page that loads nothing and runs no script: history, importance, gamma against zeta, F1
+against density.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ FEWEST = 4
 TRIAL, PRUNED, BEST = 0, 6, 1
 """Series of the palette."""
 IMPORTANCE = (
-    "Share of the importance that Optuna's PED-ANOVA gives each parameter, over the whole range. With tens of trials it "
-    "is a hint, not a finding."
+    "Share of the importance that Optuna's PED-ANOVA gives each parameter, over the whole range. With tens "
+    "of trials it is a hint, not a finding."
 )
 FIELD = (
-    "The stronger the colour, the better, from the worst to the best finished trial. Between trials the colour is "
-    "interpolated linearly, outside them nothing is known. The other parameters differ from trial to trial."
+    "The stronger the colour, the better, from the worst to the best finished trial. Between trials the "
+    "colour is interpolated linearly, outside them nothing is known. The other parameters differ from trial "
+    "to trial."
 )
 PARETO = (
-    "One mark per trial: the share of weights that some mask opens, and the macro F1 that came of it. Up and to the left "
-    "is better."
+    "One mark per trial: the share of weights that some mask opens, and the macro F1 that came of it. Up "
+    "and to the left is better."
 )
 
 
@@ -112,7 +113,8 @@ def importance(study: optuna.Study, done: Sequence[FrozenTrial]) -> ChartSection
     key, heading = "importance", "Importance"
     shares = importances(study, done)
     if shares is None:
-        why = f"{len(done)} finished trials that differ are too few to say which parameter matters: {FEWEST} at least."
+        why = f"{len(done)} finished trials that differ are too few to say which parameter matters"
+        why += f": {FEWEST} at least."
         return ChartSection(key, heading, note=why)
     said = "Shares by parameter; the values stand in the table."
     plot = bar_plot(f"{key}-plot", "Importance", said, list(shares.items()))

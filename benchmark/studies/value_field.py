@@ -19,8 +19,8 @@ FieldPoint = tuple[float, float, float]
 
 
 def interpolated(points: Sequence[FieldPoint], axes: Axes) -> NDArray[np.float64]:
-    """The values at the cells' middles, linear between the points: (DOWN, ACROSS), NaN outside them and where they span
-    no area.
+    """The values at the cells' middles, linear between the points: (DOWN, ACROSS), NaN outside them and where
+    they span no area.
     """
     places = np.array([[axes.x.at(x) / 100, axes.y.at(y) / HEIGHT] for x, y, _ in points])
     values = np.array([value for *_, value in points])
