@@ -1,4 +1,4 @@
-"""What the tests of `benchmark.compare` share: a comparison's JSON taken apart, results folders changed."""
+"""What the tests of `benchmark.compare` share: a comparison's JSON taken apart, and folders changed."""
 
 from __future__ import annotations
 

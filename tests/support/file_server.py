@@ -49,7 +49,7 @@ class FileServer:
 
 @contextmanager
 def no_wait_in_vain(server: FileServer) -> Iterator[None]:
-    """Clients of this process time out as soon as the server is silent, and never because a machine is busy."""
+    """Clients of this process time out when the server is silent, never because a machine is busy."""
     real = socket.socket.recv_into
 
     def recv_into(self: socket.socket, *arguments: Any) -> int:

@@ -1,4 +1,4 @@
-"""HTML as a tree, for tests: a strict parser (every element closed, in order) and a few ways to look into it."""
+"""HTML as a tree, for tests: a strict parser (every element closed, in order) and ways to look into it."""
 
 from __future__ import annotations
 

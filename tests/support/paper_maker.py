@@ -216,7 +216,7 @@ def _facts(rng: np.random.Generator) -> dict[str, Any]:
 def _claims(
     tables: dict[str, dict[str, Any]], truth: dict[tuple[str, str], Scores], rng: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Sentences that are true of the unrounded numbers: sizes, directions, quoted pairs, contrasts, spread."""
+    """Sentences true of the unrounded numbers: sizes, directions, quoted pairs, contrasts, spread."""
     claims: list[dict[str, Any]] = []
 
     def mean(table: str, row: str) -> float:

@@ -22,6 +22,7 @@ from benchmark.paper import tables as papers
 from benchmark.planning import execution
 from benchmark.planning import throughput as speed
 from benchmark.planning.assembly import seconds_of
+from benchmark.planning.disk import disk_of
 from benchmark.planning.processes import Processes
 from benchmark.planning.schedule import DONE, FAILED
 from benchmark.planning.states import CHECKPOINT, MISSING, TRAINED, RunState
@@ -105,16 +106,17 @@ def test_table_3_needs_the_cells_that_compare_looks_for(
     assert plan.main(["--paper-table", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Table 3 on profile tiny; bert stands in for roberta-base: 3 runs, 0 there, 3 to run"
-    assert lines[1] == "  first: python -m benchmark.fetch && python -m benchmark.prepare"
-    assert [line.split()[:2] for line in lines[3:6]] == [["missing", cell] for cell in CELLS]
-    assert lines[3].endswith(
+    assert lines[2] == "first: python -m benchmark.fetch && python -m benchmark.prepare"
+    assert lines[4].split() == ["state", "run", "time", "disk", "command"]
+    assert [line.split()[:2] for line in lines[5:8]] == [["missing", cell] for cell in CELLS]
+    assert lines[5].endswith(
         "  python -m benchmark.train bert.mt.mask.s0 && python -m benchmark.evaluate bert.mt.mask.s0"
     )
-    assert lines[6:8] == [
-        "  roberta-large.mt.mask, roberta-large.mt.bmt: profile tiny has no roberta-large",
-        "  t5-base.mt.mask, t5-base.mt.bmt: profile tiny has no t5-base",
+    assert lines[9:11] == [
+        "roberta-large.mt.mask, roberta-large.mt.bmt: profile tiny has no roberta-large",
+        "t5-base.mt.mask, t5-base.mt.bmt: profile tiny has no t5-base",
     ]
-    assert "ASSUMED for a CPU: none of its runs was timed here" in lines[8]
+    assert "ASSUMED for a CPU: none of its runs was timed here" in lines[11]
 
 
 def test_seeds_are_the_listed_ones_else_0_unless_asked_for(
@@ -486,6 +488,15 @@ def test_a_params_file_that_is_named_is_named_in_the_commands(
     assert (plan_of_file["profile"], plan_of_file["params"]) == ("mine", str(file))
     commands = [command for run in plan_of_file["runs"] for command in run["commands"]]
     assert commands and all(command[-2:] == ["--params", str(file)] for command in commands)
+
+
+def test_a_transfer_leaves_its_predictions_alone(root: Path) -> None:
+    """No model, no masks, no checkpoints: 250 bytes per scored question and a JSON of 40 kB."""
+    disk = disk_of(load(), parse("bert.mt.bmt.adapter.s0"), [], 1_000_000, scored=100, trains=False)
+    assert (disk.model, disk.masks, disk.predictions, disk.checkpoints) == (0, 0, 65_000, 0)
+    trained = disk_of(load(), parse("bert.mt.none.s0"), [], 1_000_000, scored=100)
+    assert (trained.model, trained.masks, trained.checkpoints) == (1_000_000, 0, 10_000_000)
+    assert (trained.kept("best"), trained.kept("none")) == (1_065_000, 65_000)
 
 
 @pytest.mark.parametrize(

@@ -195,15 +195,19 @@ def test_a_run_that_another_process_makes_is_left_alone_and_stop_ends_it(tmp_pat
     wait += f"open({str(marks)!r}, 'a').write('began '); time.sleep(600)"
     first = Processes(tmp_path, {})
     outcomes: list[JobOutcome] = []
-    thread = threading.Thread(target=lambda: outcomes.append(first(script("a", wait, "print()"), None)))
+    thread = threading.Thread(
+        target=lambda: outcomes.append(first(script("a", wait, "print()"), None)), daemon=True
+    )
     thread.start()
-    wait_until(lambda: marks.exists() and marks.read_text() == "began ", thread.is_alive)
-    assert states.being_made(tmp_path / "a.log")
-    other = Processes(tmp_path, {})(script("a", "print('twice')"), None)
-    assert other.state == NOT_RUN and "another process makes it now" in other.text
-    first.stop()
-    thread.join()
-    assert not thread.is_alive() and marks.read_text() == "began ended"
+    try:
+        wait_until(lambda: marks.exists() and marks.read_text() == "began ", thread.is_alive)
+        assert states.being_made(tmp_path / "a.log")
+        other = Processes(tmp_path, {})(script("a", "print('twice')"), None)
+        assert other.state == NOT_RUN and "another process makes it now" in other.text
+    finally:
+        first.stop()
+        thread.join()
+    assert marks.read_text() == "began ended"
     assert outcomes[0].state == FAILED and outcomes[0].text.startswith("exit status 143")
     assert not states.being_made(tmp_path / "a.log") and not states.being_made(tmp_path / "b.log")
     assert first(script("b", "print('late')"), None).text == "stopped before it began"

@@ -82,15 +82,17 @@ def test_a_study_from_the_first_trial_to_params_yaml(
     before = (prepared / "params.yaml").read_text()
     assert run("--apply", "--yes", "--export", "--trial", "2") == 0
     capsys.readouterr()
-    scores = []
+    scores, moved = [], []
     for seed in (100, 101):  # the same values, seed and data in `benchmark.train`
         train_cell(load(), parse(f"bert.mt.bmt.s{seed}"))
         record = json.loads(
             (prepared / "runs" / "tiny" / f"bert.mt.bmt.s{seed}" / "training.json").read_text()
         )
         scores.append(record["validation_f1"])
+        moved.append(record["deviation"]["total"]["relative"])
         assert record["mask"]["union_density"] == pytest.approx(trials[2].user_attrs["density"], abs=0.01)
-    assert trials[2].value == pytest.approx(sum(scores) / 2, abs=1e-9) and trials[2].value > 0
+    assert trials[2].value == pytest.approx(sum(scores) / 2, abs=1e-9)
+    assert trials[2].user_attrs["deviation"] == pytest.approx(sum(moved) / 2, rel=1e-9) and min(moved) > 0
     (prepared / "params.yaml").write_text(before)
 
 
