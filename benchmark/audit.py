@@ -12,8 +12,8 @@ from pathlib import Path
 
 from benchmark.cli.commands import command_parser, run_command
 
-ABOUT = """Hold a paper's tables and sentences against each other: averages, arrows, percentages, EM and F1, rows
-and numbers that are printed twice, scores that fall with K, stated sizes and directions, gains that mix
+ABOUT = """Hold a paper's tables and sentences against each other: averages, arrows, percentages, EM and F1,
+rows and numbers that are printed twice, scores that fall with K, stated sizes and directions, gains that mix
 backbones. Rounding is no finding.
 Exit status: 0 nothing found beyond rounding, 1 findings, 2 wrong usage or a paper that cannot be read."""
 EXAMPLE = "python -m benchmark.audit --format markdown --out docs/audit.md"

@@ -15,7 +15,8 @@ from benchmark.cli.command_line import command_line
 from benchmark.cli.commands import add_params_options, command_parser, run_command
 from bmt.errors import ConfigError
 
-ABOUT = "List the dev examples that all arms get wrong and those where arms differ, with a guess at the kind of each error."
+ABOUT = """List the dev examples that all arms get wrong and those where arms differ, with a guess at the
+kind of each error."""
 EXAMPLE = "python -m benchmark.errors --arms none mask bmt --dataset SQuAD HotpotQA --limit 10"
 DEFAULTS = {"metric": "em", "limit": 5}
 

@@ -1,7 +1,7 @@
 """Get the files of a data source, each verified before it takes its name.
 
-Writes `<out>/<domain>/<Dataset>.<split>.jsonl.gz`, `<out>/manifest.yaml` (a copy) and `<out>/fetch.json` (what
-came from where).
+Writes `<out>/<domain>/<Dataset>.<split>.jsonl.gz`, `<out>/manifest.yaml` (a copy) and `<out>/fetch.json`
+(what came from where).
 """
 
 from __future__ import annotations

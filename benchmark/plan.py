@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parse_arguments(arguments)
     from benchmark.config.profiles import params_file
     from benchmark.config.results_options import chosen_seeds
-    from benchmark.planning import plan_text
+    from benchmark.planning.plan_document import plan_document, plan_json
     from benchmark.planning.schedule import DONE
     from benchmark.planning.table_plan import (
         PlanRequest,
@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         make_missing_runs,
         plan_table,
     )
+    from benchmark.rendering import print_document
 
     seeds, gpus = chosen_seeds(given.seeds), chosen_gpus(given.gpus)
     slots, also = chosen_jobs(given.jobs, gpus), tuple(given.also)
@@ -62,13 +63,14 @@ def main(arguments: list[str] | None = None) -> int:
     request = PlanRequest(given.paper_table, params, seeds, also, given.keep, slots, gpus, given.run)
     requested = plan_table(request)
     if not given.json:
-        print(plan_text.text(requested.plan, requested.terms), flush=True)
+        print_document(plan_document(requested.plan, requested.terms))
+        sys.stdout.flush()  # before the runs' own lines
     outcomes = make_missing_runs(requested) if given.run else {}
     failed = {name: outcome for name, outcome in outcomes.items() if outcome.state != DONE}
     for name, outcome in failed.items():
         print(f"error: {name}: {outcome.state}: {outcome.text.splitlines()[0]}", file=sys.stderr)
     if given.json:
-        values = plan_text.as_json(requested.plan, requested.terms, outcomes)
+        values = plan_json(requested.plan, requested.terms, outcomes)
         print(json.dumps(values, indent=1, ensure_ascii=False))
     return int(bool(failed))
 

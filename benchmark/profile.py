@@ -1,7 +1,7 @@
 """Switch params.yaml to another profile, or show which one is active.
 
-`python -m benchmark.profile` alone shows the active profile and what params.yaml changes in it; with a name it
-copies `profiles/<name>.yaml` over params.yaml and says what that overwrites.
+`python -m benchmark.profile` alone shows the active profile and what params.yaml changes in it; with a name
+it copies `profiles/<name>.yaml` over params.yaml and says what that overwrites.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`python -m benchmark.report`: everything that the results say, as one HTML page.
 
-All tables of the paper with their verdicts, the claims, masks, deviations, the course of training, where the runs come
-from. Reads the paper as data, a results folder and, where they lie beside it, the runs' folders; no DVC, no torch, and
-MLflow only for `--track`.
+All tables of the paper with their verdicts, the claims, masks, deviations, the course of training, where the
+runs come from. Reads the paper as data, a results folder and, where they lie beside it, the runs' folders; no
+DVC, no torch, and MLflow only for `--track`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Deliver the runs' journals to MLflow, or list them.
 
-What runs recorded while MLflow was missing, down or slow waits in their journals. `sync` delivers it, each entry
-once; `list` shows what waits.
+What runs recorded while MLflow was missing, down or slow waits in their journals. `sync` delivers it, each
+entry once; `list` shows what waits.
 """
 
 from __future__ import annotations

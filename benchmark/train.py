@@ -1,7 +1,7 @@
 """Train one cell: learn its masks, tune under them, keep model, masks and course.
 
-On several GPUs or machines (which share the project's folder): `accelerate launch -m benchmark.train CELL`, or
-torchrun.
+On several GPUs or machines (which share the project's folder): `accelerate launch -m benchmark.train CELL`,
+or torchrun.
 """
 
 from __future__ import annotations

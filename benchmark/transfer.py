@@ -1,11 +1,11 @@
 """Few-shot transfer of a trained cell to the datasets out of domain (section 4.6.2, Table 9).
 
 For each K and seed of `fewshot:` in the params file and each target dataset: K of its dev questions, half to
-train on and half to validate on, the mean of the cell's adapters weighted by their loss on the K, some updates
-under the arm's mask, the answers to the other questions. One result per K and seed:
+train on and half to validate on, the mean of the cell's adapters weighted by their loss on the K, some
+updates under the arm's mask, the answers to the other questions. One result per K and seed:
 `results/<profile>/<backbone>.<regime>.<arm>[.adapter].k<K>.s<seed>.json`. What a call that was cut off has
-finished is not done again; SIGTERM ends a call at its next update, from which the next call goes on. (Zero-shot
-is what `benchmark.evaluate` scores out of domain: the plain mean of adapters.)
+finished is not done again; SIGTERM ends a call at its next update, from which the next call goes on.
+(Zero-shot is what `benchmark.evaluate` scores out of domain: the plain mean of adapters.)
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 The backbone has `head: generate` in the params file (profile `paper`: UnifiedQA's T5-base). It reads
 `question \\n context` in lower case, writes its answer greedily, and is held against all dev questions of the
-datasets out of domain by the same EM and F1 as every other row. Nothing is trained and there are no seeds: one
-result, `results/<profile>/<backbone>.mt.zero_shot.s0.json`, which `benchmark.compare --paper-table 8` finds. A
-call that was cut off goes on with the next dataset.
+datasets out of domain by the same EM and F1 as every other row. Nothing is trained and there are no seeds:
+one result, `results/<profile>/<backbone>.mt.zero_shot.s0.json`, which `benchmark.compare --paper-table 8`
+finds. A call that was cut off goes on with the next dataset.
 """
 
 from __future__ import annotations

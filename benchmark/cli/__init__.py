@@ -1,1 +1,1 @@
-"""What every command shares: one-line errors, exit statuses, progress, signals, text that is safe to print."""
+"""What commands share: one-line errors, exit statuses, progress, signals, text that is safe to print."""

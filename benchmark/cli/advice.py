@@ -13,7 +13,7 @@ PREPARE = " with `python -m benchmark.prepare`"
 
 @contextmanager
 def advice(text: str, only: str = "") -> Iterator[None]:
-    """Add `text` to the message of a DataError or ModelError that the block raises, if `only` stands in it."""
+    """Add `text` to the message of a DataError or ModelError of the block, if `only` stands in it."""
     try:
         yield
     except (DataError, ModelError) as error:

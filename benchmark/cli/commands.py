@@ -17,7 +17,7 @@ OURS = ("bmt", "benchmark", "tools")
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's parser, whose complaint is one line (status 2) and names the option that was perhaps meant."""
+    """argparse's parser, whose complaint is one line (status 2) with the option that was perhaps meant."""
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -58,7 +58,7 @@ def command_parser(verb: str, description: str, example: str) -> Parser:
 
 
 def add_params_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """`--params FILE` or `--profile NAME`, which mean the same in every command (`config.profiles.params_file`)."""
+    """`--params FILE` or `--profile NAME`, the same in every command (`config.profiles.params_file`)."""
     either = parser.add_mutually_exclusive_group()
     either.add_argument(
         "--params", metavar="FILE", help="the params file (default: params.yaml at the repository's root)"

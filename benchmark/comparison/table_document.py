@@ -76,7 +76,7 @@ def table_document(report: TableReport) -> Document:
         blocks += [Heading("Published elsewhere"), published]
     if report.claims:
         blocks += [Heading("Claims"), claims_table(report)]
-    blocks.append(TextList(tuple(footer(report))))
+    blocks.append(TextList(tuple(closing_remarks(report))))
     return Document(document_title(report.table), tuple(blocks), about(report), report.title, level=3)
 
 
@@ -148,7 +148,7 @@ def claim_remark(result: ClaimResult) -> str:
     return "; ".join(part for part in (result.note, reason, _needed(result)) if part)
 
 
-def footer(report: TableReport) -> list[ListItem]:
+def closing_remarks(report: TableReport) -> list[ListItem]:
     """What stands under the table: counts, descriptive figures, faults, notes, assumptions."""
     items = [("cells", _counts(report.verdicts.most_common()))]
     if report.claims:

@@ -38,7 +38,8 @@ def results_place(
     if given is not None:
         if not given.is_dir():
             raise ConfigError(
-                f"--results {given}: no such folder: a folder of <cell>.json and <cell>.parquet (docs/compare.md)"
+                f"--results {given}: no such folder: a folder of <cell>.json and <cell>.parquet "
+                "(docs/compare.md)"
             )
         config, active = configuration(profile, params) if profile or params else (None, False)
         return given, profile or (config.profile if config else ""), config, active
@@ -49,7 +50,8 @@ def results_place(
         known = profiles()
         names = ", ".join(known) or "those with a file in profiles/"
         raise ConfigError(
-            f"--profile {name}: not allowed{nearest(name, known)}: one of {names}, or one with a folder results/{name}"
+            f"--profile {name}: not allowed{nearest(name, known)}: one of {names}, or one with a folder "
+            f"results/{name}"
         )
     return root / "results" / name, name, config, active
 

@@ -17,7 +17,7 @@ from benchmark.paper import tables as papers
 from benchmark.planning import assembly, disk, execution, throughput
 from benchmark.planning.assembly import TablePlan
 from benchmark.planning.cells import PlannedRun, planned_runs
-from benchmark.planning.plan_text import Terms
+from benchmark.planning.plan_document import Terms
 from benchmark.planning.schedule import JobOutcome
 from benchmark.planning.states import ProfileFiles
 from benchmark.runs import results

@@ -146,12 +146,12 @@ def _phrase(phrase: Phrase, before: str, after: str, in_table: bool) -> str:
     elif phrase.look in ("strong", "emphasis"):
         mark, tag = ("**", "b") if phrase.look == "strong" else ("*", "i")
         # The marks only count beside a space or punctuation; elsewhere the element does.
-        plain = phrase.text.strip() == phrase.text and _apart(before) and _apart(after)
+        plain = phrase.text.strip() == phrase.text and _is_boundary(before) and _is_boundary(after)
         text = f"{mark}{text}{mark}" if plain and text else f"<{tag}>{text}</{tag}>"
     return f"[{text}](<{escape(phrase.link)}>)" if phrase.link else text
 
 
-def _apart(character: str) -> bool:
+def _is_boundary(character: str) -> bool:
     return not character or character.isspace() or unicodedata.category(character)[0] in "PS"
 
 

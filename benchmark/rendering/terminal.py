@@ -137,7 +137,7 @@ def _table(table: TextTable, width: int) -> Iterator[RenderableType]:
         if group.title:
             yield _text(group.title, "bold", before="  ")
         if group.rows:
-            yield Padding(_rows(table, group, widths, headed), (0, 0, 0, indent), expand=False)
+            yield Padding(_group(table, group, widths, headed), (0, 0, 0, indent), expand=False)
         yield from (_note(note, indent) for note in group.notes)
     yield from (_note(note, indent) for note in table.notes)
 
@@ -146,7 +146,7 @@ def _note(note: Inline, indent: int) -> Padding:
     return Padding(_text(note, "dim"), (0, 0, 0, indent), expand=False)
 
 
-def _rows(table: TextTable, group: RowGroup, widths: dict[int, int], headed: bool) -> Table:
+def _group(table: TextTable, group: RowGroup, widths: dict[int, int], headed: bool) -> Table:
     shown = Table(box=None, show_header=headed, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for index, width in widths.items():
         column = table.columns[index]

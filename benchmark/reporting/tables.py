@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from benchmark.comparison.report import CellResult, TableReport
-from benchmark.comparison.table_document import about, footer, numbers_table, published_elsewhere
+from benchmark.comparison.table_document import about, closing_remarks, numbers_table, published_elsewhere
 from benchmark.rendering.document import TextRow, TextTable, cell_of, plain_text
 from benchmark.rendering.phrases import NOTHING, counted
 from benchmark.reporting.charts import DataTable
@@ -107,7 +107,9 @@ def table_section(table: ComparedTable) -> TableSection:
         absent=absent,
         published_elsewhere=_data_table("Published elsewhere", elsewhere) if elsewhere else None,
         source=plain_text(elsewhere.notes[0]) if elsewhere else "",
-        remarks=[(item.label, plain_text(item.text)) for item in footer(report) if item.label != "cells"],
+        remarks=[
+            (item.label, plain_text(item.text)) for item in closing_remarks(report) if item.label != "cells"
+        ],
         has_claims=any(result.interval for result in report.claims),
     )
 

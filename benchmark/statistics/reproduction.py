@@ -4,13 +4,13 @@ Both sides score the same test examples, so example noise is shared, and the see
 rounding are the noise. n seeds give mean m and standard deviation s; P is the published value, h half its
 rounding unit, n_pub the runs behind P; d = m - P.
 
-    moderated variance    s~^2 = (d0 s_pool^2 + (n-1) s^2) / (d0 + n - 1), pooled over the table's cells, averages
-                          apart from cells (limma: Smyth 2004, with d0 given);
+    moderated variance    s~^2 = (d0 s_pool^2 + (n-1) s^2) / (d0 + n - 1), pooled over the table's cells,
+                          averages apart from cells (limma: Smyth 2004, with d0 given);
                           df = min(d0 + n - 1, sum of n - 1 over the pool)
     prediction interval   m -+ t.975 s~ sqrt(1/n + 1/n_pub): where another n_pub runs' mean would lie
     reproduced            |d| + h + t.95 s~ sqrt(1/n) < margin: two one-sided tests; P taken as fixed
-    not reproduced        p = 2 P(T > max(|d| - h, 0) / (s~ sqrt(1/n + 1/n_pub))) below alpha, by Holm over all
-                          judged cells
+    not reproduced        p = 2 P(T > max(|d| - h, 0) / (s~ sqrt(1/n + 1/n_pub))) below alpha, by Holm over
+                          all judged cells
     inconclusive          neither, with the seeds that would settle it
 
 `judge_cells` is what a table calls. `judge_arrays` is the same arithmetic on arrays with any leading axes:

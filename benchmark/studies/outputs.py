@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from benchmark.config.params import repository_root
+from benchmark.rendering import print_document
 from benchmark.studies import apply, export, status, study_page
 from benchmark.studies.mlflow_runs import log_files
 from benchmark.studies.settings import read_settings
@@ -20,7 +21,7 @@ def show_study(options: argparse.Namespace) -> None:
     study = find_study(options.study, url)
     with reachable(url):
         if options.status:
-            print(status.table(study))
+            print_document(status.status_document(study))
         written: list[Path] = []
         if options.export:
             written.append(export.export(study, options.trial))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from benchmark.cli.progress import duration
+from benchmark.rendering.document import Column, Document, Paragraph, TextCell, Tone, text_table
 from benchmark.studies.identity import identity_of
 from bmt.errors import BMTError
 
@@ -18,6 +20,13 @@ STATES = {
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
     TrialState.WAITING: "queued",
+}
+TONES: dict[TrialState, Tone] = {
+    TrialState.COMPLETE: "good",
+    TrialState.PRUNED: "quiet",
+    TrialState.FAIL: "bad",
+    TrialState.RUNNING: "open",
+    TrialState.WAITING: "open",
 }
 
 
@@ -53,32 +62,30 @@ def front(study: optuna.Study) -> list[FrozenTrial]:
     return sorted(study.best_trials, key=lambda trial: (-trial.values[0], trial.values[1], trial.number))
 
 
-def table(study: optuna.Study) -> str:
+def status_document(study: optuna.Study) -> Document:
     """Every trial: state, scores, values, time; then what the study is and its best."""
     identity = identity_of(study)
     names = list(identity.space)
-    rows = [["trial", "state", "macro F1", "union density", *names, "time", ""]]
-    for trial in study.get_trials(deepcopy=False):
-        rows.append(
-            [
-                str(trial.number),
-                STATES[trial.state],
-                _number(trial.values[0] if trial.values else None, 2),
-                _number(trial.user_attrs.get("density"), 3),
-                *(_number(trial.params.get(name)) for name in names),
-                _time(trial),
-                _remark(trial),
-            ]
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    head = (
-        f"study {study.study_name}: {identity.cell}, profile {identity.profile}, objective "
-        f"{identity.objective}, pruner {identity.pruner}, seeds {','.join(map(str, identity.seeds))}"
+    columns = [Column("trial"), Column("state", "left"), Column("macro F1"), Column("union density", drop=2)]
+    columns += [*map(Column, names), Column("time", drop=1), Column("", "left", label="remark", least=12)]
+    rows = [_row(trial, names) for trial in study.get_trials(deepcopy=False)]
+    title = (
+        f"study {study.study_name}: {identity.cell}, profile {identity.profile}, objective {identity.objective}, "
+        f"pruner {identity.pruner}, seeds {','.join(map(str, identity.seeds))}"
     )
-    return "\n".join([head, *lines, *_best(study)])
+    return Document(title, (text_table(columns, rows), *map(Paragraph, _best(study))), wrapped=False)
+
+
+def _row(trial: FrozenTrial, names: Sequence[str]) -> list[str | TextCell]:
+    return [
+        str(trial.number),
+        TextCell(STATES[trial.state], TONES[trial.state]),
+        _number(trial.values[0] if trial.values else None, 2),
+        _number(trial.user_attrs.get("density"), 3),
+        *(_number(trial.params.get(name)) for name in names),
+        _time(trial),
+        _remark(trial),
+    ]
 
 
 def _best(study: optuna.Study) -> list[str]:

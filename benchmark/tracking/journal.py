@@ -94,7 +94,8 @@ def read_entries(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int
             with open(path, "rb") as stream:
                 number = stream.read(offset).count(b"\n") + index + 1
             raise DataError(
-                f"{path}, line {number}: not an entry of a journal: {line[:60]!r}; remove the line or the journal"
+                f"{path}, line {number}: not an entry of a journal: {line[:60]!r}; remove the line or the "
+                "journal"
             ) from None
         entries.append(entry)
     return entries, offset + len(data)

@@ -36,7 +36,7 @@ def deliver(folders: Sequence[Path]) -> tuple[list[str], bool]:
 
 
 def overview(folders: Sequence[Path]) -> tuple[list[str], bool]:
-    """A line per journal: run, status, entries, delivered, MLflow run; and whether every journal could be read."""
+    """A line per journal: run, status, entries, delivered, MLflow run; and whether each could be read."""
     uri = public(store_uri())
     lines = [
         f"store: {uri}",

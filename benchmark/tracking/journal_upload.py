@@ -56,20 +56,24 @@ class StoredRun:
 
 
 class Store(Protocol):
-    """What a delivery asks of a store; `mlflow_store.MlflowStore` says what each does. Raises RejectedError or
-    UnreachableError only.
+    """What a delivery asks of a store; `mlflow_store.MlflowStore` says what each does. Raises RejectedError
+    or UnreachableError only.
     """
 
     uri: str
 
     def run(self, run_id: str) -> StoredRun | None: ...  # noqa: D102
     def runs_of(self, experiment: str, key: str) -> list[StoredRun]: ...  # noqa: D102
-    def create(self, experiment: str, name: str, start: int, tags: dict[str, str]) -> StoredRun: ...  # noqa: D102
+    def create(  # noqa: D102
+        self, experiment: str, name: str, start: int, tags: dict[str, str]
+    ) -> StoredRun: ...
     def remove(self, run_id: str) -> None: ...  # noqa: D102
     def send(self, run_id: str, items: list[Item]) -> None: ...  # noqa: D102
     def untag(self, run_id: str, name: str) -> None: ...  # noqa: D102
     def artifact(self, run_id: str, path: Path, folder: str) -> None: ...  # noqa: D102
-    def data_input(self, run_id: str, name: str, source: str, digest: str, context: str) -> None: ...  # noqa: D102
+    def data_input(  # noqa: D102
+        self, run_id: str, name: str, source: str, digest: str, context: str
+    ) -> None: ...
     def status(self, run_id: str, status: str, end: int | None = None) -> None: ...  # noqa: D102
 
 

@@ -52,8 +52,8 @@ from bmt.errors import DataError
 PROBE_SECONDS = 5.0
 """How long a locked database is waited for; MLflow itself would try for 100."""
 SETTLE_SECONDS = 120.0
-"""How long `TrackedRun.id` waits at most for the store's first answer or failure, which come sooner: each request
-has its time limit."""
+"""How long `TrackedRun.id` waits at most for the store's first answer or failure; they come sooner, for each
+request has its time limit."""
 DEFAULTS = {
     # seconds; with MLflow's 120 and 7 retries a dead server would hold a run for minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -123,7 +123,7 @@ def connect(uri: str | None = None) -> MlflowStore:
 
 @contextmanager
 def _translated(uri: str) -> Iterator[None]:
-    """MLflow's errors as ours: RejectedError for what it will never take, UnreachableError for all the rest."""
+    """MLflow's errors as ours: RejectedError for what it will never take, UnreachableError for the rest."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -209,7 +209,8 @@ class MlflowStore:
                     known = self.client.get_experiment_by_name(name)
             if known.lifecycle_stage == "deleted":
                 raise UnreachableError(
-                    f"MLflow experiment {name} is deleted: mlflow experiments restore -x {known.experiment_id}"
+                    f"MLflow experiment {name} is deleted: "
+                    f"mlflow experiments restore -x {known.experiment_id}"
                 )
             self._experiments[name] = known.experiment_id
         return self._experiments[name]
@@ -366,8 +367,9 @@ def start(
         folder: the run's own folder; the journal is its `journal/`.
         params: flat scalars; fixed for good (what a resumed run has otherwise becomes a tag
             `resumed.<name>`).
-        run_id: go on with this run: an MLflow run id, `TrackedRun.reference`, or `journal.interrupted(folder)` after
-            a crash. Where the store has none such, a new run is made with the tag `restored_from`.
+        run_id: go on with this run: an MLflow run id, `TrackedRun.reference`, or
+            `journal.interrupted(folder)` after a crash. Where the store has none such, a new run is made with
+            the tag `restored_from`.
         parent: nest under this run; two levels at most.
         environment: `environment.describe()`, if it is known already.
     """

@@ -263,9 +263,9 @@ def add_adapters(
             f"this {type(model).__name__} has adapters already: open the plain model to add others"
         )
     config: Any = model.config
-    places, hidden = _places(model), int(config.hidden_size)
+    sites, hidden = _sites(model), int(config.hidden_size)
     handle, width = Adapters(datasets), bottleneck or max(1, hidden // REDUCTION)
-    for where, place in places.items():
+    for where, site in sites.items():
         bank = AdapterBank(handle, hidden, width)
         for row, dataset in enumerate(datasets):
             for name in ("down", "up"):
@@ -279,15 +279,15 @@ def add_adapters(
                     b=2 * INITIAL,
                     generator=generator,
                 )
-        place.adapter = bank.to(next(model.parameters()).device)
-        place.dropout.register_forward_hook(bank.behind)
+        site.adapter = bank.to(next(model.parameters()).device)
+        site.dropout.register_forward_hook(bank.behind)
     head = next(name for name in _HEADS if isinstance(getattr(model, name, None), nn.Linear))
     setattr(model, head, HeadBank(handle, getattr(model, head)))
     _describe(model, handle, width)
     return handle
 
 
-def _places(model: nn.Module) -> dict[str, Any]:
+def _sites(model: nn.Module) -> dict[str, Any]:
     """The modules whose `dropout` ends a layer's attention and its feed-forward, by a name of their own."""
     config: Any = getattr(model, "config", None)
     kind, heads = (

@@ -90,10 +90,9 @@ def cut_chunk(
     contexts = [passage.context for passage in passages]
     examples = [example for passage in passages for example in passage.examples]
     context_of = np.repeat(np.arange(len(passages)), [len(passage.examples) for passage in passages])
-    distinct = {
-        text: row for row, text in enumerate(dict.fromkeys(example.question.strip() for example in examples))
-    }
-    question_of = np.array([distinct[example.question.strip()] for example in examples], dtype=np.int64)
+    questions = [example.question.strip() for example in examples]
+    distinct = {text: row for row, text in enumerate(dict.fromkeys(questions))}
+    question_of = np.array([distinct[text] for text in questions], dtype=np.int64)
 
     question_ids, question_sizes = _ids(tokenizer.encode_batch_fast(list(distinct), add_special_tokens=False))
     encodings = tokenizer.encode_batch(contexts, add_special_tokens=False)
@@ -115,32 +114,9 @@ def cut_chunk(
     length = np.minimum(room[window_question], tokens[window_question] - start)
     context_start = len(spec.prefix) + kept_question[window_question] + len(spec.middle)
 
-    # Spans: to tokens of the context, then into the windows that hold them whole.
-    span_question = np.repeat(np.arange(len(examples)), [len(example.spans) for example in examples])
-    characters = np.array([pair for example in examples for pair in example.spans], dtype=np.int64).reshape(
-        -1, 2
-    )
-    first, last = align(characters + bases[context_of[span_question], None], offsets)
-    first, last = (
-        first - first_token[context_of[span_question]],
-        last - first_token[context_of[span_question]],
-    )
-    lost = int((first > last).sum())
-    order = np.lexsort((last, first, span_question))
-    order = order[(first <= last)[order]]
-    spans = (
-        np.unique(np.stack([span_question, first, last], 1)[order], axis=0)
-        if len(order)
-        else np.empty((0, 3), np.int64)
-    )
+    spans, lost = _gold_spans(examples, context_of, bases, first_token, offsets)
     per_question = np.bincount(spans[:, 0], minlength=len(examples))
-    pairs = per_question[window_question]
-    pair_window = np.repeat(np.arange(len(window_question)), pairs)
-    pair_span = np.repeat(_starts(per_question)[window_question], pairs) + _within(pairs)
-    inside = (spans[pair_span, 1] >= start[pair_window]) & (
-        spans[pair_span, 2] < (start + length)[pair_window]
-    )
-    pair_window, pair_span = pair_window[inside], pair_span[inside]
+    pair_window, pair_span = _held(spans, per_question, window_question, start, length)
     answers = np.bincount(pair_window, minlength=len(window_question))
     span_rows = np.unique(pair_span)
 
@@ -193,6 +169,53 @@ def cut_chunk(
         dropped=dropped,
         spans_lost={"no token": lost, "in no window": len(spans) - len(span_rows)},
     )
+
+
+def _gold_spans(
+    examples: Sequence[Example],
+    context_of: np.ndarray,
+    bases: np.ndarray,
+    first_token: np.ndarray,
+    offsets: np.ndarray,
+) -> tuple[np.ndarray, int]:
+    """Gold spans as tokens of their context, and how many have no token of their own.
+
+    Args:
+        context_of: the context of each example.
+        bases: where each context begins in the coordinates of `offsets`.
+        first_token: where each context begins among the rows of `offsets`.
+
+    Returns:
+        (question, first token, last token) of each, inclusive, in that order and each once; and the number.
+    """
+    question = np.repeat(np.arange(len(examples)), [len(example.spans) for example in examples])
+    pairs = [pair for example in examples for pair in example.spans]
+    characters = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    tokens = np.stack(align(characters + bases[context_of[question], None], offsets))
+    first, last = tokens - first_token[context_of[question]]
+    aligned = first <= last
+    spans = np.stack([question, first, last], 1)[aligned]
+    return (np.unique(spans, axis=0) if len(spans) else spans), int((~aligned).sum())
+
+
+def _held(
+    spans: np.ndarray,
+    per_question: np.ndarray,
+    window_question: np.ndarray,
+    start: np.ndarray,
+    length: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which windows hold which of their question's spans whole: (rows of windows, rows of spans), (pairs,) each.
+
+    Args:
+        spans: sorted by question; per_question: how many each has.
+        window_question: question of each window; start, length: its context tokens.
+    """
+    pairs = per_question[window_question]
+    window = np.repeat(np.arange(len(window_question)), pairs)
+    span = np.repeat(_starts(per_question)[window_question], pairs) + _within(pairs)
+    inside = (spans[span, 1] >= start[window]) & (spans[span, 2] < (start + length)[window])
+    return window[inside], span[inside]
 
 
 def pieces(values: np.ndarray, begin: np.ndarray, length: np.ndarray) -> np.ndarray:

@@ -59,7 +59,7 @@ def remove_half_written(folder: Path, *names: str, seconds: float = 0.0) -> None
         for path in [*folder.glob(f".{name}.*.part"), *folder.glob(f".{name}.*.old")]:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            elif not seconds or time.time() - path.stat().st_mtime > seconds:
+            elif time.time() - path.stat().st_mtime >= seconds:
                 path.unlink(missing_ok=True)
 
 

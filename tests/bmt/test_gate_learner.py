@@ -89,3 +89,14 @@ def test_a_lagrangian_lambda_follows_what_the_density_is_too_large_by() -> None:
     again = learner(density=0.2, density_by="lagrangian", lam_lr=0.01)[1]
     again.restore(state)
     assert (again.lam, again._multiplier, again.steps) == (steps.lam, steps._multiplier, 3)
+
+
+def test_a_step_leaves_no_hook_and_the_model_s_answers_as_they_were() -> None:
+    model, steps = learner(w_lr=0.1)
+    with torch.no_grad():
+        before = model(**batch()).start_logits
+    for _ in range(2):
+        steps.step(lambda: model(**batch()).loss)
+    assert all(not module._forward_pre_hooks for module in model.modules())
+    with torch.no_grad():
+        assert torch.equal(model(**batch()).start_logits, before)

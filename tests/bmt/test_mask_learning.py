@@ -367,3 +367,11 @@ def test_the_histogram_s_edges_are_as_far_as_adam_can_move_alpha() -> None:
 @pytest.mark.parametrize(("density", "count"), [(0.3, 3), (0.25, 2), (0.01, 1), (1.0, 9)])
 def test_a_share_of_the_weights_is_rounded_to_the_nearest_number(density: float, count: int) -> None:
     assert int(top_share({"x": torch.arange(9.0)}, density, (0,))["x"].sum()) == count
+
+
+def test_datasets_with_the_same_batches_have_draws_of_their_own() -> None:
+    _, batch_at = planted()
+    masks = learn_masks(
+        Regression(), {"a": batch_at, "b": batch_at}, **{**TOY, "steps": 3, "gate": "sampled"}
+    )
+    assert 0.2 < masks.jaccard("a", "b") < 0.8 and masks.densities()["a"] > 0.2

@@ -14,6 +14,7 @@ from bmt.layers import target_names
 from bmt.masked_updates import MaskedUpdates, mask_updates
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
+from bmt.runtime.finite_gradients import FiniteGradients
 from tests.support import tiny
 
 
@@ -503,3 +504,17 @@ def test_a_refresh_settles_the_moments_of_weights_that_every_mask_closes_and_of_
             union.mask("union", name) if name in union.shapes else torch.ones_like(value, dtype=torch.bool)
         )
         assert torch.equal(optimizer.state[parameters[name]][key], value * opened), (name, key)
+
+
+def test_the_end_waits_for_gradients_that_are_still_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU the last steps' norms come later: an error of theirs must not be lost."""
+    model = tiny.bert()
+    calls: list[str] = []
+    monkeypatch.setattr(FiniteGradients, "settle", lambda finite: calls.append("settled"))
+    with mask_updates(
+        torch.optim.SGD(model.parameters(), lr=0.1), model, masks_for(model, 0.5, "A")
+    ) as masked:
+        assert calls == []
+        masked.settle()
+        assert calls == ["settled"]
+    assert calls == ["settled", "settled"]

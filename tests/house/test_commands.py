@@ -49,7 +49,8 @@ def test_nobody_imports_a_command(package: str) -> None:
 
 
 def test_the_search_for_imports_finds_every_form() -> None:
-    text = "import benchmark.train\nfrom benchmark import plan\nfrom benchmark.data import x\ndef f():\n    from . import ask\n"
+    text = "import benchmark.train\nfrom benchmark import plan\nfrom benchmark.data import x\n"
+    text += "def f():\n    from . import ask\n"
     names = set(imported(ast.walk(ast.parse(text)), "benchmark"))
     assert {"benchmark.train", "benchmark.plan", "benchmark.data", "benchmark.ask"} <= names
     assert "benchmark.ask" in set(imported(ast.walk(ast.parse("from .. import ask")), "benchmark.runs"))

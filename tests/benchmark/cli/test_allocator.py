@@ -25,8 +25,9 @@ print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_a_second_tensor_of_64_mb_takes_no_new_pages() -> None:
-    """Both thresholds are needed: without the first the block is mapped anew, without the second its memory is
-    given back. Huge pages, where the system gives them, leave 32 faults of 2 MB in place of 16,384 of 4 kB.
+    """Both thresholds are needed: without the first the block is mapped anew, without the second its memory
+    is given back. Huge pages, where the system gives them, leave 32 faults of 2 MB in place of 16,384 of 4
+    kB.
     """
     faults = {}
     for mode in ("kept", "plain"):

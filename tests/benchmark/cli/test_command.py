@@ -18,8 +18,12 @@ from bmt.errors import ConfigError, DataError
 from tests.conftest import ROOT
 
 VERBS = [verb for verbs in GROUPS.values() for verb in verbs]
-FULL = "error: runs/x: No space left on device: free some space and run the same command again; nothing half-written was kept\n"
-ABSENT = f"in {sys.executable}: activate the project's environment (source .venv/bin/activate), which `make setup` makes\n"
+FULL = (
+    "error: runs/x: No space left on device: free some space and run the same command again; nothing "
+    "half-written was kept\n"
+)
+TODO = "activate the project's environment (source .venv/bin/activate), which `make setup` makes"
+ABSENT = f"in {sys.executable}: {TODO}\n"
 
 
 @pytest.fixture(autouse=True)

@@ -106,7 +106,8 @@ def test_importing_the_package_leaves_ctrl_c_alone() -> None:
     code = (
         "import signal, benchmark, benchmark.train; assert signal.getsignal(2) is signal.default_int_handler"
     )
-    ignoring = f"import signal; signal.signal(2, signal.SIG_DFL); import os; os.execv({sys.executable!r}, ['python', '-c', {code!r}])"
+    again = f"os.execv({sys.executable!r}, ['python', '-c', {code!r}])"
+    ignoring = f"import os, signal; signal.signal(2, signal.SIG_DFL); {again}"
     done = call("-c", ignoring)
     assert done.returncode == 0, done.stderr
 
@@ -139,7 +140,8 @@ QUIET = {
 def test_nothing_reports_to_anybody_and_threads_sleep_unless_the_user_says_otherwise(
     own: dict[str, str],
 ) -> None:
-    code = f"import benchmark, json, os; print(json.dumps({{name: os.environ.get(name) for name in {list(QUIET)}}}))"
+    read = f"{{name: os.environ.get(name) for name in {list(QUIET)}}}"
+    code = f"import benchmark, json, os; print(json.dumps({read}))"
     environment = {key: value for key, value in os.environ.items() if key not in QUIET} | own
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
@@ -148,10 +150,11 @@ def test_nothing_reports_to_anybody_and_threads_sleep_unless_the_user_says_other
 
 
 def test_another_python_says_in_one_line_what_to_do() -> None:
-    code = "import sys; sys.argv = ['-m']; sys.version_info = (3, 10, 1); sys.version = '3.10.1 (x)'; import benchmark"
+    older = "sys.argv, sys.version_info, sys.version = ['-m'], (3, 10, 1), '3.10.1 (x)'"
+    code = f"import sys; {older}; import benchmark"
     done = call("-c", code)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"error: {sys.executable} is Python 3.10.1; 3.11, 3.12 or 3.13 is needed: activate the project's environment "
-        "(source .venv/bin/activate), which `make setup` makes\n"
+        f"error: {sys.executable} is Python 3.10.1; 3.11, 3.12 or 3.13 is needed: "
+        "activate the project's environment (source .venv/bin/activate), which `make setup` makes\n"
     )

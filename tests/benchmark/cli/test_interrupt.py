@@ -20,7 +20,8 @@ F_SETPIPE_SZ = 1031
 def interrupted_after(module: str, *words: str, root: Path) -> tuple[int, list[str]]:
     """Exit status and stderr of a command that gets SIGINT once it has imported `module`.
 
-    `-X importtime` writes a line for each module to a pipe of one page, so that the command cannot be far ahead.
+    `-X importtime` writes a line for each module to a pipe of one page, so that the command cannot be far
+    ahead.
     """
     read, write = os.pipe()
     fcntl.fcntl(read, F_SETPIPE_SZ, 4096)
@@ -96,9 +97,11 @@ def test_while_a_module_is_imported_the_end_is_at_once_unless_a_run_is_open(
 ) -> None:
     (tmp_path / "pressed.py").write_text(PRESSED)
     code = (
-        "import signal; from contextlib import nullcontext; from benchmark.cli.signals import ended, interruptible\n"
+        "import signal\nfrom contextlib import nullcontext\n"
+        "from benchmark.cli.signals import ended, interruptible\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        f"with interruptible() as pressed, {block}:\n    import pressed as module\n    print('went on, pressed:', pressed())"
+        f"with interruptible() as pressed, {block}:\n    import pressed as module\n"
+        "    print('went on, pressed:', pressed())"
     )
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)

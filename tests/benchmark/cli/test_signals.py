@@ -99,7 +99,7 @@ def same(one: dict[str, Any], two: dict[str, Any]) -> None:
 def goes_on(
     kind: str, folder: Path, counts: list[int], plan: Plan = PLAN
 ) -> tuple[dict[str, Any], list[str]]:
-    """Stop at each of the counts of asking, then go on to the end: what the last one gives, and the messages."""
+    """Stop at each count of asking, then go on to the end: what the last one gives, and the messages."""
     told = []
     for count in counts:
         with pytest.raises(StoppedError) as stopped:
@@ -110,7 +110,7 @@ def goes_on(
 
 @pytest.mark.parametrize("kind", ["none", "random", *CHANGING])
 def test_a_run_that_is_stopped_between_evaluations_goes_on_from_that_step(kind: str, tmp_path: Path) -> None:
-    """Evaluations come after steps 20 and 30, looks at the loss after every second: 7 and 13 lie inside both."""
+    """Evaluations come after steps 20 and 30, looks at the loss after each second: 7 and 13 are inside both."""
     whole = run(kind, tmp_path / "whole")
     learning = {"refresh": 6, "resampled": 6}.get(kind, 0)  # these ask before each of their own steps too
     again = 6 if kind == "refresh" else 0  # at step 12, where the second epoch begins
@@ -240,7 +240,7 @@ def learned(
     ids=["top_k", "lagrangian", "keep_delta"],
 )
 def test_mask_learning_goes_on_inside_a_dataset(changes: dict[str, Any], tmp_path: Path) -> None:
-    """The second dataset's batches are a list, which is run through again and again: they must come in order."""
+    """The second dataset's batches are a list, run through again and again: they must come in order."""
     whole, course = learned(None, **changes)
     told = []
     for count in (13, 40, 10):  # step 13 of the first; then 27 more and 13 of the second; then 10 more

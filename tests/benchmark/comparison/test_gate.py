@@ -14,6 +14,7 @@ from benchmark.comparison.gate import data_reasons, run_reasons, seed_reasons, t
 from benchmark.paper.tables import Requirements
 from benchmark.runs.results import Fault, Identity, Run
 from tests.support.comparing import cells_of, compared, copy_of, edit
+from tests.support.results_maker import IN_DOMAIN, make_results
 
 pytest_plugins = ("tests.support.compare_fixtures",)
 
@@ -210,3 +211,19 @@ def test_another_profile_alone_makes_a_table_not_comparable(capsys, faithful, sm
     assert {cell["verdict"] for cell in cells.values()} == {"not comparable"}
     assert {cell["reason"] for cell in cells.values()} == {"profile mini"}
     assert all(cell["p_holm"] is None and cell["ci90"] is None for cell in cells.values())
+
+
+def test_an_average_over_datasets_with_different_seeds_is_not_judged(capsys, small_paper, tmp_path):
+    """Runs of one dataset each may have seeds of their own; the average is then over those that all have."""
+    for dataset in IN_DOMAIN:
+        seeds = (0, 1) if dataset == "NewsQA" else (0, 1, 2)
+        make_results(tmp_path / "r", regime=f"st-{dataset}", arms=["none"], seeds=seeds)
+    cells = cells_of(compared(capsys, tmp_path / "r", small_paper, "5"), "roberta-base.st.none")
+    assert (cells["average"]["verdict"], cells["average"]["reason"]) == (
+        "not comparable",
+        "its datasets have different seeds",
+    )
+    assert cells["average"]["n"] == 2 and cells["average"]["p_holm"] is None
+    assert {cells[dataset]["reason"] for dataset in IN_DOMAIN} & {
+        "its datasets have different seeds"
+    } == set()

@@ -149,7 +149,8 @@ def test_the_command(copy: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert (
         done.stderr
-        == "error: profile 'mimi': profiles/ has none of that name (did you mean mini?): one of grid, mini, paper, sample\n"
+        == "error: profile 'mimi': profiles/ has none of that name (did you mean mini?): one of grid, mini, "
+        "paper, sample\n"
     )
 
 

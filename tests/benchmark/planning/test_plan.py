@@ -106,16 +106,17 @@ def test_table_3_needs_the_cells_that_compare_looks_for(
     assert plan.main(["--paper-table", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Table 3 on profile tiny; bert stands in for roberta-base: 3 runs, 0 there, 3 to run"
-    assert lines[1] == "  first: python -m benchmark.fetch && python -m benchmark.prepare"
-    assert [line.split()[:2] for line in lines[3:6]] == [["missing", cell] for cell in CELLS]
-    assert lines[3].endswith(
+    assert lines[2] == "first: python -m benchmark.fetch && python -m benchmark.prepare"
+    assert lines[4].split() == ["state", "run", "time", "disk", "command"]
+    assert [line.split()[:2] for line in lines[5:8]] == [["missing", cell] for cell in CELLS]
+    assert lines[5].endswith(
         "  python -m benchmark.train bert.mt.mask.s0 && python -m benchmark.evaluate bert.mt.mask.s0"
     )
-    assert lines[6:8] == [
-        "  roberta-large.mt.mask, roberta-large.mt.bmt: profile tiny has no roberta-large",
-        "  t5-base.mt.mask, t5-base.mt.bmt: profile tiny has no t5-base",
+    assert lines[9:11] == [
+        "roberta-large.mt.mask, roberta-large.mt.bmt: profile tiny has no roberta-large",
+        "t5-base.mt.mask, t5-base.mt.bmt: profile tiny has no t5-base",
     ]
-    assert "ASSUMED for a CPU: none of its runs was timed here" in lines[8]
+    assert "ASSUMED for a CPU: none of its runs was timed here" in lines[11]
 
 
 def test_seeds_are_the_listed_ones_else_0_unless_asked_for(

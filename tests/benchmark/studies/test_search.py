@@ -409,7 +409,7 @@ def test_status_is_a_table_of_the_trials(study: optuna.Study, capsys: pytest.Cap
     assert run("--status") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "study first: minilm.mt.bmt, profile sample, objective f1, pruner none, seeds 100"
-    assert lines[1].split() == [
+    assert lines[2].split() == [
         "trial",
         "state",
         "macro",
@@ -422,12 +422,12 @@ def test_status_is_a_table_of_the_trials(study: optuna.Study, capsys: pytest.Cap
         "density",
         "time",
     ]
-    first = lines[2].split()
+    first = lines[3].split()
     assert (
         first[:2] == ["0", "finished"]
         and first[2] == f"{macro({'lam': 1.25e-7, 'gamma': -1.5, 'zeta': 1.5, 'density': 0.3}):.2f}"
     )
-    assert first[3:8] == ["0.300", "1.25e-07", "-1.5", "1.5", "0.3"] and lines[2].endswith(
+    assert first[3:8] == ["0.300", "1.25e-07", "-1.5", "1.5", "0.3"] and lines[3].endswith(
         "the params file's own values"
     )
     assert lines[-2:] == ["6 finished", f"best: trial {study.best_trial.number}"]

@@ -15,8 +15,9 @@ import pytest
 import sqlalchemy
 from optuna.trial import TrialState
 
+from benchmark.rendering import render
 from benchmark.studies import search_options, study_run
-from benchmark.studies.status import counts, table
+from benchmark.studies.status import counts, status_document
 from bmt.errors import BMTError
 from tests.conftest import ROOT
 from tests.support import postgres
@@ -91,7 +92,7 @@ def check_taken_up(study: optuna.Study) -> None:
     assert again[0].params == trials[0].params
     assert Counter(trial.state for trial in trials) == {TrialState.COMPLETE: 2, TrialState.FAIL: 1}
     assert any(line.startswith(f"trial {again[0].number}: macro F1 ") for line in lines)
-    assert "again for trial 0" in table(study)
+    assert "again for trial 0" in render(status_document(study), "terminal")
 
 
 def check_shared(url: str, name: str) -> None:

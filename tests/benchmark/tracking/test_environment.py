@@ -158,7 +158,8 @@ def test_tags_are_flat_text_without_the_unknown():
 
 
 def test_peak_memory_is_the_largest_and_not_the_present():
-    code = "from benchmark.tracking.environment import peak_memory_mb as p; a = p(); x = b'1' * (200 << 20); b = p(); del x; print(a, b, p())"
+    work = "a = p(); x = b'1' * (200 << 20); b = p(); del x; print(a, b, p())"
+    code = f"from benchmark.tracking.environment import peak_memory_mb as p; {work}"
     done = subprocess.run(
         [sys.executable, "-c", code],
         check=True,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +250,16 @@ def test_more_than_a_request_holds_arrives_complete(tmp_path):
     for step in range(30):
         opened.metrics({f"m{number}": float(step) for number in range(100)}, step)
     opened.close()
-    Delivery(opened.path, tracking.connect(uri)).deliver()
+    sizes: list[Counter[str]] = []
+
+    class Counting(Faulty):
+        def send(self, run_id: str, items: list[Item]) -> None:
+            sizes.append(Counter(item[0] for item in items))
+            self.store.send(run_id, items)
+
+    Delivery(opened.path, Counting(tracking.connect(uri), 0, False)).deliver()
+    for kind, most in (("metric", 1000), ("param", 100), ("tag", 100)):  # that MLflow takes in one request
+        assert most // 2 < max(size[kind] for size in sizes) <= most
     run = contents(uri)["k1"]
     assert run["params"] == wanted
     assert wanted.items() <= run["tags"].items()

@@ -83,7 +83,6 @@ def sync(repository: Path) -> list[str]:
 
 
 # --- a store that works
-# ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_run_is_in_the_store_that_plain_mlflow_opens_in_the_root(repository, monkeypatch):
@@ -252,7 +251,6 @@ def test_other_ranks_record_nothing(repository):
 
 
 # --- a store that does not
-# ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -436,7 +434,6 @@ def test_a_store_that_comes_back_is_told_and_gets_all(repository, monkeypatch, c
 
 
 # --- many processes
-# -------------------------------------------------------------------------------------------------------------
 
 
 def cell(folder: Path, number: int, barrier: Any) -> None:
@@ -496,7 +493,6 @@ def test_a_killed_run_is_gone_on_with_and_no_step_is_there_twice(repository):
 
 
 # --- the house's rules
-# ----------------------------------------------------------------------------------------------------------
 
 
 def test_only_tracking_imports_mlflow_and_not_before_it_is_needed():

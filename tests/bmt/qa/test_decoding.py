@@ -202,3 +202,21 @@ def test_length_batches_cover_all_rows_once() -> None:
     assert sorted(np.concatenate(parts).tolist()) == list(range(23))
     assert [len(part) for part in parts] == [5, 5, 5, 5, 3]
     assert all(lengths[a].min() >= lengths[b].max() for a, b in itertools.pairwise(parts))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_model_answers_without_dropout_and_keeps_its_mode(training: bool) -> None:
+    model, own = tiny.bert(dropout=True).train(training), tiny.windows("A", 6)
+    progress: list[int] = []
+    first, again = (
+        predict(
+            model,
+            own,
+            tiny.texts(own),
+            tiny.VOCAB,
+            DecodeSettings(),
+            passes=Passes(4, progress=lambda count, note: progress.append(count)),
+        )
+        for _ in range(2)
+    )
+    assert first == again and model.training == training and progress == [4, 2, 4, 2]

@@ -8,11 +8,11 @@ import json
 import pickle
 
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors
 
 from bmt.errors import ConfigError
 from bmt.qa.tokenizer import encoder, text_tokenizer
-from tests.support.tiny_tokenizers import FAMILIES, MARKERS, fast
+from tests.support.tiny_tokenizers import FAMILIES, MARKERS, backend, fast
 
 SPECIALS = {
     "bert": ["[SEP]", "[CLS]", "[PAD]", "[UNK]", "[MASK]"],
@@ -155,3 +155,29 @@ def test_a_special_token_outside_the_models_vocabulary_stays_text_too(family):
     own = text_tokenizer(encoder(tokenizer, MARKERS))
     assert number not in own.encode("old <turn> mill", add_special_tokens=False).ids
     assert own.encode("[TLE]").ids == [tokenizer.convert_tokens_to_ids("[TLE]")]
+
+
+def test_every_part_of_the_template_is_in_the_digest() -> None:
+    """What stands before, between and after the two texts."""
+    pairs = [
+        "[CLS] $A [SEP] $B:1 [SEP]:1",
+        "$A [SEP] $B:1 [SEP]:1",
+        "[CLS] $A $B:1 [SEP]:1",
+        "[CLS] $A [SEP] $B:1",
+    ]
+    encoders = []
+    for pair in pairs:
+        tokenizer = Tokenizer.from_str(backend("bert").to_str())
+        specials = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="$A", pair=pair, special_tokens=specials
+        )
+        encoders.append(encoder(tokenizer, []))
+    cls, sep = encoders[0].prefix, encoders[0].middle
+    assert [(one.prefix, one.middle, one.suffix) for one in encoders] == [
+        (cls, sep, sep),
+        ((), sep, sep),
+        (cls, (), sep),
+        (cls, sep, ()),
+    ]
+    assert len({one.digest for one in encoders}) == 4

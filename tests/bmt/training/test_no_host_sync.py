@@ -294,8 +294,8 @@ def test_what_comes_from_a_gpu_is_read_when_it_has_come_and_in_order(events: lis
 def test_a_gradient_that_is_not_finite_is_found_when_its_norm_comes(
     events: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put = HostReads.put
-    monkeypatch.setattr(HostReads, "put", lambda self, value, note: put(self, OnGPU(float(value)), note))  # type: ignore[arg-type]
+    put: Any = HostReads.put
+    monkeypatch.setattr(HostReads, "put", lambda self, value, note: put(self, OnGPU(float(value)), note))
     weights = {name: torch.zeros(2, requires_grad=True) for name in ("a", "b")}
     finite = FiniteGradients("step", "be careful")
     for step in range(3):

@@ -1,4 +1,4 @@
-"""Regularizers in the loop: they act in every step, and a run that was cut goes on with them as one that was not."""
+"""Regularizers in the loop: they act in every step, and a run that was cut goes on with them."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def against_single_task(floor: float = 0.0, reference: dict[str, float] | None =
     return Sampler(rows, 16, settings, 0)
 
 
-def test_against_single_task_runs_the_weights_are_the_shares_of_the_distance_to_them_from_the_first_evaluation_on() -> (
+def test_against_single_task_runs_the_weights_are_shares_of_the_distance_from_the_first_evaluation_on() -> (
     None
 ):
     own = against_single_task()
@@ -275,7 +275,7 @@ def test_steps_of_a_budget_are_those_that_a_pass_over_the_windows_takes() -> Non
 def test_bad_input_is_named() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"training\.batch_tokens: 40 is not allowed: at least 45, the tokens of the longest window of C",
+        match=r"batch_tokens: 40 is not allowed: at least 45, the tokens of the longest window of C",
     ):
         by_tokens(40)
     with pytest.raises(ConfigError, match="dataset B has no training window"):

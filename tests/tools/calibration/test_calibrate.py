@@ -97,9 +97,10 @@ def test_rows_are_seeded_and_independent_of_each_other(
 def test_a_broken_statistic_is_noticed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def too_sure(*arguments):
-        *numbers, rule = arguments
-        return judge_arrays(*numbers, replace(rule, n_pub=100 * rule.n_pub))  # forgets the paper's run noise
+    def too_sure(*arguments, **options):
+        *others, rule = arguments
+        forgetful = replace(rule, n_pub=100 * rule.n_pub)  # of the paper's run noise
+        return judge_arrays(*others, forgetful, **options)
 
     monkeypatch.setattr(simulated_tables, "judge_arrays", too_sure)
     assert calibrate.main(["--quick", "--repetitions", "100"]) == 1

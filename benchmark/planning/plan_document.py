@@ -1,4 +1,4 @@
-"""A plan as text and as JSON."""
+"""What `benchmark.plan` shows: a document, or the documented JSON."""
 
 from __future__ import annotations
 
@@ -12,8 +12,26 @@ from benchmark.planning.assembly import Item, TablePlan
 from benchmark.planning.commands import shown
 from benchmark.planning.schedule import JobOutcome
 from benchmark.planning.states import RESULTS, TRAINED
+from benchmark.rendering.document import (
+    Block,
+    Column,
+    Document,
+    Paragraph,
+    TextCell,
+    TextRow,
+    text_table,
+    with_code,
+)
+from benchmark.rendering.phrases import counted
 
 FORMAT = 1
+COLUMNS = (
+    Column("state", "left"),
+    Column("run", "left"),
+    Column("time"),
+    Column("disk", drop=1),
+    Column("command", "left", least=30),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,42 +86,42 @@ def totals(plan: TablePlan, terms: Terms) -> Totals:
     )
 
 
-def text(plan: TablePlan, terms: Terms) -> str:
-    """What the command prints."""
+def plan_document(plan: TablePlan, terms: Terms) -> Document:
+    """What a table needs, run by run; what cannot be made; and what the rest comes to."""
     sums = totals(plan, terms)
     stands = "".join(f"; {ours} stands in for {theirs}" for theirs, ours in terms.stand_in.items())
-    runs = f"{len(plan.items)} run{'s' if len(plan.items) != 1 else ''}"
-    lines = [
-        f"{table_name(terms.table.table)} on profile {terms.profile}{stands}: {runs}, {sums.there} there, "
-        f"{sums.to_run} to run"
-    ]
+    title = (
+        f"{table_name(terms.table.table)} on profile {terms.profile}{stands}: "
+        f"{counted(len(plan.items), 'run')}, {sums.there} there, {sums.to_run} to run"
+    )
+    blocks: list[Block] = []
     if plan.preparation:
-        lines.append(f"  first: {shown(plan.preparation)}")
+        blocks.append(Paragraph(f"first: {shown(plan.preparation)}"))
     if plan.items:
-        width = max(len(item.needed.name) for item in plan.items)
-        lines.append(f"  {'state':<11}{'run':<{width + 2}}{'time':>13}{'disk':>10}  command")
-        lines += [_line(item, width, terms.keep) for item in plan.items]
-    lines += [f"  {row}: {reason}" for row, reason in _unavailable(plan)]
+        blocks.append(text_table(COLUMNS, [_row(item, terms.keep) for item in plan.items]))
+    lines = [f"{rows}: {reason}" for rows, reason in _unavailable(plan)]
     lines += [
         f"speed: {basis}" for basis in dict.fromkeys(item.speed.basis for item in plan.to_run if item.speed)
     ]
     if any(item.work and not item.work.prepared for item in plan.to_run):
         lines.append(
-            "features are not all prepared: the paper's numbers of questions, one whole window each, are "
-            "assumed for the missing ones"
+            "features are not all prepared: the paper's numbers of questions, one whole window each, are assumed for "
+            "the missing ones"
         )
-    return "\n".join([*lines, *_closing(plan, terms, sums)])
+    blocks += [Paragraph(with_code(line)) for line in (*lines, *_closing(plan, terms, sums))]
+    return Document(title, tuple(blocks), wrapped=False)
 
 
-def _line(item: Item, width: int, keep: str) -> str:
+def _row(item: Item, keep: str) -> TextRow:
     """One run."""
-    start = f"  {item.state.kind:<11}{item.needed.name:<{width + 2}}"
-    waits = f"  [after {', '.join(sorted(item.after))}]" if item.after else ""
+    state = TextCell(item.state.kind, "good" if not item.to_run else "open")
     if not item.to_run:
-        return f"{start}{item.state.note}".rstrip()
-    disk = size(item.disk.kept(keep)) if item.disk else ""
+        return TextRow((state, item.needed.name, "", "", item.state.note))
+    waits = f"  [after {', '.join(sorted(item.after))}]" if item.after else ""
     note = f"  [{item.state.note}]" if item.state.note else ""
-    return f"{start}{duration(item.seconds):>13}{disk:>10}  {shown(item.commands)}{waits}{note}"
+    disk = size(item.disk.kept(keep)) if item.disk else ""
+    command = f"{shown(item.commands)}{waits}{note}"
+    return TextRow((state, item.needed.name, duration(item.seconds), disk, command))
 
 
 def _unavailable(plan: TablePlan) -> list[tuple[str, str]]:
@@ -157,7 +175,7 @@ def _closing(plan: TablePlan, terms: Terms, sums: Totals) -> list[str]:
     return lines
 
 
-def as_json(
+def plan_json(
     plan: TablePlan, terms: Terms, outcomes: Mapping[str, JobOutcome] | None = None
 ) -> dict[str, Any]:
     """The same for machines; `outcomes` of `--run` by the run's name."""
