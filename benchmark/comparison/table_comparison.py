@@ -1,7 +1,8 @@
 """One table of a paper held against a results folder: `compare` gives a `TableReport`, which every format
 shows.
 
-paper (tables) + runs (results, predictions)  →  matching, gate  →  statistics.judge_cells, claims  →  TableReport
+paper (tables) + runs (results, predictions)  →  matching, gate  →  statistics.judge_cells, claims  →
+TableReport
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ PAPER_RULES = (audit_repeats, audit_labels, audit_claims, audit_quotes, audit_ba
 
 
 def audit_paper(paper: Paper) -> Audit:
-    """Everything in which a paper's tables and claims contradict themselves by more than rounding, the worst first."""
+    """Everything in which a paper's tables and claims contradict themselves by more than rounding, the worst
+    first.
+    """
     cells = sum(
         number is not None
         for table in paper.tables.values()

@@ -57,7 +57,8 @@ def audit_document(audit: Audit) -> Document:
 
 
 def audit_json(audit: Audit) -> str:
-    """One object: format, paper, tables, cells, claims, status, severities {severity: findings}, checks, findings.
+    """One object: format, paper, tables, cells, claims, status, severities {severity: findings}, checks,
+    findings.
 
     A finding has check, severity, table, row, label, metric, column, others, section, quote, claim, reading,
     printed, follows and where; null where it has none.

@@ -1,4 +1,6 @@
-"""The colours of pages, light and dark: texts have a contrast of at least 4.5 to their ground, marks of at least 3."""
+"""The colours of pages, light and dark: texts have a contrast of at least 4.5 to their ground, marks of at
+least 3.
+"""
 
 from __future__ import annotations
 

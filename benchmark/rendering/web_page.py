@@ -28,7 +28,8 @@ def environment(package: str = __package__) -> Environment:
 
 
 def render_page(template: str, package: str = __package__, **values: Any) -> str:
-    """A package's template with its values. Texts are escaped; only `Markup`, which this project made, is not.
+    """A package's template with its values. Texts are escaped; only `Markup`, which this project made, is
+    not.
 
     Args:
         package: whose folder `templates` has it; it may extend and import those of this package.

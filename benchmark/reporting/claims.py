@@ -30,7 +30,8 @@ SIGNS = {"greater": ">", "less": "<", "comparable": "≈"}
 
 @dataclass(frozen=True, slots=True)
 class ForestLine:
-    """One claim: its name, its quotation ("": that of the claim before), what qualifies the verdict, and its drawing.
+    """One claim: its name, its quotation ("": that of the claim before), what qualifies the verdict, and its
+    drawing.
 
     numbers: ours with its interval, then the paper's and p.
     """

@@ -97,7 +97,8 @@ def field_plot(
     marks: Sequence[Mark],
     axes: Axes,
 ) -> Markup:
-    """Cells of equal size over the whole plot, coloured by their shares of 0 to 1 (None: unknown), and marks on them.
+    """Cells of equal size over the whole plot, coloured by their shares of 0 to 1 (None: unknown), and marks
+    on them.
 
     field: rows from the top, each from the left.
     """

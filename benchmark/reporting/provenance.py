@@ -1,4 +1,6 @@
-"""Where the numbers come from: every run with its cost, the machines, and the commands that make all of it again."""
+"""Where the numbers come from: every run with its cost, the machines, and the commands that make all of it
+again.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ class MachineEntry:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What the section shows. runs: None where there are none. recorded: commands as the runs' journals have them.
+    """What the section shows. runs: None where there are none. recorded: commands as the runs' journals have
+    them.
 
     without_environment, unknown_making: sentences on what is not known, or "".
     """

@@ -1,4 +1,6 @@
-"""What `benchmark.check` shows of a folder: a document (a summary, then a line per fault), or the documented JSON."""
+"""What `benchmark.check` shows of a folder: a document (a summary, then a line per fault), or the documented
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ COLUMNS = (Column("check", "left"), Column("looked at", "left", least=20), Colum
 
 
 def check_document(checked: FolderCheck, strict: bool) -> Document:
-    """The folder's name, what each check looked at and found, what could not be checked, every fault, the verdict."""
+    """The folder's name, what each check looked at and found, what could not be checked, every fault, the
+    verdict.
+    """
     runs, rows = counted(checked.runs, "run"), counted(checked.predictions, "prediction")
     title = f"{checked.folder}: {runs} of profile {checked.profile or '?'}, {rows}"
     remarks = [Remark(note.text, "not checked", "open") for note in checked.findings.notes]

@@ -1,4 +1,6 @@
-"""Which backbone stands in, which seeds are expected, what a status and the descriptive figures count: unit by unit."""
+"""Which backbone stands in, which seeds are expected, what a status and the descriptive figures count: unit
+by unit.
+"""
 
 from __future__ import annotations
 

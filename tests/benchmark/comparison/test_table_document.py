@@ -1,4 +1,6 @@
-"""A compared table as a document: what stands where, and that names in somebody's results stay text in every format."""
+"""A compared table as a document: what stands where, and that names in somebody's results stay text in every
+format.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,9 @@ def test_a_quotation_that_claims_share_stands_once(capsys, faithful, small_paper
 def test_a_gain_of_single_data_rows_over_multi_data_rows_is_the_other_with_its_sign_turned(
     small_paper, tmp_path
 ):
-    """Rows of both kinds are added by seed, which ties the datasets' seeds, whichever pair the claim names first."""
+    """Rows of both kinds are added by seed, which ties the datasets' seeds, whichever pair the claim names
+    first.
+    """
     arms = ["none", "bmt"]
     make_results(tmp_path / "r", arms=arms)
     for dataset in IN_DOMAIN:

@@ -1,4 +1,6 @@
-"""No number of a result may be anything but a number in its range: compare refuses the file, and check names the field."""
+"""No number of a result may be anything but a number in its range: compare refuses the file, and check names
+the field.
+"""
 
 from __future__ import annotations
 

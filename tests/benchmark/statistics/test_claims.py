@@ -114,7 +114,9 @@ def test_separate_seeds_add_the_datasets_variances() -> None:
 
 
 def test_paired_seeds_of_one_separate_arm_pair_by_row() -> None:
-    """One model on all datasets against models trained apart: row s of both is one observation, whichever is apart."""
+    """One model on all datasets against models trained apart: row s of both is one observation, whichever is
+    apart.
+    """
     rng = np.random.default_rng(5)
     scores = [
         PairedScores(
