@@ -13,6 +13,7 @@ from bmt.errors import ConfigError
 def main() -> int:
     """Parse the command line and prepare."""
     parser = command_parser("prepare", __doc__ or "", "python -m benchmark.prepare --workers 2")
+    parser.add_argument("backbone", nargs="?", help="of params.yaml (default: all)")
     parser.add_argument("--params", help="params file (default: params.yaml at the repository's root)")
     parser.add_argument(
         "--workers",
@@ -24,7 +25,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.workers < 1:
         raise ConfigError(f"--workers: {arguments.workers} is not allowed: at least 1")
-    prepare(load(arguments.params), arguments.workers, arguments.strict)
+    prepare(load(arguments.params), arguments.workers, arguments.strict, arguments.backbone)
     return 0
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config.cells import Cell, is_word, known_name, parse
-from benchmark.config.pipeline_lists import check_published, check_tables, check_transfers
+from benchmark.config.pipeline_lists import check_published, check_references, check_tables, check_transfers
 from benchmark.config.typed_values import build, shown
 from benchmark.config.yaml_file import read_yaml
 from bmt.errors import ConfigError
@@ -147,6 +147,7 @@ class Config:
     backbones: dict[str, Backbone]
     arms: dict[str, Arm]
     cells: list[str]
+    references: list[str]
     transfers: list[str]
     published: list[str]
     tables: list[str]
@@ -253,7 +254,7 @@ def _check_schedule(config: Config, cell: Cell) -> None:
 def as_flat(config: Config) -> dict[str, Scalar]:
     """The configuration as `section.key` → scalar, for a tracker: lists joined by commas, null as "null"; the
     lists of what is
-    made (cells, transfers, published, tables) left out: they are no settings of a run."""
+    made (cells, references, transfers, published, tables) left out: they are no settings of a run."""
     flat: dict[str, Scalar] = {}
 
     def walk(prefix: str, value: Any) -> None:
@@ -266,7 +267,7 @@ def as_flat(config: Config) -> dict[str, Scalar]:
             flat[prefix] = "null" if value is None else value
 
     values = asdict(config)
-    for key in ("cells", "transfers", "published", "tables"):
+    for key in ("cells", "references", "transfers", "published", "tables"):
         del values[key]
     walk("", values)
     return flat
@@ -322,6 +323,7 @@ def _check_whole(config: Config) -> None:
             find_cell(config, name)
         except ConfigError as error:
             raise ConfigError(f"cells[{index}]: {error}") from None
+    check_references(config.references, config.cells, lambda name: find_cell(config, name))
     check_transfers(
         config.transfers,
         config.cells,
