@@ -83,6 +83,19 @@ class CodeTree:
         Raises:
             KeyError: a start that is not defined.
         """
+        lines: dict[str, list[str]] = {}
+        for (module, name), digest in self._reached(starts, left_out).items():
+            if digest:
+                lines.setdefault(module, []).append(f"{name} {digest}")
+        return {
+            module: hashlib.sha256("\n".join(sorted(lines[module])).encode()).hexdigest()[:16] for module in sorted(lines)
+        }
+
+    def names(self, starts: Iterable[Target], left_out: Callable[[str], bool] = lambda name: False) -> set[str]:
+        """The definitions of `closure`, each as `module.name`."""
+        return {f"{module}.{name}" for module, name in self._reached(starts, left_out) if name}
+
+    def _reached(self, starts: Iterable[Target], left_out: Callable[[str], bool]) -> dict[Target, str]:
         waiting, reached = list(starts), dict[Target, str]()
         for module, name in waiting:
             if name not in self.module(module).definitions:
@@ -107,7 +120,7 @@ class CodeTree:
             if (module, "") not in reached:  # what runs on import, here and in the packages around it
                 reached[module, ""] = "".join(one.digest for one in code.on_import)
                 waiting += [] if "." not in module else [(module.rpartition(".")[0], "")]
-        return _by_module(reached)
+        return reached
 
     def target(self, module: str, names: Sequence[str]) -> Target | str:
         """What `module.name.name…` stands for; a text outside the packages."""
@@ -116,14 +129,6 @@ class CodeTree:
         if names and self.file(f"{module}.{names[0]}") is not None:
             return self.target(f"{module}.{names[0]}", names[1:])
         return module, names[0] if names else None
-
-
-def _by_module(reached: dict[Target, str]) -> dict[str, str]:
-    lines: dict[str, list[str]] = {}
-    for (module, name), digest in reached.items():
-        if digest:
-            lines.setdefault(module, []).append(f"{name} {digest}")
-    return {module: hashlib.sha256("\n".join(sorted(lines[module])).encode()).hexdigest()[:16] for module in sorted(lines)}
 
 
 def _read(tree: CodeTree, module: str, body: Sequence[ast.stmt]) -> ModuleCode:

@@ -38,6 +38,8 @@ NOT_DECIDING: Mapping[str, str] = {
     "benchmark.cli": "what is printed while a command works, and its exit status",
     "benchmark.config": "how settings are read; the values stand in the digest",
     "benchmark.tracking": "what MLflow gets, and how a run's machine is described",
+    "benchmark.acquisition.dataset_table.beside_the_paper": "printed, and not kept",
+    "benchmark.acquisition.dataset_table._ours": "printed, and not kept",
 }
 """Modules, rooms and names that change nothing of what a stage keeps, and why."""
 
@@ -73,10 +75,11 @@ DOORS: Mapping[str, frozenset[str]] = {
     "bmt.controls.fisher_masks": frozenset({"fisher"}),
     "bmt.controls.magnitude_masks": frozenset({"magnitude"}),
     "bmt.training.mask_schedules": frozenset({"changing"}),
+    "benchmark.paper": frozenset({"compare", "report"}),  # elsewhere its numbers are only printed
     "benchmark.acquisition.sample_corpus": frozenset({"sample"}),
     "benchmark/acquisition/manifests/mrqa2019.yaml": frozenset({"mrqa2019"}),
 }
-"""Names and modules that only some instances of a stage go through, and which: any one of these traits."""
+"""Names and modules that only some instances of a stage go through, and which: any one of these traits, or the stage itself."""
 
 READS: Mapping[str, str] = {
     "benchmark.paper.tables": "benchmark/paper/*.yaml",
@@ -105,7 +108,7 @@ def stage_code(stage: str, traits: frozenset[str] = frozenset(), tree: CodeTree 
         traits: of the instance.
         tree: of the packages; None: as they are installed.
     """
-    return dict(_code(stage, traits, tree or installed()))
+    return dict(_code(stage, traits | {stage}, tree or installed()))
 
 
 @cache

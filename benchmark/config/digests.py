@@ -66,7 +66,7 @@ def preparation_settings(config: Config, backbone: str) -> dict[str, Any]:
     named = {"source": settings.source, "name": settings.name, "revision": settings.revision}
     files = tokenizer_files(backbone, settings)
     tokenizer = {path.name: file_digest(path)[:16] for path in files} if files else named
-    return {"data": data, "tokenizer": None if settings.head == "generate" else tokenizer}
+    return {"data": data, "tokenizer": tokenizer}
 
 
 def training_settings(config: Config, cell: Cell) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from benchmark.config.params import Config, find_cell
 from benchmark.config.pipeline_lists import SOURCE_SEED
 from benchmark.runs.single_task_reference import reference_cells
 from bmt.errors import ConfigError, DataError
-from bmt.runtime.files import write_folder_aside, write_json
+from bmt.runtime.files import json_digest, write_folder_aside, write_json
 
 Json = dict[str, Any]
 
@@ -59,19 +59,24 @@ def _instances(config: Config, tree: CodeTree | None) -> dict[str, Json]:
         "compare": decides("compare", digests.comparison_settings(config)),
         "report": decides("report", digests.comparison_settings(config)),
     }
-    for name in config.backbones:
-        files[f"prepare/{name}"] = decides("prepare", digests.preparation_settings(config, name))
+    trained: dict[str, str] = {}  # what runs on a trained model runs again when it is trained again: its file says so beforehand
+    for name, backbone in config.backbones.items():
+        reads_text = backbone.head == "generate"  # whole contexts: there is nothing to prepare
+        files[f"prepare/{name}"] = {} if reads_text else decides("prepare", digests.preparation_settings(config, name))
     for name in (*config.cells, *config.references):
         cell = find_cell(config, name)
         traits = cell_traits(config, cell)
         files[f"train/{name}"] = decides("train", digests.training_settings(config, cell), traits)
-        files[f"evaluate/{name}"] = decides("evaluate", digests.evaluation_settings(config), traits)
+        trained[name] = json_digest(files[f"train/{name}"])[:16]
+        evaluated = decides("evaluate", digests.evaluation_settings(config), traits)
+        files[f"evaluate/{name}"] = evaluated | {"training": trained[name]}
     for source in config.transfers:
         cell = find_cell(config, f"{source}.s{SOURCE_SEED}")
         for k in config.fewshot.sizes:
             for seed in config.fewshot.seeds:
                 settings = digests.transfer_settings(config, cell, k, seed)
-                files[f"transfer/{source}.k{k}.s{seed}"] = decides("transfer", settings, cell_traits(config, cell))
+                moved = decides("transfer", settings, cell_traits(config, cell))
+                files[f"transfer/{source}.k{k}.s{seed}"] = moved | {"training": trained[cell.name]}
     for name in config.published:
         files[f"published/{name}"] = decides("published", digests.published_settings(config, name))
     return files

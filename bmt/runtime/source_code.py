@@ -23,8 +23,7 @@ def source_digest(path: str | Path) -> str:
 def statements_digest(statements: Iterable[ast.stmt]) -> str:
     """sha256 (64 hexadecimal digits) of what some statements do, in their order."""
     written: list[str] = []
-    for statement in statements:
-        _write(statement, written, hints=True)
+    _write(list(statements), written, hints=True)
     return hashlib.sha256("\0".join(written).encode("utf-8", "surrogatepass")).hexdigest()
 
 
