@@ -41,7 +41,9 @@ def wanted_files(config: Config, raw: Path) -> tuple[list[tuple[str, str, Path]]
     there = {name: path for name, path in dev.items() if path.is_file()}
     absent = [name for name in config.data.evaluate if name not in there]
     if len(absent) == len(config.data.evaluate):
-        raise DataError(f"{raw}: none of the dev files of data.evaluate is there: run `python -m benchmark.fetch`")
+        raise DataError(
+            f"{raw}: none of the dev files of data.evaluate is there: run `python -m benchmark.fetch`"
+        )
     return [*files, *((name, "dev", path) for name, path in there.items())], absent
 
 
@@ -121,7 +123,10 @@ def _prepare_backbone(config: Config, backbone: str, places: Places, workers: in
     known = origins(places.raw)
     brief = {
         name: {key: value for key, value in meta.items() if key not in LISTS}
-        | {"source": known.get(meta["inputs"]["file_sha256"]), "content_sha256": content_digest(places.features(backbone) / name)}
+        | {
+            "source": known.get(meta["inputs"]["file_sha256"]),
+            "content_sha256": content_digest(places.features(backbone) / name),
+        }
         for name, meta in made.items()
     }
     if hub := [name for name, meta in brief.items() if meta["source"] == "hub"]:

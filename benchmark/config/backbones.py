@@ -14,8 +14,15 @@ from bmt.errors import ModelError
 from bmt.runtime.files import file_digest
 
 TOKENIZER_FILES = (
-    "added_tokens.json", "merges.txt", "sentencepiece.bpe.model", "special_tokens_map.json", "spiece.model", "tokenizer.json",
-    "tokenizer_config.json", "vocab.json", "vocab.txt",
+    "added_tokens.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
 )
 """What transformers' tokenizers are read from."""
 
@@ -57,7 +64,9 @@ def locate(name: str, backbone: Backbone) -> Located:
 def tokenizer_files(name: str, backbone: Backbone) -> list[Path]:
     """The files of a backbone's tokenizer, by name; none where they are not at hand: on the hub, or not installed."""
     try:
-        folder = _package_folder(name, backbone.name) if backbone.source == "package" else _folder(backbone.name)
+        folder = (
+            _package_folder(name, backbone.name) if backbone.source == "package" else _folder(backbone.name)
+        )
     except ModelError:
         return []
     files = [folder / file for file in TOKENIZER_FILES]

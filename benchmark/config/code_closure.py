@@ -58,7 +58,11 @@ class CodeTree:
         """The file of a module, or None where the packages have none of that name."""
         if module not in self._files:
             stem = self.root.joinpath(*module.split("."))
-            places = (stem / "__init__.py", stem.with_suffix(".py")) if module.split(".")[0] in self.packages else ()
+            places = (
+                (stem / "__init__.py", stem.with_suffix(".py"))
+                if module.split(".")[0] in self.packages
+                else ()
+            )
             self._files[module] = next((place for place in places if place.is_file()), None)
         return self._files[module]
 
@@ -88,10 +92,13 @@ class CodeTree:
             if digest:
                 lines.setdefault(module, []).append(f"{name} {digest}")
         return {
-            module: hashlib.sha256("\n".join(sorted(lines[module])).encode()).hexdigest()[:16] for module in sorted(lines)
+            module: hashlib.sha256("\n".join(sorted(lines[module])).encode()).hexdigest()[:16]
+            for module in sorted(lines)
         }
 
-    def names(self, starts: Iterable[Target], left_out: Callable[[str], bool] = lambda name: False) -> set[str]:
+    def names(
+        self, starts: Iterable[Target], left_out: Callable[[str], bool] = lambda name: False
+    ) -> set[str]:
         """The definitions of `closure`, each as `module.name`."""
         return {f"{module}.{name}" for module, name in self._reached(starts, left_out) if name}
 
@@ -133,7 +140,9 @@ class CodeTree:
 
 def _read(tree: CodeTree, module: str, body: Sequence[ast.stmt]) -> ModuleCode:
     """A module's statements, without docstrings and what only a type checker or `python -m` runs."""
-    statements = [node for node in body if not is_remark(node) and not _is_if(node, "TYPE_CHECKING", "__name__")]
+    statements = [
+        node for node in body if not is_remark(node) and not _is_if(node, "TYPE_CHECKING", "__name__")
+    ]
     imports = {alias: target for node in statements for alias, target in _imports(tree, module, node)}
     names = {name for node in statements for name in _bound(node)}
     definitions: dict[str, list[Definition]] = {}
@@ -142,7 +151,7 @@ def _read(tree: CodeTree, module: str, body: Sequence[ast.stmt]) -> ModuleCode:
         if isinstance(node, ast.Import | ast.ImportFrom):
             continue
         reader = _Reader(tree, module, imports, names)
-        reader.visit(node)
+        reader.look(node)
         origins = sorted(f"{alias} {target}" for alias, target in reader.origins.items())
         digest = hashlib.sha256("\n".join([statements_digest([node]), *origins]).encode()).hexdigest()
         definition = Definition(digest, frozenset(reader.targets))
@@ -156,7 +165,9 @@ def _read(tree: CodeTree, module: str, body: Sequence[ast.stmt]) -> ModuleCode:
 
 def _is_if(node: ast.stmt, *names: str) -> bool:
     """Whether a statement is an `if` on one of these names."""
-    return isinstance(node, ast.If) and any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(node.test))
+    return isinstance(node, ast.If) and any(
+        isinstance(part, ast.Name) and part.id in names for part in ast.walk(node.test)
+    )
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
@@ -198,75 +209,88 @@ def _imports(tree: CodeTree, module: str, node: ast.AST) -> Iterator[tuple[str, 
         elif isinstance(part, ast.ImportFrom):
             base = part.module or ""
             if part.level:
-                package = module if str(tree.file(module)).endswith("__init__.py") else module.rpartition(".")[0]
+                package = (
+                    module if str(tree.file(module)).endswith("__init__.py") else module.rpartition(".")[0]
+                )
                 folders = package.split(".")
                 base = ".".join([*folders[: len(folders) + 1 - part.level], *([base] if base else [])])
             for one in part.names:
                 yield one.asname or one.name, tree.target(base, (one.name,))
 
 
-class _Reader(ast.NodeVisitor):
+class _Reader:
     """What one statement of a module leads to, by the rules of Python's scopes."""
 
-    def __init__(self, tree: CodeTree, module: str, imports: dict[str, Target | str], names: set[str]) -> None:
+    def __init__(
+        self, tree: CodeTree, module: str, imports: dict[str, Target | str], names: set[str]
+    ) -> None:
         self.tree, self.module, self.imports, self.names = tree, module, imports, names
-        self.scopes: list[dict[str, Target | str | None]] = []  # of the functions around: what their names stand for; None: a variable
+        # of the functions around a node: what their names stand for; None: a variable
+        self.scopes: list[dict[str, Target | str | None]] = []
         self.targets: set[Target] = set()
         self.origins: dict[str, Target | str] = {}
 
-    def visit_Name(self, node: ast.Name) -> None:
-        """A name that is read."""
-        if isinstance(node.ctx, ast.Load):
-            self._lead([node.id])
+    def look(self, node: ast.AST) -> None:
+        """Note what a node and those below it lead to."""
+        inside: list[ast.AST] = []
+        match node:
+            case ast.Name(id=name):
+                if isinstance(node.ctx, ast.Load):
+                    self._lead([name])
+            case ast.Attribute():
+                inside = self._attribute(node)
+            case ast.AnnAssign():  # a hint leads nowhere
+                inside = [node.target, *([node.value] if node.value else [])]
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+                arguments = node.args  # decorators and defaults are read outside the function
+                inside = [
+                    *getattr(node, "decorator_list", ()),
+                    *arguments.defaults,
+                    *filter(None, arguments.kw_defaults),
+                ]
+                self._function(arguments, [node.body] if isinstance(node, ast.Lambda) else node.body)
+            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                self.look(node.generators[0].iter)  # read outside the comprehension
+                self.scopes.append({name: None for one in node.generators for name in _names(one.target)})
+                for child in ast.iter_child_nodes(node):
+                    self.look(child)
+                self.scopes.pop()
+            case _:
+                inside = list(ast.iter_child_nodes(node))
+        for child in inside:
+            self.look(child)
 
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        """`module.name`, or an attribute of something else."""
+    def _attribute(self, node: ast.Attribute) -> list[ast.AST]:
+        """`module.name`, or an attribute of something else, which is to be looked at."""
         parts, inner = [node.attr], node.value
         while isinstance(inner, ast.Attribute):
             parts, inner = [inner.attr, *parts], inner.value
-        if isinstance(inner, ast.Name):
-            self._lead([inner.id, *parts])
-        else:
-            self.visit(inner)
+        if not isinstance(inner, ast.Name):
+            return [inner]
+        self._lead([inner.id, *parts])
+        return []
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        """A hint leads nowhere."""
-        for part in (node.target, node.value):
-            if part is not None:
-                self.visit(part)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        """A function: decorators and defaults are read outside it."""
-        for part in (*node.decorator_list, *node.args.defaults, *(one for one in node.args.kw_defaults if one)):
-            self.visit(part)
-        self._inside(node.args, node.body)
-
-    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]  # the fields are the same
-
-    def visit_Lambda(self, node: ast.Lambda) -> None:
-        """As a function."""
-        for part in (*node.args.defaults, *(one for one in node.args.kw_defaults if one)):
-            self.visit(part)
-        self._inside(node.args, [node.body])
-
-    def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
-        """A comprehension: its first iterable is read outside it."""
-        self.visit(node.generators[0].iter)
-        self.scopes.append({name: None for one in node.generators for name in _names(one.target)})
-        self.generic_visit(node)
-        self.scopes.pop()
-
-    visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
-
-    def _inside(self, arguments: ast.arguments, body: Sequence[ast.AST]) -> None:
-        variables = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    def _function(self, arguments: ast.arguments, body: Sequence[ast.AST]) -> None:
+        variables = [
+            *arguments.posonlyargs,
+            *arguments.args,
+            *arguments.kwonlyargs,
+            arguments.vararg,
+            arguments.kwarg,
+        ]
         scope: dict[str, Target | str | None] = {one.arg: None for one in variables if one is not None}
         scope |= {name: None for node in body for name in _bound(node)}
         scope |= {alias: target for node in body for alias, target in _imports(self.tree, self.module, node)}
-        outside = {name for node in body for part in _statements(node) if isinstance(part, ast.Global) for name in part.names}
+        outside = {
+            name
+            for node in body
+            for part in _statements(node)
+            if isinstance(part, ast.Global)
+            for name in part.names
+        }
         self.scopes.append({name: target for name, target in scope.items() if name not in outside})
         for node in body:
-            self.visit(node)
+            self.look(node)
         self.scopes.pop()
 
     def _lead(self, names: list[str]) -> None:

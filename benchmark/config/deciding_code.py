@@ -93,14 +93,18 @@ def cell_traits(config: Config, cell: Cell) -> frozenset[str]:
     arm, mask = config.arms[cell.arm], config.mask
     traits = {arm.mask, arm.regularizer, config.backbones[cell.backbone].head} - {"none"}
     traits |= {"adapter"} if cell.adapter else set()
-    traits |= {"learned"} if arm.mask == "fixed_random" else set()  # their masks are learned, and then permuted
+    traits |= (
+        {"learned"} if arm.mask == "fixed_random" else set()
+    )  # their masks are learned, and then permuted
     traits |= {"kept"} if arm.mask not in ("none", "random") else set()
     if arm.mask == "learned" and (mask.schedule != "two_phase" or mask.gate == "resampled"):
         traits |= {"changing"}
     return frozenset(traits)
 
 
-def stage_code(stage: str, traits: frozenset[str] = frozenset(), tree: CodeTree | None = None) -> dict[str, str]:
+def stage_code(
+    stage: str, traits: frozenset[str] = frozenset(), tree: CodeTree | None = None
+) -> dict[str, str]:
     """The digest of each module, and of each file that one reads, that decides what an instance of a stage makes.
 
     Args:
@@ -120,7 +124,9 @@ def installed() -> CodeTree:
 def counts(name: str, traits: frozenset[str]) -> bool:
     """Whether a definition, `module.name`, counts for an instance with these traits."""
     doors = [needed for door, needed in DOORS.items() if _is_in(name, door)]
-    silent = any(_is_in(name, entry) for entry in NOT_DECIDING) and not any(_is_in(name, entry) for entry in DECIDING)
+    silent = any(_is_in(name, entry) for entry in NOT_DECIDING) and not any(
+        _is_in(name, entry) for entry in DECIDING
+    )
     return not silent and all(needed & traits for needed in doors)
 
 

@@ -49,7 +49,9 @@ def masks_digest(config: Config, cell: Cell) -> str:
     if arm.mask == "fixed_random":
         settings["mask"]["head_warmup"] = 0
     kept = {key: settings[key] for key in ("backbone", "data", "mask", "loss")}
-    kept["training"] = {key: settings["training"][key] for key in ("precision", "dropout", "batch", "head_lr", "eps")}
+    kept["training"] = {
+        key: settings["training"][key] for key in ("precision", "dropout", "batch", "head_lr", "eps")
+    }
     code = stage_code("train", frozenset({"kept", kind, config.backbones[cell.backbone].head}))
     return json_digest({"kind": kind, "regime": cell.regime, "seed": cell.seed, "code": code, **kept})
 
@@ -93,7 +95,10 @@ def training_settings(config: Config, cell: Cell) -> dict[str, Any]:
 
 def _sampling_settings(config: Config) -> dict[str, Any]:
     """What the kind of sampling reads: keys that one kind alone has are left out for the others."""
-    alone = {"temperature": ("temperature",), "dynamic_single_task": ("single_task_arm", "single_task_scores")}
+    alone = {
+        "temperature": ("temperature",),
+        "dynamic_single_task": ("single_task_arm", "single_task_scores"),
+    }
     others = [key for kind, keys in alone.items() if kind != config.sampling.kind for key in keys]
     return {key: value for key, value in asdict(config.sampling).items() if key not in others}
 
@@ -116,7 +121,8 @@ def transfer_settings(config: Config, cell: Cell, k: int, seed: int) -> dict[str
     return {
         "few_shot": few_shot | {"k": k, "seed": seed},
         "arm": asdict(arm),
-        "data": {key: getattr(config.data, key) for key in ("dev_cap", "negatives", "windows")} | {"evaluate": targets(config)},
+        "data": {key: getattr(config.data, key) for key in ("dev_cap", "negatives", "windows")}
+        | {"evaluate": targets(config)},
         "mask": {key: mask[key] for key in MASK_KEYS.get(arm.mask, mask)},
         "tuning": {"clip": config.tuning.clip} if arm.mask == "none" else asdict(config.tuning),
         "training": {key: getattr(config.training, key) for key in kept},

@@ -32,9 +32,13 @@ def check_references(names: Sequence[str], cells: Sequence[str], known: Callable
         except ConfigError as error:
             raise ConfigError(f"references[{index}]: {error}") from None
         if cell.dataset is None:
-            raise ConfigError(f"references[{index}]: {name!r} is not allowed: an ST cell, as minilm.st-SQuAD.none.s0")
+            raise ConfigError(
+                f"references[{index}]: {name!r} is not allowed: an ST cell, as minilm.st-SQuAD.none.s0"
+            )
         if name in cells:
-            raise ConfigError(f"references[{index}]: {name!r} stands in cells too: take it out of one of them")
+            raise ConfigError(
+                f"references[{index}]: {name!r} stands in cells too: take it out of one of them"
+            )
 
 
 def check_transfers(names: Sequence[str], cells: Sequence[str], regularized: Sequence[str]) -> None:

@@ -40,7 +40,9 @@ def write_digests(config: Config, places: Places, tree: CodeTree | None = None) 
     with write_folder_aside(places.digests) as aside:
         for name, content in files.items():
             write_json(aside / f"{name}.json", content)
-    write_json(places.scores / "needed.json", {name: references for name, references in needed.items() if references})
+    write_json(
+        places.scores / "needed.json", {name: references for name, references in needed.items() if references}
+    )
     return len(files) + 1
 
 
@@ -51,7 +53,11 @@ def _instances(config: Config, tree: CodeTree | None) -> dict[str, Json]:
         return {"settings": settings, "code": stage_code(stage, frozenset(traits), tree)}
 
     lists = {"cells": [*config.cells, *config.references], "transfers": config.transfers}
-    reads = {"train": config.data.train, "evaluate": config.data.evaluate, "val_source": config.data.val_source}
+    reads = {
+        "train": config.data.train,
+        "evaluate": config.data.evaluate,
+        "val_source": config.data.val_source,
+    }
     files = {
         "fetch": decides("fetch", digests.fetch_settings(config), [config.source.manifest]),
         "statistics": decides("statistics", {}),
@@ -59,10 +65,14 @@ def _instances(config: Config, tree: CodeTree | None) -> dict[str, Json]:
         "compare": decides("compare", digests.comparison_settings(config)),
         "report": decides("report", digests.comparison_settings(config)),
     }
-    trained: dict[str, str] = {}  # what runs on a trained model runs again when it is trained again: its file says so beforehand
+    trained: dict[
+        str, str
+    ] = {}  # what runs on a trained model runs again when it is trained again: its file says so beforehand
     for name, backbone in config.backbones.items():
         reads_text = backbone.head == "generate"  # whole contexts: there is nothing to prepare
-        files[f"prepare/{name}"] = {} if reads_text else decides("prepare", digests.preparation_settings(config, name))
+        files[f"prepare/{name}"] = (
+            {} if reads_text else decides("prepare", digests.preparation_settings(config, name))
+        )
     for name in (*config.cells, *config.references):
         cell = find_cell(config, name)
         traits = cell_traits(config, cell)
@@ -105,7 +115,9 @@ def write_inputs(config: Config, places: Places) -> int:
     Raises:
         DataError: the features of a backbone are not there.
     """
-    prepared = {name: _prepared(places.features(name)) for name in {parse(cell).backbone for cell in config.cells}}
+    prepared = {
+        name: _prepared(places.features(name)) for name in {parse(cell).backbone for cell in config.cells}
+    }
     data, files = config.data, dict[str, Json]()
     for name in (*config.cells, *config.references):
         cell = parse(name)
@@ -119,7 +131,9 @@ def write_inputs(config: Config, places: Places) -> int:
         files[f"evaluate/{name}"] = _chosen(there, scored) | {"from_hub": hub}
     for source in config.transfers:
         there = prepared[source.split(".")[0]]
-        files[f"transfer/{source}"] = _chosen(there, [f"{dataset}.dev" for dataset in digests.targets(config)])
+        files[f"transfer/{source}"] = _chosen(
+            there, [f"{dataset}.dev" for dataset in digests.targets(config)]
+        )
     with write_folder_aside(places.inputs) as aside:
         for name, content in files.items():
             write_json(aside / f"{name}.json", content)
@@ -162,6 +176,9 @@ def write_references(config: Config, places: Places) -> int:
     with write_folder_aside(places.references) as aside:
         for name in (*config.cells, *config.references):
             cells = reference_cells(config, parse(name))
-            scores = {cell.name: json.loads((places.scores / f"{cell.name}.json").read_text(encoding="utf-8")) for cell in cells}
+            scores = {
+                cell.name: json.loads((places.scores / f"{cell.name}.json").read_text(encoding="utf-8"))
+                for cell in cells
+            }
             write_json(aside / f"{name}.json", scores)
     return len(config.cells) + len(config.references)

@@ -20,7 +20,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,14 @@ from bmt.runtime.files import file_digest, json_digest, write_folder_aside, writ
 from bmt.runtime.source_code import source_digest
 from bmt.settings import DataSettings
 
-MAKERS = ("mrqa", "duplicate_ids", "tokenizer", "token_offsets", "windows", "features")  # the modules whose code decides
+MAKERS = (
+    "mrqa",
+    "duplicate_ids",
+    "tokenizer",
+    "token_offsets",
+    "windows",
+    "features",
+)  # the modules whose code decides
 CHUNK_CHARACTERS = 300_000  # of contexts in one record batch; about a tenth of a second of tokenising
 Progress = Callable[[int, str], None]
 
@@ -293,7 +299,6 @@ def _inputs(
     }
 
 
-@cache
 def _code_digest() -> str:
     """Digest of the modules that make features, as far as they do something: a comment makes no feature stale."""
     folder = Path(__file__).parent

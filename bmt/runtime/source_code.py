@@ -8,15 +8,22 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-_HINTS = {"annotation", "returns", "type_comment", "type_params"}  # of functions, their arguments and their variables
+_HINTS = {
+    "annotation",
+    "returns",
+    "type_comment",
+    "type_params",
+}  # of functions, their arguments and their variables
 _SILENT = {"ctx", "kind"}  # whether a name is read or written follows from where it stands
 
 
+@cache
 def source_digest(path: str | Path) -> str:
-    """sha256 (64 hexadecimal digits) of what a Python file does."""
+    """sha256 (64 hexadecimal digits) of what a Python file does, as it was when it was first asked for."""
     return statements_digest(ast.parse(Path(path).read_bytes()).body)
 
 

@@ -21,7 +21,17 @@ from benchmark.acquisition.inspection import Place, stats
 from benchmark.acquisition.sample_corpus import write as write_corpus
 from benchmark.config.cells import parse
 from benchmark.config.code_closure import CodeTree
-from benchmark.config.deciding_code import DECIDING, DOORS, NOT_DECIDING, READS, STARTS, cell_traits, counts, installed, stage_code
+from benchmark.config.deciding_code import (
+    DECIDING,
+    DOORS,
+    NOT_DECIDING,
+    READS,
+    STARTS,
+    cell_traits,
+    counts,
+    installed,
+    stage_code,
+)
 from benchmark.config.params import load
 from benchmark.runs.evaluation_run import evaluate_cell
 from benchmark.runs.training_run import train_cell
@@ -97,21 +107,27 @@ def test_every_file_beside_the_code_is_read_by_a_module_that_says_so() -> None:
         for path in (ROOT / package).rglob("*")
         if path.is_file() and path.suffix not in (".py", ".pyc")
     }
-    assert files - {"bmt/py.typed"} == {path.relative_to(ROOT).as_posix() for pattern in READS.values() for path in ROOT.glob(pattern)}
+    assert files - {"bmt/py.typed"} == {
+        path.relative_to(ROOT).as_posix() for pattern in READS.values() for path in ROOT.glob(pattern)
+    }
 
 
 def test_stages_name_no_code_and_no_settings_but_through_their_digests() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     assert stages["digests"]["deps"] == ["bmt", "benchmark", "params.yaml"]
     written = {"digests", "study"}
-    assert set(stages) - written - {"inputs", "references", "train_reference", "evaluate_reference"} == set(STARTS)
+    assert set(stages) - written - {"inputs", "references", "train_reference", "evaluate_reference"} == set(
+        STARTS
+    )
     for name, stage in stages.items():
         if name not in written:
             inner = stage.get("do", stage)
             assert "params" not in inner and inner["deps"][0].startswith("data/digests/${profile}/"), name
             assert all(dep.startswith(("data/", "runs/", "results/")) for dep in inner["deps"]), name
             asked = name.removesuffix("_reference")
-            assert inner["deps"][0].removeprefix("data/digests/${profile}/").split("/")[0].removesuffix(".json") in (asked, "inputs")
+            assert inner["deps"][0].removeprefix("data/digests/${profile}/").split("/")[0].removesuffix(
+                ".json"
+            ) in (asked, "inputs")
 
 
 def test_a_digest_of_code_is_of_what_it_does(tmp_path: Path) -> None:
@@ -119,13 +135,22 @@ def test_a_digest_of_code_is_of_what_it_does(tmp_path: Path) -> None:
 
     def digest(text: str) -> str:
         path.write_text(text, encoding="utf-8")
-        return source_digest(path)
+        return source_digest.__wrapped__(path)
 
-    first = digest('"""A docstring."""\nX = 1\n\n\ndef f(x: int) -> int:\n    """Another."""\n    return x + X\n')
+    first = digest(
+        '"""A docstring."""\nX = 1\n\n\ndef f(x: int) -> int:\n    """Another."""\n    return x + X\n'
+    )
     assert first == digest("X = (1)  # one\ndef f(x):\n  # a comment\n  return x + X")
-    for other in ("X = 2\ndef f(x): return x + X", "X = 1\ndef f(x): return x - X", "X = 1\ndef f(x=0): return x + X", "X = 1"):
+    for other in (
+        "X = 2\ndef f(x): return x + X",
+        "X = 1\ndef f(x): return x - X",
+        "X = 1\ndef f(x=0): return x + X",
+        "X = 1",
+    ):
         assert digest(other) != first
-    assert digest("class A:\n    x: int = 0") != digest("class A:\n    x: float = 0"), "a dataclass's field is its annotation"
+    assert digest("class A:\n    x: int = 0") != digest("class A:\n    x: float = 0"), (
+        "a dataclass's field is its annotation"
+    )
 
 
 def test_names_are_followed_as_python_does(tmp_path: Path) -> None:
@@ -184,8 +209,17 @@ def test_names_are_followed_as_python_does(tmp_path: Path) -> None:
 
 
 KINDS = [
-    "bert.mt.none.s0", "bert.mt.mask.s0", "bert.mt.bmt.s0", "bert.mt.fixed_random.s0", "bert.mt.fisher.s0", "bert.mt.magnitude.s0",
-    "bert.mt.mixout.s0", "bert.mt.l2_sp.s0", "bert.mt.noisy_tune.s0", "bert.mt.none.adapter.s0", "bert.st-SQuAD.none.s0",
+    "bert.mt.none.s0",
+    "bert.mt.mask.s0",
+    "bert.mt.bmt.s0",
+    "bert.mt.fixed_random.s0",
+    "bert.mt.fisher.s0",
+    "bert.mt.magnitude.s0",
+    "bert.mt.mixout.s0",
+    "bert.mt.l2_sp.s0",
+    "bert.mt.noisy_tune.s0",
+    "bert.mt.none.adapter.s0",
+    "bert.st-SQuAD.none.s0",
 ]
 
 
@@ -212,7 +246,14 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ran]]:
         found[f"transfer {transfer_of}"] = traced(transfer_cell, config, parse(transfer_of), settings)
         found["statistics"] = traced(stats, Place.of(None, None), True)
         for table in ("1", "3", "9"):
-            arguments = ["--paper-table", table, "--format", "markdown,json", "--out", str(root / f"table_{table}")]
+            arguments = [
+                "--paper-table",
+                table,
+                "--format",
+                "markdown,json",
+                "--out",
+                str(root / f"table_{table}"),
+            ]
             found[f"compare {table}"] = traced(compare.main, arguments)
         found["report"] = traced(report.main, ["--track"])
         yield found
@@ -224,7 +265,9 @@ def traced(command: Callable[..., Any], *given: Any) -> Ran:
 
     def tracer(frame: FrameType, event: str, argument: Any) -> None:
         code = frame.f_code
-        if code.co_flags & inspect.CO_OPTIMIZED and not code.co_qualname.startswith("<"):  # no module's or class's own body
+        if code.co_flags & inspect.CO_OPTIMIZED and not code.co_qualname.startswith(
+            "<"
+        ):  # no module's or class's own body
             seen.add((code.co_filename, code.co_qualname.split(".")[0]))
 
     threading.settrace(tracer)
@@ -235,23 +278,46 @@ def traced(command: Callable[..., Any], *given: Any) -> Ran:
         sys.settrace(None)
         threading.settrace(None)
     paths = {name: Path(name) for name, _ in seen}
-    inside = {name: path.relative_to(ROOT).with_suffix("").parts for name, path in paths.items() if path.is_relative_to(ROOT)}
+    inside = {
+        name: path.relative_to(ROOT).with_suffix("").parts
+        for name, path in paths.items()
+        if path.is_relative_to(ROOT)
+    }
     modules = {name: ".".join(parts).removesuffix(".__init__") for name, parts in inside.items()}
-    return {f"{modules[name]}.{definition}" for name, definition in seen if name in inside and inside[name][0] != "tests"}
+    return {
+        f"{modules[name]}.{definition}"
+        for name, definition in seen
+        if name in inside and inside[name][0] != "tests"
+    }
 
 
 INSTANCES = [
-    "fetch", "statistics", "prepare", *(f"{verb} {cell}" for cell in KINDS for verb in ("train", "evaluate")),
-    "transfer bert.mt.bmt.adapter.s0", "compare 1", "compare 3", "compare 9", "report",
+    "fetch",
+    "statistics",
+    "prepare",
+    *(f"{verb} {cell}" for cell in KINDS for verb in ("train", "evaluate")),
+    "transfer bert.mt.bmt.adapter.s0",
+    "compare 1",
+    "compare 3",
+    "compare 9",
+    "report",
 ]
 
 
 @pytest.mark.parametrize("stage", INSTANCES)
-def test_all_that_runs_is_in_the_digest_or_in_the_list_of_what_does_not_decide(stage: str, ran: dict[str, Ran]) -> None:
+def test_all_that_runs_is_in_the_digest_or_in_the_list_of_what_does_not_decide(
+    stage: str, ran: dict[str, Ran]
+) -> None:
     verb, _, cell = stage.partition(" ")
     config = load(ROOT / "profiles" / "sample.yaml")
-    traits = cell_traits(config, parse(cell.replace("bert", "minilm"))) if "." in cell else frozenset({"sample"})
+    traits = (
+        cell_traits(config, parse(cell.replace("bert", "minilm"))) if "." in cell else frozenset({"sample"})
+    )
     reached = installed().names([STARTS[verb]], lambda name: not counts(name, traits | {verb}))
     printed = "benchmark.paper." if verb == "statistics" else "-"  # the paper's table, beside what is kept
-    unlisted = {name for name in ran[stage] if name not in reached and not _silent(name) and not name.startswith(printed)}
+    unlisted = {
+        name
+        for name in ran[stage]
+        if name not in reached and not _silent(name) and not name.startswith(printed)
+    }
     assert not unlisted, "neither reached from the command, nor listed as not deciding"

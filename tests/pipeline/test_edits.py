@@ -65,7 +65,9 @@ def further(*names: str) -> Callable[[list[str]], list[str]]:
 
 def reflowed(text: str) -> str:
     """Comments, blank lines and docstrings of another wording, everywhere in a file."""
-    text = re.sub(r'^( *)(def \w+\(.*\).*:\n)( +)"""', r'\1\2\3# a remark\n\3"""Otherwise said: ', text, flags=re.M)
+    text = re.sub(
+        r'^( *)(def \w+\(.*\).*:\n)( +)"""', r'\1\2\3# a remark\n\3"""Otherwise said: ', text, flags=re.M
+    )
     return f'"""Another docstring."""\n\n# a comment\n{text[text.index("from __future__") :]}\n\n# the end\n'
 
 
@@ -85,7 +87,11 @@ SETTINGS: list[tuple[str, Any, set[str]]] = [
     ("tuning.apply", "update", trained(*MASKED)),
     ("arms.bmt.mask", "magnitude", trained(*MASKED)),
     ("arms.mask.p_f", 0.4, set()),
-    ("arms.new", {"mask": "none", "p_f": None, "rescale": False, "regularizer": "none", "strength": None}, set()),
+    (
+        "arms.new",
+        {"mask": "none", "p_f": None, "rescale": False, "regularizer": "none", "strength": None},
+        set(),
+    ),
     ("backbones", one_more_backbone, {"prepare@new"}),
     ("backbones.bert.sha256", 64 * "0", trained(*EVERY)),
     ("backbones.bert.name", "backbones/other", trained(*EVERY) | {"prepare@bert"}),
@@ -100,8 +106,12 @@ SETTINGS: list[tuple[str, Any, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("key", "value", "expected"), SETTINGS, ids=[f"{key}={value}"[:40] for key, value, _ in SETTINGS])
-def test_a_setting_makes_stale_what_it_decides(key: str, value: Any, expected: set[str], whole: PipelineProject) -> None:
+@pytest.mark.parametrize(
+    ("key", "value", "expected"), SETTINGS, ids=[f"{key}={value}"[:40] for key, value, _ in SETTINGS]
+)
+def test_a_setting_makes_stale_what_it_decides(
+    key: str, value: Any, expected: set[str], whole: PipelineProject
+) -> None:
     with whole.edited("params.yaml", setting(key, value)):
         assert whole.stale() == expected
 
@@ -117,8 +127,16 @@ CODE: list[tuple[str, Callable[[str], str], set[str]]] = [
     ("bmt/qa/model.py", in_function("span_logits"), trained(*EVERY)),
     ("bmt/qa/adapters.py", in_function("AdapterBank.forward"), trained(ADAPTER)),
     ("bmt/qa/decoding.py", in_function("predict"), trained(*EVERY)),
-    ("benchmark/runs/evaluation_run.py", in_function("averages_of"), evaluated(*EVERY) | TRANSFERS | {"published@t5"}),
-    ("benchmark/config/backbones.py", in_function("locate"), trained(*EVERY) | {"prepare@bert", "published@t5"}),
+    (
+        "benchmark/runs/evaluation_run.py",
+        in_function("averages_of"),
+        evaluated(*EVERY) | TRANSFERS | {"published@t5"},
+    ),
+    (
+        "benchmark/config/backbones.py",
+        in_function("locate"),
+        trained(*EVERY) | {"prepare@bert", "published@t5"},
+    ),
     ("benchmark/acquisition/sample_corpus/scenes.py", lambda text: text + "\nLAST = 1\n", set()),
     ("benchmark/runs/published_run.py", in_function("score_published"), {"published@t5"}),
     ("bmt/qa/generation.py", in_function("write_answers"), {"published@t5"}),
@@ -138,13 +156,22 @@ CODE: list[tuple[str, Callable[[str], str], set[str]]] = [
 
 
 @pytest.mark.parametrize(("path", "change", "expected"), CODE, ids=[path for path, _, _ in CODE])
-def test_code_makes_stale_what_runs_it(path: str, change: Any, expected: set[str], whole: PipelineProject) -> None:
+def test_code_makes_stale_what_runs_it(
+    path: str, change: Any, expected: set[str], whole: PipelineProject
+) -> None:
     with whole.edited(path, change):
         assert whole.stale() == expected
 
 
 @pytest.mark.parametrize(
-    "path", ["bmt/gates.py", "bmt/training/loop.py", "bmt/qa/mrqa.py", "benchmark/comparison/gate.py", "benchmark/acquisition/fetch.py"]
+    "path",
+    [
+        "bmt/gates.py",
+        "bmt/training/loop.py",
+        "bmt/qa/mrqa.py",
+        "benchmark/comparison/gate.py",
+        "benchmark/acquisition/fetch.py",
+    ],
 )
 def test_remarks_and_layout_make_nothing_stale(path: str, whole: PipelineProject) -> None:
     with whole.edited(path, reflowed):
@@ -157,12 +184,19 @@ def test_remarks_and_layout_make_nothing_stale(path: str, whole: PipelineProject
         ("SQuAD.train", trained(*EVERY) - evaluated(*EVERY) - TRANSFERS),
         ("HotpotQA.train", {f"train@{cell}" for cell in (NONE, *MASKED)}),
         ("SQuAD.dev", evaluated(*EVERY)),
-        ("DROP.dev", evaluated(*EVERY) | {"transfer@bert.mt.bmt.adapter-2-7", "transfer@bert.mt.bmt.adapter-2-19"}),
+        (
+            "DROP.dev",
+            evaluated(*EVERY) | {"transfer@bert.mt.bmt.adapter-2-7", "transfer@bert.mt.bmt.adapter-2-19"},
+        ),
         ("RACE.dev", set()),
     ],
 )
-def test_other_windows_make_stale_what_reads_them(file: str, expected: set[str], whole: PipelineProject) -> None:
-    names = [f"{name}.train" for name in project.DATASETS] + [f"{name}.dev" for name in (*project.DATASETS, *project.OTHERS)]
+def test_other_windows_make_stale_what_reads_them(
+    file: str, expected: set[str], whole: PipelineProject
+) -> None:
+    names = [f"{name}.train" for name in project.DATASETS] + [
+        f"{name}.dev" for name in (*project.DATASETS, *project.OTHERS)
+    ]
     first = dict.fromkeys(names, "first")
     whole.write_features("bert", first | {file: "second"})
     whole.digests()
@@ -197,8 +231,13 @@ def test_multi_task_cells_wait_for_the_single_task_cells_that_they_are_held_agai
     values["sampling"] |= {"kind": "dynamic_single_task"}
     held = make_project(tmp_path, values)
     with held.repository() as repo:
-        before = {stage.addressing: {one.addressing for one in repo.index.graph.successors(stage)} for stage in repo.index.stages}
-    assert {f"train_reference@{name}" for name in singles} < before["references"] and "references" in before[f"train@{NONE}"]
+        before = {
+            stage.addressing: {one.addressing for one in repo.index.graph.successors(stage)}
+            for stage in repo.index.stages
+        }
+    assert {f"train_reference@{name}" for name in singles} < before["references"] and "references" in before[
+        f"train@{NONE}"
+    ]
     with held.edited("params.yaml", setting("training.epochs_st", 7)):
         again = {f"{stage}_reference@{name}" for stage in ("train", "evaluate") for name in singles}
         assert held.stale() == again
@@ -213,12 +252,27 @@ def test_multi_task_cells_wait_for_the_single_task_cells_that_they_are_held_agai
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cells": [NONE, SINGLE]}, f"references: '{SINGLE}' is missing: .* {NONE} is held against it .* move it there from cells, "),
-        ({"cells": [NONE]}, f"references: '{SINGLE}' is missing: .* list it there, name another arm in sampling.single_task_arm"),
+        (
+            {"cells": [NONE, SINGLE]},
+            f"references: '{SINGLE}' is missing: .* {NONE} is held against it .* move it there from cells, ",
+        ),
+        (
+            {"cells": [NONE]},
+            f"references: '{SINGLE}' is missing: .* list it there, name another arm in sampling.single_task_arm",
+        ),
         ({"cells": [NONE], "references": ["bert.st-DROP.none.s0"]}, r"references\[0\]: .* is not known"),
-        ({"cells": [NONE], "references": [BMT]}, r"references\[0\]: 'bert.mt.bmt.s0' is not allowed: an ST cell, as "),
-        ({"cells": [NONE, SINGLE], "references": [SINGLE]}, r"references\[0\]: .* stands in cells too: take it out of one of them"),
-        ({"kind": "dynamic", "references": [SINGLE]}, r"references\[0\]: .*: no cell's sampling is held against it: move it to cells"),
+        (
+            {"cells": [NONE], "references": [BMT]},
+            r"references\[0\]: 'bert.mt.bmt.s0' is not allowed: an ST cell, as ",
+        ),
+        (
+            {"cells": [NONE, SINGLE], "references": [SINGLE]},
+            r"references\[0\]: .* stands in cells too: take it out of one of them",
+        ),
+        (
+            {"kind": "dynamic", "references": [SINGLE]},
+            r"references\[0\]: .*: no cell's sampling is held against it: move it to cells",
+        ),
     ],
 )
 def test_which_cells_are_references_is_checked(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -40,7 +40,9 @@ class PipelineProject:
         config = load(self.root / "params.yaml")
         places = Places(self.root, config.profile)
         name = edited.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        kept = {module: code for module, code in self.tree._modules.items() if module != name}  # read once for all edits
+        kept = {
+            module: code for module, code in self.tree._modules.items() if module != name
+        }  # read once for all edits
         write_digests(config, places, CodeTree(self.root, _modules=kept))
         write_inputs(config, places)
         write_references(config, places)
@@ -61,7 +63,9 @@ class PipelineProject:
         """Make something for every output that is absent, and have DVC take it as it is."""
         config = load(self.root / "params.yaml")
         for backbone in config.backbones:
-            names = [f"{name}.train" for name in config.data.train] + [f"{name}.dev" for name in config.data.evaluate]
+            names = [f"{name}.train" for name in config.data.train] + [
+                f"{name}.dev" for name in config.data.evaluate
+            ]
             self.write_features(backbone, dict.fromkeys(names, "first"))
         with self.repository() as repo:
             for out in [out for stage in repo.index.stages for out in stage.outs]:
@@ -85,7 +89,8 @@ class PipelineProject:
         folder = self.root / "data" / "features" / profile / backbone
         folder.mkdir(parents=True, exist_ok=True)
         files = {
-            name: {"content_sha256": text, "inputs": {"file_sha256": text}, "source": "sample"} for name, text in content.items()
+            name: {"content_sha256": text, "inputs": {"file_sha256": text}, "source": "sample"}
+            for name, text in content.items()
         }
         (folder / "features.json").write_text(json.dumps({"files": files}))
 
@@ -156,7 +161,11 @@ def assigned(name: str, value: str) -> Callable[[str], str]:
     """Another value of a module's constant."""
 
     def change(text: str) -> str:
-        node = next(node for node in ast.parse(text).body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name)
+        node = next(
+            node
+            for node in ast.parse(text).body
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+        )
         lines = text.splitlines(keepends=True)
         assert node.end_lineno is not None
         return "".join([*lines[: node.lineno - 1], f"{name} = {value}\n", *lines[node.end_lineno :]])
