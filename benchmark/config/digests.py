@@ -143,7 +143,7 @@ def comparison_settings(config: Config) -> dict[str, Any]:
     """What decides the tables and the report, beside the results."""
     return {
         "compare": asdict(config.compare),
-        "cells": [*config.cells, *config.references],
+        "cells": config.every_cell,
         "few_shot": {"sizes": config.fewshot.sizes},
     }
 

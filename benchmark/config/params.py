@@ -154,6 +154,11 @@ class Config:
     compare: CompareSettings
     tracking: TrackingSettings
 
+    @property
+    def every_cell(self) -> list[str]:
+        """The cells that the pipeline trains: the references first."""
+        return [*self.references, *self.cells]
+
 
 def repository_root() -> Path:
     """The folder of params.yaml, profiles/ and dvc.yaml: BMT_ROOT, or the checkout that this file is in;

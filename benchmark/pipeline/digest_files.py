@@ -52,7 +52,7 @@ def _instances(config: Config, tree: CodeTree | None) -> dict[str, Json]:
     def decides(stage: str, settings: Json, traits: Iterable[str] = ()) -> Json:
         return {"settings": settings, "code": stage_code(stage, frozenset(traits), tree)}
 
-    lists = {"cells": [*config.cells, *config.references], "transfers": config.transfers}
+    lists = {"cells": config.every_cell, "transfers": config.transfers}
     reads = {
         "train": config.data.train,
         "evaluate": config.data.evaluate,
@@ -73,7 +73,7 @@ def _instances(config: Config, tree: CodeTree | None) -> dict[str, Json]:
         files[f"prepare/{name}"] = (
             {} if reads_text else decides("prepare", digests.preparation_settings(config, name))
         )
-    for name in (*config.cells, *config.references):
+    for name in config.every_cell:
         cell = find_cell(config, name)
         traits = cell_traits(config, cell)
         files[f"train/{name}"] = decides("train", digests.training_settings(config, cell), traits)
@@ -116,10 +116,10 @@ def write_inputs(config: Config, places: Places) -> int:
         DataError: the features of a backbone are not there.
     """
     prepared = {
-        name: _prepared(places.features(name)) for name in {parse(cell).backbone for cell in config.cells}
+        name: _prepared(places.features(name)) for name in {parse(cell).backbone for cell in config.every_cell}
     }
     data, files = config.data, dict[str, Json]()
-    for name in (*config.cells, *config.references):
+    for name in config.every_cell:
         cell = parse(name)
         there = prepared[cell.backbone]
         train = [cell.dataset] if cell.dataset else data.train
@@ -174,11 +174,11 @@ def write_scores(config: Config, cell: Cell, places: Places) -> int:
 def write_references(config: Config, places: Places) -> int:
     """Write the scores that each cell's sampling is held against, none for most; the number of files."""
     with write_folder_aside(places.references) as aside:
-        for name in (*config.cells, *config.references):
+        for name in config.every_cell:
             cells = reference_cells(config, parse(name))
             scores = {
                 cell.name: json.loads((places.scores / f"{cell.name}.json").read_text(encoding="utf-8"))
                 for cell in cells
             }
             write_json(aside / f"{name}.json", scores)
-    return len(config.cells) + len(config.references)
+    return len(config.every_cell)

@@ -84,7 +84,7 @@ def gather(
     setting = Setting(
         profile=name or ", ".join(found.profiles) or "unknown",
         seeds=seeds,
-        listed=tuple(config.cells) if config else (),
+        listed=tuple(config.every_cell) if config else (),
         active=active,
         whole=folder is None,
         commands=paper_folder is None,
