@@ -1,29 +1,35 @@
-"""`python -m benchmark.evaluate CELL`: score a trained cell on the dev sets; keep every prediction.
+"""Score a trained cell on the dev sets; keep every prediction.
 
-On several GPUs or machines (which share the project's folder) the questions are shared out: `accelerate
-launch -m benchmark.evaluate CELL`.
+On several GPUs or machines (which share the project's folder) the questions are shared out:
+`accelerate launch -m benchmark.evaluate CELL`.
 """
 
 from __future__ import annotations
 
-from benchmark.cli.allocator import keep_freed_memory
-from benchmark.cli.commands import command_parser, run_command
-from benchmark.config.params import find_cell, load
-from benchmark.runs.evaluation_run import evaluate_cell
-from bmt.runtime.ranks import launched
+from benchmark.cli.commands import add_params_options, command_parser, run_command
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and evaluate."""
     parser = command_parser("evaluate", __doc__ or "", "python -m benchmark.evaluate minilm.mt.bmt.s0")
-    parser.add_argument("cell", help="<backbone>.<mt|st-Dataset>.<arm>.s<seed>")
-    parser.add_argument("--params", help="params file (default: params.yaml at the repository's root)")
-    arguments = parser.parse_args()
+    parser.add_argument("cell", help="<backbone>.<mt|st-Dataset>.<arm>[.adapter].s<seed>")
+    add_params_options(parser)
+    given = parser.parse_args(arguments)
+
+    from benchmark.cli.allocator import keep_freed_memory
+    from benchmark.config.params import find_cell, load
+    from benchmark.config.profiles import params_file
+
     keep_freed_memory()
-    config = load(arguments.params)
-    cell = find_cell(config, arguments.cell)
+    file = params_file(given.params, given.profile)
+    config = load(file)
+    cell = find_cell(config, given.cell)
+
+    from benchmark.runs.evaluation_run import evaluate_cell
+    from bmt.runtime.ranks import launched
+
     with launched() as ranks:
-        evaluate_cell(config, cell, arguments.params, ranks)
+        evaluate_cell(config, cell, file, ranks)
     return 0
 
 

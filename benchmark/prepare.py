@@ -1,20 +1,18 @@
-"""`python -m benchmark.prepare`: MRQA files to windows, for the tokenizer of every backbone of the profile."""
+"""Cut the questions of MRQA files into windows, for the tokenizer of every backbone of the profile."""
 
 from __future__ import annotations
 
 import os
 
-from benchmark.acquisition.feature_files import prepare
-from benchmark.cli.commands import command_parser, run_command
-from benchmark.config.params import load
+from benchmark.cli.commands import add_params_options, command_parser, run_command
 from bmt.errors import ConfigError
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and prepare."""
     parser = command_parser("prepare", __doc__ or "", "python -m benchmark.prepare --workers 2")
     parser.add_argument("backbone", nargs="?", help="of params.yaml (default: all)")
-    parser.add_argument("--params", help="params file (default: params.yaml at the repository's root)")
+    add_params_options(parser)
     parser.add_argument(
         "--workers",
         type=int,
@@ -22,10 +20,15 @@ def main() -> int:
         help="processes that tokenise (default: %(default)s)",
     )
     parser.add_argument("--strict", action="store_true", help="the first irregularity of a file is an error")
-    arguments = parser.parse_args()
-    if arguments.workers < 1:
-        raise ConfigError(f"--workers: {arguments.workers} is not allowed: at least 1")
-    prepare(load(arguments.params), arguments.workers, arguments.strict, arguments.backbone)
+    given = parser.parse_args(arguments)
+    if given.workers < 1:
+        raise ConfigError(f"--workers: {given.workers} is not allowed: at least 1")
+
+    from benchmark.acquisition.feature_files import prepare
+    from benchmark.config.params import load
+    from benchmark.config.profiles import params_file
+
+    prepare(load(params_file(given.params, given.profile)), given.workers, given.strict, given.backbone)
     return 0
 
 

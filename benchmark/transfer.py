@@ -1,27 +1,18 @@
-"""`python -m benchmark.transfer CELL`: few-shot transfer of a trained cell to the datasets out of domain
-(section 4.6.2, Table 9).
+"""Few-shot transfer of a trained cell to the datasets out of domain (section 4.6.2, Table 9).
 
-For each K and seed of `fewshot:` in params.yaml and each target dataset: K of its dev questions, half to
-train on and half to validate on,
-the mean of the cell's adapters weighted by their loss on the K, some updates under the arm's mask, the
-answers to the other questions. One
-result a (K, seed): `results/<profile>/<backbone>.<regime>.<arm>[.adapter].k<K>.s<seed>.json`. What a call
-that was cut off has finished is
-not done again; SIGTERM ends a call at its next update, from which the next call goes on. (Zero-shot is what
-`benchmark.evaluate` scores out
-of domain: the plain mean of adapters.)
+For each K and seed of `fewshot:` in the params file and each target dataset: K of its dev questions, half to
+train on and half to validate on, the mean of the cell's adapters weighted by their loss on the K, some updates
+under the arm's mask, the answers to the other questions. One result per K and seed:
+`results/<profile>/<backbone>.<regime>.<arm>[.adapter].k<K>.s<seed>.json`. What a call that was cut off has
+finished is not done again; SIGTERM ends a call at its next update, from which the next call goes on. (Zero-shot
+is what `benchmark.evaluate` scores out of domain: the plain mean of adapters.)
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
-
-from benchmark.cli.allocator import keep_freed_memory
-from benchmark.cli.commands import command_parser, run_command
-from benchmark.config.params import find_cell, load
-from benchmark.runs.transfer_run import transfer_cell
+from benchmark.cli.commands import add_params_options, command_parser, run_command
 from bmt.errors import ConfigError
 
 EXAMPLE = "python -m benchmark.transfer minilm.mt.bmt.adapter.s0 --k 16 --seed 7"
@@ -30,27 +21,32 @@ EXAMPLE = "python -m benchmark.transfer minilm.mt.bmt.adapter.s0 --k 16 --seed 7
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and transfer."""
     parser = command_parser("transfer", __doc__ or "", EXAMPLE)
-    parser.add_argument("cell", help="a trained cell, <backbone>.mt.<arm>[.adapter].s<seed>")
-    parser.add_argument(
+    add = parser.add_argument
+    add("cell", help="a trained cell, <backbone>.mt.<arm>[.adapter].s<seed>")
+    add(
         "--k",
         type=int,
         action="append",
         metavar="K",
-        help="examples a dataset (may be repeated; default: fewshot.sizes)",
+        help="examples per dataset (may be repeated; default: fewshot.sizes)",
     )
-    parser.add_argument(
+    add(
         "--seed",
         type=int,
         action="append",
         metavar="S",
         help="seed of the K examples (likewise; default: fewshot.seeds)",
     )
-    parser.add_argument("--params", help="params file (default: params.yaml at the repository's root)")
+    add_params_options(parser)
     given = parser.parse_args(arguments)
+
+    from benchmark.cli.allocator import keep_freed_memory
+    from benchmark.config.params import find_cell, load
+    from benchmark.config.profiles import params_file
+
     keep_freed_memory()
-    config = load(given.params)
-    if config.training.threads:
-        torch.set_num_threads(config.training.threads)
+    file = params_file(given.params, given.profile)
+    config = load(file)
     settings = replace(
         config.fewshot, sizes=given.k or config.fewshot.sizes, seeds=given.seed or config.fewshot.seeds
     )
@@ -59,7 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise ConfigError(
                 f"{flag}: {', '.join(map(str, values))} is not allowed: whole numbers from 0 on, each once"
             )
-    transfer_cell(config, find_cell(config, given.cell), settings, given.params)
+    cell = find_cell(config, given.cell)
+
+    from benchmark.runs.transfer_run import transfer_cell
+
+    transfer_cell(config, cell, settings, file)
     return 0
 
 

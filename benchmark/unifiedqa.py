@@ -1,53 +1,46 @@
-"""`python -m benchmark.unifiedqa [BACKBONE]`: score a published model that writes its answers, zero-shot
-(Table 8's first row).
+"""Score a published model that writes its answers, zero-shot (Table 8's first row).
 
-The backbone has `head: generate` in params.yaml (profile `paper`: UnifiedQA's T5-base). It reads `question
-\\n context` in lower case,
-writes its answer greedily, and is held against all dev questions of the datasets out of domain by the same EM
-and F1 as every other row.
-Nothing is trained and there are no seeds: one result, `results/<profile>/<backbone>.mt.zero_shot.s0.json`,
-which
-`benchmark.compare --paper-table 8` finds. A call that was cut off goes on with the next dataset.
+The backbone has `head: generate` in the params file (profile `paper`: UnifiedQA's T5-base). It reads
+`question \\n context` in lower case, writes its answer greedily, and is held against all dev questions of the
+datasets out of domain by the same EM and F1 as every other row. Nothing is trained and there are no seeds: one
+result, `results/<profile>/<backbone>.mt.zero_shot.s0.json`, which `benchmark.compare --paper-table 8` finds. A
+call that was cut off goes on with the next dataset.
 """
 
 from __future__ import annotations
 
-from benchmark.cli.allocator import keep_freed_memory
-from benchmark.cli.commands import command_parser, run_command
-from benchmark.config.params import load
-from benchmark.runs.published_run import score_published
-from bmt.qa.generation import GenerationSettings
+from benchmark.cli.commands import add_params_options, command_parser, run_command
 
-EXAMPLE = "python -m benchmark.unifiedqa unifiedqa-base --params profiles/paper.yaml"
+EXAMPLE = "python -m benchmark.unifiedqa unifiedqa-base --profile paper"
+DEFAULTS = {"beams": 1, "answer_tokens": 64, "input_tokens": 512}
+"""Of `bmt.qa.generation.GenerationSettings`, whose module is too large to be imported for `--help`."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and score."""
     parser = command_parser("unifiedqa", __doc__ or "", EXAMPLE)
-    defaults = GenerationSettings()
-    parser.add_argument(
-        "backbone", nargs="?", help="of params.yaml, with head: generate (default: the only one)"
-    )
-    parser.add_argument("--params", help="params file (default: params.yaml at the repository's root)")
-    parser.add_argument(
-        "--beams", type=int, default=defaults.beams, help="beams of the search; 1, the default: greedy"
-    )
-    parser.add_argument(
-        "--answer-tokens",
-        type=int,
-        default=defaults.answer_tokens,
-        help="of an answer, at most (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--input-tokens",
-        type=int,
-        default=defaults.input_tokens,
-        help="that are read, at most (default: %(default)s)",
-    )
+    parser.set_defaults(**DEFAULTS)
+    add = parser.add_argument
+    add("backbone", nargs="?", help="of the params file, with head: generate (default: the only one)")
+    add_params_options(parser)
+    add("--beams", type=int, help="beams of the search; 1, the default: greedy")
+    add("--answer-tokens", type=int, help="tokens of an answer, at most (default: %(default)s)")
+    add("--input-tokens", type=int, help="tokens that are read, at most (default: %(default)s)")
     given = parser.parse_args(arguments)
+
+    from benchmark.cli.allocator import keep_freed_memory
+    from benchmark.config.params import load
+    from benchmark.config.profiles import params_file
+
     keep_freed_memory()
-    settings = GenerationSettings(given.beams, given.answer_tokens, given.input_tokens)
-    score_published(load(given.params), given.backbone, settings, given.params)
+    file = params_file(given.params, given.profile)
+    config = load(file)
+
+    from benchmark.runs.published_run import score_published
+    from bmt.qa.generation import GenerationSettings
+
+    settings = GenerationSettings(**{name: getattr(given, name) for name in DEFAULTS})
+    score_published(config, given.backbone, settings, file)
     return 0
 
 

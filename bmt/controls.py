@@ -5,8 +5,7 @@
     magnitude   the weights with the largest |theta_0|; one mask, whatever the data
 
 The random mask at the learned density is `Masks.permuted`; the one drawn anew each step (eq. 16,
-Child-Tuning-F) is
-`bmt.random_mask.RandomMask`.
+Child-Tuning-F) is `bmt.random_mask.RandomMask`.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ def fisher_masks(
     loss: Loss = model_loss,
     progress: Callable[[int, str], None] | None = None,
 ) -> Masks:
-    """One mask a dataset: the `density` share of weights with the largest sum of squared batch gradients over
-    `steps` batches.
+    """One mask per dataset: the `density` share of weights with the largest sum of squared batch gradients
+    over `steps` batches.
 
     The weights are not changed; a gradient that a parameter holds is dropped.
 
@@ -47,7 +46,8 @@ def fisher_masks(
     _check_density(density)
     if steps < 1 or not batches_by_dataset:
         raise ConfigError(
-            f"fisher_masks: {steps} steps over {len(batches_by_dataset)} datasets is not allowed: at least 1 of each"
+            f"fisher_masks: {steps} steps over {len(batches_by_dataset)} datasets is not allowed: at least "
+            "1 of each"
         )
     parameters = dict(model.named_parameters())
     names, parts = target_names(model, targets), []
@@ -62,7 +62,8 @@ def fisher_masks(
             for name, grad in zip(names, grads, strict=True):
                 if grad is None:
                     raise ModelError(
-                        f"tensor {name} got no gradient at Fisher step {step}: the loss does not use it; leave it out with targets="
+                        f"tensor {name} got no gradient at Fisher step {step}: the loss does not use it; "
+                        "leave it out with targets="
                     )
                 fisher[name].addcmul_(grad.float(), grad.float())
             if progress is not None:
@@ -73,7 +74,10 @@ def fisher_masks(
 
 
 def magnitude_masks(model: nn.Module, density: float, *, targets: Sequence[str] | None = None) -> Masks:
-    """One mask named `all`: the `density` share of weights with the largest |theta|. Raises ConfigError for a density outside (0, 1]."""
+    """One mask named `all`: the `density` share of weights with the largest |theta|.
+
+    Raises ConfigError for a density outside (0, 1].
+    """
     _check_density(density)
     parameters = dict(model.named_parameters())
     scores: dict[str, Tensor] = {

@@ -1,5 +1,6 @@
-"""The errors that users meet. Each message names what was found, where, what is allowed and what to do, on
-one line.
+"""The errors that users meet.
+
+Each message names what was found, where, what is allowed and what to do, on one line.
 """
 
 from __future__ import annotations

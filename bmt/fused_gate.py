@@ -2,10 +2,9 @@
 in buffers that are reused.
 
 `HardConcrete.at` and `HardConcrete.gradients` are the same formulas written plainly; the tests hold this file
-against them. Three things
-make the difference: temporaries of BLOCK weights instead of the tensor's size; uniform draws from raw 64-bit
-words, two to a word (torch's
-generator takes four times as long); and v without logarithms where beta is 1:
+against them. Three things make the difference: temporaries of BLOCK weights instead of the tensor's size;
+uniform draws from raw 64-bit words, two to a word (torch's generator takes four times as long); and v without
+logarithms where beta is 1:
 
     v = sigmoid(log u - log(1 - u) + alpha) = u / (u + (1 - u) exp(-alpha))
 """
@@ -71,9 +70,8 @@ class FusedGate:
         for u, slope, a, b, to in zip(draws(key, g.numel()), *map(blocks, (g, alpha, w, out)), strict=True):
             v = self._relaxed(u, a)
             torch.addcmul(v, v, v, value=-1, out=to)
-            torch.ops.aten.hardtanh_backward.grad_input(
-                to, v, low, high, grad_input=to
-            )  # v (1 - v) between them, 0 elsewhere
+            # v (1 - v) where 0 < s < 1, 0 elsewhere: one pass, where a mask would be a second buffer
+            torch.ops.aten.hardtanh_backward.grad_input(to, v, low, high, grad_input=to)
             if count:
                 interior += torch.count_nonzero(to)
             to.mul_(b).mul_(slope).mul_(stretch / law.beta)

@@ -1,18 +1,17 @@
 """One dataset's alpha and w, and one step of eq. 12 on them, theta and phi fixed.
 
-    perturb:  u <- key(seed, dataset, step, tensor);  the model's weight <- theta + s(alpha, u) w
-    measure:  loss(model).backward()                                         g = dL/d(theta + s w)
-    learn:    the same u again;  dalpha, dw in closed form;  each clipped;  AdamW on alpha, AdamW on w
+    perturb   u <- key(seed, dataset, step, tensor);  the model's weight <- theta + s(alpha, u) w
+    measure   loss(model).backward()                                     g = dL/d(theta + s w)
+    learn     the same u again;  dalpha, dw in closed form;  each clipped;  AdamW on alpha, AdamW on w
 
 Autograd never sees the gates. Model-sized memory beyond theta and its gradient: alpha, w, their four moments
-and the perturbed copy, which
-is used again for dalpha. Three kinds of tensors:
+and the perturbed copy, which is used again for dalpha. Three kinds of tensors:
 
-    plain      the formulas of `HardConcrete`, on any device and for gates of any granularity; the oracle of
-    the two others
-    fused      `bmt.fused_gate`: on a CPU, one gate a weight
-    embedding  as fused, but only for the rows that the batch looks up: the loss depends on no other, whose g
-    is exactly 0
+    plain       the formulas of `HardConcrete`, on any device and for gates of any granularity;
+                the oracle of the two others
+    fused       `bmt.fused_gate`: on a CPU, one gate per weight
+    embedding   as fused, but only for the rows that the batch looks up: the loss depends on no other,
+                whose g is exactly 0
 """
 
 from __future__ import annotations
@@ -26,78 +25,76 @@ from torch import Tensor, nn
 
 from bmt.errors import ModelError
 from bmt.fused_gate import FusedGate
-from bmt.gates import HardConcrete
-from bmt.granularity import gate_shape, weights_a_gate
+from bmt.gates import HardConcrete, gate_shape, weights_per_gate
 from bmt.runtime.checkpoints import load_optimizer_tensors, optimizer_tensors
 from bmt.runtime.finite_gradients import FiniteGradients
 from bmt.runtime.keyed_random import Key, key_number, uniform
 from bmt.settings import MaskSettings
 
-# of an augmented Lagrangian: without it Adam's even steps carry the density past its target and back
+# The proportional part of an augmented Lagrangian, in units of lam_lr: without it Adam's even steps carry the
+# density past its target and back.
 DAMPING = 30.0
 
 
 @dataclass(slots=True)
-class _Rows:
-    """An embedding's rows that the present batch looks up, each group with the key of its draws."""
+class _LookedUp:
+    """An embedding's rows that the present batch looks up.
 
-    seen: Tensor
+    Attributes:
+        rows: bool per row of the table.
+        groups: the same rows as indices, in the order in which they were looked up, with the key of their
+            draws; a model may read its table twice.
+    """
+
+    rows: Tensor
     groups: list[tuple[Tensor, Key]] = field(default_factory=list)
 
 
 class GateLearner:
-    """Alpha and w over the parameters `names` of a model; `step` learns, and gives theta back bit for bit
-    after each step.
+    """Alpha and w over the parameters `names` of a model. `step` learns; theta comes back bit for bit.
 
     Attributes:
+        law: the gate.
         alpha: gate parameters by tensor name, float32 in their granularity's shape.
         w: what the gates let through, float32 in the weight's shape.
+        gate_sizes: weights per gate, by tensor name.
         lam: lambda of eq. 12; with `density_by: lagrangian` it follows the density.
+        steps: taken so far.
     """
 
     def __init__(
         self, model: nn.Module, names: Sequence[str], settings: MaskSettings, key: Key, *, fused: bool = True
     ) -> None:
-        self.law = HardConcrete(settings.gamma, settings.zeta, settings.beta)
-        self.settings, self.key, self.lam, self.steps = settings, key, settings.lam, 0
-        self._multiplier = settings.lam
         parameters = dict(model.named_parameters())
-        self.model, self._parameters = model, parameters
-        self._masked = {name: parameters[name] for name in names}
+        masked = {name: parameters[name] for name in names}
+        self.model, self.settings, self.key, self.steps = model, settings, key, 0
+        self.law = HardConcrete(settings.gamma, settings.zeta, settings.beta)
+        self.lam = self._multiplier = settings.lam
+        self._parameters, self._masked = parameters, masked
+        kind = settings.granularity
+        self.gate_sizes = {name: weights_per_gate(value.shape, kind) for name, value in masked.items()}
         self.alpha = {
             name: torch.full(
-                gate_shape(value.shape, settings.granularity),
-                settings.alpha0,
-                dtype=torch.float32,
-                device=value.device,
+                gate_shape(value.shape, kind), settings.alpha0, dtype=torch.float32, device=value.device
             )
-            for name, value in self._masked.items()
+            for name, value in masked.items()
         }
-        self.w = {name: torch.zeros_like(value, dtype=torch.float32) for name, value in self._masked.items()}
-        self.held = {
-            name: weights_a_gate(value.shape, settings.granularity) for name, value in self._masked.items()
-        }
-        self._perturbed = {name: torch.empty_like(value.data) for name, value in self._masked.items()}
-        kernel = True if {value.device.type for value in self._masked.values()} <= {"cpu", "cuda"} else None
+        self.w = {name: torch.zeros_like(value, dtype=torch.float32) for name, value in masked.items()}
+        self._perturbed = {name: torch.empty_like(value.data) for name, value in masked.items()}
+        one_kernel = True if {value.device.type for value in masked.values()} <= {"cpu", "cuda"} else None
+        alphas, ws = list(self.alpha.values()), list(self.w.values())
         self._alpha_optimizer = torch.optim.AdamW(
-            list(self.alpha.values()),
-            lr=settings.alpha_lr,
-            eps=settings.alpha_eps,
-            weight_decay=0.0,
-            fused=kernel,
+            alphas, lr=settings.alpha_lr, eps=settings.alpha_eps, weight_decay=0.0, fused=one_kernel
         )
-        self._w_optimizer = torch.optim.AdamW(
-            list(self.w.values()), lr=settings.w_lr, weight_decay=0.0, fused=kernel
-        )
-        plain = not fused or settings.granularity != "element"
+        self._w_optimizer = torch.optim.AdamW(ws, lr=settings.w_lr, weight_decay=0.0, fused=one_kernel)
         self._fused = {
             name
-            for name, value in self._masked.items()
-            if not plain and value.device.type == "cpu" and value.dtype == torch.float32
+            for name, value in masked.items()
+            if fused and kind == "element" and value.device.type == "cpu" and value.dtype == torch.float32
         }
         self._embeddings = {
-            name: _Rows(torch.zeros(self._masked[name].shape[0], dtype=torch.bool))
-            for name in self._looked_up()
+            name: _LookedUp(torch.zeros(masked[name].shape[0], dtype=torch.bool))
+            for name in self._fused_embeddings()
         }
         self._kernel = FusedGate.of(self.law)
         self._finite = FiniteGradients(
@@ -111,17 +108,13 @@ class GateLearner:
 
     def density(self) -> float:
         """Expected share of open weights: E||delta||_0 of eq. 11 over the number of weights."""
-        return (
-            float(sum(self.law.expected_l0(alpha) * self.held[name] for name, alpha in self.alpha.items()))
-            / self.total
-        )
+        opened = (self.law.expected_l0(alpha) * self.gate_sizes[name] for name, alpha in self.alpha.items())
+        return float(sum(opened)) / self.total
 
     def alpha_mean(self) -> float:
         """Mean of alpha over the weights."""
-        return (
-            float(sum(alpha.sum(dtype=torch.float64) * self.held[name] for name, alpha in self.alpha.items()))
-            / self.total
-        )
+        sums = (alpha.sum(dtype=torch.float64) * self.gate_sizes[name] for name, alpha in self.alpha.items())
+        return float(sum(sums)) / self.total
 
     def step(self, loss: Callable[[], Tensor], count: bool = True) -> tuple[Tensor, Tensor]:
         """One step of eq. 12.
@@ -141,10 +134,14 @@ class GateLearner:
         with ExitStack() as stack:
             stack.enter_context(self._only_masked_gradients())
             stack.enter_context(self._perturbed_weights())
+            # Dropout too is keyed by the step: a resumed run drops what the run in one piece did.
             torch.manual_seed(key_number((*self.key, self.steps, "dropout")))
             value = loss()
             value.backward()
+            # Inside the block still: the gradients need this step's u, and write into the perturbed copy.
             interior = self._gradients(value.device, count)
+        # Two norms and two optimizers. Under a common clip the larger gradient would use up the other's norm:
+        # at the start w = 0, so the data give alpha no gradient at all and w all of it.
         self._clip(self.w, self.settings.clip)
         self._clip(self.alpha, self.settings.alpha_clip)
         self._alpha_optimizer.step()
@@ -152,6 +149,8 @@ class GateLearner:
         for name, parameter in self._masked.items():
             parameter.grad = self.alpha[name].grad = self.w[name].grad = None
         if self.settings.density is not None and self.settings.density_by == "lagrangian":
+            # Too dense: lambda rises by lam_lr times what is too much, for good, and by 30 times that while
+            # it lasts.
             error = self.density() - self.settings.density
             self._multiplier += self.settings.lam_lr * error
             self.lam = self._multiplier + DAMPING * self.settings.lam_lr * error
@@ -166,14 +165,14 @@ class GateLearner:
         """Everything that learning goes on from: alpha, w, both optimizers' state, lambda and the number of
         steps.
         """
-        kept = {f"alpha/{name}": value for name, value in self.alpha.items()} | {
+        state = {f"alpha/{name}": value for name, value in self.alpha.items()} | {
             f"w/{name}": value for name, value in self.w.items()
         }
-        kept |= {
+        state |= {
             f"alpha_optimizer/{key}": value for key, value in optimizer_tensors(self._alpha_optimizer).items()
         }
-        kept |= {f"w_optimizer/{key}": value for key, value in optimizer_tensors(self._w_optimizer).items()}
-        return kept | {
+        state |= {f"w_optimizer/{key}": value for key, value in optimizer_tensors(self._w_optimizer).items()}
+        return state | {
             "lam": torch.tensor([self.lam, self._multiplier], dtype=torch.float64),
             "steps": torch.tensor(self.steps),
         }
@@ -196,6 +195,7 @@ class GateLearner:
 
     @contextmanager
     def _only_masked_gradients(self) -> Iterator[None]:
+        """While the block runs, the masked parameters take gradients and no other does: phi is fixed."""
         wanted = {name: parameter.requires_grad for name, parameter in self._parameters.items()}
         try:
             for name, parameter in self._parameters.items():
@@ -212,13 +212,18 @@ class GateLearner:
 
     @contextmanager
     def _perturbed_weights(self) -> Iterator[None]:
+        """While the block runs, the model's weights are theta + s w.
+
+        The parameters point to another tensor and back: nothing is added to theta and taken off again, which
+        would not give the same bits.
+        """
         theta = {name: parameter.data for name, parameter in self._masked.items()}
         hooks = []
         try:
             for name, parameter in self._masked.items():
-                to, key = self._perturbed[name], self._draw(name)
+                to, key = self._perturbed[name], self._key_of_draw(name)
                 if name in self._embeddings:
-                    to.copy_(theta[name])
+                    to.copy_(theta[name])  # rows are perturbed as they are looked up
                 elif name in self._fused:
                     self._kernel.perturb(theta[name], self.alpha[name], self.w[name], key, to)
                 else:
@@ -236,29 +241,30 @@ class GateLearner:
         finally:
             for hook in hooks:
                 hook.remove()
-            for rows in self._embeddings.values():
-                rows.seen.zero_()
-                rows.groups.clear()
+            for looked_up in self._embeddings.values():
+                looked_up.rows.zero_()
+                looked_up.groups.clear()
             for name, parameter in self._masked.items():
                 parameter.data = theta[name]
 
-    def _draw(self, name: str) -> Key:
+    def _key_of_draw(self, name: str) -> Key:
         return (*self.key, self.steps, name)
 
     def _row_hook(self, name: str, theta: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        rows = self._embeddings[name]
+        """Before an embedding's forward pass: perturb the rows that it will read for the first time."""
+        looked_up = self._embeddings[name]
 
         def perturb(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            new = torch.unique(args[0])
-            new = new[~rows.seen[new]]
-            if not len(new):
+            rows = torch.unique(args[0])
+            rows = rows[~looked_up.rows[rows]]
+            if not len(rows):
                 return
-            rows.seen[new] = True
-            key = (*self._draw(name), len(rows.groups))
-            rows.groups.append((new, key))
-            changed = torch.empty(len(new), theta.shape[1])
-            self._kernel.perturb(theta[new], self.alpha[name][new], self.w[name][new], key, changed)
-            self._perturbed[name][new] = changed
+            looked_up.rows[rows] = True
+            key = (*self._key_of_draw(name), len(looked_up.groups))
+            looked_up.groups.append((rows, key))
+            changed = torch.empty(len(rows), theta.shape[1])
+            self._kernel.perturb(theta[rows], self.alpha[name][rows], self.w[name][rows], key, changed)
+            self._perturbed[name][rows] = changed
 
         return perturb
 
@@ -269,24 +275,26 @@ class GateLearner:
             g = parameter.grad
             if g is None:
                 raise ModelError(
-                    f"tensor {name} got no gradient at mask-learning step {self.steps}: the loss does not use it; "
-                    "leave it out with targets="
+                    f"tensor {name} got no gradient at mask-learning step {self.steps}: the loss does not "
+                    "use it; leave it out with targets="
                 )
             alpha, w, out = self.alpha[name], self.w[name], self._perturbed[name]
             if name in self._embeddings:
                 self._kernel.penalty(alpha, self.lam, out)
                 for rows, key in self._embeddings[name].groups:
-                    own, slope = g[rows], torch.empty(len(rows), g.shape[1])
-                    interior += self._kernel.gradients(own, alpha[rows], w[rows], key, self.lam, slope, count)
-                    out[rows], g[rows] = slope, own
-                    drawn += own.numel()
+                    by_w, by_alpha = g[rows], torch.empty(len(rows), g.shape[1])
+                    interior += self._kernel.gradients(
+                        by_w, alpha[rows], w[rows], key, self.lam, by_alpha, count
+                    )
+                    out[rows], g[rows] = by_alpha, by_w
+                    drawn += by_w.numel()
                 alpha.grad, w.grad = out, g
             elif name in self._fused:
-                interior += self._kernel.gradients(g, alpha, w, self._draw(name), self.lam, out, count)
+                interior += self._kernel.gradients(g, alpha, w, self._key_of_draw(name), self.lam, out, count)
                 drawn += alpha.numel()
                 alpha.grad, w.grad = out, g
             else:
-                u = uniform(alpha.shape, self._draw(name), alpha.device)
+                u = uniform(alpha.shape, self._key_of_draw(name), alpha.device)
                 alpha.grad, w.grad = self._plain_gradients(g, alpha, w, u)
                 if count:
                     s = self.law.at(alpha, u)
@@ -298,9 +306,9 @@ class GateLearner:
         """As `HardConcrete.gradients`, for gates that several weights may share: their parts add up."""
         wide = g.float()
         by_w = torch.mul(wide, self.law.at(alpha, u))
-        pull = torch.mul(wide, w).sum_to_size(alpha.shape)  # dL/ds of each gate
-        held = w.numel() // max(1, alpha.numel())
-        by_alpha, _ = self.law.gradients(pull, alpha, torch.ones_like(alpha), u, self.lam * held)
+        by_s = torch.mul(wide, w).sum_to_size(alpha.shape)  # dL/ds of each gate
+        size = w.numel() // max(1, alpha.numel())
+        by_alpha, _ = self.law.gradients(by_s, alpha, torch.ones_like(alpha), u, self.lam * size)
         return by_alpha, by_w
 
     def _clip(self, tensors: Mapping[str, Tensor], clip: float | None) -> None:
@@ -308,7 +316,7 @@ class GateLearner:
         if clip is not None and norm is not None:
             torch.nn.utils.clip_grads_with_norm_(list(tensors.values()), clip, norm)
 
-    def _looked_up(self) -> list[str]:
+    def _fused_embeddings(self) -> list[str]:
         """The fused tensors that are weights of plain `nn.Embedding`s and of nothing else."""
         owners: dict[int, list[nn.Module]] = {}
         for module in self.model.modules():

@@ -1,10 +1,11 @@
 r"""The hard-concrete gate of eq. 10-11: a relaxed Bernoulli gate with mass at exactly 0 and exactly 1.
 
-    u ~ U(0, 1),   v = sigmoid((log u - log(1 - u) + alpha) / beta),   s = clip(v (zeta - gamma) + gamma, 0,
-    1)
+    u ~ U(0, 1)
+    v = sigmoid((log u - log(1 - u) + alpha) / beta)                        eq. 10
+    s = clip(v (zeta - gamma) + gamma, 0, 1)
 
-    P(s > x) = sigmoid(alpha - beta logit((x - gamma) / (zeta - gamma)))          for 0 <= x < 1
-    P(s > 0) = sigmoid(alpha - beta log(-gamma / zeta))                           eq. 11; E||delta||_0 is its sum
+    P(s > x) = sigmoid(alpha - beta logit((x - gamma) / (zeta - gamma)))    for 0 <= x < 1
+    P(s > 0) = sigmoid(alpha - beta log(-gamma / zeta))                     eq. 11; E||delta||_0 is its sum
 
           P(s = 0)                    P(s = 1)
              |    density on (0, 1)      |
@@ -12,13 +13,19 @@ r"""The hard-concrete gate of eq. 10-11: a relaxed Bernoulli gate with mass at e
              +---------------------------+
              0             s             1
 
-Every function is element-wise, works on float64, float32 and bfloat16 (computed in float32 inside) and makes
-no host synchronisation.
+Every function of the gate is element-wise, works on float64, float32 and bfloat16 (computed in float32
+inside) and makes no host synchronisation. A gate holds one weight, a row, a column or a whole tensor: its
+tensor has the weight's number of dimensions, with 1 where it is shared, so that it broadcasts over the
+weight. A vector is a matrix of one column:
+
+    (out, in)   element (out, in)   row (out, 1)   column (1, in)   tensor (1, 1)
+    (n,)        element (n,)        row (n,)       column (1,)      tensor (1,)
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,17 +33,43 @@ import torch
 from torch import Tensor
 
 from bmt.errors import ConfigError
+from bmt.settings import GRANULARITIES
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)  # for E[s] on (0, 1); exact to 1e-12 where beta <= 4
 
 
 class GateError(ConfigError, ValueError):
-    """A gate whose parameters allow no gate. A `ValueError` too, so that library callers can catch it as one."""
+    """A gate whose parameters allow no gate.
+
+    A `ValueError` too, so that library callers can catch it as one.
+    """
 
 
 def _wide(x: Tensor) -> Tensor:
     """Half precisions as float32; float32 and float64 as they are."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def gate_shape(shape: Sequence[int], granularity: str) -> tuple[int, ...]:
+    """Shape of the gates over a weight of `shape`.
+
+    Raises ConfigError for a granularity that does not exist.
+    """
+    if granularity not in GRANULARITIES:
+        raise ConfigError(f"granularity: {granularity!r} is not allowed: one of {', '.join(GRANULARITIES)}")
+    sizes = tuple(shape)
+    if granularity == "element" or not sizes:
+        return sizes
+    if granularity == "tensor":
+        return (1,) * len(sizes)
+    if granularity == "row":
+        return (sizes[0], *([1] * (len(sizes) - 1)))
+    return (*([1] * (len(sizes) - 1)), sizes[-1] if len(sizes) > 1 else 1)
+
+
+def weights_per_gate(shape: Sequence[int], granularity: str) -> int:
+    """How many weights of a tensor one gate holds."""
+    return math.prod(shape) // max(1, math.prod(gate_shape(shape, granularity)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +110,15 @@ class HardConcrete:
         return v.mul_(self.zeta - self.gamma).add_(self.gamma).clamp_(0, 1).to(alpha.dtype)
 
     def sample(self, alpha: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """One draw of s an element (eq. 10)."""
+        """One draw of s per element (eq. 10)."""
         wide = _wide(alpha)
         u = torch.rand(alpha.shape, generator=generator, dtype=wide.dtype, device=alpha.device)
         return self.at(alpha, u)
 
     def deterministic(self, alpha: Tensor) -> Tensor:
-        """Louizos' test-time gate, clip(sigmoid(alpha) (zeta - gamma) + gamma, 0, 1). It is not E[s]: see
-        `mean`.
+        """Louizos' test-time gate, clip(sigmoid(alpha) (zeta - gamma) + gamma, 0, 1).
+
+        It is not E[s]: see `mean`.
         """
         return (
             (torch.sigmoid(_wide(alpha)) * (self.zeta - self.gamma) + self.gamma).clamp_(0, 1).to(alpha.dtype)
@@ -122,27 +156,6 @@ class HardConcrete:
         for node, weight in zip(_NODES, _WEIGHTS, strict=True):
             total += float(weight) / 2 * self.prob_above(wide, (float(node) + 1) / 2)
         return total.clamp_(0, 1).to(alpha.dtype)
-
-    def log_density(self, s: Tensor, alpha: Tensor) -> Tensor:
-        """log of the gate's law at `s`: log P(s = 0) at 0, log P(s = 1) at 1, the log density in between,
-        -inf outside [0, 1].
-        """
-        wide, x = _wide(alpha), _wide(s)
-        inside = (x > 0) & (x < 1)
-        v = (torch.where(inside, x, 0.5) - self.gamma) / (self.zeta - self.gamma)
-        logistic = (
-            self.beta * (torch.log(v) - torch.log1p(-v)) - wide
-        )  # the noise log u - log(1 - u) that gives s
-        log_pdf = torch.nn.functional.logsigmoid(logistic) + torch.nn.functional.logsigmoid(-logistic)
-        log_pdf = log_pdf + np.log(self.beta / (self.zeta - self.gamma)) - torch.log(v) - torch.log1p(-v)
-        at_zero = torch.nn.functional.logsigmoid(self.half_open - wide)
-        at_one = torch.nn.functional.logsigmoid(
-            wide - self.beta * float(np.log((1 - self.gamma) / (self.zeta - 1)))
-        )
-        out = torch.where(
-            inside, log_pdf, torch.where(x == 0, at_zero, torch.where(x == 1, at_one, -torch.inf))
-        )
-        return out.to(alpha.dtype)
 
     def gradients(
         self, g: Tensor, alpha: Tensor, w: Tensor, u: Tensor, lam: float = 0.0

@@ -34,9 +34,9 @@ def layer_of(name: str) -> str:
     T5's blocks hold `layer.0`, `layer.1` inside a block: the first number is the layer. Those of its decoder
     are `decoder_00`, ….
     """
-    found = _LAYER.search(f".{name}.")
-    if found:
-        return f"{'decoder' if name.split('.')[0] == 'decoder' else 'layer'}_{int(found.group(1)):02d}"
+    match = _LAYER.search(f".{name}.")
+    if match:
+        return f"{'decoder' if name.split('.')[0] == 'decoder' else 'layer'}_{int(match.group(1)):02d}"
     kind = kind_of(name)
     return {"head": "head", "embedding": "embeddings", "position": "embeddings"}.get(
         kind, "embeddings" if "embed" in name.lower() else "other"
@@ -44,8 +44,9 @@ def layer_of(name: str) -> str:
 
 
 def kind_of(name: str) -> str:
-    """query, key, value, attention_output, ffn_in, ffn_out, norm, embedding, position, adapter,
-    head or other; a bias goes with its matrix."""
+    """query, key, value, attention_output, ffn_in, ffn_out, norm, embedding, position, adapter, head or
+    other; a bias goes with its matrix.
+    """
     lowered = name.lower()
     for kind, pattern in _KINDS:
         if re.search(pattern, lowered):
@@ -59,8 +60,9 @@ def is_head(name: str) -> bool:
 
 
 def in_encoder(name: str) -> bool:
-    """Whether a tensor belongs to theta. Heads phi and adapters psi do not: they start anew, learn at
-    `head_lr` and are never masked.
+    """Whether a tensor belongs to theta.
+
+    Heads phi and adapters psi do not: they start anew, learn at `head_lr` and are never masked.
     """
     return not is_head(name) and kind_of(name) != "adapter"
 
@@ -78,6 +80,7 @@ def target_names(model: nn.Module, targets: Sequence[str] | None = None) -> list
     for pattern in targets:
         if not any(re.search(pattern, name) for name in names):
             raise ConfigError(
-                f"targets: the pattern {pattern!r} matches no parameter of {type(model).__name__}; names look like {names[0]}"
+                f"targets: the pattern {pattern!r} matches no parameter of {type(model).__name__}; names "
+                f"look like {names[0]}"
             )
     return [name for name in names if any(re.search(pattern, name) for pattern in targets)]

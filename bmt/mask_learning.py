@@ -1,6 +1,6 @@
-"""Learning a binary mask a dataset: eq. 12, with theta and phi fixed (`bmt.gate_learner` has one step of it).
+"""Learning one binary mask per dataset: eq. 12, theta and phi fixed (`bmt.gate_learner` has a step of it).
 
-min over alpha, w of  E_u E_batch[ L(theta + s w, phi) ] + lambda sum P(s > 0)          s = gate(alpha, u)
+min over alpha, w of  E_u E_batch[ L(theta + s w, phi) ] + lambda sum P(s > 0)        s = gate(alpha, u)
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ from bmt.layers import target_names
 from bmt.mask_selection import gate_masks, top_share
 from bmt.masks import Masks
 from bmt.runtime.checkpoints import KEEP, Checkpoints
+from bmt.runtime.control import RunControl
 from bmt.runtime.keyed_random import Key
-from bmt.runtime.stopping import Stop, StoppedError, never
+from bmt.runtime.stopping import StoppedError
 from bmt.settings import MaskSettings, check_mask, check_settings
 
 Batch = Any  # what the loss takes: a mapping of model inputs for the default loss
 Batches = Callable[[int], Batch] | Iterable[Batch]
 Loss = Callable[[nn.Module, Batch], Tensor]
-Report = Callable[[str, int, dict[str, float]], None]
 
 GLOBAL = "all"  # the dataset name of a mask that is for the whole mixture
+# Seconds between two checkpoints inside a dataset: alpha, w and four moments are six times the model.
+SAVE_SECONDS = 60.0
 _ALPHA_BINS = 60
-SAVE_SECONDS = (
-    60.0  # between two checkpoints inside a dataset: alpha, w and four moments are six times the model
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +42,11 @@ class LearnedGates:
     """What learning leaves for one dataset.
 
     Attributes:
+        law: the gate.
         alpha: by tensor name, in the shape of its gates.
         shapes: of the weights under them.
-        held: weights a gate, by tensor name.
+        gate_sizes: weights per gate, by tensor name.
+        key: of the draws and ties that make the mask.
         course: about twenty rows {step, loss, density, alpha_mean, interior}.
         w: what the gates let through, by tensor name.
     """
@@ -53,7 +54,7 @@ class LearnedGates:
     law: HardConcrete
     alpha: dict[str, Tensor]
     shapes: dict[str, tuple[int, ...]]
-    held: dict[str, int]
+    gate_sizes: dict[str, int]
     key: Key
     course: list[dict[str, float]]
     w: dict[str, Tensor] = field(default_factory=dict)
@@ -63,7 +64,7 @@ class LearnedGates:
         the gates.
         """
         if settings.density is not None and settings.density_by == "top_k":
-            chosen = top_share(self.alpha, settings.density, self.key, self.held)
+            chosen = top_share(self.alpha, settings.density, self.key, self.gate_sizes)
         else:
             chosen = gate_masks(self.law, self.alpha, settings.gate, settings.binarise, (*self.key, "final"))
         return {name: mask.expand(self.shapes[name]) for name, mask in chosen.items()}
@@ -71,9 +72,9 @@ class LearnedGates:
     def expected_density(self) -> float:
         """E||delta||_0 over the number of weights."""
         opened = sum(
-            float(self.law.expected_l0(alpha)) * self.held[name] for name, alpha in self.alpha.items()
+            float(self.law.expected_l0(alpha)) * self.gate_sizes[name] for name, alpha in self.alpha.items()
         )
-        return opened / sum(alpha.numel() * self.held[name] for name, alpha in self.alpha.items())
+        return opened / sum(alpha.numel() * self.gate_sizes[name] for name, alpha in self.alpha.items())
 
 
 def model_loss(model: nn.Module, batch: Batch) -> Tensor:
@@ -81,7 +82,8 @@ def model_loss(model: nn.Module, batch: Batch) -> Tensor:
     loss: Tensor | None = model(**batch).loss
     if loss is None:
         raise ConfigError(
-            f"{type(model).__name__} returned no loss for a batch with {', '.join(batch)}: add its labels, or pass loss="
+            f"{type(model).__name__} returned no loss for a batch with {', '.join(batch)}: add its labels, "
+            "or pass loss="
         )
     return loss
 
@@ -91,72 +93,52 @@ def learn_masks(
     batches_by_dataset: Mapping[str, Batches],
     *,
     settings: MaskSettings | None = None,
-    targets: Sequence[str] | None = None,
     seed: int = 0,
     loss: Loss = model_loss,
-    report: Report | None = None,
-    progress: Callable[[int, str], None] | None = None,
-    checkpoints: Checkpoints | None = None,
-    stop: Stop = never,
+    control: RunControl | None = None,
     **changes: Any,
 ) -> Masks:
-    """Learn one mask a dataset at the model's present weights, which are given back bit for bit.
+    """Learn one mask per dataset at the model's present weights, which are given back bit for bit.
 
     With `keep_delta` they are not: the model then ends at theta plus the datasets' mean of M_d w_d.
 
     Args:
-        model: any torch module; its encoder tensors are masked (`targets`: regular expressions, to choose
-            others).
+        model: any torch module; its encoder tensors are masked, or those that `targets` names.
         batches_by_dataset: for each dataset a function step -> batch, or an iterable of batches, which is run
-            through again when it ends.
-            `{"all": …}` over the mixture gives one global mask.
-        settings: gamma, zeta, lam, steps, density, granularity and so on; `changes` are fields of it:
-            `learn_masks(…, steps=200)`.
+            through again when it ends. `{"all": …}` over the mixture gives one global mask.
+        settings: gamma, zeta, lam, steps, density, granularity, targets and so on; `changes` are fields of
+            it: `learn_masks(…, steps=200)`.
+        seed: of every draw.
         loss: (model, batch) -> scalar; default: the loss that a transformers model returns.
-        report: called with (dataset, step, {loss, density, alpha_mean, interior}) about twenty times a
-            dataset.
-        progress: called with (1, note) after each step.
-        checkpoints: where each dataset's learned gates are kept, and once a minute those that are being
-            learned, to go on from; the
-            fingerprint is of everything that decides them, theta and the seed included. To be removed by the
-            caller, who has the masks.
-        stop: asked before each step.
+        control: its `report` is called with (dataset, step, {loss, density, alpha_mean, interior}) about
+            twenty times per dataset, its `progress` with (1, note) after each step, its `stop` before each.
+            Its `checkpoints` keep each dataset's learned gates, and once a minute those that are being
+            learned, to go on from; the fingerprint is of everything that decides them, theta and the seed
+            included. To be removed by the caller, who has the masks.
 
     Raises:
-        GateError: gamma, zeta or beta allow no gate. ConfigError: a value that is not allowed, no steps, no
-            dataset.
+        GateError: gamma, zeta or beta allow no gate.
+        ConfigError: a value that is not allowed, no steps, no dataset.
         ModelError: a masked parameter got no gradient, or one that is not finite (tensor and step are named),
-            or a checkpoint of another
-            configuration. StoppedError: `stop` asked; the checkpoint is written.
+            or a checkpoint of another configuration.
+        StoppedError: `stop` asked; the checkpoint is written.
     """
     settings = mask_settings(settings, changes)
-    parts, expected, counts, cuts, courses = [], {}, {}, {}, {}
+    parts: list[Masks] = []
+    expected, counts, cuts, courses = {}, {}, {}, {}
     delta: dict[str, Tensor] = {}
-    reach = min(
-        20.0, settings.alpha_lr * settings.steps
-    )  # Adam moves alpha by at most about its learning rate a step
+    # Adam moves alpha by at most about its learning rate per step: no alpha lies outside these edges.
+    reach = min(20.0, settings.alpha_lr * settings.steps)
     edges = torch.linspace(settings.alpha0 - reach, settings.alpha0 + reach, _ALPHA_BINS + 1).tolist()
-    learned = gates_by_dataset(
-        model,
-        batches_by_dataset,
-        settings,
-        targets,
-        seed=seed,
-        loss=loss,
-        report=report,
-        progress=progress,
-        checkpoints=checkpoints,
-        stop=stop,
-    )
+    learned = gates_by_dataset(model, batches_by_dataset, settings, seed=seed, loss=loss, control=control)
     for dataset, gates in learned:
         mask = gates.mask(settings)
         parts.append(Masks.of({dataset: mask}, model))
         if settings.keep_delta:
-            for name, own in mask.items():
-                delta.setdefault(name, torch.zeros_like(gates.w[name])).add_(
-                    own * gates.w[name], alpha=1 / len(batches_by_dataset)
-                )
-        counts[dataset] = alpha_counts(gates.alpha, edges[0], edges[-1], _ALPHA_BINS, gates.held)
+            for name, opened in mask.items():
+                total = delta.setdefault(name, torch.zeros_like(gates.w[name]))
+                total.add_(opened * gates.w[name], alpha=1 / len(batches_by_dataset))
+        counts[dataset] = alpha_counts(gates.alpha, edges[0], edges[-1], _ALPHA_BINS, gates.gate_sizes)
         if settings.density is not None and settings.density_by == "top_k":
             cuts[dataset] = min(
                 float(torch.where(mask[name], alpha, torch.inf).min())
@@ -164,19 +146,15 @@ def learn_masks(
                 if bool(mask[name].any())
             )
         expected[dataset], courses[dataset] = gates.expected_density(), gates.course
-        del gates, mask
+        del gates, mask  # model-sized, and not needed while the next dataset's are learned
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name in delta:
                 parameter.add_(delta[name])
-    about: dict[str, Any] = {"kind": "learned", "seed": seed} | {
-        entry.name: getattr(settings, entry.name) for entry in fields(settings)
-    }
-    about |= {
-        "expected_density": expected,
-        "course": courses,
-        "alpha": {"edges": edges, "counts": counts, "cuts": cuts},
-    }
+    about: dict[str, Any] = {"kind": "learned", "seed": seed}
+    about |= {entry.name: getattr(settings, entry.name) for entry in fields(settings)}
+    about |= {"expected_density": expected, "course": courses}
+    about |= {"alpha": {"edges": edges, "counts": counts, "cuts": cuts}}
     return Masks.joined(parts, about)
 
 
@@ -184,37 +162,27 @@ def gates_by_dataset(
     model: nn.Module,
     batches_by_dataset: Mapping[str, Batches],
     settings: MaskSettings,
-    targets: Sequence[str] | None = None,
     *,
     seed: int = 0,
     loss: Loss = model_loss,
-    report: Report | None = None,
-    progress: Callable[[int, str], None] | None = None,
-    checkpoints: Checkpoints | None = None,
-    stop: Stop = never,
+    control: RunControl | None = None,
 ) -> Iterator[tuple[str, LearnedGates]]:
     """(dataset, its learned gates), one after the other; the arguments and errors of `learn_masks`."""
+    control = control or RunControl()
     if settings.steps < 1:
         raise ConfigError(f"steps: {settings.steps!r} is not allowed: at least 1")
     if not batches_by_dataset:
         raise ConfigError("batches_by_dataset is empty: give at least one dataset")
-    names = target_names(model, targets)
+    names = target_names(model, settings.targets)
     for dataset, batches in batches_by_dataset.items():
-        yield (
-            dataset,
-            learn_gates(
-                model,
-                batch_function(batches, dataset),
-                names,
-                settings,
-                key=(seed, "mask", dataset),
-                loss=loss,
-                report=None if report is None else partial(report, dataset),
-                progress=progress,
-                checkpoints=None if checkpoints is None else checkpoints.within(quote(dataset, safe="")),
-                stop=stop,
-            ),
+        checkpoints = control.checkpoints
+        inside = replace(
+            control,
+            report=partial(control.report, dataset),
+            checkpoints=None if checkpoints is None else checkpoints.within(quote(dataset, safe="")),
         )
+        batch_at, key = batch_function(batches, dataset), (seed, "mask", dataset)
+        yield dataset, learn_gates(model, batch_at, names, settings, key=key, loss=loss, control=inside)
 
 
 def mask_settings(settings: MaskSettings | None, changes: Mapping[str, Any]) -> MaskSettings:
@@ -235,21 +203,20 @@ def mask_settings(settings: MaskSettings | None, changes: Mapping[str, Any]) -> 
     return chosen
 
 
-def _loss_at(loss: Loss, model: nn.Module, batch_at: Callable[[int], Batch], step: int) -> Tensor:
-    return loss(model, batch_at(step))
-
-
 def alpha_counts(
-    alpha: Mapping[str, Tensor], low: float, high: float, bins: int, held: Mapping[str, int] | None = None
+    alpha: Mapping[str, Tensor],
+    low: float,
+    high: float,
+    bins: int,
+    gate_sizes: Mapping[str, int] | None = None,
 ) -> list[int]:
     """Weights by their gate's alpha in equal bins from `low` to `high`; what lies outside counts in the
     outermost bins.
     """
     total = torch.zeros(bins, dtype=torch.float64)
     for name, values in alpha.items():
-        total += torch.histc(values.clamp(low, high), bins, low, high).double().cpu() * (
-            held[name] if held else 1
-        )
+        per_gate = gate_sizes[name] if gate_sizes else 1
+        total += torch.histc(values.clamp(low, high), bins, low, high).double().cpu() * per_gate
     return [int(count) for count in total]
 
 
@@ -267,7 +234,8 @@ def batch_function(batches: Batches, dataset: str) -> Callable[[int], Batch]:
             batch = next(iterator, None)
         if batch is None:
             raise ConfigError(
-                f"batches_by_dataset[{dataset!r}] is empty, or an iterator that cannot start again: give a list or a function step -> batch"
+                f"batches_by_dataset[{dataset!r}] is empty, or an iterator that cannot start again: give a "
+                "list or a function step -> batch"
             )
         return batch
 
@@ -282,67 +250,61 @@ def learn_gates(
     *,
     key: Key,
     loss: Loss = model_loss,
-    report: Callable[[int, dict[str, float]], None] | None = None,
-    progress: Callable[[int, str], None] | None = None,
+    control: RunControl | None = None,
     fused: bool = True,
-    checkpoints: Checkpoints | None = None,
-    stop: Stop = never,
 ) -> LearnedGates:
     """Learn alpha and w of one dataset over the parameters `names`; the model leaves as it came.
 
     Args:
+        key: of every draw.
+        control: as `learn_masks` has it, of this dataset alone: `report` gets (step, row).
         fused: on a CPU, whether to use the fused kernels; without them the plain formulas run, with other
             draws.
-        checkpoints, stop: as `learn_masks` has them, of this dataset alone.
     """
+    control = control or RunControl()
     learner = GateLearner(model, names, settings, key, fused=fused)
-    every = max(1, settings.steps // 20)
-    course = _restored(learner, checkpoints)
-    began, last = learner.steps, time.monotonic()
-    if began and progress is not None:
-        progress(began, f"resumed at step {began}")
-    if began < settings.steps:
+    course = _restored(learner, control.checkpoints)
+    began, last, steps = learner.steps, time.monotonic(), settings.steps
+    every = max(1, steps // 20)
+    if began:
+        control.progress(began, f"resumed at step {began}")
+    if began < steps:
         for step in range(began):
             batch_at(step)  # batches may have to be asked for in order
 
-    def keep() -> None:
-        learner.settle()  # what is broken is no checkpoint
-        if checkpoints is None:
-            return
-        tensors, done = learner.tensors(), learner.steps == settings.steps
-        if done:  # what the masks are made of; nothing goes on from it
-            tensors = {
-                name: value
-                for name, value in tensors.items()
-                if not name.startswith(("alpha_optimizer/", "w_optimizer/"))
-                and (settings.keep_delta or not name.startswith("w/"))
-            }
-        checkpoints.write(learner.steps, {"gates": tensors}, {"course": course}, keep=1 if done else KEEP)
+    def loss_at(step: int) -> Tensor:
+        return loss(model, batch_at(step))
 
-    for step in range(began, settings.steps):
-        if stop():
+    for step in range(began, steps):
+        if control.stop():
             if step > began:
-                keep()
-            raise StoppedError(f"stopped at step {step} of {settings.steps} of mask learning")
-        reporting = step % every == 0 or step == settings.steps - 1
-        value, interior = learner.step(partial(_loss_at, loss, model, batch_at, step), count=reporting)
+                _keep(learner, course, control.checkpoints)
+            raise StoppedError(f"stopped at step {step} of {steps} of mask learning")
+        reporting = step % every == 0 or step == steps - 1
+        value, interior = learner.step(partial(loss_at, step), count=reporting)
         if reporting:
-            row = {
-                "loss": float(value),
-                "density": learner.density(),
-                "alpha_mean": learner.alpha_mean(),
-                "interior": float(interior),
-            }
+            row = {"loss": float(value), "density": learner.density()}
+            row |= {"alpha_mean": learner.alpha_mean(), "interior": float(interior)}
             course.append({"step": float(step), **row})
-            if report is not None:
-                report(step, row)
-        if progress is not None:
-            progress(1, "")
-        if step == settings.steps - 1 or time.monotonic() - last > SAVE_SECONDS:
-            keep()
+            control.report(step, row)
+        control.progress(1, "")
+        if step == steps - 1 or time.monotonic() - last > SAVE_SECONDS:
+            _keep(learner, course, control.checkpoints)
             last = time.monotonic()
     shapes = {name: tuple(value.shape) for name, value in learner.w.items()}
-    return LearnedGates(learner.law, learner.alpha, shapes, learner.held, key, course, learner.w)
+    return LearnedGates(learner.law, learner.alpha, shapes, learner.gate_sizes, key, course, learner.w)
+
+
+def _keep(learner: GateLearner, course: list[dict[str, float]], checkpoints: Checkpoints | None) -> None:
+    """Write a checkpoint; after the last step only of what the masks are made of: nothing goes on from it."""
+    learner.settle()  # what is broken is no checkpoint
+    if checkpoints is None:
+        return
+    tensors, done = learner.tensors(), learner.steps == learner.settings.steps
+    if done:
+        left_out = ("alpha_optimizer/", "w_optimizer/", *(() if learner.settings.keep_delta else ("w/",)))
+        tensors = {name: value for name, value in tensors.items() if not name.startswith(left_out)}
+    checkpoints.write(learner.steps, {"gates": tensors}, {"course": course}, keep=1 if done else KEEP)
 
 
 def _restored(learner: GateLearner, checkpoints: Checkpoints | None) -> list[dict[str, float]]:

@@ -41,8 +41,7 @@ def top_share(
 
     Args:
         weights: weights that a gate of each tensor holds; None: one each, and exactly round(density n) of n
-            are chosen. Gates of several
-            weights are taken from the top as long as they fit; at least one is.
+            are chosen. Gates of several weights are taken from the top as long as they fit; at least one is.
     """
     flat = torch.cat([score.reshape(-1) for score in scores.values()])
     if weights is None or all(count == 1 for count in weights.values()):
@@ -69,15 +68,14 @@ def _top(flat: Tensor, count: int, key: Key) -> Tensor:
     """The `count` largest of a vector, bool; those equal to the last of them are drawn under `key`."""
     threshold = kth_largest(flat, count)
     chosen = flat > threshold
-    left = count - int(chosen.sum())
+    missing = count - int(chosen.sum())
     tied = (flat == threshold).nonzero().reshape(-1)
-    if left < len(tied):
+    if missing < len(tied):
         draw = uniform(tuple(tied.shape), (*key, "ties"), flat.device)
-        last = kth_largest(draw, left)
+        last = kth_largest(draw, missing)
         first = draw > last
-        first[(draw == last).nonzero().reshape(-1)[: left - int(first.sum())]] = (
-            True  # draws can be equal too: the first of them
-        )
+        equal = (draw == last).nonzero().reshape(-1)  # draws can be equal too: the first of them
+        first[equal[: missing - int(first.sum())]] = True
         tied = tied[first]
     chosen[tied] = True
     return chosen
@@ -97,9 +95,9 @@ def kth_largest(flat: Tensor, count: int) -> float:
     bucket, above = _from_top(high, count)
     low = (keys[high == bucket] & 0xFFFF).astype(np.uint16)
     rest, _ = _from_top(low, count - above)
-    found = np.uint32(bucket << 16 | rest)
-    back = found & np.uint32(0x7FFFFFFF) if found >> 31 else ~found
-    return float(np.array([back], dtype=np.uint32).view(np.float32)[0])
+    key = np.uint32(bucket << 16 | rest)
+    bits_of_float = key & np.uint32(0x7FFFFFFF) if key >> 31 else ~key
+    return float(np.array([bits_of_float], dtype=np.uint32).view(np.float32)[0])
 
 
 def _from_top(digits: np.ndarray, count: int) -> tuple[int, int]:

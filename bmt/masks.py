@@ -1,10 +1,8 @@
-"""Binary masks over a model's weights, 1 bit a weight in memory and on disk.
+"""Binary masks over a model's weights, 1 bit per weight in memory and on disk.
 
 A `Masks` holds, for each dataset d and each masked tensor, M_d = [s_d > 0] of eq. 14. Bits are packed along
-the flattened tensor, most
-significant bit first: weight i of a tensor is bit 7 - i % 8 of byte i // 8. Soft masks, M_d = s_d, have the
-values of their open weights
-beside the bits, 2 bytes a weight.
+the flattened tensor, most significant bit first: weight i of a tensor is bit 7 - i % 8 of byte i // 8. Soft
+masks, M_d = s_d, have the values of their open weights beside the bits, 2 bytes per weight.
 """
 
 from __future__ import annotations
@@ -57,7 +55,7 @@ def architecture(model: nn.Module) -> dict[str, list[int]]:
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """One mask a dataset over the same tensors, binary unless it has levels.
+    """One mask per dataset over the same tensors, binary unless it has levels.
 
     Attributes:
         datasets: names of the datasets, in order.
@@ -80,7 +78,7 @@ class Masks:
     def of(
         masks: Mapping[str, Mapping[str, Tensor]], model: nn.Module, about: dict[str, Any] | None = None
     ) -> Masks:
-        """Pack `{dataset: {parameter name: tensor}}` made for `model`: bool tensors, or soft masks in [0, 1]."""
+        """Pack `{dataset: {parameter name: tensor}}` made for `model`: bool, or soft masks in [0, 1]."""
         datasets = tuple(masks)
         first = masks[datasets[0]]
         shapes = {name: tuple(mask.shape) for name, mask in first.items()}
@@ -99,9 +97,9 @@ class Masks:
             )
             for name in first
         }
-        made = Masks(datasets, shapes, bits, json_digest(architecture(model)), dict(about or {}), levels)
-        made.check_fits(model)
-        return made
+        packed = Masks(datasets, shapes, bits, json_digest(architecture(model)), dict(about or {}), levels)
+        packed.check_fits(model)
+        return packed
 
     @staticmethod
     def joined(parts: Sequence[Masks], about: dict[str, Any] | None = None) -> Masks:
@@ -117,10 +115,11 @@ class Masks:
         have = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
         for name, shape in self.shapes.items():
             if have.get(name) != shape:
-                found = f"has {list(have[name])} there" if name in have else "has no such tensor"
+                instead = f"has {list(have[name])} there" if name in have else "has no such tensor"
                 raise ModelError(
-                    f"these masks are for another model: tensor {name} is {list(shape)} in the masks, and {type(model).__name__} {found}; "
-                    "learn masks on this model, or open the model that they were learned on"
+                    f"these masks are for another model: tensor {name} is {list(shape)} in the masks, and "
+                    f"{type(model).__name__} {instead}; learn masks on this model, or open the model that "
+                    "they were learned on"
                 )
 
     def index(self, dataset: str) -> int:
@@ -137,8 +136,8 @@ class Masks:
         return self.levels[name][row] if self.levels else unpack(self.bits[name][row], self.shapes[name])
 
     def unpacked(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Every mask as bool (datasets, *weight) on its parameter's device: 1 byte a weight and dataset; soft
-        ones as float16.
+        """Every mask as bool (datasets, *weight) on its parameter's device: 1 byte per weight and dataset;
+        soft ones as float16.
         """
         if self.levels:
             return {
@@ -226,8 +225,7 @@ class Masks:
         tensor by tensor, would have.
 
         Of expectations, sum n p q / sum n (p + q - p q): what `jaccard` is held against, since masks that
-        only agree on how much of each
-        tensor to open overlap by this much.
+        only agree on how much of each tensor to open overlap by this much.
         """
         other = self if other is None else other
         both = either = 0.0
@@ -288,15 +286,13 @@ class Masks:
         """
         path = Path(path)
         if not path.is_file():
-            raise ModelError(f"{path}: no masks there; train the cell, or `dvc pull` its outputs")
+            raise ModelError(f"{path}: no masks there")
         try:
             with safe_open(path, framework="pt") as stream:
                 index = json.loads((stream.metadata() or {})["masks"])
                 bits = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)
         except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
-            raise ModelError(
-                f"{path}: not a file of masks ({error}); make it again or `dvc checkout` it"
-            ) from error
+            raise ModelError(f"{path}: not a file of masks ({error}); make it again") from error
         if index["format"] != FORMAT:
             raise ModelError(f"{path}: masks of format {index['format']!r}; this version reads {FORMAT!r}")
         shapes = {name: tuple(shape) for name, shape in index["shapes"].items()}
@@ -313,6 +309,7 @@ class Masks:
             masks.check_fits(model)
             if masks.identity != json_digest(architecture(model)):
                 raise ModelError(
-                    f"{path}: these masks are for another model than this {type(model).__name__}: other parameters stand beside"
+                    f"{path}: these masks are for another model than this {type(model).__name__}: other "
+                    "parameters stand beside"
                 )
         return masks

@@ -1,14 +1,13 @@
-"""Per-dataset gradients in one backward pass.
+"""Per-dataset gradients in one backward pass: the sum over d of M_d * g_d that eq. 14 steps on.
 
 The gradient of a shared weight is a sum over the batch's rows, so the part of dataset d is the sum over its
-rows. Rows of one dataset are
-brought together, and each kind of module gives its own parts:
+rows. Rows of one dataset are brought together, and each kind of module gives its own parts:
 
-    linear      dW = sum_d M_d * (dY_d^T X_d)            the same multiplications as one product over all rows
-    embedding   dE[token] += M_d[token] * dY             the mask is looked up per token, one scatter
-    norm, bias  a copy of the vector a row; its gradient (rows, n) is masked and summed over rows
+    linear      dW = sum_d M_d * (dY_d^T X_d)      the same multiplications as one product over all rows
+    embedding   dE[token] += M_d[token] * dY       the mask is looked up per token, one scatter
+    norm, bias  a copy of the vector per row; its gradient (rows, n) is masked and summed over rows
 
-Modules of other kinds that own a masked weight are refused by name.
+Modules of other kinds that hold a masked weight are refused by name.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bmt.errors import ModelError
-from bmt.runtime.devices import sent
+from bmt.runtime.devices import to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +46,27 @@ class RowGroups:
             rows = [row for row, index in enumerate(indices) if index == dataset]
             together = rows[-1] - rows[0] + 1 == len(rows)
             members.append(
-                (dataset, slice(rows[0], rows[-1] + 1) if together else sent(torch.tensor(rows), device))
+                (dataset, slice(rows[0], rows[-1] + 1) if together else to_device(torch.tensor(rows), device))
             )
-        return RowGroups(sent(torch.tensor(indices), device), tuple(members))
+        return RowGroups(to_device(torch.tensor(indices), device), tuple(members))
 
     def __len__(self) -> int:
         return len(self.owner)
 
 
-class Handle(Protocol):
-    """Where the rows of the present batch are said."""
+class SaidRows(Protocol):
+    """Where it is said whose the rows of the present batch are."""
 
     groups: RowGroups | None
 
 
 class _GroupedLinear(torch.autograd.Function):
+    """y = x W^T, whose gradient in W is masked by dataset before it is summed."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, groups: RowGroups, masks: Tensor) -> Tensor:
+        # Autocast does not look inside a Function: what it would cast is cast here, and the gradient of the
+        # fp32 weight comes back in fp32, as autocast's own does.
         if torch.is_autocast_enabled(x.device.type):
             dtype = torch.get_autocast_dtype(x.device.type)
             x, cast = x.to(dtype), weight.to(dtype)
@@ -78,6 +81,8 @@ class _GroupedLinear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         dx = dy @ weight if ctx.needs_input_grad[0] else None
         total: Tensor | None = None
+        # One product per dataset over its rows alone: together as many multiplications as one product over
+        # all rows. What is added is one weight-sized tensor per dataset in the batch, masked and summed.
         for dataset, rows in ctx.groups.members:
             part = dy[rows].flatten(0, -2).t() @ x[rows].flatten(0, -2)
             part = part.to(ctx.dtype).mul_(ctx.masks[dataset])
@@ -87,24 +92,22 @@ class _GroupedLinear(torch.autograd.Function):
 
 
 class _GroupedEmbedding(torch.autograd.Function):
+    """A look-up, whose gradient is masked token by token with the mask of the token's row."""
+
     @staticmethod
     def forward(
         ctx: Any, ids: Tensor, weight: Tensor, groups: RowGroups, masks: Tensor, padding: int | None
     ) -> Tensor:
         ctx.save_for_backward(ids)
-        ctx.groups, ctx.masks, ctx.padding, ctx.shape, ctx.dtype = (
-            groups,
-            masks,
-            padding,
-            weight.shape,
-            weight.dtype,
-        )
+        ctx.groups, ctx.masks, ctx.padding = groups, masks, padding
+        ctx.shape, ctx.dtype = weight.shape, weight.dtype
         return F.embedding(ids, weight)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[None, Tensor, None, None, None]:
         (ids,) = ctx.saved_tensors
         owner = ctx.groups.owner.to(ids.device).view(-1, *([1] * (ids.dim() - 1))).expand_as(ids)
+        # (tokens of the batch, hidden): no (datasets, vocabulary, hidden) table of gradients is ever made
         opened = ctx.masks[owner.reshape(-1), ids.reshape(-1)]
         if ctx.padding is not None:
             opened = opened * (ids.reshape(-1) != ctx.padding)[:, None]
@@ -114,7 +117,11 @@ class _GroupedEmbedding(torch.autograd.Function):
 
 
 class _CopyPerRow(torch.autograd.Function):
-    """A small parameter, once a row: (…) -> (rows, …)."""
+    """A small parameter, once per row: (…) -> (rows, …).
+
+    Its gradient is masked with each row's mask, then summed. A vector of 768 numbers for each of 8 rows costs
+    nothing; a matrix would.
+    """
 
     @staticmethod
     def forward(ctx: Any, parameter: Tensor, groups: RowGroups, masks: Tensor) -> Tensor:
@@ -136,11 +143,9 @@ def _per_row(parameter: Tensor, groups: RowGroups, masks: Tensor, like: Tensor) 
 def _check_rows(x: Tensor, groups: RowGroups, where: str) -> None:
     if x.shape[0] != len(groups):
         raise ModelError(
-            f"{where}: the batch has {x.shape[0]} rows and masked.rows(…) named {len(groups)}: name one dataset a row"
+            f"{where}: the batch has {x.shape[0]} rows and masked.rows(…) named {len(groups)}: name one "
+            "dataset per row"
         )
-
-
-Forward = Callable[..., Tensor]
 
 
 def _linear(module: nn.Linear, groups: RowGroups, masks: dict[str, Tensor], where: str, x: Tensor) -> Tensor:
@@ -159,9 +164,8 @@ def _linear(module: nn.Linear, groups: RowGroups, masks: dict[str, Tensor], wher
 def _embedding(
     module: nn.Embedding, groups: RowGroups, masks: dict[str, Tensor], where: str, ids: Tensor
 ) -> Tensor:
-    if (
-        ids.shape[0] == 1 and len(groups) > 1
-    ):  # positions or token types, broadcast over the batch by the model
+    if ids.shape[0] == 1 and len(groups) > 1:
+        # positions or token types, which the model broadcasts over the batch: each row gets its own
         ids = ids.expand(len(groups), *ids.shape[1:])
     _check_rows(ids, groups, where)
     y: Tensor = _GroupedEmbedding.apply(ids, module.weight, groups, masks["weight"], module.padding_idx)
@@ -185,7 +189,7 @@ def _rms_norm(
 ) -> Tensor:
     """T5's norm: x / rms(x) in float32, times the weight."""
     _check_rows(x, groups, where)
-    eps = float(getattr(module, "variance_epsilon"))  # noqa: B009 (nn.Module has no such attribute for a type checker)
+    eps = float(getattr(module, "variance_epsilon"))  # noqa: B009 (a type checker knows no such attribute)
     y = x * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + eps)
     return y.to(x.dtype) * _per_row(module.weight, groups, masks["weight"], x)  # type: ignore[arg-type]
 
@@ -211,30 +215,30 @@ def _position_bias(
         num_buckets=module.relative_attention_num_buckets,
         max_distance=module.relative_attention_max_distance,
     )
-    rows: Tensor = _CopyPerRow.apply(table, groups, masks["relative_attention_bias.weight"])
+    rows: Tensor = _CopyPerRow.apply(table, groups, masks["weight"])
     return rows[:, bucket].permute(0, 3, 1, 2)
 
 
-def _kind(module: nn.Module) -> tuple[str, Callable[..., Tensor]] | None:
-    """The method to replace and its replacement, for a module that owns masked weights."""
+def _kind(module: nn.Module) -> Callable[..., Tensor] | None:
+    """What replaces the forward of a module that holds masked weights; None where nothing can."""
     if type(module) is nn.Linear:
-        return "forward", _linear
+        return _linear
     if (
         isinstance(module, nn.Embedding)
         and module.max_norm is None
         and not module.sparse
         and not module.scale_grad_by_freq
     ):
-        return "forward", _embedding
+        return _embedding
     if type(module) is nn.LayerNorm and len(module.normalized_shape) == 1:
-        return "forward", _layer_norm
+        return _layer_norm
     if type(module).__name__ == "T5LayerNorm":
-        return "forward", _rms_norm
+        return _rms_norm
     return None
 
 
 @contextmanager
-def split_gradients(model: nn.Module, masks: Mapping[str, Tensor], handle: Handle) -> Iterator[None]:
+def split_gradients(model: nn.Module, masks: Mapping[str, Tensor], handle: SaidRows) -> Iterator[None]:
     """While the block runs, the gradients of masked weights are sum_d M_d * g_d, with the rows that
     `handle.groups` names.
 
@@ -247,54 +251,44 @@ def split_gradients(model: nn.Module, masks: Mapping[str, Tensor], handle: Handl
     """
     replaced: list[tuple[nn.Module, str]] = []
     masked = {id(parameter): name for name, parameter in model.named_parameters() if name in masks}
-    by_bias: set[int] = (
-        set()
-    )  # T5's relative attention bias, read by its attention and not through its embedding
 
-    def opened(parameter: Tensor) -> Tensor:
-        return masks[masked[id(parameter)]]
+    def masks_of(module: nn.Module) -> dict[str, Tensor]:
+        """The masks of a module's parameters, those of modules inside it left out, by their names there."""
+        parameters = module.named_parameters(recurse=False)
+        return {name: masks[masked[id(value)]] for name, value in parameters if id(value) in masked}
 
     def replace(
-        module: nn.Module, where: str, method: str, new: Callable[..., Tensor], own: dict[str, Tensor]
+        module: nn.Module, where: str, method: str, new: Callable[..., Tensor], inside: dict[str, Tensor]
     ) -> None:
         old = getattr(module, method)
 
-        def forward(*args: Any, **kwargs: Any) -> Tensor:
+        def split(*args: Any, **kwargs: Any) -> Tensor:
             if handle.groups is None or not torch.is_grad_enabled():
                 return old(*args, **kwargs)
-            return new(module, handle.groups, own, where, *args, **kwargs)
+            return new(module, handle.groups, inside, where, *args, **kwargs)
 
         replaced.append((module, method))
-        object.__setattr__(module, method, forward)
+        object.__setattr__(module, method, split)
 
     try:
+        # T5's relative position bias is read by its attention, not through the embedding that holds it.
+        biases = set()
         for where, module in model.named_modules():
-            weight = getattr(getattr(module, "relative_attention_bias", None), "weight", None)
-            if hasattr(module, "compute_bias") and isinstance(weight, Tensor) and id(weight) in masked:
-                by_bias.add(id(weight))
-                replace(
-                    module,
-                    where,
-                    "compute_bias",
-                    _position_bias,
-                    {"relative_attention_bias.weight": opened(weight)},
-                )
+            table = getattr(module, "relative_attention_bias", None)
+            if hasattr(module, "compute_bias") and isinstance(table, nn.Embedding) and masks_of(table):
+                biases.add(table)
+                replace(module, where, "compute_bias", _position_bias, masks_of(table))
         for where, module in model.named_modules():
-            own = {
-                name: weight
-                for name, weight in module.named_parameters(recurse=False)
-                if id(weight) in masked and id(weight) not in by_bias
-            }
-            if not own:
+            if module in biases or not masks_of(module):
                 continue
             kind = _kind(module)
             if kind is None:
+                name = next(masked[id(value)] for value in module.parameters(False) if id(value) in masked)
                 raise ModelError(
-                    f"tensor {masked[id(next(iter(own.values())))]} stands in a {type(module).__name__}, whose gradient cannot be split by "
-                    "dataset: "
-                    "leave it out with targets=, or use one mask for all datasets"
+                    f"tensor {name} stands in a {type(module).__name__}, whose gradient cannot be split by "
+                    "dataset: leave it out with targets=, or use one mask for all datasets"
                 )
-            replace(module, where, *kind, {name: opened(weight) for name, weight in own.items()})
+            replace(module, where, "forward", kind, masks_of(module))
         yield
     finally:
         for module, method in replaced:

@@ -1,51 +1,47 @@
 """Every knob of the method, the data and the training, with what the paper says about it.
 
 A field's metadata is its documentation: `doc` (what it does, unit), `low`/`high`/`choices` (what is allowed)
-and `paper`: "stated" (the
-paper gives it), "silent" (it does not), "contradictory" (it says two things) or "ours" (a matter of this
-project); `note` says what
-the paper has and why we chose as we did. `docs/deviations.md` is generated from it. Values are checked on
-construction.
+and `paper`: "stated" (the paper gives it), "silent" (it does not), "contradictory" (it says two things) or
+"ours" (a matter of this project); `note` says what the paper has and why we chose as we did.
+`docs/deviations.md` is generated from it. Values are checked on construction.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from bmt.errors import ConfigError
-from bmt.granularity import GRANULARITIES
 
 IN_DOMAIN = ("SQuAD", "HotpotQA", "TriviaQA", "NewsQA", "SearchQA", "NaturalQuestions")
+GRANULARITIES = ("element", "row", "column", "tensor")
 MASK_KINDS = ("none", "random", "learned", "fixed_random", "fisher", "magnitude")
 REGULARIZERS = ("none", "mixout", "l2_sp", "noisy_tune")
 SAMPLERS = ("dynamic", "dynamic_single_task", "uniform", "size", "temperature")
 OUT_OF_DOMAIN = ("BioASQ", "DROP", "DuoRC", "RACE", "RelationExtraction", "TextbookQA")
 
 
+class Bounds(TypedDict, total=False):
+    """What a number may be: `low` and `high` inclusive, `above` and `below` exclusive."""
+
+    low: float
+    high: float
+    above: float
+    below: float
+
+
 def knob(
     default: Any,
     doc: str,
     *,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
     choices: tuple[str, ...] | None = None,
     paper: str = "ours",
     note: str = "",
+    **bounds: Unpack[Bounds],
 ) -> Any:
-    """A documented dataclass field. Bounds: `low`/`high` inclusive, `above`/`below` exclusive."""
-    metadata = {
-        "doc": doc,
-        "low": low,
-        "high": high,
-        "above": above,
-        "below": below,
-        "choices": choices,
-        "paper": paper,
-        "note": note,
-    }
+    """A documented dataclass field."""
+    metadata: dict[str, Any] = {"doc": doc, "choices": choices, "paper": paper, "note": note}
+    metadata |= {bound: bounds.get(bound) for bound in Bounds.__annotations__}
     if isinstance(default, list | dict):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -92,7 +88,7 @@ class DataSettings:
         [*IN_DOMAIN, *OUT_OF_DOMAIN], "the datasets whose dev sets are scored", paper="stated"
     )
     window: int = knob(
-        512, "tokens a window, special tokens and question included", low=32, high=4096, paper="stated"
+        512, "tokens per window, special tokens and question included", low=32, high=4096, paper="stated"
     )
     overlap: int = knob(
         256,
@@ -100,7 +96,8 @@ class DataSettings:
         low=0,
         high=2048,
         paper="contradictory",
-        note='"a sliding window of length 256" next to a limit of 512 tokens can mean a step or an overlap of 256; with windows of '
+        note='"a sliding window of length 256" next to a limit of 512 tokens can mean a step or an '
+        "overlap of 256; with windows of "
         "512 both are 256 up to the question's length. We fix the overlap; `overlap` changes it.",
     )
     question: int = knob(
@@ -113,28 +110,31 @@ class DataSettings:
     )
     train_cap: int | None = knob(
         80_000,
-        "train questions taken a dataset and epoch; null: all",
+        "train questions taken per dataset and epoch; null: all",
         low=1,
         paper="contradictory",
-        note='"We sample 80,000 training and 1000 validation examples per epoch" can mean of each dataset or of all together. Of each: '
-        "the day and a half of training is then at most .8 s a step of 8 windows, otherwise over 4 s.",
+        note='"We sample 80,000 training and 1000 validation examples per epoch" can mean of each dataset '
+        "or of all together. Of each: "
+        "the day and a half of training is then at most .8 s per step of 8 windows, otherwise over 4 s.",
     )
-    validation_cap: int = knob(1000, "validation questions a dataset", low=1, paper="stated")
-    dev_cap: int | None = knob(None, "dev questions scored a dataset; null: all", low=1, paper="ours")
+    validation_cap: int = knob(1000, "validation questions per dataset", low=1, paper="stated")
+    dev_cap: int | None = knob(None, "dev questions scored per dataset; null: all", low=1, paper="ours")
     val_source: str = knob(
         "train",
         "where validation questions come from",
         choices=("train", "dev"),
         paper="silent",
-        note="The paper does not say whether its 1,000 validation examples are dev examples that the tables then report. We carve them "
-        "from train, split by context, so that the dev sets are only ever scored; `dev` is the reading with a leak.",
+        note="The paper does not say whether its 1,000 validation examples are dev examples that the "
+        "tables then report. We carve them from train, split by context, so that the dev sets are only "
+        "ever scored; `dev` is the reading with a leak.",
     )
     negatives: str = knob(
         "keep",
         "training windows without the answer: kept (labelled [CLS]) or dropped",
         choices=("keep", "drop"),
         paper="silent",
-        note="Windows of a long context that do not hold the answer are kept and labelled [CLS], as BERT does for SQuAD.",
+        note="Windows of a long context that do not hold the answer are kept and labelled [CLS], as BERT "
+        "does for SQuAD.",
     )
     windows: str = knob(
         "all",
@@ -147,13 +147,14 @@ class DataSettings:
         ["[TLE]", "[DOC]", "[PAR]"],
         "MRQA's markers added to the tokenizer",
         paper="silent",
-        note="MRQA's contexts hold these markers; HotpotQA's literal `[SEP]` stays text, so that it cannot end the context.",
+        note="MRQA's contexts hold these markers; HotpotQA's literal `[SEP]` stays text, so that it "
+        "cannot end the context.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class MaskSettings:
-    """Learning the gates, eq. 10-12."""
+    """How masks are learned: the gates of eq. 10-12, and how a gate becomes a mask."""
 
     gamma: float = knob(
         -1.5,
@@ -176,7 +177,8 @@ class MaskSettings:
         5.0,
         "start of alpha",
         paper="silent",
-        note="DiffPruning's 5 keeps 98.8 % of the gates open after a short budget; the small profiles start at 0.",
+        note="DiffPruning's 5 keeps 98.8 % of the gates open after a short budget; the small profiles "
+        "start at 0.",
     )
     lam: float = knob(
         1.25e-7,
@@ -207,34 +209,37 @@ class MaskSettings:
         "norm at which alpha's gradient is clipped; null: not",
         above=0,
         paper="silent",
-        note="Hugging Face's default for a gradient; the two differ in scale, so neither may use up the other's norm.",
+        note="Hugging Face's default for a gradient; the two differ in scale, so neither may use up the "
+        "other's norm.",
     )
     clip: float | None = knob(
         1.0, "norm at which w's gradient is clipped; null: not", above=0, paper="silent", note="As alpha's."
     )
     steps: int = knob(
         2048,
-        "mask-learning steps a mask",
+        "mask-learning steps per mask",
         low=0,
         paper="silent",
         note="One of the paper's checkpoint intervals.",
     )
-    batch: int = knob(8, "windows a mask-learning step", low=1, paper="silent", note="As in fine-tuning.")
+    batch: int = knob(8, "windows per mask-learning step", low=1, paper="silent", note="As in fine-tuning.")
     density: float | None = knob(
         None,
         "target density: the share of weights left open; null: the gates decide",
         above=0,
         high=1,
         paper="silent",
-        note="The paper reports no density. A short budget with its scale of defaults leaves all gates open: plain fine-tuning in "
-        "disguise.",
+        note="The paper reports no density. A short budget with its scale of defaults leaves all gates "
+        "open: plain fine-tuning in disguise.",
     )
     density_by: str = knob(
         "top_k",
-        "how the target density is met: top_k of alpha over all tensors, or lagrangian: lambda follows the expected density",
+        "how the target density is met: top_k of alpha over all tensors, or lagrangian: lambda follows "
+        "the expected density",
         choices=("top_k", "lagrangian"),
         paper="silent",
-        note="Top-k meets it exactly after any budget; a lambda that follows needs steps enough for the gates to part.",
+        note="Top-k meets it exactly after any budget; a lambda that follows needs steps enough for the "
+        "gates to part.",
     )
     lam_lr: float = knob(
         1e-6,
@@ -252,49 +257,52 @@ class MaskSettings:
     )
     gate: str = knob(
         "sampled",
-        "the s_d that becomes the mask: one draw, a draw before each step of theta (resampled), Louizos' deterministic gate, or "
-        "E[s] (mean)",
+        "the s_d that becomes the mask: one draw, a draw before each step of theta (resampled), Louizos' "
+        "deterministic gate, or E[s] (mean)",
         choices=("sampled", "resampled", "deterministic", "mean"),
         paper="stated",
         note='"By sampling u once to obtain a binary mask vector".',
     )
     binarise: str = knob(
         "positive",
-        "how s_d becomes M_d without a top-k density: s > 0, s > 1/2 (half), or s itself (none), which does something "
-        "under Adam only with tuning.apply: update",
+        "how s_d becomes M_d without a top-k density: s > 0, s > 1/2 (half), or s itself (none), which "
+        "does something under Adam only with tuning.apply: update",
         choices=("positive", "half", "none"),
         paper="contradictory",
-        note='"To obtain a binary mask vector", and "s_d is not necessarily a binary vector": we binarise s > 0.',
+        note='"To obtain a binary mask vector", and "s_d is not necessarily a binary vector": we binarise '
+        "s > 0.",
     )
     keep_delta: bool = knob(
         False,
         "whether tuning starts at theta_0 plus the datasets' mean M_d w_d, instead of theta_0",
         paper="contradictory",
-        note="Eq. 6-12 add delta = s * w to theta; eq. 14 uses s alone, as a mask on theta's gradient, and no delta is in the model that "
-        "is tested.",
+        note="Eq. 6-12 add delta = s * w to theta; eq. 14 uses s alone, as a mask on theta's gradient, "
+        "and no delta is in the model that is tested.",
     )
     scope: str = knob(
         "per_dataset",
         "one mask a source dataset, one for the mixture, or one learned anew on each training batch",
         choices=("per_dataset", "global", "per_batch"),
         paper="contradictory",
-        note='"delta_d is data-specific", while eq. 12 has one alpha under an expectation over datasets, and section 3.2 speaks of "the '
-        'different data distributions of each batch" (Table B.11: D_i is a mini-batch).',
+        note='"delta_d is data-specific", while eq. 12 has one alpha under an expectation over datasets, '
+        'and section 3.2 speaks of "the different data distributions of each batch" (Table B.11: D_i is '
+        "a mini-batch).",
     )
     schedule: str = knob(
         "two_phase",
-        "two_phase: masks at theta_0, then tuning; refresh: learned again each epoch at the present theta; alternating: "
-        "a step of alpha and w before each step of theta",
+        "two_phase: masks at theta_0, then tuning; refresh: learned again each epoch at the present "
+        "theta; alternating: a step of alpha and w before each step of theta",
         choices=("two_phase", "refresh", "alternating"),
         paper="contradictory",
-        note='Section 3 first obtains the mask and then updates with it; that alpha and w are optimised "jointly" and "dynamically '
-        'adjust the weight update path" can be read as taking turns.',
+        note="Section 3 first obtains the mask and then updates with it; that alpha and w are optimised "
+        '"jointly" and "dynamically adjust the weight update path" can be read as taking turns.',
     )
     targets: list[str] | None = knob(
         None,
         "regular expressions for the names of the masked tensors; null: every encoder tensor",
         paper="silent",
-        note='"The parameters theta": all of the encoder, embeddings and norms included; the head phi starts random and is not masked.',
+        note='"The parameters theta": all of the encoder, embeddings and norms included; the head phi '
+        "starts random and is not masked.",
     )
     head_warmup: int = knob(
         0,
@@ -364,12 +372,13 @@ class TuningSettings:
         "what the mask multiplies",
         choices=("gradient", "update"),
         paper="contradictory",
-        note="Eq. 14 is plain gradient descent, where both are the same; the experiments use AdamW, where they are not. Title and text "
-        "say gradient.",
+        note="Eq. 14 is plain gradient descent, where both are the same; the experiments use AdamW, where "
+        "they are not. Title and text say gradient.",
     )
     compact_state: bool = knob(
         True,
-        "whether the optimizer keeps moments only for weights that some fixed mask opens, where that saves memory",
+        "whether the optimizer keeps moments only for weights that some fixed mask opens, where that "
+        "saves memory",
     )
     clip: float | None = knob(
         1.0,
@@ -380,11 +389,12 @@ class TuningSettings:
     )
     clip_order: str = knob(
         "mask_then_clip",
-        "whether the norm that is clipped is of the masked gradient, or of the whole one (clip_then_mask, for arms "
-        "with one mask)",
+        "whether the norm that is clipped is of the masked gradient, or of the whole one (clip_then_mask, "
+        "for arms with one mask)",
         choices=("mask_then_clip", "clip_then_mask"),
         paper="silent",
-        note="With several masks in one backward pass the unmasked total does not exist. The same for every arm that is compared.",
+        note="With several masks in one backward pass the unmasked total does not exist. The same for "
+        "every arm that is compared.",
     )
 
 
@@ -392,7 +402,7 @@ class TuningSettings:
 class TrainingSettings:
     """The loop: budget, optimizer, evaluation, stopping."""
 
-    batch: int = knob(8, "windows a step", low=1, paper="silent", note="MADE's.")
+    batch: int = knob(8, "windows per step", low=1, paper="silent", note="MADE's.")
     lr: float = knob(1e-5, "learning rate of the encoder, constant", above=0, paper="stated")
     head_lr: float = knob(
         1e-4,
@@ -409,7 +419,8 @@ class TrainingSettings:
     epochs_st: float = knob(10, "epochs over one dataset", above=0, paper="stated")
     epochs_adapter: float = knob(
         3,
-        "epochs over each dataset's own windows, at most, in which its adapter and head are tuned behind a frozen encoder",
+        "epochs over each dataset's own windows, at most, in which its adapter and head are tuned behind "
+        "a frozen encoder",
         above=0,
         paper="silent",
         note="Section 4.5 says only when this second phase begins.",
@@ -418,19 +429,20 @@ class TrainingSettings:
     patience: int = knob(
         5, "evaluations without a gain in macro F1 before the run stops", low=1, paper="stated"
     )
-    evaluation_batch: int = knob(32, "windows a forward pass in evaluation", low=1)
+    evaluation_batch: int = knob(32, "windows per forward pass in evaluation", low=1)
     dropout: float | None = knob(
         None,
         "dropout of hidden states and attention; null: the backbone's own",
         low=0,
         below=1,
         paper="silent",
-        note="BERT, RoBERTa and T5 come with 0.1. On a CPU drawing it takes a fifth of a step, and short budgets learn better without.",
+        note="BERT, RoBERTa and T5 come with 0.1. On a CPU drawing it takes a fifth of a step, and short "
+        "budgets learn better without.",
     )
     batch_tokens: int | None = knob(
         None,
-        "tokens a step in place of a number of windows, padding not counted: windows are drawn until the next would exceed it (the "
-        "head warm-up keeps to `batch`); null: `batch` windows",
+        "tokens per step in place of a number of windows, padding not counted: windows are drawn until the "
+        "next would exceed it (the head warm-up keeps to `batch`); null: `batch` windows",
         low=32,
     )
     micro_batch: int | None = knob(
@@ -440,13 +452,14 @@ class TrainingSettings:
     )
     micro_tokens: int | None = knob(
         None,
-        "tokens that a forward and backward pass has at most, padding counted, as the memory allows; null: any number",
+        "tokens that a forward and backward pass has at most, padding counted, as the memory allows; "
+        "null: any number",
         low=32,
     )
     padding: float | None = knob(
         0.08,
-        "share of padding that the passes of a step may have together: windows of like length go into the fewest passes that keep to "
-        "it; null: any share",
+        "share of padding that the passes of a step may have together: windows of like length go into the "
+        "fewest passes that keep to it; null: any share",
         low=0,
         below=1,
     )
@@ -457,12 +470,6 @@ class TrainingSettings:
         paper="silent",
         note="The paper's V100 has no bf16; weights, gates and moments are fp32 whatever stands here.",
     )
-    compile: str = knob(
-        "none",
-        "a torch.compile backend for tuning and mask learning: none, inductor, or aot_eager (which only looks for errors)",
-        choices=("none", "inductor", "aot_eager"),
-        note="On a CPU it gains about nothing (docs/performance.md); on a GPU it was not measured.",
-    )
     threads: int | None = knob(None, "CPU threads; null: torch's choice", low=1)
 
 
@@ -472,8 +479,9 @@ class SamplingSettings:
 
     kind: str = knob(
         "dynamic",
-        "dynamic (eq. 15), dynamic_single_task (eq. 15 against the scores of single-task runs, not the evaluation before), "
-        "uniform, size (as many windows as a dataset has), or temperature (between the two)",
+        "dynamic (eq. 15), dynamic_single_task (eq. 15 against the scores of single-task runs, not the "
+        "evaluation before), uniform, size (as many windows as a dataset has), or temperature (between "
+        "the two)",
         choices=SAMPLERS,
         paper="stated",
         note="Eq. 15 weighs by the change of EM + F1 between two validations.",
@@ -488,17 +496,19 @@ class SamplingSettings:
     )
     temperature: float = knob(
         1.0,
-        "T of kind temperature, whose weights go by n^(1/T), n being a dataset's training windows: 1 is size, a large T uniform",
+        "T of kind temperature, whose weights go by n^(1/T), n being a dataset's training windows: 1 is "
+        "size, a large T uniform",
         low=1,
     )
     single_task_arm: str | None = knob(
         None,
-        "for kind dynamic_single_task: the arm of the ST cells (same backbone and seed, no adapter) whose best validation scores are "
-        "the reference; null: the cell's own arm",
+        "for kind dynamic_single_task: the arm of the ST cells (same backbone and seed, no adapter) whose "
+        "best validation scores are the reference; null: the cell's own arm",
     )
     single_task_scores: dict[str, float] | None = knob(
         None,
-        "for kind dynamic_single_task: the reference itself, EM + F1 of each dataset, 0 to 200; null: read from the ST cells' runs",
+        "for kind dynamic_single_task: the reference itself, EM + F1 of each dataset, 0 to 200; null: "
+        "read from the ST cells' runs",
     )
 
 
@@ -511,7 +521,8 @@ class LossSettings:
         "all gold spans of a window by their total probability, or the first one",
         choices=("marginal", "first"),
         paper="silent",
-        note="MRQA gives every detected occurrence of the answer; the paper's loss names one start and one end.",
+        note="MRQA gives every detected occurrence of the answer; the paper's loss names one start and "
+        "one end.",
     )
 
 
@@ -524,7 +535,8 @@ class DecodeSettings:
         "joint argmax over i <= j, or greedy: the best start, then the best end after it",
         choices=("joint", "greedy"),
         paper="contradictory",
-        note="Eq. 1-2 read literally are greedy; the head they describe gives independent start and end scores.",
+        note="Eq. 1-2 read literally are greedy; the head they describe gives independent start and end "
+        "scores.",
     )
     max_answer_tokens: int = knob(
         30,
@@ -532,4 +544,56 @@ class DecodeSettings:
         low=1,
         paper="silent",
         note="Hugging Face's and MRQA's baseline value.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FewShotSettings:
+    """Few-shot transfer, section 4.6.2."""
+
+    sizes: list[int] = knob(
+        [16, 64, 256],
+        "K, examples of a target dataset: half to train on, half to validate on",
+        paper="stated",
+    )
+    seeds: list[int] = knob(
+        [7, 19, 29],
+        "seeds of the K examples and of everything after them",
+        paper="silent",
+        note='"Three random seeds are generated"; these are MADE\'s.',
+    )
+    steps: int = knob(300, "updates at most", low=1, paper="stated")
+    batch: int = knob(
+        8, "training windows per update", low=1, paper="silent", note="As in training on the source datasets."
+    )
+    lr: float = knob(1e-5, "learning rate of theta, adapter and head", above=0, paper="stated")
+    patience: int = knob(
+        10,
+        "epochs without a gain in validation F1 before it stops",
+        low=1,
+        paper="stated",
+        note="Validation F1 at the start counts: where no epoch reaches it the averaged model itself is "
+        "tested. Of epochs with equal F1 the one with the lowest validation loss is taken.",
+    )
+    test: str = knob(
+        "minus_k",
+        "what is scored: the dev set without the K examples, or all of it, with those trained on",
+        choices=("minus_k", "entire_dev"),
+        paper="contradictory",
+        note='"Tested on the entire development set", from which the K examples are drawn. Only '
+        "entire_dev compares with Table 9.",
+    )
+    mask: str = knob(
+        "relearn",
+        "mask of an arm with learned masks: learned on the K/2 training examples, or the union of the "
+        "source datasets' masks",
+        choices=("relearn", "union"),
+        paper="silent",
+        note="A target dataset has no mask from the source training.",
+    )
+    literal_weights: bool = knob(
+        False,
+        "whether the mean of adapters is divided once more by their number, as the formula is printed",
+        paper="contradictory",
+        note="Weights that sum to 1 are a mean; with the printed 1/|S| six adapters shrink six-fold.",
     )

@@ -1,5 +1,4 @@
-"""Binary Mask Tuning in a plain PyTorch loop, on a model that this project does not know. Seconds on a CPU,
-no network.
+"""Binary Mask Tuning in a plain PyTorch loop, on a foreign model. Seconds on a CPU, no network.
 
 python examples/plain_loop.py          # a small DistilBERT with random weights
 python examples/plain_loop.py MODEL    # any question-answering encoder: a folder, or a name on the hub
@@ -11,20 +10,16 @@ from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForQuestionAnswering, DistilBertConfig, DistilBertForQuestionAnswering
+from transformers import AutoModelForQuestionAnswering, DistilBertConfig
 
-from bmt import Masks, learn_masks, mask_updates
-from bmt.deviation import deviations, pretrained_copy
+from bmt import Masks, deviations, learn_masks, mask_updates, pretrained_copy
 
-DATASETS = {
-    "same": 0,
-    "next": 1,
-    "previous": -1,
-}  # three made-up datasets: where the answer stands, seen from the question's token
+# Three made-up datasets: where the answer stands, seen from the question's token in the context.
+DATASETS = {"same": 0, "next": 1, "previous": -1}
 
 
 def batch(names: list[str], seed: int) -> dict[str, Tensor]:
-    """A row a name: the question (one token), a separator, a context in which that token occurs once."""
+    """A row per name: the question (one token), a separator, a context in which that token occurs once."""
     draw = torch.Generator().manual_seed(seed)
     tokens = torch.stack([torch.randperm(90, generator=draw)[:22] + 10 for _ in names])
     at = torch.randint(4, 20, (len(names),), generator=draw)
@@ -51,34 +46,20 @@ def train(model: nn.Module, masks: Masks | None = None, steps: int = 60) -> floa
 
 torch.manual_seed(0)
 small = DistilBertConfig(vocab_size=100, dim=64, hidden_dim=128, n_layers=2, n_heads=4)
-model = (
-    AutoModelForQuestionAnswering.from_pretrained(sys.argv[1])
-    if sys.argv[1:]
-    else DistilBertForQuestionAnswering(small)
-)
+kind = AutoModelForQuestionAnswering
+model = kind.from_pretrained(sys.argv[1]) if sys.argv[1:] else kind.from_config(small)
 plain, start = copy.deepcopy(model), pretrained_copy(model)
-masks = learn_masks(
-    model,
-    {name: [batch([name] * 8, step) for step in range(20)] for name in DATASETS},
-    alpha0=0.0,
-    density=0.3,
-    steps=20,
-)
-print(
-    "mask density",
-    *(f"{name} {value:.3f}," for name, value in masks.densities().items()),
-    f"union {masks.union_density():.3f}",
-)
+batches = {name: [batch([name] * 8, step) for step in range(20)] for name in DATASETS}
+masks = learn_masks(model, batches, alpha0=0.0, density=0.3, steps=20)
+densities = [f"{name} {value:.3f}" for name, value in masks.densities().items()]
+print("mask density", ", ".join([*densities, f"union {masks.union_density():.3f}"]))
 for title, tuned, given in (("without masks", plain, None), ("with masks", model, masks)):
     loss, moved = train(tuned, given), deviations(tuned, start)["total"]
-    print(
-        f"{title}: loss {loss:.3f}, weights changed {moved.changed:.3f}, relative deviation {moved.relative:.4f}"
-    )
+    distance = f"weights changed {moved.changed:.3f}, relative deviation {moved.relative:.4f}"
+    print(f"{title}: loss {loss:.3f}, {distance}")
 union = masks.union()
 closed = {name: ~union.mask("union", name) for name in masks.shapes}
-changed = sum(
-    int((p != start[name])[closed[name]].sum()) for name, p in model.named_parameters() if name in closed
-)
-print(
-    f"closed in every mask: {sum(int(where.sum()) for where in closed.values())} weights, {changed} changed"
-)
+weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+changed = sum(int((weights[name] != start[name])[where].sum()) for name, where in closed.items())
+count = sum(int(where.sum()) for where in closed.values())
+print(f"closed in every mask: {count} weights, {changed} changed")

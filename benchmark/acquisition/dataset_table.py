@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.paper import tables as papers
-from bmt.qa.irregularities import Report
+from bmt.qa.irregularities import ReadingReport
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
 Facts = Mapping[str, Mapping[str, float | None]]
@@ -17,7 +17,7 @@ COUNTED = ("Train", "Dev")
 WIDTH = 9  # of a number; two make a column
 
 
-def table_1(reports: Sequence[tuple[str, Report]], profile: str) -> dict[str, Any]:
+def table_1(reports: Sequence[tuple[str, ReadingReport]], profile: str) -> dict[str, Any]:
     """What results/<profile>/table_1.json holds: mean words of questions (Q) and contexts (C) of the train
     file, else the dev file.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from benchmark.acquisition.fetch import NOT_COMPARABLE
+from benchmark.acquisition.file_origins import origins
+from benchmark.cli.advice import advice
 from benchmark.cli.progress import progress
 from benchmark.config.backbones import locate
 from benchmark.config.cells import domain_of, known_name
@@ -64,17 +65,6 @@ def said_of(name: str, meta: dict[str, Any]) -> list[str]:
     return lines
 
 
-def origins(raw: Path) -> dict[str, str]:
-    """Where each file came from, as fetch recorded it, by the file's sha256: http, file, sample, hub or "by
-    hand".
-    """
-    try:
-        files = json.loads((raw / "fetch.json").read_text(encoding="utf-8"))["files"]
-        return {record["sha256"]: str(record["source"]) for record in files.values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # files that fetch did not bring
-
-
 def prepare(config: Config, workers: int, strict: bool = False, only: str | None = None) -> None:
     """Write `data/features/<profile>/<backbone>/<Dataset>.<split>/` for every file and backbone; what has the same key is kept.
 
@@ -99,7 +89,7 @@ def prepare(config: Config, workers: int, strict: bool = False, only: str | None
 
 
 def _prepare_backbone(config: Config, backbone: str, places: Places, workers: int, strict: bool) -> None:
-    from bmt.qa.features import build
+    from bmt.qa.features import BuildOptions, build
     from bmt.qa.model import open_tokenizer
 
     files, absent = wanted_files(config, places.raw)
@@ -110,10 +100,10 @@ def _prepare_backbone(config: Config, backbone: str, places: Places, workers: in
     with progress(f"prepare {backbone}", total=total, unit="bytes") as bar:
         for dataset, split, path in files:
             name, size = f"{dataset}.{split}", path.stat().st_size
-            out, processes = places.features(backbone) / name, workers if size > WORTH_PROCESSES else 1
-            made[name] = build(
-                path, tokenizer, config.data, out, train=split == "train", workers=processes, strict=strict
-            ).meta
+            out, options = places.features(backbone) / name, BuildOptions(workers if size > WORTH_PROCESSES else 1, strict)
+            with advice(": `python -m benchmark.data check` says why", only="no usable question"):
+                features = build(path, tokenizer, config.data, out, train=split == "train", options=options)
+            made[name] = features.meta
             bar.advance(size, note=name)
     for dataset in absent:
         print(f"{dataset}: no dev file in this profile's data: shown as no data, left out of the averages")

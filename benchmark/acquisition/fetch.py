@@ -18,13 +18,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark.acquisition.acquisition import Acquisition, FetchedFile, FetchReport, NewBar
 from benchmark.acquisition.download import Network, Patience, UnavailableError
 from benchmark.acquisition.manifest import Manifest, location, parse, read_local
-from benchmark.cli.progress import Bar, progress
 from bmt.errors import ConfigError, DataError
 
 SOURCES = ("files", "hub")
@@ -115,11 +114,8 @@ def _opened(
     yield parse(text, setting, url)
 
 
-def _bar(files: int) -> AbstractContextManager[Bar]:
-    return progress("fetch", total=files, unit="files")
-
-
-def _print(report: FetchReport, out: Path) -> int:
+def print_report(report: FetchReport, out: Path) -> int:
+    """Say what is in `out` and what is missing; 0. Raises DataError where a file is missing."""
     shown = os.path.relpath(out) if len(os.path.relpath(out)) < len(str(out)) else str(out)
     new = [file for file in report.files if file.action == "fetched"]
     total = len(report.files) + len(report.missing)

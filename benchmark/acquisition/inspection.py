@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.acquisition.dataset_table import beside_the_paper, table_1
+from benchmark.cli.advice import PREPARE, advice
 from benchmark.cli.text import printable
 from benchmark.paper import tables as papers
 from bmt.errors import DataError
-from bmt.qa.mrqa import Example, Report, passages, read
+from bmt.qa.mrqa import Example, ReadingReport, passages, read_mrqa
 from bmt.runtime.files import write_json
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
@@ -74,13 +75,13 @@ def mrqa_files(folder: Path) -> list[Path]:
 
 def read_all(
     files: Sequence[Path], name: str, strict: bool = False
-) -> Iterator[tuple[Path, Report, DataError | None]]:
+) -> Iterator[tuple[Path, ReadingReport, DataError | None]]:
     """Read every file, with progress; yields its report and, if it could not be read to its end, the error."""
     from benchmark.cli.progress import progress
 
     with progress(name, total=sum(file.stat().st_size for file in files), unit="bytes") as bar:
         for file in files:
-            report, error = Report(), None
+            report, error = ReadingReport(), None
             try:
                 for _ in passages(file, report, strict):
                     pass
@@ -90,7 +91,7 @@ def read_all(
             yield file, report, error
 
 
-def split_of(file: Path, report: Report) -> str:
+def split_of(file: Path, report: ReadingReport) -> str:
     """train or dev: what the file's name says, else its header."""
     parts = file.name.split(".")
     return next((part for part in ("train", "dev", "test") if part in parts), report.split or "?")
@@ -100,7 +101,7 @@ def stats(place: Place, write: bool) -> int:
     """Print the sizes of every file and Table 1 beside the paper's; with `write` put it into the profile's
     results folder.
     """
-    reports: list[tuple[str, Report]] = []
+    reports: list[tuple[str, ReadingReport]] = []
     for file, report, error in read_all(mrqa_files(place.folder), "read"):
         if error is not None:
             raise error
@@ -163,7 +164,7 @@ def show(question: str, place: Place, features: Path, backbone: str | None) -> i
     if windows is not None:  # its file is known
         files = [file for file in files if file.name == windows[0]["file"]]
     for file in files:
-        example = next((found for found in read(file) if found.id == question), None)
+        example = next((found for found in read_mrqa(file) if found.id == question), None)
         if example is not None:
             print("\n".join(example_lines(example, file)))
             break
@@ -192,7 +193,8 @@ def prepared(
     for path in sorted(features.rglob("windows.arrow")):
         if backbone not in (None, path.parent.parent.name):
             continue
-        found = load(path.parent)
+        with advice(PREPARE):
+            found = load(path.parent)
         row = pc.index(found.examples["id"], pa.scalar(question)).as_py()
         if row >= 0:
             own = found.windows.filter(pc.equal(found.windows["example"], row))

@@ -12,8 +12,8 @@ def keep_freed_memory() -> bool:
     new ones.
 
     A training step of MiniLM (16 windows of 256 tokens, 2 cores) fell from 6.5 to 5.6 CPU seconds, 1.0 of
-    them system time, with this.
-    True where it took effect; other C libraries have no such call and are left as they are.
+    them system time, with this. True where it took effect; other C libraries have no such call and are left
+    as they are.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

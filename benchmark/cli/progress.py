@@ -77,7 +77,7 @@ class Bar:
         return self._clock() - self._began
 
     def rate(self) -> float | None:
-        """Units a second since the bar started, without those done before it; None when nothing can be said
+        """Units per second since the bar started, without those done before it; None when nothing can be said
         yet.
         """
         seconds = self.seconds()
@@ -128,10 +128,10 @@ def _shown(bar: Bar) -> Iterator[Bar]:
 
 def silent() -> Bar:
     """A bar that shows nothing."""
-    return Bar(_Nothing(), time.monotonic, "", None, "", 0, level=0)
+    return Bar(_Silence(), time.monotonic, "", None, "", 0, level=0)
 
 
-class _Nothing:
+class _Silence:
     def start(self, bar: Bar) -> None: ...
     def update(self, bar: Bar) -> None: ...
     def end(self, bar: Bar, completed: bool) -> None: ...
@@ -192,25 +192,25 @@ class _Live:
         from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
         from rich.text import Text
 
-        class Count(ProgressColumn):
+        class CountColumn(ProgressColumn):
             def render(self, task: Task) -> Text:
                 return Text(_count(task.fields["bar"]))
 
-        class Rate(ProgressColumn):
+        class RateColumn(ProgressColumn):
             def render(self, task: Task) -> Text:
                 return Text(_rate(task.fields["bar"].rate(), task.fields["bar"].unit))
 
-        class Note(ProgressColumn):
+        class NoteColumn(ProgressColumn):
             def render(self, task: Task) -> Text:
                 return Text(task.fields["bar"].note)
 
         self._progress: Progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            Count(),
-            Rate(),
+            CountColumn(),
+            RateColumn(),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            Note(),
+            NoteColumn(),
             console=Console(file=stream),
             get_time=clock,
         )

@@ -1,5 +1,5 @@
-"""SIGTERM as a request: the work ends at its next step with a checkpoint, and the process with status 143. A
-second one ends it at once.
+"""Ctrl-C as one line from the first moment on, and SIGTERM as a request: the work ends at its next step with
+a checkpoint, and the process with status 143. A second SIGTERM ends it at once.
 
 with tracking.start(...) as run, stoppable() as stop:  # inside the run, so that it ends KILLED
     train(model, ..., checkpoints=checkpoints, stop=stop)
@@ -11,15 +11,80 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from bmt.errors import BMTError
-from bmt.runtime.stopping import Stop, StoppedError, never
+if TYPE_CHECKING:
+    from bmt.runtime.stopping import Stop
 
 STATUS = 128 + signal.SIGTERM
 FIRST = b"SIGTERM: ending at the next step, with a checkpoint; a second SIGTERM ends at once\n"
+
+_open_runs = 0  # runs whose end is to be recorded
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C raises KeyboardInterrupt in the block; yields whether it was pressed.
+
+    While a module is imported it ends the process at once, with the same line and status: what
+    KeyboardInterrupt comes to inside a library's import, nobody knows, and nothing is lost (files are whole
+    or absent). Not so inside `ended`, where a run's end is to be recorded. Outside the main thread, and where
+    Ctrl-C is ignored (nohup), nothing changes.
+    """
+    pressed = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        if not _open_runs and _importing(frame):
+            os.write(2, b"interrupted\n")
+            os._exit(130)
+        pressed = True
+        raise KeyboardInterrupt
+
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    ours = main and before is not signal.SIG_IGN
+    if ours:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield lambda: pressed
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+@contextmanager
+def ended() -> Iterator[None]:
+    """A block whose end is recorded: SIGTERM raises SystemExit(143) where nothing else handles it, and Ctrl-C
+    raises KeyboardInterrupt even while a module is imported.
+    """
+    global _open_runs
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    main = threading.current_thread() is threading.main_thread()
+    ours = main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, leave)
+    _open_runs += main
+    try:
+        yield
+    finally:
+        _open_runs -= main
+        if ours and signal.getsignal(signal.SIGTERM) is leave:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager
@@ -34,6 +99,8 @@ def stoppable(alone: bool = True) -> Iterator[Stop]:
         alone: of several ranks (False) the first to end breaks the others' connections: what they raise then
             is no failure either.
     """
+    from bmt.runtime.stopping import StoppedError, never
+
     if threading.current_thread() is not threading.main_thread():
         yield never
         return
@@ -52,7 +119,7 @@ def stoppable(alone: bool = True) -> Iterator[Stop]:
         print(f"{stopped}; the same command goes on from there", file=sys.stderr)
         raise SystemExit(STATUS) from None
     except RuntimeError as error:
-        if alone or not asked.is_set() or isinstance(error, BMTError):
+        if alone or not asked.is_set():
             raise
         print(f"SIGTERM: another rank has ended ({type(error).__name__})", file=sys.stderr)
         raise SystemExit(STATUS) from None

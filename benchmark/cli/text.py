@@ -1,6 +1,8 @@
-"""Text that is safe to print on a terminal."""
+"""Text that is safe to print on a terminal, and the nearest known name to a misspelt one."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 def printable(text: str) -> str:
@@ -9,3 +11,12 @@ def printable(text: str) -> str:
         character if character.isprintable() else " " if character.isspace() else "\ufffd"
         for character in text
     )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` (did you mean X?)` for the known name nearest to `name`, or nothing."""
+    from difflib import get_close_matches
+
+    by_lower = {word.lower(): word for word in known}
+    close = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    return f" (did you mean {by_lower[close[0]]}?)" if close else ""

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 
+from benchmark.cli.text import nearest
 from bmt.errors import ConfigError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
@@ -92,13 +92,6 @@ def known_name(name: str, known: tuple[str, ...], where: str) -> None:
     """
     if name not in known:
         raise ConfigError(f"{where}: {name!r} is not known{nearest(name, known)}: one of {', '.join(known)}")
-
-
-def nearest(name: str, known: tuple[str, ...]) -> str:
-    """` (did you mean X?)` for the known name nearest to `name`, or nothing."""
-    by_lower = {word.lower(): word for word in known}
-    close = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
-    return f" (did you mean {by_lower[close[0]]}?)" if close else ""
 
 
 def domain_of(dataset: str) -> str:

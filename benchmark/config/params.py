@@ -19,7 +19,6 @@ from benchmark.config.pipeline_lists import check_published, check_references, c
 from benchmark.config.typed_values import build, shown
 from benchmark.config.yaml_file import read_yaml
 from bmt.errors import ConfigError
-from bmt.few_shot_settings import FewShotSettings
 from bmt.settings import (
     IN_DOMAIN,
     MASK_KINDS,
@@ -27,6 +26,7 @@ from bmt.settings import (
     REGULARIZERS,
     DataSettings,
     DecodeSettings,
+    FewShotSettings,
     LossSettings,
     MaskSettings,
     SamplingSettings,

@@ -1,12 +1,12 @@
 """Switch params.yaml to another profile, or show which one is active.
 
 `python -m benchmark.profile` alone shows the active profile and what params.yaml changes in it; with a name
-it copies
-`profiles/<name>.yaml` over params.yaml and says what that overwrites.
+it copies `profiles/<name>.yaml` over params.yaml and says what that overwrites.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,54 @@ def profiles() -> dict[str, Path]:
     return {path.stem: path for path in sorted((repository_root() / "profiles").glob("*.yaml"))}
 
 
+def active_profile() -> str | None:
+    """The profile that the root's params.yaml names; None where there is no such file, or no name in it.
+
+    Raises:
+        ConfigError: the file is there and cannot be read as YAML.
+    """
+    path = repository_root() / "params.yaml"
+    values = read_yaml(path, "params.yaml") if path.exists() else None
+    name = values.get("profile") if isinstance(values, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def params_file(params: str | None, profile: str | None) -> str | None:
+    """The file that `--params FILE` or `--profile NAME` names, as `params.load` takes it; None: the root's
+    params.yaml, which neither of them names.
+
+    A profile is the root's params.yaml where it is active there (the edits of that file are what its cells
+    were trained with), else profiles/NAME.yaml.
+
+    Raises:
+        ConfigError: there is no such profile.
+    """
+    if profile is None or profile == active_profile():
+        return params
+    known = profiles()
+    if profile not in known:
+        names = ", ".join(known) or "those with a file in profiles/"
+        raise ConfigError(f"--profile {profile}: not allowed{nearest(profile, known)}: one of {names}")
+    return as_seen(known[profile])
+
+
+def as_seen(path: Path) -> str:
+    """A path as a command that is started in the working directory can name it."""
+    near = os.path.relpath(path)
+    return str(path) if near.startswith("..") else near
+
+
 def profile_path(name: str) -> Path:
     """The file of the profile `name`.
 
     Raises:
         ConfigError: there is none; names those that there are.
     """
-    found = profiles()
-    if name not in found:
-        raise ConfigError(
-            f"profile {name!r}: profiles/ has none of that name{nearest(name, tuple(found))}: one of {', '.join(found)}"
-        )
-    return found[name]
+    known = profiles()
+    if name not in known:
+        near, names = nearest(name, known), ", ".join(known)
+        raise ConfigError(f"profile {name!r}: profiles/ has none of that name{near}: one of {names}")
+    return known[name]
 
 
 def differences(ours: Any, theirs: Any, key: str = "") -> list[tuple[str, str, str]]:
@@ -45,26 +81,19 @@ def differences(ours: Any, theirs: Any, key: str = "") -> list[tuple[str, str, s
     if isinstance(ours, dict) and isinstance(theirs, dict):
         keys = [*theirs, *(name for name in ours if name not in theirs)]
         missing = object()
-        found: list[tuple[str, str, str]] = []
+        differing: list[tuple[str, str, str]] = []
         for name in keys:
             inner = f"{key}.{name}" if key else str(name)
             mine, other = ours.get(name, missing), theirs.get(name, missing)
             if mine is missing or other is missing:
-                found.append(
-                    (
-                        inner,
-                        ABSENT if mine is missing else _shown(mine),
-                        ABSENT if other is missing else _shown(other),
-                    )
-                )
+                before, after = (ABSENT if value is missing else _shown(value) for value in (mine, other))
+                differing.append((inner, before, after))
             else:
-                found += differences(mine, other, inner)
-        return found
+                differing += differences(mine, other, inner)
+        return differing
     if isinstance(ours, list) and isinstance(theirs, list):
-        more, less = (
-            [item for item in ours if item not in theirs],
-            [item for item in theirs if item not in ours],
-        )
+        more = [item for item in ours if item not in theirs]
+        less = [item for item in theirs if item not in ours]
         if not more and not less:
             return [] if ours == theirs else [(key, "another order", "the profile's order")]
         return [(key, _entries(more), _entries(less))]

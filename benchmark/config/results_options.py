@@ -8,7 +8,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmark.cli.text import nearest
 from benchmark.config.params import Config, load, repository_root
+from benchmark.config.profiles import active_profile, params_file, profiles
 from bmt.errors import ConfigError
 
 
@@ -48,37 +50,43 @@ def chosen_seeds(text: str | None) -> tuple[int, ...] | None:
     return tuple(sorted(map(int, parts)))
 
 
-def results_place(given: Path | None, profile: str | None) -> tuple[Path, str, Config | None, bool]:
+def results_place(
+    given: Path | None, profile: str | None, params: str | None = None
+) -> tuple[Path, str, Config | None, bool]:
     """The results folder, the profile ("" where only the runs can say), its configuration if there is one,
-    and whether it is active.
+    and whether that is params.yaml's.
+
+    Args:
+        given: `--results`. profile, params: as `profiles.params_file` takes them; without `given` a profile
+            may also be the name of a folder in results/ alone.
     """
     if given is not None:
         if not given.is_dir():
             raise ConfigError(
                 f"--results {given}: no such folder: a folder of <cell>.json and <cell>.parquet (docs/compare.md)"
             )
-        return given, profile or "", *(configuration(profile) if profile else (None, False))
+        config, active = configuration(profile, params) if profile or params else (None, False)
+        return given, profile or (config.profile if config else ""), config, active
     root = repository_root()
-    config, active = configuration(profile)
+    config, active = configuration(profile, params)
     name = profile or (config.profile if config else "")
     if config is None and not (root / "results" / name).is_dir():
-        known = ", ".join(sorted(path.stem for path in (root / "profiles").glob("*.yaml")))
+        known = profiles()
+        names = ", ".join(known) or "those with a file in profiles/"
         raise ConfigError(
-            f"--profile {name}: not allowed: one of {known or 'those with a file in profiles/'}, or one with a folder results/{name}"
+            f"--profile {name}: not allowed{nearest(name, known)}: one of {names}, or one with a folder results/{name}"
         )
     return root / "results" / name, name, config, active
 
 
-def configuration(profile: str | None) -> tuple[Config | None, bool]:
-    """The configuration of a profile (None: the active one), and whether it is params.yaml's."""
-    root = repository_root()
-    own = root / "params.yaml"
-    if profile is None or own.exists():
-        config = load(own)
-        if profile in (None, config.profile):
-            return config, True
-    other = root / "profiles" / f"{profile}.yaml"
-    return (load(other) if other.exists() else None), False
+def configuration(profile: str | None, params: str | None = None) -> tuple[Config | None, bool]:
+    """The configuration of a profile or a params file (both None: the active one), and whether it is
+    params.yaml's; None for a profile without a file.
+    """
+    if profile not in (None, active_profile()) and profile not in profiles():
+        return None, False
+    file = params_file(params, profile)
+    return load(file), file is None
 
 
 def shown_folder(folder: Path) -> str:

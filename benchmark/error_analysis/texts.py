@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.acquisition.inspection import PATTERNS
 from benchmark.runs.results import Run
 from bmt.errors import DataError
-from bmt.qa.mrqa import Example, read
+from bmt.qa.mrqa import Example, read_mrqa
 from bmt.runtime.files import file_digest
 
 MAKE = "`python -m benchmark.fetch` makes the profile's files, --data names another folder"
@@ -56,7 +56,7 @@ def read_examples(
                 f"{name}: not the file that {run.cell} was scored on (sha256 {digest[:12]}…, not {stated[:12]}…): {MAKE}"
             )
     wanted = set(ids)
-    found = {example.id: example for example in read(path) if example.id in wanted}
+    found = {example.id: example for example in read_mrqa(path) if example.id in wanted}
     if lacking := sorted(wanted - set(found)):
         raise DataError(
             f"{name}: {len(lacking)} of the {len(wanted)} scored examples are not in it, {lacking[0]} for one: {MAKE}"

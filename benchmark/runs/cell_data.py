@@ -8,20 +8,29 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.cli.advice import PREPARE, advice
 from benchmark.config.cells import Cell
 from benchmark.config.params import Config
-from bmt.qa.batches import Windows
 from bmt.errors import DataError
+from bmt.qa.batches import Vocabulary, Windows
 from bmt.qa.features import Features, carve, load, outdated
 from bmt.runtime.files import json_digest
 from bmt.settings import DataSettings
-from bmt.training.loop import Questions
+from bmt.training.data import TrainingData
+from bmt.training.validation import Questions
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingData:
-    """Source datasets of a cell: windows, the training rows of each, validation questions, the digest of it
-    all, the examples' ids.
+class CellData:
+    """The source datasets of a cell.
+
+    Attributes:
+        sets: windows of each train file.
+        rows: training windows, by dataset.
+        validation: questions of each dataset.
+        digest: of all of it.
+        files: what the features say of each file, by `<Dataset>.train`.
+        ids: of the examples of each train file, by dataset.
     """
 
     sets: list[Windows]
@@ -31,6 +40,15 @@ class TrainingData:
     files: dict[str, dict[str, Any]]
     ids: dict[str, Any]
 
+    def for_model(self, tokenizer: Any) -> TrainingData:
+        """What a model with this tokenizer is trained on."""
+        return TrainingData(self.sets, self.rows, self.validation, Vocabulary.of(tokenizer))
+
+    @property
+    def sha256(self) -> dict[str, str]:
+        """The digest of each train file, by `<Dataset>.train`."""
+        return {name: meta["inputs"]["file_sha256"] for name, meta in self.files.items()}
+
 
 def read_features(folder: Path, dataset: str, split: str, data: DataSettings) -> Features:
     """The features of one file. Raises DataError where they were not prepared, or with other settings or code
@@ -38,14 +56,20 @@ def read_features(folder: Path, dataset: str, split: str, data: DataSettings) ->
     """
     place = folder / f"{dataset}.{split}"
     if not (place / "features.json").is_file():
-        raise DataError(f"{place}: no features there: run `python -m benchmark.prepare`, or `dvc repro prepare`")
-    features = load(place)
+        raise DataError(
+            f"{place}: no features there: run `python -m benchmark.prepare`, or `dvc repro prepare`"
+        )
+    with advice(PREPARE):
+        features = load(place)
     if changed := outdated(features.meta, data):
-        raise DataError(f"{place}: made with another {', '.join(changed)}: run `python -m benchmark.prepare`, or `dvc repro prepare`")
+        raise DataError(
+            f"{place}: made with another {', '.join(changed)}: run `python -m benchmark.prepare`, or `dvc "
+            "repro prepare`"
+        )
     return features
 
 
-def training_data(config: Config, cell: Cell, folder: Path) -> TrainingData:
+def training_data(config: Config, cell: Cell, folder: Path) -> CellData:
     """Read a cell's source datasets from a features folder and split them by context into training and
     validation.
     """
@@ -55,7 +79,8 @@ def training_data(config: Config, cell: Cell, folder: Path) -> TrainingData:
         features = read_features(folder, dataset, "train", data)
         windows = Windows.of(features.windows, dataset)
         contexts = features.examples["context_id"].to_pylist()
-        train, held = carve(contexts, data.validation_cap if data.val_source == "train" else 0, data.train_cap, f"validation:{dataset}")
+        carved = data.validation_cap if data.val_source == "train" else 0
+        train, held = carve(contexts, carved, data.train_cap, f"validation:{dataset}")
         sets.append(windows)
         ids[dataset] = features.examples["id"]
         rows[dataset] = windows.of_examples(train, negatives=data.negatives, windows=data.windows)
@@ -64,7 +89,8 @@ def training_data(config: Config, cell: Cell, folder: Path) -> TrainingData:
             held = np.arange(min(data.validation_cap, len(features.examples)))
         validation.append(questions(features, dataset, held))
         files[f"{dataset}.train"] = features.meta
-    return TrainingData(sets, rows, validation, json_digest({name: meta["key"] for name, meta in files.items()}), files, ids)
+    digest = json_digest({name: meta["key"] for name, meta in files.items()})
+    return CellData(sets, rows, validation, digest, files, ids)
 
 
 def questions(features: Features, dataset: str, examples: np.ndarray) -> Questions:

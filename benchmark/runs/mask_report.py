@@ -9,17 +9,14 @@ tensor would have.
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
 
+from benchmark.cli.advice import TRAIN, advice
 from benchmark.config.cells import Cell
-from benchmark.cli.commands import command_parser, run_command
-from benchmark.config.params import Config, find_cell, load, repository_root
 from benchmark.config.folders import Places
-from bmt.errors import ConfigError, ModelError
+from benchmark.config.params import Config
+from bmt.errors import ModelError
 from bmt.masks import Masks
-
 
 
 def masks_of(config: Config, cell: Cell) -> Masks:
@@ -34,7 +31,8 @@ def masks_of(config: Config, cell: Cell) -> Masks:
         raise ModelError(
             f"{folder}: the arm {cell.arm} has {kind} masks, none that stay: name a cell with learned, Fisher or fixed random ones"
         )
-    return Masks.load(folder / "masks.safetensors")
+    with advice(TRAIN):
+        return Masks.load(folder / "masks.safetensors")
 
 
 def one_cell(masks: Masks) -> list[str]:
@@ -43,13 +41,20 @@ def one_cell(masks: Masks) -> list[str]:
     for group in ("layer", "kind"):
         table = masks.density_by(group)
         keys = list(next(iter(table.values())))
-        lines += [f"| density by {group} | all | {' | '.join(keys)} |", "| --- | " + " | ".join(["---:"] * (len(keys) + 1)) + " |"]
+        lines += [
+            f"| density by {group} | all | {' | '.join(keys)} |",
+            "| --- | " + " | ".join(["---:"] * (len(keys) + 1)) + " |",
+        ]
         for dataset, row in table.items():
-            lines.append(f"| {dataset} | {masks.density(dataset):.3f} | {' | '.join(f'{row[key]:.3f}' for key in keys)} |")
+            lines.append(
+                f"| {dataset} | {masks.density(dataset):.3f} | {' | '.join(f'{row[key]:.3f}' for key in keys)} |"
+            )
         lines.append("")
     lines += [f"union density {masks.union_density():.3f}", ""]
     pairs = [(a, b) for i, a in enumerate(masks.datasets) for b in masks.datasets[i + 1 :]]
-    return lines + overlap_table([(f"{a}, {b}", masks.jaccard(a, b), masks.chance_jaccard(a, b)) for a, b in pairs], "two datasets")
+    return lines + overlap_table(
+        [(f"{a}, {b}", masks.jaccard(a, b), masks.chance_jaccard(a, b)) for a, b in pairs], "two datasets"
+    )
 
 
 def two_cells(a: Masks, b: Masks) -> list[str]:
@@ -57,12 +62,20 @@ def two_cells(a: Masks, b: Masks) -> list[str]:
     shared = [dataset for dataset in a.datasets if dataset in b.datasets]
     if not shared:
         raise ModelError(f"the cells share no dataset: {', '.join(a.datasets)} and {', '.join(b.datasets)}")
-    return overlap_table([(name, a.jaccard(name, name, b), a.chance_jaccard(name, name, b)) for name in shared], "one dataset in two cells")
+    return overlap_table(
+        [(name, a.jaccard(name, name, b), a.chance_jaccard(name, name, b)) for name in shared],
+        "one dataset in two cells",
+    )
 
 
 def overlap_table(rows: list[tuple[str, float, float]], title: str) -> list[str]:
     """Jaccard overlap beside chance."""
-    lines = [f"| overlap of {title} | Jaccard | by chance | ratio |", "| --- | ---: | ---: | ---: |"] if rows else []
+    lines = (
+        [f"| overlap of {title} | Jaccard | by chance | ratio |", "| --- | ---: | ---: | ---: |"]
+        if rows
+        else []
+    )
     return lines + [
-        f"| {name} | {found:.4f} | {chance:.4f} | {found / chance if chance else float('nan'):.3f} |" for name, found, chance in rows
+        f"| {name} | {found:.4f} | {chance:.4f} | {found / chance if chance else float('nan'):.3f} |"
+        for name, found, chance in rows
     ]

@@ -24,15 +24,16 @@ def batches_kept(path: Path, ids: Mapping[str, Sequence[Any]], about: Mapping[st
     Args:
         ids: of the examples of each dataset's file, by dataset and row; text, or Arrow strings.
         about: what the file says of the run, beside {"step", "loss", "batches": [{"step", "loss", "examples":
-            {dataset: [id]},
-            "windows": {dataset: [row]}}]}; losses are text, for NaN is no JSON.
+            {dataset: [id]}, "windows": {dataset: [row]}}]}; losses are text, for NaN is no JSON.
     """
     path.unlink(missing_ok=True)
     try:
         yield
     except NonFiniteLossError as error:
         write_json(path, {**about, **described(error, ids)})
-        raise ModelError(f"{error}; its examples, and those of the {len(error.batches)} steps since the last look: {path}") from error
+        raise ModelError(
+            f"{error}; its examples, and those of the {len(error.batches)} steps since the last look: {path}"
+        ) from error
 
 
 def described(error: NonFiniteLossError, ids: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -45,7 +46,9 @@ def described(error: NonFiniteLossError, ids: Mapping[str, Sequence[Any]]) -> di
                 "step": batch.step,
                 "loss": str(batch.loss),
                 "windows": batch.windows,
-                "examples": {name: [str(ids[name][row]) for row in rows] for name, rows in batch.examples.items()},
+                "examples": {
+                    name: [str(ids[name][row]) for row in rows] for name, rows in batch.examples.items()
+                },
             }
             for batch in error.batches
         ],

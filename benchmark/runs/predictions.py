@@ -89,7 +89,10 @@ def read(results: Results, runs: list[Run], datasets: tuple[str, ...]) -> Predic
         mine = found.scores[run.cell] = {}
         for name, part in parts.items():
             order = _order(name, run, part, found, own_ids)
-            mine[name] = {metric: 100 * (values if order is None else values[order]) for metric, values in part.scores.items()}
+            mine[name] = {
+                metric: 100 * (values if order is None else values[order])
+                for metric, values in part.scores.items()
+            }
         twin = prints.setdefault((run.identity, _fingerprint(mine) or run.cell), run.cell)
         if twin != run.cell:
             found.copies[run.cell] = twin
@@ -116,15 +119,21 @@ def _parts(path: Path, run: Run, wanted: set[str]) -> dict[str, Part]:
                 raise UnusableFileError(f"{len(rows)} examples of {name}, which the JSON does not score")
             continue
         if len(rows) != run.datasets[name].examples:
-            raise UnusableFileError(f"{len(rows)} examples of {name}, but the JSON says {run.datasets[name].examples}")
+            raise UnusableFileError(
+                f"{len(rows)} examples of {name}, but the JSON says {run.datasets[name].examples}"
+            )
         picked = slice(int(rows[0]), int(rows[-1]) + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
         own = {metric: values[picked] for metric, values in scores.items()}
         for metric, values in own.items():
             mean, stated = 100 * float(values.mean()), run.datasets[name].metric(metric)
             if stated is None or abs(mean - stated) > TOLERANCE:
-                raise UnusableFileError(f"{name}: the predictions have {metric} {mean:.2f}, but the JSON says {stated}")
+                raise UnusableFileError(
+                    f"{name}: the predictions have {metric} {mean:.2f}, but the JSON says {stated}"
+                )
         if name in wanted:
-            parts[name] = Part(_take(columns["example_id"], picked), _take(columns["context_id"], picked), own)
+            parts[name] = Part(
+                _take(columns["example_id"], picked), _take(columns["context_id"], picked), own
+            )
         seen.add(name)
     if lacking := [name for name in run.datasets if name not in seen]:
         raise UnusableFileError(f"no examples of {', '.join(lacking)}, which the JSON scores")
@@ -145,7 +154,9 @@ def _check_ids(parts: dict[str, Part], found: Predictions) -> None:
         counts = pc.value_counts(part.ids)
         twice = np.flatnonzero(_numbers(counts.field("counts"), np.int64) > 1)
         if len(twice):
-            raise UnusableFileError(f"{name}: the example {counts.field('values')[int(twice[0])].as_py()!r} stands twice")
+            raise UnusableFileError(
+                f"{name}: the example {counts.field('values')[int(twice[0])].as_py()!r} stands twice"
+            )
 
 
 def _columns(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -188,7 +199,11 @@ def _numbers(array: Any, kind: Any) -> Any:
     import numpy as np
 
     buffer = array.buffers()[1]
-    return np.zeros(0, kind) if buffer is None else np.frombuffer(buffer, kind)[array.offset : array.offset + len(array)]
+    return (
+        np.zeros(0, kind)
+        if buffer is None
+        else np.frombuffer(buffer, kind)[array.offset : array.offset + len(array)]
+    )
 
 
 def _positions(rows: Any) -> Any:
@@ -199,10 +214,16 @@ def _positions(rows: Any) -> Any:
 
 
 def _take(column: Any, rows: Any) -> Any:
-    return column.slice(rows.start, rows.stop - rows.start) if isinstance(rows, slice) else column.take(_positions(rows))
+    return (
+        column.slice(rows.start, rows.stop - rows.start)
+        if isinstance(rows, slice)
+        else column.take(_positions(rows))
+    )
 
 
-def _order(name: str, run: Run, part: Part, found: Predictions, own_ids: dict[str, dict[str, Any]]) -> NDArray[np.intp] | None:
+def _order(
+    name: str, run: Run, part: Part, found: Predictions, own_ids: dict[str, dict[str, Any]]
+) -> NDArray[np.intp] | None:
     """How to bring this run's examples into the shared order: None where they are; notes a dataset whose
     examples differ.
 
@@ -246,7 +267,9 @@ def _share_few_shot(name: str, own_ids: dict[str, Any], found: Predictions) -> N
     common = shared.ids.take(_positions(rows))
     for cell, by_dataset in found.scores.items():
         if name in by_dataset:
-            own = _numbers(pc.index_in(common, value_set=own_ids[cell]), np.int32) if cell in own_ids else rows
+            own = (
+                _numbers(pc.index_in(common, value_set=own_ids[cell]), np.int32) if cell in own_ids else rows
+            )
             by_dataset[name] = {metric: values[own] for metric, values in by_dataset[name].items()}
     found.examples[name] = Examples(shared.source, common, shared.contexts[rows], len(shared.ids) - len(rows))
 

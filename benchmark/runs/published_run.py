@@ -1,13 +1,9 @@
-"""`python -m benchmark.unifiedqa [BACKBONE]`: score a published model that writes its answers, zero-shot
-(Table 8's first row).
+"""Score a published model that writes its answers, zero-shot (UnifiedQA, Table 8's first row).
 
-The backbone has `head: generate` in params.yaml (profile `paper`: UnifiedQA's T5-base). It reads `question
-\\n context` in lower case,
-writes its answer greedily, and is held against all dev questions of the datasets out of domain by the same EM
-and F1 as every other row.
-Nothing is trained and there are no seeds: one result, `results/<profile>/<backbone>.mt.zero_shot.s0.json`,
-which
-`benchmark.compare --paper-table 8` finds. A call that was cut off goes on with the next dataset.
+It reads `question \\n context` in lower case, writes its answer greedily, and is held against all dev
+questions of the datasets out of domain by the same EM and F1 as every other row. Nothing is trained and there
+are no seeds: one result, `results/<profile>/<backbone>.mt.zero_shot.s0.json`. A call that was cut off goes on
+with the next dataset.
 """
 
 from __future__ import annotations
@@ -17,6 +13,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,39 +21,61 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from benchmark.tracking import environment, mlflow_store as tracking
-from benchmark.cli.allocator import keep_freed_memory
+from benchmark.acquisition.file_origins import origins
+from benchmark.cli.progress import Bar, progress
 from benchmark.config.backbones import locate
-from benchmark.config.cells import Cell, ZERO_SHOT, known_name
-from benchmark.cli.commands import command_parser, run_command
-from benchmark.config.params import Backbone, Config, as_flat, load
-from benchmark.config.digests import params_digest
-from benchmark.runs.evaluation_run import averages_of, dev_metrics, keep_results, lines, predictions_table
-from benchmark.tracking.journal import interrupted
+from benchmark.config.cells import ZERO_SHOT, Cell, domain_of, known_name
 from benchmark.config.folders import Places
-from benchmark.config.cells import domain_of
-from benchmark.acquisition.feature_files import origins
-from benchmark.cli.progress import progress
-from benchmark.runs.training_run import device_for_training
+from benchmark.config.params import Backbone, Config, as_flat
+from benchmark.runs.dataset_scores import DatasetScores, predictions_table
+from benchmark.runs.result_files import keep_results
+from benchmark.tracking import environment
+from benchmark.tracking import mlflow_store as tracking
+from benchmark.tracking.journal import interrupted
 from bmt.errors import ConfigError, DataError
+from bmt.qa.generation import GeneratedAnswer, GenerationSettings, input_text, open_generator, write_answers
+from bmt.qa.mrqa import Example, read_mrqa
 from bmt.runtime.files import file_digest, json_digest, write_json
-from bmt.qa.generation import GenerationSettings, Written, input_text, open_generator, write_answers
-from bmt.qa.metrics import EVALUATOR_VERSION
-from bmt.qa.mrqa import Example, read
+from bmt.runtime.ranks import rank_device
 from bmt.settings import OUT_OF_DOMAIN
 
 HEAD = "generate"
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """One dataset's answers, in the order of `examples` as `predictions_table` takes them: a written answer
-    has no score.
-    """
+class WrittenAnswer:
+    """An answer as `predictions_table` takes it: the model gives no score of it."""
 
     example: int
     text: str
     score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """A model that writes its answers.
+
+    Attributes:
+        identity: of its weights.
+    """
+
+    model: Any
+    tokenizer: Any
+    identity: str
+    settings: GenerationSettings
+    batch: int
+
+    def answer(self, examples: Sequence[Example], bar: Bar, note: str) -> dict[str, Any]:
+        """Answer a dataset's questions: their record."""
+        began = time.perf_counter()
+        texts = [input_text(example.question, example.context) for example in examples]
+        advance = partial(_advance, bar, note)
+        written = write_answers(self.model, self.tokenizer, texts, self.settings, self.batch, advance)
+        return kept_record(written, time.perf_counter() - began)
+
+
+def _advance(bar: Bar, note: str, count: int, _: str) -> None:
+    bar.advance(count, note=note)
 
 
 def generator_of(config: Config, name: str | None) -> tuple[str, Backbone]:
@@ -68,93 +87,124 @@ def generator_of(config: Config, name: str | None) -> tuple[str, Backbone]:
     there = [key for key, backbone in config.backbones.items() if backbone.head == HEAD]
     if name is None:
         if len(there) != 1:
-            found = f"several ({', '.join(there)}): name one" if there else "none: profile paper has one, --params profiles/paper.yaml"
-            raise ConfigError(f"backbones: of the profile {config.profile} those with head {HEAD} are {found}")
+            none = "none: profile paper has one, --params profiles/paper.yaml"
+            count = f"several ({', '.join(there)}): name one" if there else none
+            raise ConfigError(
+                f"backbones: of the profile {config.profile} those with head {HEAD} are {count}"
+            )
         name = there[0]
     known_name(name, tuple(config.backbones), "backbone")
     if config.backbones[name].head != HEAD:
         raise ConfigError(
-            f"backbones.{name}.head: {config.backbones[name].head} is not allowed here: {HEAD}, of a model that writes its answers "
-            f"({', '.join(there) or 'profile paper has one'})"
+            f"backbones.{name}.head: {config.backbones[name].head} is not allowed here: {HEAD}, of a model "
+            f"that writes its answers ({', '.join(there) or 'profile paper has one'})"
         )
     return name, config.backbones[name]
 
 
-def score_published(config: Config, name: str | None, settings: GenerationSettings, params: str | None = None) -> None:
+def score_published(
+    config: Config, name: str | None, settings: GenerationSettings, params: str | None = None
+) -> None:
     """Answer the dev questions of every dataset out of domain; write the result and its predictions, and log
     them to a run.
 
     Raises:
         ConfigError: a backbone that writes no answers. ModelError: weights that are absent or no such model.
-            DataError: no dev file.
+        DataError: no dev file.
     """
     name, backbone = generator_of(config, name)
     places, cell = Places.of(config), Cell(name, "mt", ZERO_SHOT, False, 0)
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     files = dev_files(config, places.raw)
-    place = locate(name, backbone)
-    model, tokenizer = open_generator(place.source, revision=place.revision)
-    model.to(device_for_training())
-    identity = place.identity if place.revision or backbone.source != "hub" else f"{backbone.name}@{commit_of(model)}"
-    digests = {dataset: file_digest(path) for dataset, path in files.items()}
-    examples = {dataset: list(read(path))[: config.data.dev_cap] for dataset, path in files.items()}
+    generator = _open(config, name, backbone, settings)
+    sha256 = {dataset: file_digest(path) for dataset, path in files.items()}
+    examples = {dataset: list(read_mrqa(path))[: config.data.dev_cap] for dataset, path in files.items()}
     folder, kept = places.run(cell), places.root / ".checkpoints" / "zero_shot" / cell.name
-    missing = [dataset for dataset in config.data.evaluate if dataset in OUT_OF_DOMAIN and dataset not in files]
-    tables, datasets, records = [], {}, {}
+    records, tables = {}, {}
+    generation = {f"generation.{key}": value for key, value in asdict(settings).items()}
     with (
         tracking.start(
-            cell.name, experiment=f"{config.tracking.experiment}-{config.profile}", folder=folder,
-            params=as_flat(config) | {"cell": cell.name} | {f"generation.{key}": value for key, value in asdict(settings).items()},
-            tags={"cell": cell.name, "stage": "unifiedqa", "backbone.identity": identity}, run_id=interrupted(folder),
-        ) as run,
+            cell.name,
+            experiment=f"{config.tracking.experiment}-{config.profile}",
+            folder=folder,
+            params=as_flat(config) | {"cell": cell.name} | generation,
+            tags={"cell": cell.name, "stage": "unifiedqa", "backbone.identity": generator.identity},
+            run_id=interrupted(folder),
+        ) as tracker,
         progress(f"unifiedqa {name}", total=sum(map(len, examples.values())), unit="questions") as bar,
     ):
-        for dataset, own in examples.items():
-            run.data_input(name=f"{dataset}.dev", source=str(places.raw), digest=digests[dataset][:32], context="evaluation")
-            asked = json_digest({"weights": identity, "settings": asdict(settings), "data": digests[dataset], "questions": len(own)})
-            path = kept / f"{dataset}-{asked[:16]}.json"
-            record = read_kept(path, len(own))
-            if record is None:
-                began = time.perf_counter()
-                texts = [input_text(example.question, example.context) for example in own]
-                written = write_answers(
-                    model, tokenizer, texts, settings, config.training.evaluation_batch,
-                    lambda n, _, dataset=dataset: bar.advance(n, note=dataset),  # type: ignore[misc]
-                )
-                record = kept_record(written, time.perf_counter() - began)
-                write_json(path, record)
-            else:
-                bar.advance(len(own), note=dataset)
+        for dataset, rows in examples.items():
+            digest = sha256[dataset]
+            tracker.data_input(f"{dataset}.dev", str(places.raw), digest=digest[:32], context="evaluation")
+            record = _record(generator, kept, dataset, digest, rows, bar)
             records[dataset] = record
-            table = predictions_table(dataset, np.arange(len(own)), answered(record["answers"]), table_of(own))
-            tables.append(table)
-            datasets[dataset] = {
-                "domain": domain_of(dataset), "em": 100 * float(np.mean(table["em"])), "f1": 100 * float(np.mean(table["f1"])),
-                "examples": len(table), "contexts": len(set(table["context_id"].to_pylist())), "data_sha256": digests[dataset],
-            }
-        averages = averages_of(datasets)
-        run.log(dev_metrics(datasets, averages), step=0)
+            answers = [WrittenAnswer(row, text) for row, text in enumerate(record["answers"])]
+            tables[dataset] = predictions_table(dataset, np.arange(len(rows)), answers, table_of(rows))
+        missing = [one for one in config.data.evaluate if one in OUT_OF_DOMAIN and one not in files]
+        scores = DatasetScores.of(tables, sha256, missing)
+        tracker.log(scores.metrics(), step=0)
         known = origins(places.raw)
-        seconds, tokens = (sum(float(record[key]) for record in records.values()) for key in ("seconds", "tokens"))
-        described = environment.describe()
-        result = {
-            "schema": 1, "cell": cell.name, "profile": config.profile, "backbone": name, "backbone_revision": identity,
-            "regime": cell.regime, "arm": cell.arm, "adapter": False, "seed": 0, "K": None, "p_f": None, "mask": None, "regularizer": None,
-            "datasets": datasets, "averages": averages, "missing_datasets": missing,
-            "from_hub": [f"{dataset}.dev" for dataset, digest in digests.items() if known.get(digest) == "hub"],
-            "generation": asdict(settings) | {"cut": {dataset: record["cut"] for dataset, record in records.items()}},
-            "evaluator_version": EVALUATOR_VERSION, "params_sha256": params_digest(params), "git": described["git"],
-            "device": described["device"], "environment": described, "mlflow_run_id": run.reference,
-            "seconds": seconds, "tokens_per_second": tokens / seconds if seconds else 0.0,
-            "peak_memory_mb": environment.peak_memory_mb(),
-        }
-        keep_results(places.results, pa.concat_tables(tables), result)
+        hub = [f"{dataset}.dev" for dataset, digest in sha256.items() if known.get(digest) == "hub"]
+        about = {"profile": config.profile, "from_hub": hub, "mlflow_run_id": tracker.reference}
+        keep_results(config, scores, params, result_record(cell, generator, records) | about)
     shutil.rmtree(kept, ignore_errors=True)
-    for line in lines(cell.name, datasets, averages, missing):
-        print(line)
-    shortened = ", ".join(f"{dataset} {record['cut']}" for dataset, record in records.items() if record["cut"])
+    print("\n".join(scores.lines(cell.name)))
+    shortened = ", ".join(
+        f"{dataset} {record['cut']}" for dataset, record in records.items() if record["cut"]
+    )
     print(f"  inputs cut to {settings.input_tokens} tokens: {shortened or 'none'}")
+
+
+def _open(config: Config, name: str, backbone: Backbone, settings: GenerationSettings) -> Generator:
+    """The model on this process's device."""
+    place = locate(name, backbone)
+    model, tokenizer = open_generator(place.source, revision=place.revision)
+    model.to(rank_device())
+    pinned = place.revision or backbone.source != "hub"
+    identity = place.identity if pinned else f"{backbone.name}@{commit_of(model)}"
+    return Generator(model, tokenizer, identity, settings, config.training.evaluation_batch)
+
+
+def _record(
+    generator: Generator, kept: Path, dataset: str, sha256: str, examples: Sequence[Example], bar: Bar
+) -> dict[str, Any]:
+    """A dataset's record: the one that is kept, or a new one, which is kept until all datasets are done."""
+    decides = {"weights": generator.identity, "settings": asdict(generator.settings)}
+    digest = json_digest(decides | {"data": sha256, "questions": len(examples)})
+    path = kept / f"{dataset}-{digest[:16]}.json"
+    record = read_kept(path, len(examples))
+    if record is not None:
+        bar.advance(len(examples), note=dataset)
+        return record
+    record = generator.answer(examples, bar, dataset)
+    write_json(path, record)
+    return record
+
+
+def result_record(cell: Cell, generator: Generator, records: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the result says of the run beside its scores."""
+    seconds, tokens = (
+        sum(float(record[key]) for record in records.values()) for key in ("seconds", "tokens")
+    )
+    cut = {dataset: record["cut"] for dataset, record in records.items()}
+    return {
+        "cell": cell.name,
+        "backbone": cell.backbone,
+        "backbone_revision": generator.identity,
+        "regime": cell.regime,
+        "arm": cell.arm,
+        "adapter": False,
+        "seed": 0,
+        "K": None,
+        "p_f": None,
+        "mask": None,
+        "regularizer": None,
+        "generation": asdict(generator.settings) | {"cut": cut},
+        "seconds": seconds,
+        "tokens_per_second": tokens / seconds if seconds else 0.0,
+        "peak_memory_mb": environment.peak_memory_mb(),
+    }
 
 
 def dev_files(config: Config, raw: Path) -> dict[str, Path]:
@@ -166,8 +216,8 @@ def dev_files(config: Config, raw: Path) -> dict[str, Path]:
     there = {dataset: path for dataset, path in paths.items() if path.is_file()}
     if not there:
         raise DataError(
-            f"{raw}: no dev file of {', '.join(wanted) or 'a dataset out of domain'}: name some in data.evaluate, and run "
-            "`python -m benchmark.fetch`"
+            f"{raw}: no dev file of {', '.join(wanted) or 'a dataset out of domain'}: name some in "
+            "data.evaluate, and run `python -m benchmark.fetch`"
         )
     return there
 
@@ -179,20 +229,20 @@ def commit_of(model: Any) -> str:
 
 def table_of(examples: Sequence[Example]) -> pa.Table:
     """The columns of examples that `predictions_table` reads."""
-    columns = {"id": [one.id for one in examples], "context_id": [one.context_id for one in examples]}
-    return pa.table(columns | {"answers": pa.array([list(one.answers) for one in examples], pa.list_(pa.string()))})
+    columns = {
+        "id": [example.id for example in examples],
+        "context_id": [example.context_id for example in examples],
+    }
+    answers = pa.array([list(example.answers) for example in examples], pa.list_(pa.string()))
+    return pa.table(columns | {"answers": answers})
 
 
-def answered(texts: Sequence[str]) -> list[Answered]:
-    """The answers by their example's row."""
-    return [Answered(row, text) for row, text in enumerate(texts)]
-
-
-def kept_record(written: Sequence[Written], seconds: float) -> dict[str, Any]:
-    """What is kept of a finished dataset until all are: answers, tokens read, inputs that were cut, seconds.
-    """
+def kept_record(written: Sequence[GeneratedAnswer], seconds: float) -> dict[str, Any]:
+    """What is kept of a finished dataset until all are: answers, tokens read, inputs cut, seconds."""
     return {
-        "answers": [one.text for one in written], "tokens": sum(one.tokens for one in written), "cut": sum(one.cut for one in written),
+        "answers": [answer.text for answer in written],
+        "tokens": sum(answer.tokens for answer in written),
+        "cut": sum(answer.cut for answer in written),
         "seconds": seconds,
     }
 

@@ -54,7 +54,15 @@ class Identity:
     @property
     def stem(self) -> str:
         """The cell's name without its seed."""
-        return ".".join([self.backbone, self.regime, self.arm, *(["adapter"] if self.adapter else []), *([f"k{self.K}"] if self.K else [])])
+        return ".".join(
+            [
+                self.backbone,
+                self.regime,
+                self.arm,
+                *(["adapter"] if self.adapter else []),
+                *([f"k{self.K}"] if self.K else []),
+            ]
+        )
 
     @property
     def published(self) -> bool:
@@ -167,7 +175,12 @@ def fault(path: Path, reason: str) -> Fault:
         cell = parse(path.stem.replace(shots[0], "") if shots else path.stem)
     except ConfigError:
         return Fault(shown, reason)
-    return Fault(shown, reason, Identity(cell.backbone, cell.regime, cell.arm, cell.adapter, int(shots[1]) if shots else None), cell.seed)
+    return Fault(
+        shown,
+        reason,
+        Identity(cell.backbone, cell.regime, cell.arm, cell.adapter, int(shots[1]) if shots else None),
+        cell.seed,
+    )
 
 
 def read_run(path: Path) -> Run:
@@ -180,11 +193,17 @@ def read_run(path: Path) -> Run:
     if values.get("schema") != SCHEMA:
         raise UnusableFileError(f"schema {_shown(values.get('schema'))} is not allowed: {SCHEMA}")
     if values.get("cell") != path.stem:
-        raise UnusableFileError(f"cell {_shown(values.get('cell'))} is not allowed: {path.stem}, as in the file's name")
+        raise UnusableFileError(
+            f"cell {_shown(values.get('cell'))} is not allowed: {path.stem}, as in the file's name"
+        )
     profile, backbone, regime, arm = (_typed(values, key, str) for key in NAMES)
     seed = _typed(values, "seed", int)
     K, adapter = _typed(values, "K", int, optional=True), _typed(values, "adapter", bool, optional=True)
-    budget, git, deviation = _mapping(values, "budget"), _mapping(values, "git"), _mapping(values, "deviation")
+    budget, git, deviation = (
+        _mapping(values, "budget"),
+        _mapping(values, "git"),
+        _mapping(values, "deviation"),
+    )
     deviation = _mapping(deviation, "total") or deviation
     datasets, empty = _datasets(values)
     return Run(
@@ -198,7 +217,11 @@ def read_run(path: Path) -> Run:
         p_f=_number(values, "p_f"),
         evaluator=_typed(values, "evaluator_version", str, optional=True),
         mask=_mask(values),
-        deviation={key: number for key in ("l2", "relative") if (number := _number(deviation, key, "deviation.")) is not None},
+        deviation={
+            key: number
+            for key in ("l2", "relative")
+            if (number := _number(deviation, key, "deviation.")) is not None
+        },
         epochs=_number(budget, "epochs"),
         mask_steps=_typed(budget, "mask_steps", int, optional=True),
         commit=_typed(git, "commit", str, optional=True),
@@ -248,7 +271,9 @@ def _object(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise UnusableFileError("no UTF-8 text") from None
     except json.JSONDecodeError as error:
-        raise UnusableFileError(f"line {error.lineno}: no JSON ({error.msg}); an interrupted write or an edit: make it again") from None
+        raise UnusableFileError(
+            f"line {error.lineno}: no JSON ({error.msg}); an interrupted write or an edit: make it again"
+        ) from None
     except (RecursionError, ValueError):  # ValueError: an integer of thousands of digits
         raise UnusableFileError("no results: nested too deeply, or a number too long") from None
     if not isinstance(values, dict):
@@ -294,7 +319,11 @@ def _typed(values: Mapping[str, Any], key: str, kind: type, optional: bool = Fal
     value = values.get(key)
     if value is None and optional:
         return None
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool) or (kind is str and not value):
+    if (
+        not isinstance(value, kind)
+        or (isinstance(value, bool) and kind is not bool)
+        or (kind is str and not value)
+    ):
         words = {str: "a text", int: "a whole number", bool: "true or false"}[kind]
         raise UnusableFileError(f"{where}{key}: {_shown(value)} is not allowed: {words}")
     return value
@@ -313,7 +342,9 @@ def _number(values: Mapping[str, Any], key: str, where: str = "") -> float | Non
 def _percent(values: Mapping[str, Any], key: str, where: str) -> float:
     value = _number(values, key, where)
     if value is None or not 0 <= value <= 100:
-        raise UnusableFileError(f"{where}{key}: {_shown(values.get(key))} is not allowed: a number of 0 to 100")
+        raise UnusableFileError(
+            f"{where}{key}: {_shown(values.get(key))} is not allowed: a number of 0 to 100"
+        )
     return value
 
 

@@ -1,9 +1,9 @@
 """The reference of `sampling.kind: dynamic_single_task`: how well single-task runs do on the validation
-questions, EM + F1 a dataset.
+questions, EM + F1 per dataset.
 
 Read from `runs/<profile>/<backbone>.st-<Dataset>.<arm>.s<seed>/training.json` of every source dataset: the
-validation scores of the weights
-that the run kept. Or given by hand, `sampling.single_task_scores` in params.yaml.
+validation scores of the weights that the run kept. Or given by hand, `sampling.single_task_scores` in
+params.yaml.
 """
 
 from __future__ import annotations
@@ -15,15 +15,21 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.config.cells import Cell
-from benchmark.config.params import Config
 from benchmark.config.folders import Places
+from benchmark.config.params import Config
+from benchmark.runs.training_record import NAME
 from bmt.errors import ModelError
 
 
 def reference_cells(config: Config, cell: Cell) -> list[Cell]:
     """The ST cells whose scores an MT cell's sampling is held against; none where it needs none."""
     sampling = config.sampling
-    if sampling.kind != "dynamic_single_task" or cell.dataset or len(config.data.train) == 1 or sampling.single_task_scores:
+    if (
+        sampling.kind != "dynamic_single_task"
+        or cell.dataset
+        or len(config.data.train) == 1
+        or sampling.single_task_scores
+    ):
         return []
     arm = sampling.single_task_arm or cell.arm
     return [Cell(cell.backbone, f"st-{dataset}", arm, False, cell.seed) for dataset in config.data.train]
@@ -43,23 +49,26 @@ def with_reference(config: Config, cell: Cell, places: Places) -> Config:
     if not cells:
         return config
     scores, missing = {}, []
-    for own in cells:
-        path = places.run(own) / "training.json"
+    for single in cells:
+        path = places.run(single) / NAME
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            missing.append(own.name)
+            missing.append(single.name)
             continue
-        dataset = own.regime.removeprefix("st-")
+        dataset = single.regime.removeprefix("st-")
         score = _score(record, dataset)
         if score is None:
-            raise ModelError(f"{path}: no validation EM and F1 of {dataset} in it: train {own.name} again (--fresh)")
+            raise ModelError(
+                f"{path}: no validation EM and F1 of {dataset} in it: train {single.name} again (--fresh)"
+            )
         scores[dataset] = score
     if missing:
         raise ModelError(
-            f"cell {cell.name!r}: sampling.kind dynamic_single_task is held against ST runs, and {places.run(cell).parent} has no "
-            f"{', '.join(missing)}: `python -m benchmark.train {missing[0]}`{' and so on' if len(missing) > 1 else ''}, name another arm "
-            "in sampling.single_task_arm, or give sampling.single_task_scores"
+            f"cell {cell.name!r}: sampling.kind dynamic_single_task is held against ST runs, and "
+            f"{places.run(cell).parent} has no {', '.join(missing)}: `python -m benchmark.train {missing[0]}`"
+            f"{' and so on' if len(missing) > 1 else ''}, name another arm in sampling."
+            "single_task_arm, or give sampling.single_task_scores"
         )
     return replace(config, sampling=replace(config.sampling, single_task_scores=scores))
 
@@ -70,14 +79,17 @@ def validation_scores(curve: list[dict[str, float]], best_step: int) -> dict[str
     """
     best = next(row for row in curve if row["step"] == best_step)
     datasets = [key.removeprefix("f1/") for key in best if key.startswith("f1/")]
-    return {name: {metric: best[f"{metric}/{name}"] for metric in ("em", "f1") if f"{metric}/{name}" in best} for name in datasets}
+    return {
+        name: {metric: best[f"{metric}/{name}"] for metric in ("em", "f1") if f"{metric}/{name}" in best}
+        for name in datasets
+    }
 
 
 def _score(record: Any, dataset: str) -> float | None:
     """EM + F1 that a training.json states, or None."""
     try:
-        own: Mapping[str, Any] = record["validation"][dataset]
-        score = float(own["em"]) + float(own["f1"])
+        scores: Mapping[str, Any] = record["validation"][dataset]
+        score = float(scores["em"]) + float(scores["f1"])
     except (KeyError, TypeError, ValueError):
         return None
     return score if math.isfinite(score) else None

@@ -52,7 +52,7 @@ def experiment_of(config: Any) -> str:
 @contextmanager
 def study_run(
     study: optuna.Study, experiment: str, params: Mapping[str, Any]
-) -> Iterator[tracking.Run | None]:
+) -> Iterator[tracking.TrackedRun | None]:
     """The study's run: made by the first call, gone on with by later ones; None for a worker beside one that
     holds it.
     """
@@ -90,7 +90,7 @@ def trial_runs(
     experiment = experiment_of(settings.config())
 
     @contextmanager
-    def recorded(trial: optuna.Trial, values: Values) -> Iterator[tracking.Run]:
+    def recorded(trial: optuna.Trial, values: Values) -> Iterator[tracking.TrackedRun]:
         name, pruned = f"{study.study_name}.t{trial.number:03d}", None
         config = settings.config(space.changes(values))
         params = as_flat(config) | {
@@ -134,7 +134,7 @@ def bury(study: str, number: int) -> None:
             delivery.sync([place], tracking.connect())
 
 
-def log_course(run: tracking.Run, study: optuna.Study) -> None:
+def log_course(run: tracking.TrackedRun, study: optuna.Study) -> None:
     """Each finished trial's score at its number, the best so far, and what the trials came to."""
     best = -1.0
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):

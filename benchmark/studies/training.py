@@ -20,28 +20,28 @@ from benchmark.config.backbones import Located, locate
 from benchmark.config.cells import Cell
 from benchmark.config.folders import Places
 from benchmark.config.params import Config, find_cell
-from benchmark.runs.cell_data import TrainingData, training_data
+from benchmark.runs.cell_data import CellData, training_data
+from benchmark.runs.cell_masks import masks_and_anchor
+from benchmark.runs.cell_run import CellRun
 from benchmark.runs.single_task_reference import with_reference
-from benchmark.runs.training_run import device_for_training, masks_of_cell, plan_of
 from benchmark.studies.objective import Recorder, Score
 from benchmark.studies.settings import Settings
 from benchmark.studies.space import Space, Values
-from bmt.deviation import pretrained_copy
 from bmt.errors import ConfigError
 from bmt.masks import Masks
-from bmt.qa.batches import Vocabulary
-from bmt.qa.model import quiet_transformers, span_model
 from bmt.random_mask import RandomMask
-from bmt.training.loop import planned_steps, train
-from bmt.training.source_masks import warm_up_head
+from bmt.runtime.control import RunControl
+from bmt.runtime.ranks import Ranks
+from bmt.training.loop import train
+from bmt.training.plan import planned_steps
 
 
 def check_validation(config: Config) -> None:
     """Raises ConfigError where validation questions would be dev questions."""
     if config.data.val_source != "train":
         raise ConfigError(
-            f"data.val_source: {config.data.val_source} is not allowed for a study: train, or it would be tuned on the dev sets that the "
-            "tables report"
+            f"data.val_source: {config.data.val_source} is not allowed for a study: train, or it would "
+            "be tuned on the dev sets that the tables report"
         )
 
 
@@ -54,7 +54,7 @@ class Trained:
     cell: Cell
     space: Space
     place: Located
-    data: TrainingData
+    data: CellData
 
     @staticmethod
     def of(settings: Settings, cell: str, space: Space) -> Trained:
@@ -100,18 +100,6 @@ class Trained:
         config = self.settings.config(self.space.changes(values))
         cell = Cell(self.cell.backbone, self.cell.regime, self.cell.arm, self.cell.adapter, seed)
         config = with_reference(config, cell, Places.of(config))
-        arm, plan, data = config.arms[cell.arm], plan_of(config), self.data
-        with quiet_transformers():
-            model, tokenizer = span_model(
-                self.place.source,
-                revision=self.place.revision,
-                markers=config.data.special_tokens,
-                seed=seed,
-                dropout=config.training.dropout,
-                head=config.backbones[cell.backbone].head,
-            )
-        model.to(device_for_training())
-        vocabulary = Vocabulary.of(tokenizer)
 
         def report(step: int, metrics: dict[str, float]) -> None:
             run.log(metrics, step)
@@ -120,27 +108,19 @@ class Trained:
 
         with tempfile.TemporaryDirectory() as scratch:  # masks of one trial are of no use to another
             places = Places(Path(scratch), config.profile)
-            if arm.mask == "learned":
-                warm_up_head(
-                    model, data.sets, data.rows, vocabulary, plan, steps=config.mask.head_warmup, seed=seed
-                )
-            pretrained = pretrained_copy(model) if config.mask.keep_delta else None
-            made = masks_of_cell(
-                config, cell, model, data, vocabulary, plan, places, run, True, self.place.identity
-            )
+            trial = CellRun(config, cell, places, self.place, self.data, Ranks())
+            model, tokenizer = trial.open_model()
+            data, control = self.data.for_model(tokenizer), RunControl(report)
+            made, anchor = masks_and_anchor(trial, model, data, run, fresh=True, control=control)
             outcome = train(
                 model,
-                data.sets,
-                data.rows,
-                data.validation,
-                vocabulary,
-                plan,
+                data,
+                trial.plan,
                 steps=self.steps,
                 seed=seed,
                 masks=made,
-                pretrained=pretrained,
-                holds=(arm.regularizer, arm.strength),
-                report=report,
+                anchor=anchor,
+                control=control,
             )
             masks = made if made is None or isinstance(made, Masks | RandomMask) else made.masks()
         best = next(row for row in outcome.curve if row["step"] == outcome.best_step)
@@ -151,7 +131,7 @@ class Trained:
 
 
 def union_density(masks: Any) -> float:
-    """Share of the weights that any dataset's mask opens; of a random mask p_F, the share that a step opens."""
+    """Share of the weights that any dataset's mask opens; of a random mask p_F, what a step opens."""
     if isinstance(masks, RandomMask):
         return masks.p_f
     return masks.union_density() if isinstance(masks, Masks) else 1.0

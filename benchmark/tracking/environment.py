@@ -46,10 +46,8 @@ def describe(root: Path | None = None) -> dict[str, Any]:
 
     Returns:
         packages {name: version}, python, platform, cpu (model), cpu_count (that this process may use),
-        memory_mb, device (the GPU's name
-        on CUDA, else the CPU's), gpu_count, gpu_memory_mb, cuda, and git {commit, dirty, diff_sha256} of the
-        checkout `root` (default:
-        the repository's root).
+        memory_mb, device (the GPU's name on CUDA, else the CPU's), gpu_count, gpu_memory_mb, cuda, and git
+        {commit, dirty, diff_sha256} of the checkout `root` (default: the repository's root).
     """
     if root is None:
         from benchmark.config.params import repository_root
@@ -126,13 +124,13 @@ def cpu_count() -> int:
 def cpu_name() -> str:
     """The CPU's model name, or the architecture where the system does not tell."""
     try:
-        found = re.search(
+        model = re.search(
             r"^model name\s*:\s*(.+)$",
             Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"),
             re.MULTILINE,
         )
-        if found:
-            return found.group(1).strip()
+        if model:
+            return model.group(1).strip()
     except OSError:
         pass
     if sys.platform == "darwin":
@@ -188,10 +186,8 @@ def git_state(root: Path) -> dict[str, Any]:
     committed.
 
     `diff_sha256` covers `git diff HEAD --binary` and each new, unignored file by its path and content (above
-    1 MB: its size); None when the
-    tree is clean. dvc.lock does not count: `dvc repro` rewrites it after every stage, and it changes no
-    result. All None where `root` is
-    not the top of a git checkout or git is missing.
+    1 MB: its size); None when the tree is clean. dvc.lock does not count: `dvc repro` rewrites it after every
+    stage, and it changes no result. All None where `root` is not the top of a git checkout or git is missing.
     """
     paths = (".", ":(exclude)dvc.lock")
     unknown = {"commit": None, "dirty": None, "diff_sha256": None}

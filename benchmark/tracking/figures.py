@@ -2,8 +2,7 @@
 matplotlib Figure, drawn by Agg.
 
 A dataset keeps its colour in every figure (Okabe and Ito's palette, told apart by the colour-blind);
-in-domain datasets have solid lines,
-out-of-domain ones dashed lines. Figures are 900 pixels wide.
+in-domain datasets have solid lines, out-of-domain ones dashed lines. Figures are 900 pixels wide.
 """
 
 from __future__ import annotations
@@ -83,8 +82,8 @@ def mask_overlap(overlap: Mapping[str, Mapping[str, float]]) -> Figure:
     names = _union([dict.fromkeys(overlap, 0.0), *overlap.values()])
 
     def value(row: str, column: str) -> float:
-        found = overlap.get(row, {}).get(column, overlap.get(column, {}).get(row))
-        return float("nan") if found is None and row != column else 1.0 if found is None else found
+        index = overlap.get(row, {}).get(column, overlap.get(column, {}).get(row))
+        return index if index is not None else 1.0 if row == column else float("nan")
 
     rows = [[value(row, column) for column in names] for row in names]
     return _heat_map(

@@ -1,13 +1,12 @@
 """The journal of a run: everything a run records, kept in the run's own folder whether or not MLflow can be
 reached.
 
-    <run folder>/journal/<key>.jsonl        the entries, one JSON object a line, only ever appended
+    <run folder>/journal/<key>.jsonl        the entries, one JSON object per line, only ever appended
                          <key>/             the files that entries name (figures, texts), complete or absent
                          <key>.state.json   what has been delivered to which MLflow store
 
 A key is `<UTC time>-<8 hex digits>`; a run begun anew has a new key, so two runs of one cell never mix. Every
-entry has `seq` (1, 2, …),
-`time` (ms since 1970) and `kind`:
+entry has `seq` (1, 2, …), `time` (ms since 1970) and `kind`:
 
     run       key, name, experiment, params, tags, resume (MLflow id or key of the run it goes on with, or
     null), parent (likewise)
@@ -19,9 +18,8 @@ entry has `seq` (1, 2, …),
     end       status FINISHED, FAILED or KILLED; failure (why) or null
 
 The writer holds a lock (flock) on the entries' file as long as it lives: a journal that cannot be locked
-belongs to a live run. Lines are
-handed to the operating system one by one, so a killed process loses none; a torn last line (power cut, full
-disk) is dropped.
+belongs to a live run. Lines are handed to the operating system one by one, so a killed process loses none; a
+torn last line (power cut, full disk) is dropped.
 """
 
 from __future__ import annotations
@@ -114,13 +112,8 @@ def read_state(path: Path, store: str) -> dict[str, Any]:
     try:
         state = json.loads(state_path(path).read_text(encoding="utf-8"))["stores"][store]
         return dict(state)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-    ):  # a lost state costs a look-up: the run's own tags know how far it is
-        return {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # a lost state costs a look-up: the run's tags know how far it is
 
 
 def write_state(path: Path, store: str, state: Mapping[str, Any]) -> None:
@@ -146,10 +139,8 @@ def journals(folders: Iterable[Path]) -> list[Path]:
     """Every journal below `folders` (a run's folder, or one that holds runs), oldest first: a parent comes
     before its children.
     """
-    found = {
-        path for folder in folders for path in Path(folder).rglob("*.jsonl") if path.parent.name == FOLDER
-    }
-    return sorted(found, key=lambda path: (path.name, path))
+    files = {file for folder in folders for file in Path(folder).rglob("*.jsonl")}
+    return sorted((file for file in files if file.parent.name == FOLDER), key=lambda path: (path.name, path))
 
 
 def find(folder: Path, reference: str) -> Path | None:

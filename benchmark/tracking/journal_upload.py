@@ -1,12 +1,10 @@
 """From journals (benchmark/tracking/journal.py) to a tracking store, each entry once. Knows no MLflow: the
-store is `tracking.Store`.
+store is whatever has the methods of `Store`.
 
 Why nothing is doubled: the run carries its journal's key (tag `journal.id`), so it is found again and not
-made twice; it carries the last
-entry delivered (tag `journal.delivered`, written in the request that delivers it), so a lost state file is no
-harm; and what one broken
-request may have delivered already (a metric with its time, a parameter, a tag, an input, a file) is the same
-when it is sent again.
+made twice; it carries the last entry delivered (tag `journal.delivered`, written in the request that delivers
+it), so a lost state file is no harm; and what one broken request may have delivered already (a metric with
+its time, a parameter, a tag, an input, a file) is the same when it is sent again.
 """
 
 from __future__ import annotations
@@ -26,8 +24,8 @@ FLUSH_SECONDS = 5.0  # between two deliveries of a live run
 SAMPLE_SECONDS = 30.0  # between two samples of the system metrics
 RETRY_SECONDS = (15.0, 300.0)  # after a failed delivery: the first pause, the longest pause
 LAST_SECONDS = 60.0  # for the last delivery, when the run has ended
-ITEMS = 900  # metrics a request; MLflow allows 1,000
-FEW_ITEMS = 90  # parameters or tags a request; MLflow allows 100
+ITEMS = 900  # metrics per request; MLflow allows 1,000
+FEW_ITEMS = 90  # parameters or tags per request; MLflow allows 100
 MARK = "journal.delivered"
 SILENT_DEATH = "the process ended without a word: killed, out of memory or the machine stopped"
 
@@ -58,7 +56,7 @@ class StoredRun:
 
 
 class Store(Protocol):
-    """What a delivery asks of a store; `tracking.MlflowStore` says what each does. Raises RejectedError or
+    """What a delivery asks of a store; `mlflow_store.MlflowStore` says what each does. Raises RejectedError or
     UnreachableError only.
     """
 
@@ -140,9 +138,8 @@ class Delivery:
             run = self._find(resumes)
             run = run if run is not None and run.active else None
         if run is None:
-            doubt = self._state.get(
-                "creating", False
-            )  # a request to make it has failed, but may yet have been heard
+            # a request to make it has failed, but may yet have been heard
+            doubt = self._state.get("creating", False)
             self._state = {}
             self._note(creating=True)
             tags = {"journal.id": key} | ({"restored_from": resumes} if resumes else {})
@@ -161,9 +158,9 @@ class Delivery:
         """The run with this MLflow id or journal key."""
         if re.fullmatch("[0-9a-f]{32}", reference):
             return self.store.run(reference)
-        found = self.store.runs_of(self._header["experiment"], reference)
+        runs = self.store.runs_of(self._header["experiment"], reference)
         # Where a slow server has made a run twice, the one with entries is it; else any, but always the same.
-        return min(found, key=lambda run: (not run.active, MARK not in run.tags, run.id), default=None)
+        return min(runs, key=lambda run: (not run.active, MARK not in run.tags, run.id), default=None)
 
     def _next(self) -> None:
         """Deliver the next entries that go in one request."""
@@ -198,10 +195,8 @@ class Delivery:
             case "run" | "resume":
                 self._begin(entry)
             case "artifact":
-                path, folder = (
-                    self.path.with_suffix("") / entry["file"],
-                    Path(entry["file"]).parent.as_posix(),
-                )
+                path = self.path.with_suffix("") / entry["file"]
+                folder = Path(entry["file"]).parent.as_posix()
                 if path.is_file():
                     self.store.artifact(self.run_id, path, "" if folder == "." else folder)
                 else:
@@ -219,14 +214,12 @@ class Delivery:
         """
         run = self._stored()
         params = entry["params"]
-        items: list[Item] = [
-            ("param", name, value) for name, value in params.items() if name not in run.params
-        ]
-        items += [
-            ("tag", f"resumed.{name}", value)
-            for name, value in params.items()
-            if run.params.get(name, value) != value
-        ]
+        items: list[Item] = []
+        for name, value in params.items():
+            if name not in run.params:
+                items.append(("param", name, value))
+            elif run.params[name] != value:
+                items.append(("tag", f"resumed.{name}", value))
         items += [("tag", name, value) for name, value in entry["tags"].items()]
         self._send(items + self._parent())
         if run.status != "RUNNING":
@@ -241,11 +234,9 @@ class Delivery:
                 if double.id != run.id and double.active and MARK not in double.tags:
                     self.store.remove(double.id)
             self._note(creating=False)
-        items: list[Item] = (
-            [("tag", "failure", failure), ("tag", "mlflow.note.content", f"Failed: {failure}")]
-            if failure
-            else []
-        )
+        items: list[Item] = []
+        if failure:
+            items = [("tag", "failure", failure), ("tag", "mlflow.note.content", f"Failed: {failure}")]
         self._send(items + self._parent())
         if not failure and "failure" in run.tags:  # an earlier process of this run failed, this one did not
             self.store.untag(run.id, "failure")
@@ -367,9 +358,7 @@ class Courier:
                 try:
                     self._attempt(LAST_SECONDS if stopping else float("inf"))
                     pause = RETRY_SECONDS[0]
-                except (
-                    Exception
-                ) as error:  # whatever a store, a driver or a disk can raise: the run goes on without it
+                except Exception as error:  # whatever a store, a driver or a disk raises: the run goes on
                     text = str(error) if isinstance(error, BMTError) else f"{type(error).__name__}: {error}"
                     self.failure = " ".join(text.split())[:300]
                     self._say(f"{self.failure}; the run goes on, its journal waits in {self.path}")
@@ -398,7 +387,7 @@ class Courier:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SyncResult:
     """What `sync` did with a journal: state "delivered", "up to date", "live", "deleted", "failed"; entries
     delivered; a detail.
     """
@@ -410,7 +399,7 @@ class Outcome:
     detail: str = ""
 
 
-def sync(folders: Iterable[Path], store: Store) -> list[Outcome]:
+def sync(folders: Iterable[Path], store: Store) -> list[SyncResult]:
     """Deliver every journal below `folders` that no live run holds, oldest first.
 
     Raises:
@@ -420,10 +409,10 @@ def sync(folders: Iterable[Path], store: Store) -> list[Outcome]:
     return [_sync(path, store) for path in journals(folders)]
 
 
-def _sync(path: Path, store: Store) -> Outcome:
+def _sync(path: Path, store: Store) -> SyncResult:
     with locked(path) as free:
         if not free:
-            return Outcome(path, "live")
+            return SyncResult(path, "live")
         delivery = Delivery(path, store)
         try:
             entries = delivery.deliver()
@@ -431,10 +420,10 @@ def _sync(path: Path, store: Store) -> Outcome:
         except UnreachableError:
             raise
         except DeletedError as error:
-            return Outcome(path, "deleted", detail=str(error))
+            return SyncResult(path, "deleted", detail=str(error))
         except (BMTError, OSError) as error:
-            return Outcome(path, "failed", detail=str(error))
+            return SyncResult(path, "failed", detail=str(error))
         detail = "; ".join(delivery.rejected) or ("ended as KILLED" if buried else "")
-        return Outcome(
+        return SyncResult(
             path, "delivered" if entries or buried else "up to date", entries, delivery.run_id, detail
         )

@@ -1,18 +1,15 @@
 """MLflow tracking that never loses a run and never stops one. The only file that imports mlflow.
 
-    with tracking.start("minilm.mt.bmt.s0", experiment="bmt-sample", folder=folder, params=params, tags=tags)
-    as run:
+    with tracking.start("minilm.mt.bmt.s0", "bmt-sample", folder, params=params, tags=tags) as run:
         run.log({"f1/HotpotQA": 41.0, "train/loss": 2.3}, step=12)
 
 Everything goes to the run's journal first (benchmark/tracking/journal.py); a thread delivers it in batches
-(benchmark/tracking/journal_upload.py). Where mlflow is
-missing, down, slow, locked or out of disk, the run goes on and `python -m benchmark.track sync` delivers the
-journal later, once.
+(benchmark/tracking/journal_upload.py). Where mlflow is missing, down, slow, locked or out of disk, the run
+goes on and `python -m benchmark.track sync` delivers the journal later, once.
 
 The store is MLflow's own default, taken from the repository's root and not from the working directory:
-`mlflow.db`, artifacts under
-`mlruns/`; so plain `mlflow ui` in the root shows every run. MLFLOW_TRACKING_URI overrides it.
-BMT_TRACKING=journal keeps the journal only.
+`mlflow.db`, artifacts under `mlruns/`; so plain `mlflow ui` in the root shows every run. MLFLOW_TRACKING_URI
+overrides it. BMT_TRACKING=journal keeps the journal only.
 """
 
 from __future__ import annotations
@@ -25,14 +22,13 @@ import re
 import signal
 import sqlite3
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from types import FrameType
 from typing import Any
 from urllib.parse import quote, unquote
 
+from benchmark.cli.signals import ended
 from benchmark.config.params import repository_root
 from benchmark.tracking import environment as machine
 from benchmark.tracking.journal import (
@@ -53,9 +49,11 @@ from benchmark.tracking.journal_upload import (
 )
 from bmt.errors import DataError
 
-PROBE_SECONDS = 5.0  # that a locked database is waited for; MLflow itself would try for 100
-# that `Run.id` waits at most for the store's first answer or failure, which has time limits of its own
+PROBE_SECONDS = 5.0
+"""How long a locked database is waited for; MLflow itself would try for 100."""
 SETTLE_SECONDS = 120.0
+"""How long `TrackedRun.id` waits at most for the store's first answer or failure, which come sooner: each request
+has its time limit."""
 DEFAULTS = {
     # seconds; with MLflow's 120 and 7 retries a dead server would hold a run for minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -183,11 +181,11 @@ class MlflowStore:
         from mlflow.entities import ViewType
 
         with _translated(self.uri):
-            found = self.client.get_experiment_by_name(experiment)
-            if found is None or not re.fullmatch(r"[\w.-]+", key):
+            known = self.client.get_experiment_by_name(experiment)
+            if known is None or not re.fullmatch(r"[\w.-]+", key):
                 return []
             runs = self.client.search_runs(
-                [found.experiment_id], f"tags.`journal.id` = '{key}'", ViewType.ALL
+                [known.experiment_id], f"tags.`journal.id` = '{key}'", ViewType.ALL
             )
             return [_stored(run) for run in runs]
 
@@ -200,20 +198,20 @@ class MlflowStore:
         from mlflow.exceptions import MlflowException
 
         if name not in self._experiments:
-            found = self.client.get_experiment_by_name(name)
-            if found is None:
+            known = self.client.get_experiment_by_name(name)
+            if known is None:
                 try:
                     self._experiments[name] = self._create_experiment(name)
                     return self._experiments[name]
                 except MlflowException as error:
                     if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was faster
                         raise
-                    found = self.client.get_experiment_by_name(name)
-            if found.lifecycle_stage == "deleted":
+                    known = self.client.get_experiment_by_name(name)
+            if known.lifecycle_stage == "deleted":
                 raise UnreachableError(
-                    f"MLflow experiment {name} is deleted: mlflow experiments restore -x {found.experiment_id}"
+                    f"MLflow experiment {name} is deleted: mlflow experiments restore -x {known.experiment_id}"
                 )
-            self._experiments[name] = found.experiment_id
+            self._experiments[name] = known.experiment_id
         return self._experiments[name]
 
     def remove(self, run_id: str) -> None:
@@ -281,7 +279,7 @@ def _stored(run: Any) -> StoredRun:
     )
 
 
-class Run:
+class TrackedRun:
     """What a run records. No method raises for the store's or the disk's sake, and none waits for the store
     except `id`.
     """
@@ -344,6 +342,11 @@ class Run:
             self._journal.append("tag", name=name[:250], value=text_of(value, 8000))
 
 
+def untracked() -> AbstractContextManager[TrackedRun]:
+    """A run that records nothing: of every rank but the first."""
+    return nullcontext(TrackedRun(None, None))
+
+
 @contextmanager
 def start(
     name: str,
@@ -352,10 +355,9 @@ def start(
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, Any] | None = None,
     run_id: str | None = None,
-    parent: Run | str | None = None,
+    parent: TrackedRun | str | None = None,
     environment: Mapping[str, Any] | None = None,
-    enabled: bool = True,
-) -> Iterator[Run]:
+) -> Iterator[TrackedRun]:
     """Record a run: ends FINISHED, FAILED with the reason when the block raises, or KILLED on Ctrl-C and
     SIGTERM.
 
@@ -364,19 +366,14 @@ def start(
         folder: the run's own folder; the journal is its `journal/`.
         params: flat scalars; fixed for good (what a resumed run has otherwise becomes a tag
             `resumed.<name>`).
-        run_id: go on with this run: an MLflow run id, `Run.reference`, or `journal.interrupted(folder)` after
-            a crash. Where the store has
-            none such, a new run is made with the tag `restored_from`.
+        run_id: go on with this run: an MLflow run id, `TrackedRun.reference`, or `journal.interrupted(folder)` after
+            a crash. Where the store has none such, a new run is made with the tag `restored_from`.
         parent: nest under this run; two levels at most.
         environment: `environment.describe()`, if it is known already.
-        enabled: False records nothing (every rank but 0).
     """
-    if not enabled:
-        yield Run(None, None)
-        return
     folder = Path(folder)
     described = dict(environment) if environment is not None else machine.describe()
-    fields = {
+    said = {
         "params": {allowed_name(key): text_of(value, 6000) for key, value in (params or {}).items()},
         "tags": {
             key[:250]: text_of(value, 8000)
@@ -385,10 +382,10 @@ def start(
     }
     journal = _continued(folder, run_id)
     if journal:
-        journal.append("resume", **fields)
+        journal.append("resume", **said)
     else:
         journal = Journal(folder / FOLDER / f"{new_key()}.jsonl", _tell)
-        nested = (parent.reference if isinstance(parent, Run) else parent) or None
+        nested = (parent.reference if isinstance(parent, TrackedRun) else parent) or None
         journal.append(
             "run",
             key=journal.key,
@@ -396,18 +393,16 @@ def start(
             experiment=experiment,
             resume=run_id or None,
             parent=nested,
-            **fields,
+            **said,
         )
-    courier = (
-        Courier(journal.path, connect, lambda: _sample(journal), _tell)
-        if os.environ.get("BMT_TRACKING") != "journal"
-        else None
-    )
-    run = Run(journal, courier)
+    courier = None
+    if os.environ.get("BMT_TRACKING") != "journal":
+        courier = Courier(journal.path, connect, lambda: _sample(journal), _tell)
+    run = TrackedRun(journal, courier)
     run.text("environment.json", json.dumps(described, indent=1, sort_keys=True, default=str) + "\n")
     status, failure = "FAILED", "the run was left in an unusual way"
     try:
-        with _terminated():
+        with ended():
             yield run
         status, failure = "FINISHED", ""
     except BaseException as error:
@@ -416,11 +411,9 @@ def start(
     finally:
         _sample(journal)
         journal.append("end", status=status, failure=failure or None)
-        delivered = courier.close() if courier else True
-        if not delivered:
-            _tell(
-                f"not everything has reached MLflow: deliver it later with `python -m benchmark.track sync {folder}`"
-            )
+        if courier and not courier.close():
+            later = f"deliver it later with `python -m benchmark.track sync {folder}`"
+            _tell(f"not everything has reached MLflow: {later}")
         if journal.lost:
             _tell(f"{journal.path}: {journal.lost} entries could not be written and are lost")
         journal.close()
@@ -450,33 +443,10 @@ def _verdict(error: BaseException) -> tuple[str, str]:
         code = error.code if isinstance(error, SystemExit) else 0
         if code in (None, 0):
             return "FINISHED", ""
-        stopped = (
-            {128 + signal.SIGTERM: "SIGTERM", 128 + signal.SIGINT: "SIGINT"}.get(code)
-            if isinstance(code, int)
-            else None
-        )
+        killed = {128 + signal.SIGTERM: "SIGTERM", 128 + signal.SIGINT: "SIGINT"}
+        stopped = killed.get(code) if isinstance(code, int) else None
         return ("KILLED", stopped) if stopped else ("FAILED", f"SystemExit: {code}")
     return "FAILED", _line(error)
-
-
-@contextmanager
-def _terminated() -> Iterator[None]:
-    """SIGTERM as SystemExit(143), where nothing else handles it."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if ours:
-        signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        if ours and signal.getsignal(signal.SIGTERM) is leave:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _number(value: Any) -> float | None:

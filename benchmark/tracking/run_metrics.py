@@ -9,7 +9,7 @@ from benchmark.tracking import environment
 from bmt.deviation import Deviation
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
-from bmt.training.loop import Outcome
+from bmt.training.loop import TrainingOutcome
 
 
 def log_masks(run: Any, masks: Masks | RandomMask | None, with_figures: bool) -> None:
@@ -40,7 +40,7 @@ def log_masks(run: Any, masks: Masks | RandomMask | None, with_figures: bool) ->
             )
 
 
-def final_metrics(outcome: Outcome) -> dict[str, float]:
+def final_metrics(outcome: TrainingOutcome) -> dict[str, float]:
     """Deviation of the best model in total and by layer, speed and memory."""
     values = {"validation/best_f1": outcome.best_f1, "validation/best_step": float(outcome.best_step)}
     for key, moved in outcome.deviation.items():
@@ -57,7 +57,7 @@ def final_metrics(outcome: Outcome) -> dict[str, float]:
     return values
 
 
-def log_figures(run: Any, cell: Cell, outcome: Outcome) -> None:
+def log_figures(run: Any, cell: Cell, outcome: TrainingOutcome) -> None:
     """Course of loss, validation and sampling weights, and deviation by layer, as figures."""
     from benchmark.tracking import figures
 
@@ -81,7 +81,7 @@ def layers(deviation: dict[str, Deviation]) -> dict[str, float]:
     }
 
 
-def course(outcome: Outcome, prefix: str) -> dict[str, list[tuple[float, float]]]:
+def course(outcome: TrainingOutcome, prefix: str) -> dict[str, list[tuple[float, float]]]:
     """(step, value) at each evaluation, of every dataset's `<prefix><dataset>`."""
     names = [key for key in outcome.curve[0] if key.startswith(prefix)]
     return {name.removeprefix(prefix): [(row["step"], row[name]) for row in outcome.curve] for name in names}

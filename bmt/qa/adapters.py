@@ -1,5 +1,5 @@
-"""Houlsby adapters psi_d and span heads phi_d, one of each a dataset, around a shared encoder theta (section
-4.5, eq. 17).
+"""Houlsby adapters psi_d and span heads phi_d, one per dataset, around a shared encoder theta (section 4.5,
+eq. 17).
 
     x  ->  x + up_d( swish( down_d(x) ) )       H -> H/16 -> H, behind the attention's and behind the
     feed-forward's output projection
@@ -7,9 +7,8 @@
                                                 taken
 
 A bank holds one place's parameters of all datasets, (datasets, …). A batch's rows pick theirs by index and
-are multiplied in one batched
-product, so that a mixed batch costs what a uniform one does. Which row is whose the model is told through
-`adapters_of(model)`.
+are multiplied in one batched product, so that a mixed batch costs what a uniform one does. Which row is whose
+the model is told through `adapters_of(model)`.
 """
 
 from __future__ import annotations
@@ -24,14 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bmt.errors import ConfigError, ModelError
-from bmt.runtime.devices import sent
+from bmt.runtime.devices import to_device
 from bmt.runtime.keyed_random import key_number
 
 AVERAGE = "average"  # the dataset name of a mean of adapters
 REDUCTION = 16
-INITIAL = (
-    1e-3  # Houlsby's standard deviation of fresh weights: the branch adds about 1e-4 of what goes through it
-)
+# Houlsby's standard deviation of fresh weights: the branch adds about 1e-4 of what goes through it.
+INITIAL = 1e-3
 _ENCODERS = ("bert", "roberta", "xlm-roberta", "t5")
 _HEADS = ("qa_outputs", "classifier")
 M = TypeVar("M", bound=nn.Module)
@@ -56,8 +54,9 @@ class Adapters:
         if isinstance(dataset, int) and 0 <= dataset < len(self.datasets):
             return dataset
         raise ModelError(
-            f"dataset {dataset!r} has no adapter: there are adapters for {', '.join(self.datasets)}; "
-            "for a dataset that was not trained on take their mean, bmt.qa.adapters.averaged(model) or bmt.load(folder, adapter='average')"
+            f"dataset {dataset!r} has no adapter: there are adapters for {', '.join(self.datasets)}; for a "
+            "dataset that was not trained on take their mean, bmt.qa.adapters.averaged(model) or "
+            "bmt.load(folder, adapter='average')"
         )
 
     def rows(self, datasets: Sequence[str] | Sequence[int] | Tensor) -> None:
@@ -65,8 +64,7 @@ class Adapters:
         a row.
 
         Not needed with one adapter, nor inside `only`. Holds until it is said anew, or to the end of a
-        `bmt.qa.model.span_logits`, which
-        says it from the batch.
+        `bmt.qa.model.span_logits`, which says it from the batch.
 
         Raises:
             ModelError: a dataset without an adapter.
@@ -113,15 +111,17 @@ class Adapters:
             return self._only or 0
         if self._owner is None:
             raise ModelError(
-                f"there are adapters for {len(self.datasets)} datasets ({', '.join(self.datasets)}) and nobody said whose the batch's rows "
-                "are: call adapters_of(model).rows(…) before the forward pass, or run it inside adapters_of(model).only(dataset); one "
-                "adapter alone, or their mean, is what bmt.load(folder, adapter=…) opens"
+                f"there are adapters for {len(self.datasets)} datasets ({', '.join(self.datasets)}) and "
+                "nobody said whose the batch's rows are: call adapters_of(model).rows(…) before the "
+                "forward pass, or run it inside adapters_of(model).only(dataset); one adapter alone, or "
+                "their mean, is what bmt.load(folder, adapter=…) opens"
             )
         if len(self._owner) != rows:
             raise ModelError(
-                f"the batch has {rows} rows and adapters_of(model).rows(…) named {len(self._owner)}: name one dataset a row"
+                f"the batch has {rows} rows and adapters_of(model).rows(…) named {len(self._owner)}: name "
+                "one dataset per row"
             )
-        self._owner = sent(self._owner, device)
+        self._owner = to_device(self._owner, device)
         return self._owner
 
 
@@ -162,8 +162,9 @@ class AdapterBank(Bank):
         return x + self.linear(inner, self.up, self.up_bias, owner)
 
     def behind(self, module: nn.Module, args: Any, output: Tensor) -> Tensor:
-        """As a forward hook of the module that the adapter stands behind. A method, so that a copied model's
-        hook is the copy's.
+        """As a forward hook of the module that the adapter stands behind.
+
+        A method, so that a copied model's hook is the copy's.
         """
         out: Tensor = self(output)
         return out
@@ -184,15 +185,16 @@ class HeadBank(Bank):
 
 
 def adapters_of(model: nn.Module) -> Adapters | None:
-    """The handle of a model's adapters, or None where it has none. A wrapper's `module`
-    (DistributedDataParallel) is looked into.
+    """The handle of a model's adapters, or None where it has none.
+
+    A wrapper's `module` (DistributedDataParallel) is looked into.
     """
-    found = getattr(getattr(model, "module", model), "bmt_adapters", None)
-    return found if isinstance(found, Adapters) else None
+    handle = getattr(getattr(model, "module", model), "bmt_adapters", None)
+    return handle if isinstance(handle, Adapters) else None
 
 
 @contextmanager
-def own_adapter(model: nn.Module, dataset: str) -> Iterator[None]:
+def dataset_adapter(model: nn.Module, dataset: str) -> Iterator[None]:
     """While the block runs, a model with several adapters answers with this dataset's, unless `only` says
     another; others just answer.
 
@@ -214,8 +216,8 @@ def check_order(model: nn.Module, datasets: Sequence[str]) -> None:
     handle = adapters_of(model)
     if handle is not None and not handle.settled and tuple(datasets) != handle.datasets:
         raise ModelError(
-            f"the model has adapters for {', '.join(handle.datasets)}, and is trained on {', '.join(datasets)}: give the same datasets "
-            "in the same order"
+            f"the model has adapters for {', '.join(handle.datasets)}, and is trained on "
+            f"{', '.join(datasets)}: give the same datasets in the same order"
         )
 
 
@@ -233,7 +235,7 @@ def add_adapters(
     bottleneck: int | None = None,
     alike: bool = False,
 ) -> Adapters:
-    """Put an adapter behind both projections of every layer and a head a dataset on a span model, in place.
+    """Put an adapter behind both projections of every layer and a head per dataset on a span model, in place.
 
     Fresh adapters are near the identity (weights: normal with sd 1e-3 cut at 2 sd, biases: 0); every head is
     a copy of the model's own.
@@ -295,7 +297,8 @@ def _places(model: nn.Module) -> dict[str, Any]:
     base: Any = getattr(model, getattr(model, "base_model_prefix", ""), None)
     if kind not in _ENCODERS or base is None or not any(heads):
         raise ModelError(
-            f"{type(model).__name__} cannot get adapters: only span models on BERT, RoBERTa and T5's encoder, as bmt.span_model"
+            f"{type(model).__name__} cannot get adapters: only span models on BERT, RoBERTa and T5's "
+            "encoder, as bmt.span_model"
         )
     if kind == "t5":
         blocks = enumerate(base.encoder.block)
@@ -341,9 +344,9 @@ def averaged(model: M, weights: Mapping[str, float] | None = None, *, literal: b
     Args:
         weights: by dataset, at least 0, summing to 1; None: uniform, which is zero-shot transfer (section
             4.6.1).
-        literal: the few-shot formula as printed (section 4.6.2), phi' = 1/|S| sum_i alpha_i phi_i: the mean once more divided by the number
-            of datasets. Off, because alpha already sums to 1: six identical adapters would not average to
-            themselves but shrink six-fold.
+        literal: the few-shot formula as printed (section 4.6.2), phi' = 1/|S| sum_i alpha_i phi_i: the mean
+            once more divided by the number of datasets. Off, because alpha already sums to 1: six identical
+            adapters would not average to themselves but shrink six-fold.
 
     Raises:
         ConfigError: a dataset without weight, a weight without dataset, weights below 0 or that do not sum to
@@ -367,14 +370,14 @@ def alone(model: M, dataset: str) -> M:
 
 @torch.no_grad()
 def _with_one(model: M, name: str, of: Callable[[Tensor], Tensor]) -> M:
-    made, handle = copy.deepcopy(model), Adapters((name,))
-    for bank in banks(made):
+    single, handle = copy.deepcopy(model), Adapters((name,))
+    for bank in banks(single):
         bank.handle = handle
         for key, whole in list(bank.named_parameters(recurse=False)):
             setattr(bank, key, nn.Parameter(of(whole.detach())))
-    config: Any = made.config
-    _describe(made, handle, config.bmt_adapters["bottleneck"])
-    return made
+    config: Any = single.config
+    _describe(single, handle, config.bmt_adapters["bottleneck"])
+    return single
 
 
 def _shares(handle: Adapters, weights: Mapping[str, float] | None) -> Tensor:
@@ -385,12 +388,14 @@ def _shares(handle: Adapters, weights: Mapping[str, float] | None) -> Tensor:
     odd = sorted(set(weights) ^ set(handle.datasets))
     if odd:
         raise ConfigError(
-            f"weights: dataset {odd[0]!r} is on one side only: give one weight for each of {', '.join(handle.datasets)}"
+            f"weights: dataset {odd[0]!r} is on one side only: give one weight for each of "
+            f"{', '.join(handle.datasets)}"
         )
     shares = torch.tensor([float(weights[name]) for name in handle.datasets], dtype=torch.float64)
     if not bool((shares >= 0).all()) or abs(float(shares.sum()) - 1) > 1e-6:
         raise ConfigError(
-            f"weights: {shares.tolist()} are not allowed: each at least 0, and 1 in sum (the sum is {float(shares.sum()):g})"
+            f"weights: {shares.tolist()} are not allowed: each at least 0, and 1 in sum (the sum is "
+            f"{float(shares.sum()):g})"
         )
     return shares
 
@@ -400,6 +405,7 @@ def needed_adapters(model: nn.Module) -> Adapters:
     handle = adapters_of(model)
     if handle is None:
         raise ModelError(
-            f"this {type(model).__name__} has no adapters: open a model that was trained with them, or add_adapters first"
+            f"this {type(model).__name__} has no adapters: open a model that was trained with them, or "
+            "add_adapters first"
         )
     return handle

@@ -27,8 +27,7 @@ class Answer:
     Attributes:
         text: the context's own characters, `context[start:end]`.
         start, end: half-open character span.
-        score: log-probability of the span in its window, at most 0; the same number that `benchmark.evaluate`
-            stores.
+        score: log-probability of the span in its window, at most 0; .
     """
 
     text: str
@@ -45,8 +44,8 @@ def load(
 
     Args:
         adapter: of a model with adapters: one dataset's alone, or "average", their uniform mean, for
-            questions of any other origin;
-            None: all of them, and `bmt.qa.adapters.adapters_of(model).only(dataset)` says which one answers.
+            questions of any other origin; None: all of them, and
+            `bmt.qa.adapters.adapters_of(model).only(dataset)` says which one answers.
 
     Raises:
         ModelError: no model there, or one that cannot be opened; an adapter that it does not have.
@@ -54,9 +53,7 @@ def load(
     folder = Path(folder)
     inner = folder / "model" if (folder / "model" / "config.json").is_file() else folder
     if not (inner / "config.json").is_file():
-        raise ModelError(
-            f"{folder}: no trained model there (no config.json, nor model/config.json): train the cell, or `dvc pull` its outputs"
-        )
+        raise ModelError(f"{folder}: no trained model there (no config.json, nor model/config.json)")
     model, tokenizer = open_model(inner)
     if adapter is not None:
         model = (
@@ -71,31 +68,30 @@ def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, question:
     """The best span of `context` as the answer to `question`; a long context is read in overlapping windows.
 
     Window, overlap, question length and decoding are those that the model was trained and evaluated with
-    (`model.config.bmt`); a model
-    from elsewhere gets the project's defaults, cut to what it can read.
+    (`model.config.bmt`); a model from elsewhere gets the project's defaults, cut to what it can read.
 
     Raises:
         DataError: an empty question or context.
     """
     if not question.strip() or not context.strip():
         raise DataError(f"the {'question' if not question.strip() else 'context'} is empty: give some text")
-    told: dict[str, Any] = getattr(model.config, "bmt", None) or {}
+    trained_with: dict[str, Any] = getattr(model.config, "bmt", None) or {}
     defaults = DataSettings()
     markers = [marker for marker in defaults.special_tokens if marker in tokenizer.get_vocab()]
     spec = encoder(tokenizer, markers)
-    window = min(told.get("window", defaults.window), readable_length(model))
-    cut = Cut(
-        window, told.get("overlap", window // 2), told.get("question", min(defaults.question, window // 4))
-    )
+    window = min(trained_with.get("window", defaults.window), readable_length(model))
+    overlap = trained_with.get("overlap", window // 2)
+    cut = Cut(window, overlap, trained_with.get("question", min(defaults.question, window // 4)))
     check_cut(cut, spec.specials())
     example = Example("question", "asked", question, context, "context", (), ())
     chunk = cut_chunk([Passage(context, "context", (example,))], spec, text_tokenizer(spec), cut, train=False)
     windows = Windows.of(chunk.windows, "asked")
-    decode = DecodeSettings(**told["decode"]) if "decode" in told else DecodeSettings()
-    found = predict(model, windows, [context], Vocabulary.of(tokenizer), decode)
-    if not found:
+    decode = DecodeSettings(**trained_with.get("decode", {}))
+    predictions = predict(model, windows, [context], Vocabulary.of(tokenizer), decode)
+    if not predictions:
         raise DataError("the context holds no token that the model knows: give some text")
-    return Answer(found[0].text, found[0].start, found[0].end, found[0].score)
+    best = predictions[0]
+    return Answer(best.text, best.start, best.end, best.score)
 
 
 def readable_length(model: PreTrainedModel) -> int:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bmt.errors import DataError
-from bmt.runtime.devices import sent
+from bmt.runtime.devices import to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,13 @@ class Windows:
         answered = self.spans.lengths > 0
         rows: list[int] = []
         for begin, end in zip(first, last, strict=True):
-            own = order[begin:end]
-            holding = own[answered[own]]
+            of_example = order[begin:end]
+            with_answer = of_example[answered[of_example]]
             if windows == "one":
-                own = holding[:1] if len(holding) else own[:1]
+                of_example = with_answer[:1] if len(with_answer) else of_example[:1]
             if negatives == "drop":
-                own = own[answered[own]]
-            rows.extend(own.tolist())
+                of_example = of_example[answered[of_example]]
+            rows.extend(of_example.tolist())
         return np.asarray(rows, dtype=np.int64)
 
 
@@ -149,16 +149,17 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
-        inputs = {name: sent(value, device) for name, value in self.inputs.items()}
-        return Batch(inputs, sent(self.allowed, device), sent(self.spans, device), self.owner, self.tokens)
+        inputs = {name: to_device(value, device) for name, value in self.inputs.items()}
+        return Batch(
+            inputs, to_device(self.allowed, device), to_device(self.spans, device), self.owner, self.tokens
+        )
 
     def with_known_padding(self) -> Batch:
         """The batch with an attention mask that transformers takes as it is, (rows, 1, 1, tokens), or none
         where nothing is padded.
 
-        Of a mask (rows, tokens) it asks whether all is true, on a GPU once a pass with the host waiting for
-        the answer, known here. For
-        encoders with SDPA attention (`bmt.qa.model`).
+        Of a mask (rows, tokens) it asks whether all is true, on a GPU once per pass with the host waiting for
+        the answer, known here. For encoders with SDPA attention (`bmt.qa.model`).
         """
         inputs = {name: value for name, value in self.inputs.items() if name != "attention_mask"}
         if self.tokens < self.allowed.numel():

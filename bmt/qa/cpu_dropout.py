@@ -1,11 +1,9 @@
 """Dropout on a CPU for a fraction of its usual price.
 
 torch draws a Bernoulli number at a time, and with dropout leaves its fused attention for plain operations: at
-0.1 a training pass of MiniLM
-over windows of 512 tokens takes 1.4 times as long as without, and 1.2 times by what is here. 16 bits of a
-fast generator decide an entry,
-and attention with dropout is one function that takes a window at a time, whose scores then stay near the
-core:
+0.1 a training pass of MiniLM over windows of 512 tokens takes 1.4 times as long as without, and 1.2 times by
+what is here. 16 bits of a fast generator decide an entry, and attention with dropout is one function that
+takes a window at a time, whose scores then stay near the core:
 
     P = softmax(scale q k' + mask)      D = P * K / (1 - p)      out = D v          K: kept entries, 0 or 1
     dP = (dout v') * K / (1 - p)        dS = P * dP - P * rowsum(P * dP)
@@ -28,15 +26,13 @@ from torch.autograd.function import once_differentiable
 from bmt.runtime.keyed_random import words
 
 NAME = "bmt_cpu_dropout"  # in transformers' registers of attention and of masks
-FAMILIES = (
-    "bert",
-    "roberta",
-)  # bidirectional, no position bias: a mask says which keys are padding, and nothing else
+# Bidirectional, no position bias: a mask says which keys are padding, and nothing else.
+FAMILIES = ("bert", "roberta")
 _LEVELS = 1 << 16
 
 
 def kept(shape: torch.Size | tuple[int, ...], p: float) -> tuple[Tensor, float]:
-    """Which entries stay (bool), drawn with probability 1 - p to 2^-17, and the factor that keeps the mean."""
+    """Which entries stay (bool), with probability 1 - p to 2^-17, and the factor that keeps the mean."""
     bound = max(1, round((1 - p) * _LEVELS))
     count = math.prod(shape)
     seed = int(torch.randint(1 << 62, ()))
@@ -86,9 +82,9 @@ class _Attention(torch.autograd.Function):
         q, k, v, chances, keep = ctx.saved_tensors
         by_q, by_k, by_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
         for i in range(len(q)):
-            dropped, own = chances[i] * keep[i], grad[i] * ctx.factor
-            by_v[i] = torch.bmm(dropped.transpose(1, 2), own)
-            scores = torch.bmm(own, v[i].transpose(1, 2)).mul_(dropped)  # P * dP
+            dropped, dout = chances[i] * keep[i], grad[i] * ctx.factor
+            by_v[i] = torch.bmm(dropped.transpose(1, 2), dout)
+            scores = torch.bmm(dout, v[i].transpose(1, 2)).mul_(dropped)  # P * dP
             scores.addcmul_(chances[i], scores.sum(-1, keepdim=True), value=-1).mul_(ctx.scale)
             by_q[i], by_k[i] = torch.bmm(scores, k[i]), torch.bmm(scores.transpose(1, 2), q[i])
         return by_q, by_k, by_v, None, None, None
@@ -126,11 +122,10 @@ def _for_transformers(
 
         out, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
         return out, None
-    shut = (
-        None if attention_mask is None else ~attention_mask[:, 0, :1]
-    )  # (windows, 1, keys): every query sees the same keys
-    found = attention(query, key, value, shut, p, query.shape[-1] ** -0.5 if scale is None else scale)
-    return found.transpose(1, 2).contiguous(), None
+    # (windows, 1, keys): every query sees the same keys
+    shut = None if attention_mask is None else ~attention_mask[:, 0, :1]
+    attended = attention(query, key, value, shut, p, query.shape[-1] ** -0.5 if scale is None else scale)
+    return attended.transpose(1, 2).contiguous(), None
 
 
 def takes_key_masks(model: nn.Module) -> bool:

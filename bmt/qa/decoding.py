@@ -5,21 +5,19 @@ characters.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bmt.qa.adapters import own_adapter
+from bmt.qa.adapters import dataset_adapter
 from bmt.qa.batches import Vocabulary, Windows, collate, length_batches
 from bmt.qa.model import log_probabilities, span_logits
-from bmt.runtime.devices import Arriving
+from bmt.runtime.devices import HostReads
 from bmt.settings import DecodeSettings
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
 
 AHEAD = 2
 """Batches whose scores are on their way from a GPU while the host finds spans in those that have come."""
@@ -44,6 +42,26 @@ class Prediction:
     score: float
 
 
+def _as_it_is() -> AbstractContextManager[Any]:
+    """No autocast, whatever is around."""
+    return torch.autocast("cpu", enabled=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """How windows pass the model.
+
+    Attributes:
+        batch: windows per forward pass.
+        autocast: makes the context of each pass; by default none in which anything is cast.
+        progress: called with (windows done, note).
+    """
+
+    batch: int = 32
+    autocast: Callable[[], AbstractContextManager[Any]] = _as_it_is
+    progress: Callable[[int, str], None] | None = None
+
+
 def best_spans(
     start: Tensor, end: Tensor, allowed: Tensor, decode: DecodeSettings
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -55,8 +73,7 @@ def best_spans(
         allowed: the context's tokens and position 0 (rows, tokens). Position 0 takes part in the
             normalisation and is never an answer.
         decode: joint: argmax over i <= j < i + max_answer_tokens, of equal ones the shortest, then the first.
-            greedy (eq. 1-2 read
-            literally): best i, then best j from i on.
+            greedy (eq. 1-2 read literally): best i, then best j from i on.
     """
     log_start, log_end = log_probabilities(start, allowed), log_probabilities(end, allowed)
     log_start[:, 0] = log_end[:, 0] = -torch.inf
@@ -120,11 +137,9 @@ def predict(
     decode: DecodeSettings,
     *,
     rows: np.ndarray | None = None,
-    batch: int = 32,
-    autocast: Callable[[], AbstractContextManager[Any]] | None = None,
-    progress: Callable[[int, str], None] | None = None,
+    passes: Passes | None = None,
 ) -> list[Prediction]:
-    """One prediction an example, in the order of example rows: the span of the window where its
+    """One prediction per example, in the order of example rows: the span of the window where its
     log-probability is highest.
 
     A model with several adapters answers with the one of `windows.dataset`.
@@ -132,58 +147,56 @@ def predict(
     Args:
         contexts: context of each example row.
         rows: windows to use (default: all); an example without a window among them gets no prediction.
-        progress: called with (windows done, note).
+        passes: how they pass the model.
     """
+    passes = passes or Passes()
     device = next(model.parameters()).device
     rows = np.arange(len(windows)) if rows is None else rows
     training = model.training
     model.eval()
-    found = np.empty((len(rows), 3))
-    scores: Arriving[tuple[np.ndarray, Tensor]] = Arriving(AHEAD)
+    spans = np.empty((len(rows), 3))
+    scores: HostReads[tuple[np.ndarray, Tensor]] = HostReads(AHEAD)
 
     def read(all_of_them: bool = False) -> None:
         for (start, end), (take, allowed) in scores.arrived(all_of_them):
-            found[take] = torch.stack(
-                [part.double() for part in best_spans(start, end, allowed, decode)], 1
-            ).numpy()
-            if progress is not None:
-                progress(len(take), "")
+            best = [part.double() for part in best_spans(start, end, allowed, decode)]
+            spans[take] = torch.stack(best, 1).numpy()
+            if passes.progress is not None:
+                passes.progress(len(take), "")
 
-    for take in length_batches(windows.lengths[rows], batch):
-        made = collate([windows], [(0, int(row)) for row in rows[take]], vocabulary)
-        with (
-            autocast() if autocast is not None else torch.autocast("cpu", enabled=False),
-            own_adapter(model, windows.dataset),
-        ):
-            scores.put(torch.stack(span_logits(model, made.to(device))), (take, made.allowed))
+    for take in length_batches(windows.lengths[rows], passes.batch):
+        batch = collate([windows], [(0, int(row)) for row in rows[take]], vocabulary)
+        with passes.autocast(), dataset_adapter(model, windows.dataset):
+            scores.put(torch.stack(span_logits(model, batch.to(device))), (take, batch.allowed))
+        # While the device computes the next batches, the host finds the spans of those that have come.
         read()
     read(all_of_them=True)
     model.train(training)
-    return best_predictions(windows, rows, found, contexts)
+    return best_predictions(windows, rows, spans, contexts)
 
 
 def best_predictions(
-    windows: Windows, rows: np.ndarray, found: np.ndarray, contexts: Sequence[str]
+    windows: Windows, rows: np.ndarray, spans: np.ndarray, contexts: Sequence[str]
 ) -> list[Prediction]:
-    """One prediction an example, in the order of example rows: its best window's span, of equally good
+    """One prediction per example, in the order of example rows: its best window's span, of equally good
     windows the first.
 
     Args:
         rows: the windows that were read; one without a context token has no answer.
-        found: first token, last token (inclusive) and log-probability of the best span of each, (rows, 3).
+        spans: first token, last token (inclusive) and log-probability of the best span of each, (rows, 3).
         contexts: context of each example row.
     """
     sizes = windows.offsets.lengths[rows] // 2
-    rows, found, sizes = rows[sizes > 0], found[sizes > 0], sizes[sizes > 0]
-    order = np.lexsort((-found[:, 2], windows.example[rows]))  # stable
+    rows, spans, sizes = rows[sizes > 0], spans[sizes > 0], sizes[sizes > 0]
+    order = np.lexsort((-spans[:, 2], windows.example[rows]))  # stable
     examples = windows.example[rows][order]
     order = order[np.diff(examples, prepend=-1) != 0]
-    rows, found, sizes = rows[order], found[order], sizes[order]
+    rows, spans, sizes = rows[order], spans[order], sizes[order]
     # position 0 stands for no span at all, where no score is a number
-    tokens = (found[:, :2].astype(np.int64) - windows.context_start[rows, None]).clip(0, sizes[:, None] - 1)
+    tokens = (spans[:, :2].astype(np.int64) - windows.context_start[rows, None]).clip(0, sizes[:, None] - 1)
     at = windows.offsets.starts[rows, None] + 2 * tokens
     begins, ends = windows.offsets.values[at[:, 0]].tolist(), windows.offsets.values[at[:, 1] + 1].tolist()
-    chosen = zip(windows.example[rows].tolist(), begins, ends, found[:, 2].tolist(), strict=True)
+    chosen = zip(windows.example[rows].tolist(), begins, ends, spans[:, 2].tolist(), strict=True)
     return [
         Prediction(example, contexts[example][begin:end], begin, end, value)
         for example, begin, end, value in chosen

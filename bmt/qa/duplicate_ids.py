@@ -20,7 +20,7 @@ def key(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-class Seen:
+class KeySet:
     """A set of 64-bit keys that only grows."""
 
     def __init__(self) -> None:

@@ -2,8 +2,8 @@
 on is the same.
 
 A folder holds `windows.arrow` and `examples.arrow` (Arrow IPC streams, opened memory-mapped; the columns are
-in `bmt.qa.windows`) and
-`features.json`: the key, what it was made from, and counts. The bytes are the same for any number of workers.
+in `bmt.qa.windows`) and `features.json`: the key, what it was made from, and counts. The bytes are the same
+for any number of workers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import tokenizers
 
 import bmt.qa.mrqa
 from bmt.errors import DataError
-from bmt.qa.mrqa import Passage, Report
+from bmt.qa.mrqa import Passage, ReadingReport
 from bmt.qa.tokenizer import Encoder, encoder, text_tokenizer
 from bmt.qa.windows import EXAMPLES, WINDOWS, Chunk, Cut, check_cut, cut_chunk
 from bmt.runtime.files import file_digest, json_digest, write_folder_aside, write_json
@@ -51,13 +51,31 @@ Progress = Callable[[int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """`windows` and `examples` are memory-mapped; `meta` is features.json. `windows["example"]` is a row of
-    `examples`.
+    """`windows` and `examples` are memory-mapped; `meta` is features.json.
+
+    `windows["example"]` is a row of `examples`.
     """
 
     windows: pa.Table
     examples: pa.Table
     meta: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How features are made; nothing of it is in them.
+
+    Attributes:
+        workers: processes. With 1 all is done in this one, with the threads that TOKENIZERS_PARALLELISM
+            allows; more are started with the "spawn" method, one thread each, so the calling script needs its
+            `if __name__ == "__main__"`.
+        strict: whether the first irregularity of the file raises.
+        progress: called with (questions done since the last call, note).
+    """
+
+    workers: int = 1
+    strict: bool = False
+    progress: Progress | None = None
 
 
 def features_key(
@@ -81,9 +99,7 @@ def build(
     *,
     train: bool,
     limit: int | None = None,
-    workers: int = 1,
-    strict: bool = False,
-    progress: Progress | None = None,
+    options: BuildOptions | None = None,
 ) -> Features:
     """Make the features of an MRQA file in the folder `out_dir`, or reuse those there if their key is the
     same.
@@ -94,18 +110,14 @@ def build(
         data: `window`, `overlap`, `question` and `special_tokens` are used.
         train: drop, and list, questions that no window answers; else they are kept, to be scored.
         limit: take this many questions at most, the first by a digest of context id and question id: a fixed,
-            random-looking subset. With
-            `train` it is taken from the questions with a usable span.
-        workers: processes. With 1 all is done in this one, with the threads that TOKENIZERS_PARALLELISM
-            allows; more are started with the
-            "spawn" method, one thread each, so the calling script needs its `if __name__ == "__main__"`.
-        strict: the first irregularity of the file raises.
-        progress: called with (questions done since the last call, note).
+            random-looking subset. With `train` it is taken from the questions with a usable span.
+        options: how: processes, strictness, progress.
 
     Raises:
         DataError: the file cannot be read or holds no usable question.
         ConfigError: the tokenizer or the window, overlap and question lengths cannot be used.
     """
+    options = options or BuildOptions()
     spec = encoder(tokenizer, data.special_tokens)
     cut = Cut(data.window, data.overlap, data.question)
     check_cut(cut, spec.specials())
@@ -113,21 +125,19 @@ def build(
     key = json_digest(inputs)
     try:
         kept = load(out_dir, key)
-        if not (strict and kept.meta["irregularities"]):
+        if not (options.strict and kept.meta["irregularities"]):
             return kept
     except DataError:
         pass  # absent, stale or damaged: made anew
     chosen = None if limit is None else _choose(path, limit, train)
-    report = Report()
+    report = ReadingReport()
     _keep_freed_blocks()
     with write_folder_aside(out_dir) as aside, _collector_paused():
-        with closing(bmt.qa.mrqa.passages(path, report, strict, tokens=False)) as source:
+        with closing(bmt.qa.mrqa.passages(path, report, options.strict, tokens=False)) as source:
             chunks = _chunks(source if chosen is None else _only(source, chosen))
-            meta = _write(_work(chunks, spec, cut, train, workers), aside, progress)
+            meta = _write(_work(chunks, spec, cut, train, options.workers), aside, options.progress)
         if not meta["counts"]["examples"]:
-            raise DataError(
-                f"{path}: no usable question in {report.contexts} contexts: `python -m benchmark.data check` says why"
-            )
+            raise DataError(f"{path}: no usable question in {report.contexts} contexts")
         meta |= {
             "schema": 1,
             "key": key,
@@ -137,7 +147,7 @@ def build(
             "split": report.split,
             "irregularities": dict(report.counts),
             "irregular_places": [
-                [place.line, place.kind, place.question, place.found] for place in report.places
+                [place.line, place.kind, place.question, place.detail] for place in report.places
             ],
             "files": {name: (aside / name).stat().st_size for name in ("windows.arrow", "examples.arrow")},
         }
@@ -158,19 +168,16 @@ def load(folder: str | Path, key: str | None = None) -> Features:
     folder = Path(folder)
     try:
         meta = json.loads((folder / "features.json").read_text(encoding="utf-8"))
-        found, sizes = str(meta["key"]), dict(meta["files"])
+        its_key, sizes = str(meta["key"]), dict(meta["files"])
         rows = {"windows.arrow": meta["counts"]["windows"], "examples.arrow": meta["counts"]["examples"]}
     except OSError as error:
-        raise DataError(
-            f"{folder / 'features.json'}: {error.strerror}: make the features with `python -m benchmark.prepare`"
-        ) from None
+        raise DataError(f"{folder / 'features.json'}: {error.strerror}: make the features") from None
     except (ValueError, KeyError, TypeError):
+        raise DataError(f"{folder / 'features.json'}: damaged: make the features again") from None
+    if key is not None and its_key != key:
         raise DataError(
-            f"{folder / 'features.json'}: damaged: make the features again with `python -m benchmark.prepare`"
-        ) from None
-    if key is not None and found != key:
-        raise DataError(
-            f"{folder}: features of another file, tokenizer, window, overlap or code (key {found[:12]}, not {key[:12]}): prepare again"
+            f"{folder}: features of another file, tokenizer, window, overlap or code (key {its_key[:12]}, "
+            f"not {key[:12]}): make them again"
         )
     tables = []
     for name, schema in (("windows.arrow", WINDOWS), ("examples.arrow", EXAMPLES)):
@@ -180,11 +187,12 @@ def load(folder: str | Path, key: str | None = None) -> Features:
                 table = pa.ipc.open_stream(source).read_all()
         except (OSError, pa.ArrowException) as error:
             raise DataError(
-                f"{folder / name}: cannot be opened ({' '.join(str(error).split())}): prepare again"
+                f"{folder / name}: cannot be opened ({' '.join(str(error).split())}): make the features again"
             ) from None
         if size != sizes.get(name) or len(table) != rows[name] or table.schema != schema:
             raise DataError(
-                f"{folder / name}: {size} bytes, {len(table)} rows; features.json has {sizes.get(name)} and {rows[name]}: prepare again"
+                f"{folder / name}: {size} bytes, {len(table)} rows; features.json has {sizes.get(name)} and "
+                f"{rows[name]}: make the features again"
             )
         tables.append(table)
     return Features(tables[0], tables[1], meta)
@@ -199,24 +207,14 @@ def outdated(
     The settings and the code are always compared, the tokenizer and the MRQA file if they are given. Empty:
     nothing changed.
     """
-    made = meta.get("inputs", {})
+    used = meta.get("inputs", {})
     now: dict[str, Any] = {name: getattr(data, name) for name in ("window", "overlap", "question")}
     now |= {"special_tokens": list(data.special_tokens), "code_sha256": _code_digest()}
     if tokenizer is not None:
         now["tokenizer_sha256"] = encoder(tokenizer, data.special_tokens).digest
     if path is not None:
         now["file_sha256"] = file_digest(path)
-    return [name for name, value in now.items() if made.get(name) != value]
-
-
-def as_dataset(folder: str | Path) -> Any:
-    """The windows as a `datasets.Dataset`, memory-mapped, for users of the Hugging Face Trainer; needs the
-    package datasets.
-    """
-    from datasets import Dataset
-
-    load(folder)
-    return Dataset.from_file(str(Path(folder) / "windows.arrow"))
+    return [name for name, value in now.items() if used.get(name) != value]
 
 
 def carve(
@@ -225,9 +223,8 @@ def carve(
     """Split questions into train and validation by context: no context is on both sides.
 
     Contexts are ordered by sha256(salt + context id). Validation takes whole contexts until it has
-    `validation` questions and is then
-    trimmed to exactly that many (what is trimmed is in neither); train takes up to `train` questions of the
-    contexts that remain.
+    `validation` questions and is then trimmed to exactly that many (what is trimmed is in neither); train
+    takes up to `train` questions of the contexts that remain.
 
     Args:
         context_ids: the context id of each question.
@@ -257,8 +254,8 @@ def _keep_freed_blocks() -> None:
     takes a twentieth of the time.
 
     It does so by itself once it has freed a large block (mallopt(3), M_MMAP_THRESHOLD: the threshold is
-    dynamic, at most 32 MiB, and twice
-    that much is kept), whose pages need not have been touched. Other allocators take no notice.
+    dynamic, at most 32 MiB, and twice that much is kept), whose pages need not have been touched. Other
+    allocators take no notice.
     """
     np.empty(31 << 20, dtype=np.uint8)
 
@@ -280,7 +277,10 @@ def _collector_paused() -> Iterator[None]:
 def _inputs(
     path: str | Path, spec: Encoder, data: DataSettings, train: bool, limit: int | None
 ) -> dict[str, Any]:
-    """Everything that the features depend on. The code is in it by its own text: no version number to forget."""
+    """Everything that the features depend on.
+
+    The code is in it by its own text: no version number to forget.
+    """
     try:
         digest = file_digest(path)
     except OSError as error:
@@ -307,7 +307,7 @@ def _code_digest() -> str:
 
 def _choose(path: str | Path, limit: int, train: bool) -> set[str]:
     """The ids of the `limit` questions whose digests come first."""
-    usable = (example for example in bmt.qa.mrqa.read(path) if example.spans or not train)
+    usable = (example for example in bmt.qa.mrqa.read_mrqa(path) if example.spans or not train)
     ranked = (
         (hashlib.sha256(f"{example.context_id}\0{example.id}".encode()).digest(), example.id)
         for example in usable
@@ -372,7 +372,8 @@ _worker: dict[str, Any] = {}
 def _start_worker(spec: Encoder, cut: Cut, train: bool) -> None:
     gc.disable()  # as in `_collector_paused`
     _keep_freed_blocks()
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one thread a process: the processes are the parallelism
+    # One thread per process: the processes are the parallelism.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     _worker.update(spec=spec, tokenizer=text_tokenizer(spec), cut=cut, train=train)
 
 

@@ -43,7 +43,7 @@ class GenerationSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class GeneratedAnswer:
     """The answer to one question.
 
     Attributes:
@@ -78,19 +78,21 @@ def open_generator(
             config = AutoConfig.from_pretrained(str(source), **options)
             if config.model_type != "t5":
                 raise ModelError(
-                    f"{source}: a {config.model_type} writes no answer: a whole T5ForConditionalGeneration is needed"
+                    f"{source}: a {config.model_type} writes no answer: a whole T5ForConditionalGeneration "
+                    "is needed"
                 )
-            model, found = T5ForConditionalGeneration.from_pretrained(
+            model, loading = T5ForConditionalGeneration.from_pretrained(
                 str(source), dtype=torch.float32, output_loading_info=True, **options
             )
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"{source}: cannot be opened as a model: {str(error).strip().splitlines()[0]}"
             ) from error
-        if found["missing_keys"]:
+        if loading["missing_keys"]:
             raise ModelError(
-                f"{source}: its weights lack {sorted(found['missing_keys'])[0]} and {len(found['missing_keys']) - 1} more: an encoder "
-                "alone writes no answer; a whole T5ForConditionalGeneration is needed"
+                f"{source}: its weights lack {sorted(loading['missing_keys'])[0]} and "
+                f"{len(loading['missing_keys']) - 1} more: an encoder alone writes no answer; a whole "
+                "T5ForConditionalGeneration is needed"
             )
         tokenizer = open_tokenizer(source, revision=revision)
     return model.eval(), tokenizer
@@ -104,17 +106,16 @@ def write_answers(
     settings: GenerationSettings,
     batch: int = 32,
     progress: Progress | None = None,
-) -> list[Written]:
+) -> list[GeneratedAnswer]:
     """The answer to each of `texts` (`input_text`), in their order; batches are of like lengths.
 
     Args:
-        batch: inputs a forward pass. progress: called with (texts done, note).
+        batch: inputs per forward pass. progress: called with (texts done, note).
     """
     ids, cut = _encoded(tokenizer, texts, min(settings.input_tokens, tokenizer.model_max_length))
-    written: list[Written | None] = [None] * len(texts)
-    order = sorted(
-        range(len(texts)), key=lambda row: -len(ids[row])
-    )  # the longest first: what does not fit fails at once
+    written: list[GeneratedAnswer | None] = [None] * len(texts)
+    # The longest first: what does not fit fails at once.
+    order = sorted(range(len(texts)), key=lambda row: -len(ids[row]))
     pad, device = int(tokenizer.pad_token_id or 0), model.device
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
@@ -133,7 +134,7 @@ def write_answers(
                 max_new_tokens=settings.answer_tokens,
             )
         for row, text in zip(rows, tokenizer.batch_decode(out, skip_special_tokens=True), strict=True):
-            written[row] = Written(text.strip(), len(ids[row]), cut[row])
+            written[row] = GeneratedAnswer(text.strip(), len(ids[row]), cut[row])
         if progress is not None:
             progress(len(rows), "")
     return [one for one in written if one is not None]
@@ -147,6 +148,5 @@ def _encoded(
         return [], []
     with quiet_transformers():
         whole = tokenizer(list(texts))["input_ids"]
-    return [own if len(own) <= limit else [*own[: limit - 1], own[-1]] for own in whole], [
-        len(own) > limit for own in whole
-    ]
+    cut = [len(ids) > limit for ids in whole]
+    return [[*ids[: limit - 1], ids[-1]] if long else ids for ids, long in zip(whole, cut, strict=True)], cut

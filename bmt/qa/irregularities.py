@@ -31,25 +31,31 @@ KINDS = {
     "blank span": "span dropped",
 }
 
-LISTED = 10_000  # irregularities kept with their place; all are counted
+MOST_PLACES = 10_000  # irregularities kept with their place; all are counted
 
 
 @dataclass(frozen=True, slots=True)
 class Irregularity:
-    """One irregular place: line (from 1), kind (a key of `KINDS`), question id if it is about a question,
-    what was found.
+    """One irregular place.
+
+    Attributes:
+        line: its number, from 1.
+        kind: a key of `KINDS`.
+        question: the question's id, if it is about a question.
+        detail: what was found there.
     """
 
     line: int
     kind: str
     question: str | None
-    found: str
+    detail: str
 
 
 @dataclass(slots=True)
-class Report:
-    """What reading one file found: sizes, and every irregularity by kind. `read` and `passages` fill it as
-    they go.
+class ReadingReport:
+    """What reading one file found: sizes, and every irregularity by kind.
+
+    `read` and `passages` fill it as they go.
     """
 
     path: str = ""
@@ -60,12 +66,11 @@ class Report:
     spans: int = 0
     duplicate_spans: int = 0  # of one question; usual where several detected answers overlap
     repeated_contexts: int = 0  # the same text on an earlier line; both get the first line's context id
-    question_tokens: int = (
-        0  # sums over questions, of MRQA's token lists or, where these are absent, of words
-    )
+    # sums over questions, of MRQA's token lists or, where these are absent, of words
+    question_tokens: int = 0
     context_tokens: int = 0
     counts: Counter[str] = field(default_factory=Counter)
-    places: list[Irregularity] = field(default_factory=list)  # the first `LISTED`
+    places: list[Irregularity] = field(default_factory=list)  # the first `MOST_PLACES`
 
     def mean_question_tokens(self) -> float:
         """Tokens of a question."""
@@ -75,16 +80,16 @@ class Report:
         """Tokens of the context, averaged over questions: a context counts once for each of its questions."""
         return self.context_tokens / self.questions if self.questions else 0.0
 
-    def lines(self, listed: int = LISTED) -> list[str]:
-        """The irregularities as text: a line a kind with its count and what became of it, then up to `listed`
-        places.
+    def lines(self, listed: int = MOST_PLACES) -> list[str]:
+        """The irregularities as text: a line per kind with its count and what became of it, then up to
+        `listed` places.
         """
         text = [
             f"{self.path}: {kind}: {count} ({KINDS[kind]})" for kind, count in sorted(self.counts.items())
         ]
         for place in self.places[:listed]:
             about = f" question {shown(place.question)}:" if place.question is not None else ""
-            text.append(f"{self.path}, line {place.line}:{about} {place.kind}: {place.found}")
+            text.append(f"{self.path}, line {place.line}:{about} {place.kind}: {place.detail}")
         more = sum(self.counts.values()) - min(listed, len(self.places))
         return [*text, f"{self.path}: and {more} more places"] if more > 0 and listed > 0 else text
 

@@ -2,10 +2,9 @@
 2019 shared task).
 
 An answer is lower-cased, stripped of ASCII punctuation, of the articles a, an and the, and of extra white
-space. EM compares the results,
-F1 their bags of words; both take the best over the gold answers. The organisers' quirk is kept: two strings
-that both normalise to nothing
-have EM 1 and F1 0, because F1 is 0 wherever no word is shared.
+space. EM compares the results, F1 their bags of words; both take the best over the gold answers. The
+organisers' quirk is kept: two strings that both normalise to nothing have EM 1 and F1 0, because F1 is 0
+wherever no word is shared.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def normalise(text: str) -> str:
 
 
 def exact_match(prediction: str, answers: Sequence[str]) -> float:
-    """1.0 if `prediction` equals one of `answers` after normalisation, else 0.0; 0.0 if there are no answers."""
+    """1.0 if `prediction` equals one of `answers` after normalisation, else 0.0."""
     normalised = normalise(prediction)
     return float(any(normalised == normalise(answer) for answer in answers))
 
@@ -47,7 +46,7 @@ def score(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> tuple
     """EM and F1 of many predictions.
 
     Args:
-        predictions: one text a question.
+        predictions: one text per question.
         answers: the gold answers of each question.
 
     Returns:
@@ -59,7 +58,8 @@ def score(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> tuple
     """
     if len(predictions) != len(answers):
         raise ValueError(
-            f"{len(predictions)} predictions for {len(answers)} questions: one prediction a question is needed"
+            f"{len(predictions)} predictions for {len(answers)} questions: one prediction per question is "
+            "needed"
         )
     em = np.zeros(len(predictions))
     f1_scores = np.zeros(len(predictions))
@@ -92,9 +92,8 @@ def _word_f1(bag: Bag, gold: Bag) -> float:
     same = len(bag[1] & gold[1])
     if same == 0:
         return 0.0
-    if (
-        len(bag[1]) < bag[2] and len(gold[1]) < gold[2]
-    ):  # only words that both repeat are shared more than once
+    # Only words that both repeat are shared more than once.
+    if len(bag[1]) < bag[2] and len(gold[1]) < gold[2]:
         same = (Counter(bag[0].split()) & Counter(gold[0].split())).total()
     precision, recall = same / bag[2], same / gold[2]
     return 2 * precision * recall / (precision + recall)

@@ -1,10 +1,9 @@
 """Span extraction on pretrained encoders: start and end scores of every token, and the loss over gold spans.
 
 BERT and RoBERTa are `AutoModelForQuestionAnswering`; T5's encoder carries the same head as
-`T5ForTokenClassification` with two labels, or
-the whole T5 does on its decoder's outputs (`head="span_decoder"`): the decoder reads the input once more, a
-token behind, and `qa_outputs`
-scores what it makes of each token (`T5ForQuestionAnswering`).
+`T5ForTokenClassification` with two labels, or the whole T5 does on its decoder's outputs
+(`head="span_decoder"`): the decoder reads the input once more, a token behind, and `qa_outputs` scores what
+it makes of each token (`T5ForQuestionAnswering`).
 """
 
 from __future__ import annotations
@@ -88,19 +87,19 @@ def _open_with_decoder(
     config = _open(AutoConfig, source, revision)
     if config.model_type != "t5":
         raise ModelError(
-            f"{source}: head span_decoder is not allowed for a {config.model_type}: only for T5; span has the encoder's head"
+            f"{source}: head span_decoder is not allowed for a {config.model_type}: only for T5; span has "
+            "the encoder's head"
         )
-    model, found = _open(T5ForQuestionAnswering, source, revision, {**options, "output_loading_info": True})
-    if lacking := sorted(name for name in found["missing_keys"] if not name.startswith("qa_outputs.")):
+    model, loading = _open(T5ForQuestionAnswering, source, revision, {**options, "output_loading_info": True})
+    if lacking := sorted(name for name in loading["missing_keys"] if not name.startswith("qa_outputs.")):
         raise ModelError(
-            f"{source}: head span_decoder needs the whole T5, and its weights lack {lacking[0]} and {len(lacking) - 1} more: an encoder "
-            "alone takes head span"
+            f"{source}: head span_decoder needs the whole T5, and its weights lack {lacking[0]} and "
+            f"{len(lacking) - 1} more: an encoder alone takes head span"
         )
     if getattr(config, "decoder_start_token_id", None) is None:
         model.config.decoder_start_token_id = config.pad_token_id  # T5's, where a configuration leaves it out
-    model.config.use_cache = model.decoder.config.use_cache = (
-        False  # every token is read at once: nothing is kept for a next one
-    )
+    # Every token is read at once: nothing is kept for a next one.
+    model.config.use_cache = model.decoder.config.use_cache = False
     opened: PreTrainedModel = model
     return opened
 
@@ -119,25 +118,25 @@ def _trained_class(config: Any) -> Any:
 
 
 def _open_adapters(folder: Path, config: Any) -> PreTrainedModel:
-    """A model with adapters: built from its configuration, then filled. Its head is none that
-    `from_pretrained` knows.
+    """A model with adapters: built from its configuration, then filled.
+
+    Its head is none that `from_pretrained` knows.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path, told = folder / "model.safetensors", config.bmt_adapters
+    path, described = folder / "model.safetensors", config.bmt_adapters
     kind = _model_class(folder, None)
     model: PreTrainedModel = kind.from_config(config) if hasattr(kind, "from_config") else kind(config)
     try:
-        add_adapters(model, told["datasets"], bottleneck=told["bottleneck"])
+        add_adapters(model, described["datasets"], bottleneck=described["bottleneck"])
         load_tensors(model.float(), load_file(path))
     except (OSError, SafetensorError) as error:
-        raise ModelError(
-            f"{path}: cannot be read ({error}): train the cell again, or `dvc pull` its outputs"
-        ) from error
+        raise ModelError(f"{path}: cannot be read ({error}): save the model again") from error
     except (KeyError, TypeError) as error:
         raise ModelError(
-            f"{folder}/config.json: bmt_adapters: {told!r}: expected datasets and bottleneck, as add_adapters writes"
+            f"{folder}/config.json: bmt_adapters: {described!r}: expected datasets and bottleneck, as "
+            "add_adapters writes"
         ) from error
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
@@ -191,7 +190,7 @@ def _open(kind: Any, source: str | Path, revision: str | None, more: Mapping[str
         folder = Path(source)
         if not (folder / "config.json").is_file():
             raise ModelError(
-                f"{folder}: no model there (no config.json); train the cell or `dvc pull` it, or name another folder"
+                f"{folder}: no model there (no config.json): name a folder that save_pretrained wrote"
             )
     try:
         return kind.from_pretrained(str(source), **options)
@@ -226,8 +225,9 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def span_logits(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Start and end scores, float32 (rows, tokens) each. Rows of a training batch pass their own dataset's
-    adapter and head.
+    """Start and end scores, float32 (rows, tokens) each.
+
+    Rows of a training batch pass their own dataset's adapter and head.
 
     Raises:
         ModelError: several adapters and no gradient: say whose adapter answers, with

@@ -9,11 +9,9 @@ questions:
               …]}, …]}
 
 What makes a file unreadable (gzip, UTF-8, JSON, the structure of a line) raises a `DataError` that names file
-and line. What can be skipped
-or mended is an irregularity: counted by kind in a `Report`, with its line, and the first one raises if
-`strict`. Reading is streaming:
-one line, eight bytes for each question and context before it (a context's own id is kept whole) and the
-report are all that is in memory.
+and line. What can be skipped or mended is an irregularity: counted by kind in a `ReadingReport`, with its
+line, and the first one raises if `strict`. Reading is streaming: one line, eight bytes for each question and
+context before it (a context's own id is kept whole) and the report are all that is in memory.
 """
 
 from __future__ import annotations
@@ -33,8 +31,8 @@ import msgspec
 from isal import igzip, isal_zlib
 
 from bmt.errors import DataError
-from bmt.qa.duplicate_ids import Seen, key
-from bmt.qa.irregularities import KINDS, LISTED, Irregularity, Report, shown
+from bmt.qa.duplicate_ids import KeySet, key
+from bmt.qa.irregularities import KINDS, MOST_PLACES, Irregularity, ReadingReport, shown
 
 # The official headers name some datasets by the variant that the organisers took.
 DATASET_NAMES = {
@@ -66,8 +64,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question. `spans`: half-open character spans of `context` that hold an answer, deduplicated, in the
-    file's order.
+    """One question.
+
+    `spans`: half-open character spans of `context` that hold an answer, deduplicated, in the file's order.
     """
 
     id: str
@@ -88,7 +87,9 @@ class Passage:
     examples: tuple[Example, ...]
 
 
-def read(path: str | Path, report: Report | None = None, strict: bool = False) -> Iterator[Example]:
+def read_mrqa(
+    path: str | Path, report: ReadingReport | None = None, strict: bool = False
+) -> Iterator[Example]:
     """The questions of an MRQA file in file order, in constant memory.
 
     A question whose spans are all unusable is yielded with `spans=()`: it can be scored, not trained on.
@@ -106,23 +107,23 @@ def read(path: str | Path, report: Report | None = None, strict: bool = False) -
         yield from passage.examples
 
 
-def validate(path: str | Path, strict: bool = False) -> Report:
-    """Read the whole file and return what was found. Raises as `read` does."""
-    report = Report()
+def validate_mrqa(path: str | Path, strict: bool = False) -> ReadingReport:
+    """Read the whole file and return what was found. Raises as `read_mrqa` does."""
+    report = ReadingReport()
     for _ in passages(path, report, strict):
         pass
     return report
 
 
 def passages(
-    path: str | Path, report: Report | None = None, strict: bool = False, tokens: bool = True
+    path: str | Path, report: ReadingReport | None = None, strict: bool = False, tokens: bool = True
 ) -> Generator[Passage, None, None]:
-    """The contexts of an MRQA file with their questions, as `read` gives them one by one.
+    """The contexts of an MRQA file with their questions, as `read_mrqa` gives them one by one.
 
     Without `tokens`, MRQA's own token lists are skipped unread and the report's sums of tokens stay 0: a
     third of the time.
     """
-    report = Report() if report is None else report
+    report = ReadingReport() if report is None else report
     report.path = str(path)
     reader = _Reader(report, strict, tokens)
     for number, line in _lines(path):
@@ -147,7 +148,8 @@ def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
             zipped = start == b"\x1f\x8b"
             if not zipped and os.fspath(path).endswith(".gz") and start[:1] != b"{":
                 raise DataError(
-                    f"{path}, line 1: neither gzip data nor JSON lines (first bytes {start!r}): fetch it again"
+                    f"{path}, line 1: neither gzip data nor JSON lines (first bytes {start!r}): fetch it "
+                    "again"
                 )
             stream = io.BufferedReader(igzip.GzipFile(fileobj=raw, mode="rb"), 1 << 18) if zipped else raw
             while line := stream.readline(LONGEST_LINE + 1):
@@ -170,27 +172,28 @@ def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
 class _Reader:
     """The state of reading one file: its name, the ids and contexts seen, the line at hand."""
 
-    def __init__(self, report: Report, strict: bool, tokens: bool) -> None:
+    def __init__(self, report: ReadingReport, strict: bool, tokens: bool) -> None:
         self.report, self.strict, self.tokens = report, strict, tokens
         self.number = 0
         self.headed = False
-        self.ids = Seen()
-        self.contexts = Seen()
+        self.ids = KeySet()
+        self.contexts = KeySet()
         self.given_ids: dict[str, str] = {}  # by the context's digest, where the line had an id
 
-    def note(self, kind: str, found: str, question: str | None = None) -> None:
+    def note(self, kind: str, detail: str, question: str | None = None) -> None:
         """Count an irregularity of the line at hand; raise it if strict."""
         if self.strict:
             about = f" question {shown(question)}:" if question is not None else ""
             raise DataError(
-                f"{self.report.path}, line {self.number}:{about} {kind}: {found} (strict; otherwise: {KINDS[kind]})"
+                f"{self.report.path}, line {self.number}:{about} {kind}: {detail} (strict; otherwise: "
+                f"{KINDS[kind]})"
             )
         self.report.counts[kind] += 1
-        if len(self.report.places) < LISTED:
-            self.report.places.append(Irregularity(self.number, kind, question, found))
+        if len(self.report.places) < MOST_PLACES:
+            self.report.places.append(Irregularity(self.number, kind, question, detail))
 
-    def unreadable(self, found: str) -> DataError:
-        return DataError(f"{self.report.path}, line {self.number}: {found}")
+    def unreadable(self, why: str) -> DataError:
+        return DataError(f"{self.report.path}, line {self.number}: {why}")
 
     def line(self, number: int, line: bytes) -> Passage | None:
         self.number = number
@@ -287,19 +290,20 @@ class _Reader:
         self.report.split = str(self.text(header.get("split", "")))
         return True
 
-    def context_id(self, given: Any, context: str) -> str:
-        """The line's id, else a digest of the context. A text read before keeps its first id, so that a split
-        by context id never leaks.
+    def context_id(self, its_id: Any, context: str) -> str:
+        """The line's id, else a digest of the context.
+
+        A text read before keeps its first id, so that a split by context id never leaks.
         """
         digest = hashlib.sha256(context.encode()).hexdigest()[:16]
-        if (seen := int(digest, 16)) in self.contexts:
+        if (number := int(digest, 16)) in self.contexts:
             self.report.repeated_contexts += 1
             return self.given_ids.get(digest, digest)
-        self.contexts.add(seen)
-        given = self.text(given)
-        if isinstance(given, str) and given:
-            self.given_ids[digest] = given
-            return given
+        self.contexts.add(number)
+        its_id = self.text(its_id)
+        if isinstance(its_id, str) and its_id:
+            self.given_ids[digest] = its_id
+            return its_id
         return digest
 
     def question(self, qa: Any, context: str, context_id: str) -> Example | None:
@@ -317,7 +321,7 @@ class _Reader:
         if not question.strip():
             self.note("empty question", shown(question), qid)
             return None
-        if (seen := key(qid)) in self.ids:
+        if (number := key(qid)) in self.ids:
             self.note("duplicate question id", shown(question), qid)
             return None
         answers, spans = self.answers(qa, qid), self.spans(qa, context, qid)
@@ -329,20 +333,20 @@ class _Reader:
             return None
         if not spans:
             self.note("question without a usable span", f"answers {shown(answers)}", qid)
-        self.ids.add(seen)
+        self.ids.add(number)
         self.report.spans += len(spans)
         return Example(qid, self.report.dataset, question, context, context_id, tuple(answers), tuple(spans))
 
     def answers(self, qa: dict[str, Any], qid: str) -> list[str]:
-        given = qa.get("answers")
-        if not isinstance(given, list):
-            if given is not None:
+        texts = qa.get("answers")
+        if not isinstance(texts, list):
+            if texts is not None:
                 self.note(
-                    "answer of a wrong type", f'"answers" is {shown(given)}, a list of strings is needed', qid
+                    "answer of a wrong type", f'"answers" is {shown(texts)}, a list of strings is needed', qid
                 )
             return []
         answers = []
-        for answer in map(self.text, given):
+        for answer in map(self.text, texts):
             if isinstance(answer, str):
                 answers.append(answer)
             else:
@@ -383,21 +387,21 @@ class _Reader:
                         "span out of range", f"{shown(pair)} in a context of {len(context)} characters", qid
                     )
                     continue
-                found = context[start:end]
-                if not found.strip():
-                    self.note("blank span", f"{shown(pair)} is {shown(found)}", qid)
+                text_there = context[start:end]
+                if not text_there.strip():
+                    self.note("blank span", f"{shown(pair)} is {shown(text_there)}", qid)
                     continue
-                if found != text:
-                    if " ".join(found.split()).casefold() != " ".join(text.split()).casefold():
+                if text_there != text:
+                    if " ".join(text_there.split()).casefold() != " ".join(text.split()).casefold():
                         self.note(
                             "span does not slice to its text",
-                            f"{shown(pair)} is {shown(found)}, not {shown(text)}",
+                            f"{shown(pair)} is {shown(text_there)}, not {shown(text)}",
                             qid,
                         )
                         continue
                     self.note(
                         "span text differs in case or space",
-                        f"{shown(pair)} is {shown(found)}, not {shown(text)}",
+                        f"{shown(pair)} is {shown(text_there)}, not {shown(text)}",
                         qid,
                     )
                 if (start, end) in spans:
@@ -407,8 +411,9 @@ class _Reader:
 
 
 def _parsed(text: str, whole: bool) -> Any:
-    """What `json.loads` gives, or of an object only the fields of `_Line`. What msgspec refuses (NaN, half a
-    surrogate pair) json decides.
+    """What `json.loads` gives, or of an object only the fields of `_Line`.
+
+    What msgspec refuses (NaN, half a surrogate pair) json decides.
 
     Fields that are skipped are not read at all, so that what is no JSON within them is seen by a `whole`
     reading alone.

@@ -2,10 +2,8 @@
 arrays.
 
 Tokenizers disagree about offsets. RoBERTa's and T5's pieces take the space before a word with them, or are
-nothing but that space; BERT
-drops combining marks, zero-width and control characters, which then belong to no token; byte-level pieces of
-one emoji all have its one
-character.
+nothing but that space; BERT drops combining marks, zero-width and control characters, which then belong to no
+token; byte-level pieces of one emoji all have its one character.
 """
 
 from __future__ import annotations
@@ -14,9 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_INK = np.array(
-    [not chr(code).isspace() for code in range(0x3002)]
-)  # U+3000 is the last character of str.isspace
+# U+3000 is the last character of str.isspace.
+_INK = np.array([not chr(code).isspace() for code in range(0x3002)])
 _FAR = np.iinfo(np.int64).max
 
 
@@ -24,10 +21,9 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
     """Offsets that decode to the contexts' own characters, in the coordinates of "\\n".join(contexts).
 
     White space at a token's edges is taken off (RoBERTa's " Paris"). Characters that the tokenizer drops
-    (combining marks, zero-width and
-    control characters) are given to the token of their word, else to the one before, so that every character
-    that is not white space
-    belongs to a token. A token of nothing but white space becomes empty, at the end of the token before it.
+    (combining marks, zero-width and control characters) are given to the token of their word, else to the one
+    before, so that every character that is not white space belongs to a token. A token of nothing but white
+    space becomes empty, at the end of the token before it.
 
     Args:
         offsets: [tokens, 2] half-open character offsets within each context.
@@ -35,9 +31,8 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
         sizes: tokens of each context.
     """
     codes = np.frombuffer("\n".join([*contexts, ""]).encode("utf-32-le"), dtype=np.uint32)
-    ink = np.ones(
-        len(codes) + 2, dtype=bool
-    )  # not white space; one place before the text and one after it count as ink
+    # Not white space; one place before the text and one after it count as ink.
+    ink = np.ones(len(codes) + 2, dtype=bool)
     inner = ink[1:-1]
     odd = np.flatnonzero(codes - np.uint32(33) > 94)  # no printable ASCII
     inner[odd] = _INK.take(codes[odd], mode="clip")

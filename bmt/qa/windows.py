@@ -4,10 +4,9 @@
     template puts around the two texts
 
 A context is encoded once however many questions it has. With `room` tokens left for it, its windows start
-every `room - overlap` tokens, so
-that neighbours share exactly `overlap` context tokens and the last window ends with the context. Needs numpy,
-pyarrow and tokenizers only:
-worker processes import this module and no torch.
+every `room - overlap` tokens, so that neighbours share exactly `overlap` context tokens and the last window
+ends with the context. Needs numpy, pyarrow and tokenizers only: worker processes import this module and no
+torch.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ EXAMPLES = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How texts are cut: tokens in a window, context tokens shared by neighbours, tokens kept of a question."""
+    """How texts are cut: tokens per window, context tokens that neighbours share, tokens of a question."""
 
     window: int
     overlap: int
@@ -74,8 +73,9 @@ def check_cut(cut: Cut, specials: int) -> None:
     room = cut.window - specials - cut.question
     if room <= cut.overlap:
         raise ConfigError(
-            f"data.window {cut.window} leaves room for {room} context tokens beside data.question {cut.question} and {specials} special "
-            f"tokens, and data.overlap is {cut.overlap}: the room must be larger than the overlap"
+            f"data.window {cut.window} leaves room for {room} context tokens beside data.question "
+            f"{cut.question} and {specials} special tokens, and data.overlap is {cut.overlap}: the room "
+            "must be larger than the overlap"
         )
 
 
@@ -177,9 +177,8 @@ def cut_chunk(
             pa.array(rows[window_question].astype(np.int32)),
             _lists(pieces(pool, begin.ravel(), take.ravel()), take.sum(1)),
             pa.array(context_start.astype(np.int32)),
-            _lists(
-                pieces(relative.view(np.int64)[:, 0], first_id, length).view(np.int32), 2 * length
-            ),  # a pair at a time
+            # a pair of int32 at a time, as one int64
+            _lists(pieces(relative.view(np.int64)[:, 0], first_id, length).view(np.int32), 2 * length),
             _lists(span_tokens.astype(np.int32).ravel(), 2 * answers),
         ],
         schema=WINDOWS,

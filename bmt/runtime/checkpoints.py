@@ -4,9 +4,8 @@
 digests and the fingerprint
 
 `best` is the best model up to that step: a hard link to this checkpoint's `model` or to the `best` of the one
-before. So a checkpoint is
-one rename, and needs no file outside its folder: from whichever is the newest whole one, the run goes on as
-if it had never stopped.
+before. So a checkpoint is one rename, and needs no file outside its folder: from whichever is the newest
+whole one, the run goes on as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ BEST = "best.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class Checkpoint:
     """A checkpoint that was read and found whole.
 
     Attributes:
@@ -75,6 +74,7 @@ class Checkpoints:
         more: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Write the checkpoint of `step`, with `more` tensors; with `best`, its model is the best so far.
+
         Older ones but the last go.
         """
         self.write(
@@ -126,16 +126,15 @@ class Checkpoints:
                 "digests": digests,
                 "state": dict(state),
             }
-            text = json.dumps(
-                record, allow_nan=False
-            )  # keys in their order, which is that of a curve's columns
+            text = json.dumps(record, allow_nan=False)  # keys in order, which is that of a curve's columns
             (aside / "state.json").write_text(text, encoding="utf-8")
         for old in self._folders()[:-keep]:
             shutil.rmtree(old)
 
-    def newest(self) -> Saved | None:
-        """The newest whole checkpoint, or None where there is none. A truncated or damaged one is passed
-        over.
+    def newest(self) -> Checkpoint | None:
+        """The newest whole checkpoint, or None where there is none.
+
+        A truncated or damaged one is passed over.
 
         Raises:
             ModelError: the newest whole checkpoint was made with another configuration.
@@ -152,9 +151,10 @@ class Checkpoints:
                 continue
             if record["fingerprint"] != self.fingerprint:
                 raise ModelError(
-                    f"{folder}: this checkpoint was made with another configuration; remove {self.folder} to start again"
+                    f"{folder}: this checkpoint was made with another configuration; remove {self.folder} "
+                    "to start again"
                 )
-            return Saved(folder, record["step"], record["state"])
+            return Checkpoint(folder, record["step"], record["state"])
         return None
 
     def restore(
@@ -199,8 +199,8 @@ class Checkpoints:
     def _tidy(self) -> None:
         """Remove what a killed process was writing. Two processes never write to one folder."""
         for pattern in (".step-*.part", ".step-*.old"):
-            for left in self.folder.glob(pattern):
-                shutil.rmtree(left, ignore_errors=True)
+            for half_written in self.folder.glob(pattern):
+                shutil.rmtree(half_written, ignore_errors=True)
 
 
 def _step(folder: Path) -> int:
@@ -215,8 +215,9 @@ def _link(source: Path, target: Path) -> None:
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Every parameter that is trained, by name; shared ones once. Frozen ones (theta in adapter tuning) are
-    what they were.
+    """Every parameter that is trained, by name; shared ones once.
+
+    Frozen ones (theta in adapter tuning) are what they were.
     """
     return {
         name: parameter.detach().contiguous()
@@ -232,7 +233,8 @@ def load_tensors(model: nn.Module, values: Mapping[str, Tensor]) -> None:
     if parameters.keys() != values.keys():
         odd = sorted(parameters.keys() ^ values.keys())[0]
         raise ModelError(
-            f"this checkpoint is of another architecture than {type(model).__name__}: tensor {odd} is on one side only"
+            f"this checkpoint is of another architecture than {type(model).__name__}: tensor {odd} is on "
+            "one side only"
         )
     for name, parameter in parameters.items():
         if parameter.shape != values[name].shape:

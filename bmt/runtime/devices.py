@@ -1,9 +1,8 @@
 """Values that travel between the host and a GPU without either waiting for the other.
 
 A plain `.to("cuda")` or `bool(value)` holds the host until the GPU has done all that it was given, and the
-GPU idles while the host catches
-up. Hence pinned memory on the way there, and on the way back tensors that are read once an event says that
-they have come.
+GPU idles while the host catches up. Hence pinned memory on the way there, and on the way back tensors that
+are read once an event says that they have come.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-def sent(value: Tensor, device: torch.device) -> Tensor:
+def to_device(value: Tensor, device: torch.device) -> Tensor:
     """`value` on a device; to a GPU from pinned memory, so that nothing waits for the copy."""
     if value.device == device:
         return value
@@ -26,7 +25,7 @@ def sent(value: Tensor, device: torch.device) -> Tensor:
     )
 
 
-class Arriving(Generic[T]):
+class HostReads(Generic[T]):
     """Tensors that are computed on a device and read on the host, each with a note, in the order in which
     they were put.
 
@@ -53,7 +52,7 @@ class Arriving(Generic[T]):
         Args:
             all_of_them: whether to wait for what has not come yet.
         """
-        found = []
+        come = []
         while self._pending:
             value, event, note = self._pending[0]
             if event is not None and not event.query():
@@ -61,5 +60,5 @@ class Arriving(Generic[T]):
                     break
                 event.synchronize()
             self._pending.popleft()
-            found.append((value, note))
-        return found
+            come.append((value, note))
+        return come

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,18 @@ def write_folder_aside(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def remove_half_written(folder: Path, *names: str, seconds: float = 0.0) -> None:
+    """Remove half-written files and folders of these names that are older than `seconds`; 0: where no other
+    process writes them.
+    """
+    for name in names:
+        for path in [*folder.glob(f".{name}.*.part"), *folder.glob(f".{name}.*.old")]:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif not seconds or time.time() - path.stat().st_mtime > seconds:
+                path.unlink(missing_ok=True)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` (UTF-8) to `path`, complete or not at all."""
     with write_aside(path) as aside:
@@ -57,8 +70,9 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys and a final newline. NaN and infinities are refused
-    (ValueError).
+    """Write `value` as indented JSON with sorted keys and a final newline.
+
+    NaN and infinities are refused (ValueError).
     """
     write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bmt.errors import ModelError
-from bmt.runtime.devices import Arriving
+from bmt.runtime.devices import HostReads
 
 MOST_PENDING = 8
 """Norms on their way from a GPU, at most: so many looks later an error is known."""
@@ -27,7 +27,7 @@ class FiniteGradients:
 
     def __init__(self, of: str, advice: str) -> None:
         self._of, self._advice = of, advice
-        self._norms: Arriving[int] = Arriving(MOST_PENDING)
+        self._norms: HostReads[int] = HostReads(MOST_PENDING)
 
     @torch.no_grad()
     def look(self, tensors: Mapping[str, Tensor], step: int) -> Tensor | None:
@@ -37,7 +37,7 @@ class FiniteGradients:
             ModelError: this norm, or one of an earlier look, is not finite; the step is named, and the tensor
                 if its gradient still is not.
         """
-        grads = [own.grad for own in tensors.values() if own.grad is not None]
+        grads = [tensor.grad for tensor in tensors.values() if tensor.grad is not None]
         if not grads:
             return None
         norm = torch.nn.utils.get_total_norm(grads)
@@ -54,9 +54,10 @@ class FiniteGradients:
             if not math.isfinite(float(norm)):
                 bad = (
                     name
-                    for name, own in tensors.items()
-                    if own.grad is not None and not bool(torch.isfinite(own.grad).all())
+                    for name, tensor in tensors.items()
+                    if tensor.grad is not None and not bool(torch.isfinite(tensor.grad).all())
                 )
                 raise ModelError(
-                    f"tensor {next(bad, 'all of them together')}: the gradient is not finite at {self._of} {step}: {self._advice}"
+                    f"tensor {next(bad, 'all of them together')}: the gradient is not finite at {self._of} "
+                    f"{step}: {self._advice}"
                 )

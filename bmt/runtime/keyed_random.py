@@ -2,8 +2,7 @@
 any order of drawing.
 
 Each key seeds a generator of its own (NumPy's Philox for masks on the CPU, torch's generator elsewhere), so
-nothing is carried from one
-draw to the next. The CPU and an accelerator draw different numbers.
+nothing is carried from one draw to the next. The CPU and an accelerator draw different numbers.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def uniform(shape: torch.Size | tuple[int, ...], key: Key, device: torch.device 
 def bernoulli(
     shape: torch.Size | tuple[int, ...], p: float, key: Key, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """bool draws that are True with probability `p` (on a CPU to 2^-17, and to 2^-33 where p is below 1/64)."""
+    """bool draws that are True with probability `p` (on a CPU to 2^-17; to 2^-33 where p is below 1/64)."""
     device = torch.device(device)
     if device.type == "cpu":
         if p >= 1:

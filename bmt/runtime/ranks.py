@@ -2,10 +2,8 @@
 gradients.
 
 Every rank draws the same windows and the same masks, for both are keyed by (seed, step), and runs its share
-of the windows
-(`bmt.training.microbatches`). Once a step the masked gradients are summed, so that every optimizer takes the
-same step. What is written, printed or
-tracked is the first rank's.
+of the windows (`bmt.training.microbatches`). Once per step the masked gradients are summed, so that every
+optimizer takes the same step. What is written, printed or tracked is the first rank's.
 
     with launched() as ranks:              # `accelerate launch` or torchrun started the process; without them
     it is alone
@@ -29,12 +27,10 @@ from bmt.errors import ConfigError
 
 T = TypeVar("T")
 
-BUCKET = (
-    8 << 20
-)  # elements that are summed at once: 32 MB in fp32, where a copy is small and a network is used in full
-PATIENCE = timedelta(
-    days=7
-)  # the others wait while the first learns masks; a rank that dies ends the wait at once
+# Elements that are summed at once: 32 MB in fp32, where a copy is small and a network is used in full.
+BUCKET = 8 << 20
+# The others wait while the first learns masks; a rank that dies ends the wait at once.
+PATIENCE = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +69,9 @@ class Ranks:
 
     @contextmanager
     def first_before_others(self, needed: bool = True) -> Iterator[None]:
-        """The block runs on the first rank, then on the others, which find in files what it has made. Not
-        `needed`: on all at once.
+        """The block runs on the first rank, then on the others, which find in files what it has made.
+
+        Not `needed`: on all at once.
         """
         if needed and not self.first:
             self.wait()
@@ -93,11 +90,10 @@ class Ranks:
 
 
 class GradientSum:
-    """Sums a model's gradients over the ranks, in place, once a step.
+    """Sums a model's gradients over the ranks, in place, once per step.
 
     A parameter that has a gradient on any rank has one on every rank afterwards: a rank without windows in a
-    step adds nothing and steps
-    with the others.
+    step adds nothing and steps with the others.
     """
 
     def __init__(self, ranks: Ranks, model: nn.Module) -> None:
@@ -129,8 +125,9 @@ class GradientSum:
                 part.copy_(value.view_as(part))
 
     def _agreed(self) -> list[nn.Parameter]:
-        """The parameters that have a gradient on some rank. The rest (a pooler that nothing reads) never gets
-        one.
+        """The parameters that have a gradient on some rank.
+
+        The rest (a pooler that nothing reads) never gets one.
         """
         every = self._ranks.gathered([parameter.grad is not None for parameter in self._parameters])
         return [parameter for parameter, *has in zip(self._parameters, *every, strict=True) if any(has)]
@@ -161,7 +158,8 @@ def launched() -> Iterator[Ranks]:
         for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"):
             if int(os.environ.get(name) or 1) > 1:
                 raise ConfigError(
-                    f"{name} is {os.environ[name]} and WORLD_SIZE is not set: start the ranks with torchrun or accelerate launch"
+                    f"{name} is {os.environ[name]} and WORLD_SIZE is not set: start the ranks with torchrun "
+                    "or accelerate launch"
                 )
         yield Ranks()
         return
@@ -174,7 +172,7 @@ def launched() -> Iterator[Ranks]:
     dist.destroy_process_group()  # not after an error: the others may be waiting in a call that will not come
 
 
-def own_device() -> torch.device:
+def rank_device() -> torch.device:
     """The GPU of this process's rank, the first one for a process alone, or the CPU."""
     return torch.device("cpu") if _on_cpu() else torch.device("cuda", torch.cuda.current_device())
 

@@ -14,8 +14,9 @@ Stop = Callable[[], bool]
 
 
 class StoppedError(Exception):
-    """The work ended because it was asked to: no failure, and nothing is lost. The message says where a
-    restart goes on.
+    """The work ended because it was asked to: no failure, and nothing is lost.
+
+    The message says where a restart goes on.
     """
 
 

@@ -67,7 +67,7 @@ class Losses:
         return len(self._losses)
 
     def add(self, step: int, picks: Picks, loss: Tensor) -> None:
-        """Keep the loss (a scalar on the device) of a step, counted from 1, and the windows it was taken on."""
+        """Keep the loss (a scalar on the device) of a step, counted from 1, and its windows."""
         self._losses.append(loss)
         self._steps.append((step, picks))
 
@@ -85,7 +85,8 @@ class Losses:
             step, picks = self._steps[first]
             names = ", ".join(sorted({self._sets[which].dataset for which, _ in picks}))
             raise NonFiniteLossError(
-                f"the training loss is {values[first]} at step {step}, on {len(picks)} windows of {names}: {self._advice}",
+                f"the training loss is {values[first]} at step {step}, on {len(picks)} windows of {names}: "
+                f"{self._advice}",
                 step,
                 values[first],
                 [self._batch(at, value) for at, value in enumerate(values)],
@@ -108,9 +109,9 @@ class Losses:
         windows: dict[str, list[int]] = {}
         examples: dict[str, list[int]] = {}
         for which, row in picks:
-            own = self._sets[which]
-            windows.setdefault(own.dataset, []).append(int(row))
-            examples.setdefault(own.dataset, []).append(int(own.example[row]))
+            dataset = self._sets[which]
+            windows.setdefault(dataset.dataset, []).append(int(row))
+            examples.setdefault(dataset.dataset, []).append(int(dataset.example[row]))
         return StepBatch(step, loss, windows, examples)
 
     def state(self) -> dict[str, Any]:

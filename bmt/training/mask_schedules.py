@@ -1,24 +1,22 @@
-"""Masks that change while theta is tuned (`mask.schedule` and `mask.scope`); the two-phase schedule needs
-none of this.
+"""Masks that change while theta is tuned (`mask.schedule`, `mask.scope`, `mask.gate`); the two-phase schedule
+needs none of this.
 
     refresh       the masks are learned again at the start of each epoch, at the present theta
     alternating   before each step of theta, one step of alpha and w on the rows of each dataset in the batch;
-    the gates stay, the mask of
-                  the step is drawn from them
+                  the gates stay, the mask of the step is drawn from them
     per_batch     scope: before each step of theta, fresh gates learn `mask.steps` steps on the very batch;
-        one mask for all its rows
+                  one mask for all its rows
     resampled     gate: the gates are learned once at theta_0; each step of theta draws its masks from them
 
 A schedule is asked `start` once and `before` each step; it learns with the masks of the handle paused, and
-puts new ones in with
-`handle.use`. What it needs to go on after a resume it keeps in files (refresh, resampled) or in the
-checkpoint's tensors (alternating).
+puts new ones in with `handle.use`. What it needs to go on after a resume it keeps in files (refresh,
+resampled) or in the checkpoint's tensors (alternating).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,16 +24,24 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from bmt.errors import ConfigError
 from bmt.gate_learner import GateLearner
 from bmt.gates import HardConcrete
 from bmt.layers import target_names
-from bmt.mask_learning import GLOBAL, LearnedGates
+from bmt.mask_learning import GLOBAL, LearnedGates, gates_by_dataset
 from bmt.mask_selection import gate_masks
-from bmt.mask_updates import MaskedUpdates
+from bmt.masked_updates import MaskedUpdates
 from bmt.masks import Masks
-from bmt.qa.batches import Batch, Vocabulary, Windows, collate
+from bmt.qa.batches import Batch, collate
+from bmt.runtime.checkpoints import Checkpoints
+from bmt.runtime.control import RunControl
 from bmt.runtime.files import write_aside
+from bmt.runtime.keyed_random import key_number
 from bmt.settings import MaskSettings
+from bmt.training.data import TrainingData
+from bmt.training.mask_batches import plan_loss, source_batches
+from bmt.training.plan import Plan, planned_steps
+from bmt.training.source_masks import source_masks
 
 Picks = Sequence[tuple[int, int]]
 
@@ -148,14 +154,8 @@ class Resampled:
         learn: Callable[[], Iterable[tuple[str, LearnedGates]]],
         folder: Path | None,
     ) -> None:
-        self._model, self._datasets, self._settings, self._seed, self._learn, self._folder = (
-            model,
-            datasets,
-            settings,
-            seed,
-            learn,
-            folder,
-        )
+        self._model, self._datasets, self._settings, self._seed = model, datasets, settings, seed
+        self._learn, self._folder = learn, folder
         self._alpha: dict[str, dict[str, Tensor]] = {}
         self._at: dict[str, int] = {}  # the step of each dataset's last draw
 
@@ -172,9 +172,9 @@ class Resampled:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 flat = {
-                    f"{dataset}/{name}": alpha
-                    for dataset, own in self._alpha.items()
-                    for name, alpha in own.items()
+                    f"{dataset}/{name}": value
+                    for dataset, alpha in self._alpha.items()
+                    for name, value in alpha.items()
                 }
                 with write_aside(path) as aside:
                     save_file(flat, aside)
@@ -194,11 +194,8 @@ class Resampled:
 
     def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
         """As `Schedule.before`: new draws for the datasets of the batch."""
-        for dataset in (
-            list(self._alpha)
-            if GLOBAL in self._alpha
-            else sorted({self._datasets[which] for which, _ in picks})
-        ):
+        in_batch = sorted({self._datasets[which] for which, _ in picks})
+        for dataset in list(self._alpha) if GLOBAL in self._alpha else in_batch:
             self._at[dataset] = step
             handle.use({dataset: self._drawn(dataset)})
 
@@ -222,14 +219,12 @@ class _OnBatches:
     def __init__(
         self,
         model: nn.Module,
-        sets: Sequence[Windows],
-        vocabulary: Vocabulary,
+        data: TrainingData,
         settings: MaskSettings,
         seed: int,
         loss: Callable[[nn.Module, Batch], Tensor],
     ) -> None:
-        self.model, self.sets, self.vocabulary, self.settings = model, sets, vocabulary, settings
-        self.seed, self._loss = seed, loss
+        self.model, self.data, self.settings, self.seed, self._loss = model, data, settings, seed, loss
         self.names = target_names(model, settings.targets)
         self.device = next(model.parameters()).device
 
@@ -241,14 +236,18 @@ class _OnBatches:
         """Loss of the model as it stands on these windows."""
 
         def measure() -> Tensor:
-            return self._loss(self.model, collate(self.sets, picks, self.vocabulary).to(self.device))
+            return self._loss(
+                self.model, collate(self.data.sets, picks, self.data.vocabulary).to(self.device)
+            )
 
         return measure
 
     def drawn(self, learner: GateLearner, step: int) -> dict[str, Tensor]:
         """The mask that a learner's gates give at a step."""
         shapes = {name: tuple(value.shape) for name, value in learner.w.items()}
-        gates = LearnedGates(learner.law, learner.alpha, shapes, learner.held, (*learner.key, "at", step), [])
+        gates = LearnedGates(
+            learner.law, learner.alpha, shapes, learner.gate_sizes, (*learner.key, "at", step), []
+        )
         return gates.mask(self.settings)
 
     def about(self) -> dict[str, Any]:
@@ -257,13 +256,13 @@ class _OnBatches:
 
 
 class Alternating(_OnBatches):
-    """Gates that learn a step on each dataset's rows of a batch before theta does; one set a dataset, or one
-    for the mixture.
+    """Gates that learn one step on each dataset's rows of a batch before theta does; one set of gates per
+    dataset, or one for the mixture.
     """
 
     def start(self, step: int) -> Masks:
         """As `Schedule.start`."""
-        owners = [GLOBAL] if self.settings.scope == "global" else [own.dataset for own in self.sets]
+        owners = [GLOBAL] if self.settings.scope == "global" else list(self.data.datasets)
         self.learners = {
             name: GateLearner(self.model, self.names, self.settings, (self.seed, "mask", name))
             for name in owners
@@ -275,12 +274,11 @@ class Alternating(_OnBatches):
         """As `Schedule.before`."""
         by_owner: dict[str, list[tuple[int, int]]] = {}
         for which, row in picks:
-            by_owner.setdefault(
-                GLOBAL if self.settings.scope == "global" else self.sets[which].dataset, []
-            ).append((which, row))
-        for name, own in by_owner.items():
+            owner = GLOBAL if self.settings.scope == "global" else self.data.datasets[which]
+            by_owner.setdefault(owner, []).append((which, row))
+        for name, its_picks in by_owner.items():
             with handle.paused():
-                self.learners[name].step(self.loss(own), count=False)
+                self.learners[name].step(self.loss(its_picks), count=False)
             self._at[name] = step + 1
             handle.use({name: self.drawn(self.learners[name], step + 1)})
 
@@ -305,13 +303,8 @@ class Alternating(_OnBatches):
         """As `Schedule.restore`; the masks at the time are drawn again from the gates."""
         for name, learner in self.learners.items():
             self._at[name] = int(tensors[f"{name}/at"])
-            learner.restore(
-                {
-                    key.split("/", 1)[1]: value
-                    for key, value in tensors.items()
-                    if key.split("/", 1)[0] == name
-                }
-            )
+            parts = {key: key.split("/", 1) for key in tensors}
+            learner.restore({name_: tensors[key] for key, (owner, name_) in parts.items() if owner == name})
 
 
 class PerBatch(_OnBatches):
@@ -346,3 +339,75 @@ class PerBatch(_OnBatches):
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """As `Schedule.restore`."""
         self._mask = {name: mask.to(self.device) for name, mask in tensors.items()}
+
+
+def mask_schedule(
+    model: nn.Module,
+    data: TrainingData,
+    mask: MaskSettings,
+    plan: Plan,
+    *,
+    seed: int,
+    control: RunControl | None = None,
+) -> Schedule:
+    """The masks that change while theta is tuned, as `mask.schedule`, `mask.scope` and `mask.gate` say.
+
+    Args:
+        control: in the folder of its checkpoints `refresh` keeps the masks of each epoch, and `resampled` the
+            gates, for a resume, and both what they have learned of them; to be removed by the caller when the
+            run is done. Else as of `bmt.training.source_masks.source_masks`.
+
+    Raises:
+        ConfigError: the two-phase schedule, whose masks `source_masks` gives.
+    """
+    control = control or RunControl()
+    if mask.scope == "per_batch":
+        return PerBatch(model, data, mask, seed, plan_loss(model, plan))
+    if mask.schedule == "alternating":
+        return Alternating(model, data, mask, seed, plan_loss(model, plan))
+    if mask.gate == "resampled":
+        return _resampled(model, data, mask, plan, seed, control)
+    if mask.schedule != "refresh":
+        raise ConfigError(f"mask.schedule: {mask.schedule!r} has fixed masks: source_masks makes them")
+    kept = control.checkpoints
+
+    def learning(epoch: int) -> Checkpoints | None:
+        return None if kept is None else kept.within(f"learning-{epoch:04d}")
+
+    def learn(epoch: int) -> Masks:
+        key = seed if epoch == 0 else key_number((seed, "refresh", epoch))
+        learned = source_masks(
+            "learned",
+            model,
+            data,
+            mask,
+            plan,
+            seed=key,
+            control=replace(control, checkpoints=learning(epoch)),
+        )
+        if epoch > 0 and (before := learning(epoch - 1)) is not None:
+            before.remove()  # its masks are in a file
+        return learned
+
+    steps = planned_steps(data.sets, data.rows, 1, plan.training)
+    return Refresh(model, learn, steps, None if kept is None else kept.folder)
+
+
+def _resampled(
+    model: nn.Module, data: TrainingData, mask: MaskSettings, plan: Plan, seed: int, control: RunControl
+) -> Resampled:
+    """Gates that are learned once, when the schedule starts."""
+    batches = source_batches(data, mask, seed, next(model.parameters()).device)
+    kept = control.checkpoints
+
+    learning = replace(
+        control,
+        progress=lambda steps, note: control.progress(steps * mask.batch, note),
+        checkpoints=None if kept is None else kept.within("learning"),
+    )
+
+    def learn() -> Iterable[tuple[str, LearnedGates]]:
+        loss = plan_loss(model, plan)
+        return gates_by_dataset(model, batches, mask, seed=seed, loss=loss, control=learning)
+
+    return Resampled(model, data.datasets, mask, seed, learn, None if kept is None else kept.folder)

@@ -1,8 +1,8 @@
 """How a step's windows are shared out over ranks and cut into forward passes, by their lengths alone.
 
 A pass pads its windows to the longest of them. In order of falling length the best passes are contiguous,
-whatever the caps: two windows
-that stand the wrong way round can change places without making a pass longer. Dynamic programming finds them:
+whatever the caps: two windows that stand the wrong way round can change places without making a pass longer.
+Dynamic programming finds them:
 
     padded[k][i] = min over j < i of  padded[k - 1][j] + (i - j) * length[j]          tokens of the i longest
     windows in k passes
@@ -37,7 +37,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Passes:
+class RankPasses:
     """One rank's part of a step.
 
     Attributes:
@@ -54,10 +54,8 @@ def cut(lengths: np.ndarray, limits: Limits) -> list[np.ndarray]:
     `lengths`, longest windows first.
 
     The fewest is right only where another pass costs more than the padding that it would save. Where a pass
-    has a cost of its own (a few
-    thousand tokens on a GPU, whose kernels wait to be started) that holds, even beyond a limit of .08; where
-    tokens alone cost (a CPU),
-    a lower limit gives more passes with less padding.
+    has a cost of its own (a few thousand tokens on a GPU, whose kernels wait to be started) that holds, even
+    beyond a limit of .08; where tokens alone cost (a CPU), a lower limit gives more passes with less padding.
 
     Args:
         lengths: tokens of each window (n,). Time is O(n^2) a pass.
@@ -111,11 +109,12 @@ def shares(lengths: np.ndarray, world: int) -> list[np.ndarray]:
     return [np.flatnonzero(owner == rank) for rank in range(world)]
 
 
-def passes(lengths: np.ndarray, limits: Limits, rank: int = 0, world: int = 1) -> Passes:
+def passes(lengths: np.ndarray, limits: Limits, rank: int = 0, world: int = 1) -> RankPasses:
     """The passes of one of `world` ranks on a step's windows; every rank finds the same shares, without a
     word between them.
     """
     parts: list[list[np.ndarray]] = [
-        [own[part] for part in cut(lengths[own], limits)] for own in shares(lengths, world)
+        [share[part] for part in cut(lengths[share], limits)] for share in shares(lengths, world)
     ]
-    return Passes(parts[rank], sum(len(part) * int(lengths[part].max()) for own in parts for part in own))
+    padded = sum(len(part) * int(lengths[part].max()) for share in parts for part in share)
+    return RankPasses(parts[rank], padded)

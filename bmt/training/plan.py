@@ -1,4 +1,4 @@
-"""What the loop is told: its settings, and what follows from them for a step."""
+"""The settings of a training, and what follows from them for a step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bmt.errors import ConfigError
 from bmt.qa.batches import Windows
 from bmt.settings import DecodeSettings, LossSettings, SamplingSettings, TrainingSettings, TuningSettings
 from bmt.training.microbatches import Limits
-from bmt.training.sampling import Budget
+from bmt.training.sampling import TokenBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Plan:
 
 
 def total_steps(windows: int, epochs: float, batch: int) -> int:
-    """Steps of a run: every window `epochs` times on average, `batch` a step; at least 1."""
+    """Steps of a run: every window `epochs` times on average, `batch` per step; at least 1."""
     return max(1, math.ceil(windows * epochs / batch))
 
 
@@ -44,16 +44,16 @@ def planned_steps(
         ConfigError: a window that does not fit `training.batch_tokens`.
     """
     size = step_size(sets, training)
-    if isinstance(size, Budget):
+    if isinstance(size, TokenBudget):
         return size.steps(rows, epochs)
-    return total_steps(sum(len(own) for own in rows.values()), epochs, size)
+    return total_steps(sum(len(chosen) for chosen in rows.values()), epochs, size)
 
 
-def step_size(sets: Sequence[Windows], training: TrainingSettings) -> int | Budget:
-    """Windows a step, or its budget of tokens."""
+def step_size(sets: Sequence[Windows], training: TrainingSettings) -> int | TokenBudget:
+    """Windows per step, or its budget of tokens."""
     if training.batch_tokens is None:
         return training.batch
-    return Budget(training.batch_tokens, {own.dataset: own.lengths for own in sets})
+    return TokenBudget(training.batch_tokens, {windows.dataset: windows.lengths for windows in sets})
 
 
 def pass_limits(
@@ -64,12 +64,12 @@ def pass_limits(
     Raises:
         ConfigError: a training window of more than `training.micro_tokens` tokens.
     """
-    for own in sets:
-        longest = int(own.lengths[rows[own.dataset]].max(initial=0))
+    for windows in sets:
+        longest = int(windows.lengths[rows[windows.dataset]].max(initial=0))
         if training.micro_tokens is not None and longest > training.micro_tokens:
             raise ConfigError(
-                f"training.micro_tokens: {training.micro_tokens} is not allowed: at least {longest}, the tokens of {own.dataset}'s longest "
-                "training window"
+                f"training.micro_tokens: {training.micro_tokens} is not allowed: at least {longest}, the "
+                f"tokens of {windows.dataset}'s longest training window"
             )
     return Limits(training.padding, training.micro_batch, training.micro_tokens)
 

@@ -55,7 +55,8 @@ def regularizer(
         return None
     if strength is None or strength <= 0 or (kind == "mixout" and strength >= 1):
         raise ConfigError(
-            f"strength: {strength!r} is not allowed: above 0{' and below 1' if kind == 'mixout' else ''} for {kind}"
+            f"strength: {strength!r} is not allowed: above 0{' and below 1' if kind == 'mixout' else ''} "
+            f"for {kind}"
         )
     parameters = {name: parameter for name, parameter in model.named_parameters() if name in pretrained}
     if kind == "l2_sp":
@@ -71,7 +72,7 @@ def regularizer(
     )
 
 
-class _Nothing:
+class _NoRegularizer:
     def start(self) -> None:
         pass
 
@@ -82,7 +83,7 @@ class _Nothing:
         pass
 
 
-class _L2SP(_Nothing):
+class _L2SP(_NoRegularizer):
     def __init__(
         self, strength: float, parameters: Mapping[str, nn.Parameter], pretrained: Mapping[str, Tensor]
     ) -> None:
@@ -95,7 +96,7 @@ class _L2SP(_Nothing):
                 parameter.grad.add_(parameter - self.pretrained[name], alpha=self.strength)
 
 
-class _NoisyTune(_Nothing):
+class _NoisyTune(_NoRegularizer):
     def __init__(self, strength: float, parameters: Mapping[str, nn.Parameter], seed: int) -> None:
         self.strength, self.parameters, self.seed = strength, parameters, seed
 
@@ -107,7 +108,7 @@ class _NoisyTune(_Nothing):
                 parameter.add_(draw.to(parameter.dtype), alpha=self.strength * float(parameter.std()))
 
 
-class _Mixout(_Nothing):
+class _Mixout(_NoRegularizer):
     def __init__(
         self, p: float, parameters: Mapping[str, nn.Parameter], pretrained: Mapping[str, Tensor], seed: int
     ) -> None:

@@ -1,18 +1,19 @@
 """Which windows a step trains on: heterogeneous batches whose dataset shares follow eq. 15.
 
-    weight_i = |acc_i - previous acc_i| / sum_j |acc_j - previous acc_j|          acc = EM + F1 on dataset i's validation questions
-
+    weight_i = |acc_i - previous acc_i| / sum_j |acc_j - previous acc_j|        acc = EM + F1 on dataset i's
+                                                                                validation questions
 Uniform until two evaluations exist; where no dataset moved the old weights stay; `floor` is the least weight.
-The same against a fixed
-reference, the scores of single-task runs: weight_i = |acc_i - reference_i| / sum_j |acc_j - reference_j|, from the first evaluation on. Or
-weights that never move: uniform, the datasets' shares of the windows (size), or what a temperature makes of
-them. A step's draws depend on
-(seed, step), the weights and how many windows each dataset has given so far: a few numbers, which a
-checkpoint keeps.
+The same against a fixed reference, the scores of single-task runs,
+
+    weight_i = |acc_i - reference_i| / sum_j |acc_j - reference_j|              from the first evaluation on.
+
+Or weights that never move: uniform, the datasets' shares of the windows (size), or what a temperature makes
+of them. A step's draws depend on (seed, step), the weights and how many windows each dataset has given so
+far: a few numbers, which a checkpoint keeps.
 
 A step has `batch` windows, or as many as a budget of tokens holds. Either way the weights alone decide whose
-the windows are: the draw
-that no longer fits a budget is the next step's first, so that long windows are not passed over.
+the windows are: the draw that no longer fits a budget is the next step's first, so that long windows are not
+passed over.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ def size_weights(sizes: Sequence[int], temperature: float = 1.0) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """Tokens a step, padding not counted.
+class TokenBudget:
+    """Tokens per step, padding not counted.
 
     Attributes:
         tokens: what a step holds at most.
@@ -77,7 +78,8 @@ class Budget:
             longest = int(self.lengths[name][windows].max())
             if longest > self.tokens:
                 raise ConfigError(
-                    f"training.batch_tokens: {self.tokens} is not allowed: at least {longest}, the tokens of the longest window of {name}"
+                    f"training.batch_tokens: {self.tokens} is not allowed: at least {longest}, the tokens of "
+                    f"the longest window of {name}"
                 )
 
     def steps(self, rows: Mapping[str, np.ndarray], epochs: float) -> int:
@@ -103,30 +105,32 @@ class Sampler:
 
     Args:
         rows: training windows of each dataset, by name.
-        batch: windows a step, or its budget of tokens.
+        batch: windows per step, or its budget of tokens.
 
     Raises:
         ConfigError: a dataset without training windows, a floor that the datasets cannot all have, a window
-            that does not fit the budget,
-            a dataset without the single-task score that it is to be held against.
+            that does not fit the budget, a dataset without the single-task score that it is to be held
+            against.
     """
 
     def __init__(
-        self, rows: Mapping[str, np.ndarray], batch: int | Budget, settings: SamplingSettings, seed: int
+        self, rows: Mapping[str, np.ndarray], batch: int | TokenBudget, settings: SamplingSettings, seed: int
     ) -> None:
         self.datasets = tuple(rows)
         for name, windows in rows.items():
             if len(windows) == 0:
                 raise ConfigError(
-                    f"dataset {name} has no training window: raise data.train_cap, keep negatives, or leave it out of data.train"
+                    f"dataset {name} has no training window: raise data.train_cap, keep negatives, or leave "
+                    "it out of data.train"
                 )
         if settings.floor * len(rows) > 1:
             raise ConfigError(
-                f"sampling.floor: {settings.floor!r} is not allowed: {len(rows)} datasets can have at most {1 / len(rows):g} each"
+                f"sampling.floor: {settings.floor!r} is not allowed: {len(rows)} datasets can have at most "
+                f"{1 / len(rows):g} each"
             )
         self._rows, self._batch, self._settings, self._seed = dict(rows), batch, settings, seed
         self._shortest, self._held = 1, -1
-        if isinstance(batch, Budget):
+        if isinstance(batch, TokenBudget):
             batch.check(rows)
             self._shortest = min(int(batch.lengths[name][windows].min()) for name, windows in rows.items())
         sizes = [len(windows) for windows in rows.values()]
@@ -144,13 +148,13 @@ class Sampler:
         """(position of the dataset, window row) of each of a step's windows. A dataset's windows all come
         once before any comes again.
         """
-        if isinstance(self._batch, Budget):
+        if isinstance(self._batch, TokenBudget):
             return self._fill(self._batch, step)
         which = choice(self.weights, self._batch, (self._seed, "dataset", step))
         return [self._next(index, take=True) for index in np.sort(which).tolist()]
 
-    def _fill(self, budget: Budget, step: int) -> list[tuple[int, int]]:
-        """Draws until the next window would exceed the budget; its dataset is held back for the step after."""
+    def _fill(self, budget: TokenBudget, step: int) -> list[tuple[int, int]]:
+        """Draws until the next window would exceed the budget; its dataset comes first in the step after."""
         drawn = choice(
             self.weights, budget.tokens // self._shortest + 1, (self._seed, "dataset", step)
         ).tolist()
@@ -190,7 +194,7 @@ class Sampler:
         """What a checkpoint keeps."""
         return {
             "weights": self.weights.tolist(),
-            "given": self._given,
+            "given": dict(self._given),
             "scores": self._scores,
             "held": self._held,
         }
@@ -210,7 +214,7 @@ def _reference(datasets: Sequence[str], settings: SamplingSettings) -> list[floa
     scores = settings.single_task_scores or {}
     if lacking := [name for name in datasets if name not in scores]:
         raise ConfigError(
-            f"sampling.single_task_scores: no score of {', '.join(lacking)}: kind dynamic_single_task needs the EM + F1 of a single-task "
-            "run on every dataset"
+            f"sampling.single_task_scores: no score of {', '.join(lacking)}: kind dynamic_single_task needs "
+            "the EM + F1 of a single-task run on every dataset"
         )
     return [float(scores[name]) for name in datasets]

@@ -1,26 +1,25 @@
 """Questions to answer and score, by one process or shared over ranks.
 
 The ranks share the questions rather than wait for the first: at the paper's scale 6 * 1000 questions are
-answered every 2048 * 8 windows
-of training, so that seven of eight GPUs would wait for about half of the time.
+answered every 2048 * 8 windows of training, so that seven of eight GPUs would wait for about half of the
+time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import nn
 
 from bmt.qa.batches import Vocabulary, Windows
-from bmt.qa.decoding import Prediction, predict
+from bmt.qa.decoding import Passes, Prediction, predict
 from bmt.qa.metrics import score
+from bmt.runtime.control import Progress
 from bmt.runtime.ranks import Ranks
 from bmt.training.microbatches import shares
 from bmt.training.plan import Plan, autocast_for
-
-Progress = Callable[[int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Questions:
 
 def answers(
     model: nn.Module,
-    own: Questions,
+    questions: Questions,
     vocabulary: Vocabulary,
     plan: Plan,
     progress: Progress | None = None,
@@ -66,18 +65,19 @@ def answers(
     """
     ranks = ranks or Ranks()
     device = next(model.parameters()).device
-    found = predict(
+    predictions = predict(
         model,
-        own.windows,
-        own.contexts,
+        questions.windows,
+        questions.contexts,
         vocabulary,
         plan.decode,
-        rows=own.shared(ranks),
-        batch=plan.training.evaluation_batch,
-        autocast=autocast_for(plan.training.precision, device),
-        progress=progress,
+        rows=questions.shared(ranks),
+        passes=Passes(
+            plan.training.evaluation_batch, autocast_for(plan.training.precision, device), progress
+        ),
     )
-    return sorted((one for part in ranks.gathered(found) for one in part), key=lambda one: one.example)
+    gathered = [prediction for part in ranks.gathered(predictions) for prediction in part]
+    return sorted(gathered, key=lambda prediction: prediction.example)
 
 
 def evaluate(
@@ -90,14 +90,11 @@ def evaluate(
 ) -> dict[str, tuple[float, float]]:
     """EM and F1, in percent, of each dataset's questions. A question without a window counts as wrong."""
     scores = {}
-    for own in questions:
-        texts = {
-            found.example: found.text for found in answers(model, own, vocabulary, plan, progress, ranks)
-        }
-        examples = own.examples.tolist()
-        em, f1 = score(
-            [texts.get(example, "") for example in examples],
-            [list(own.answers[example]) for example in examples],
-        )
-        scores[own.windows.dataset] = (100 * float(np.mean(em)), 100 * float(np.mean(f1)))
+    for part in questions:
+        predictions = answers(model, part, vocabulary, plan, progress, ranks)
+        texts = {prediction.example: prediction.text for prediction in predictions}
+        examples = part.examples.tolist()
+        gold = [list(part.answers[example]) for example in examples]
+        em, f1 = score([texts.get(example, "") for example in examples], gold)
+        scores[part.windows.dataset] = (100 * float(np.mean(em)), 100 * float(np.mean(f1)))
     return scores

@@ -4,22 +4,23 @@ dataset, with its own optimizer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
 from bmt.qa.adapters import Adapters, banks, needed_adapters
-from bmt.qa.batches import Vocabulary, Windows
-from bmt.runtime.checkpoints import Checkpoints, load_tensors, tensors
+from bmt.runtime.checkpoints import load_tensors, tensors
+from bmt.runtime.control import RunControl
 from bmt.runtime.keyed_random import key_number
-from bmt.runtime.ranks import Ranks
-from bmt.runtime.stopping import Stop, never, until
-from bmt.training.loop import Outcome, Plan, Progress, Questions, Report, evaluate, planned_steps, train
+from bmt.runtime.stopping import until
+from bmt.training.data import TrainingData
+from bmt.training.loop import TrainingOutcome, train
+from bmt.training.plan import Plan, planned_steps
+from bmt.training.procedure import stop_alone
+from bmt.training.validation import evaluate
 
 
 @contextmanager
@@ -28,8 +29,8 @@ def only_adapter(model: nn.Module, dataset: str) -> Iterator[Adapters]:
     trained (phase 2).
 
     Theta takes no gradient and keeps its bits whatever optimizer runs, and the other datasets' parameters are
-    not there to be moved by its
-    momentum or weight decay. What was learned is put into the banks when the block ends without an error.
+    not there to be moved by its momentum or weight decay. What was learned is put into the banks when the
+    block ends without an error.
 
     Raises:
         ModelError: no adapters, or none of this dataset.
@@ -73,78 +74,67 @@ class TunedAdapter:
     dataset: str
     before: float
     kept: bool
-    outcome: Outcome
+    outcome: TrainingOutcome
 
 
 def tune_adapters(
     model: nn.Module,
-    sets: Sequence[Windows],
-    rows: Mapping[str, np.ndarray],
-    validation: Sequence[Questions],
-    vocabulary: Vocabulary,
+    data: TrainingData,
     plan: Plan,
     *,
     epochs: float,
     seed: int,
-    folder: Path | None = None,
-    fingerprint: str = "",
-    report: Report | None = None,
-    progress: Progress | None = None,
-    ranks: Ranks | None = None,
-    stop: Stop = never,
+    control: RunControl | None = None,
 ) -> list[TunedAdapter]:
     """Tune each dataset's adapter and head at `plan.training.head_lr`, theta frozen; never to a lower
     validation F1 than they had.
 
     Args:
-        sets, rows, validation: as `bmt.training.loop.train` takes them: the datasets that the model has
-            adapters for, in one order.
+        data: the datasets that the model has adapters for, in one order.
         epochs: over a dataset's own training windows, at most: `patience` evaluations without a gain end its
             tuning.
-        folder: where each dataset keeps its checkpoints, which hold its adapter and head only, to resume
-            from; None: nowhere. To be removed
-            by the caller when the model is saved.
-        fingerprint: of everything that decides the run.
-        report, progress, ranks, stop: as `bmt.training.loop.train`'s; metrics are named
-            `phase_2/<dataset>/…`.
+        control: as of `bmt.training.loop.train`; metrics are named `phase_2/<dataset>/…`. Each dataset has
+            checkpoints of its own beside `control.checkpoints`, which hold its adapter and head only; to be
+            removed by the caller when the model is saved.
 
     Raises:
         ModelError: a dataset without an adapter, a loss that is not finite, a checkpoint of another
             configuration.
-        StoppedError: `stop` asked; the checkpoint of the dataset it came in is written.
+        StoppedError: `control.stop` asked; the checkpoint of the dataset it came in is written.
     """
-    own_plan = replace(plan, training=replace(plan.training, lr=plan.training.head_lr))
-    ranks, tuned = ranks or Ranks(), []
-    for windows, questions in zip(sets, validation, strict=True):
-        name = windows.dataset
-        own = rows[name]
+    control = control or RunControl()
+    head_plan = replace(plan, training=replace(plan.training, lr=plan.training.head_lr))
+    return [
+        _tune_adapter(model, data.alone(position), head_plan, epochs, seed, control)
+        for position in range(len(data.sets))
+    ]
 
-        def named(step: int, metrics: dict[str, float], name: str = name) -> None:
-            if report is not None:
-                report(step, {f"phase_2/{name}/{key}": value for key, value in metrics.items()})
 
-        with only_adapter(model, name):
-            start = {key: value.clone() for key, value in tensors(model).items()}
-            asked = until(stop if ranks.world == 1 else never)
-            before = ranks.of_first(evaluate(model, [questions], vocabulary, plan, asked, ranks))[name][1]
-            outcome = train(
-                model,
-                [windows],
-                {name: own},
-                [questions],
-                vocabulary,
-                own_plan,
-                steps=planned_steps([windows], {name: own}, epochs, plan.training),
-                seed=key_number((seed, "phase 2", name)),
-                checkpoints=None if folder is None else Checkpoints(folder / f"phase-2-{name}", fingerprint),
-                report=named,
-                progress=progress,
-                ranks=ranks,
-                stop=stop,
-            )
-            kept = outcome.best_f1 > before
-            if not kept:
-                with torch.no_grad():
-                    load_tensors(model, start)
-        tuned.append(TunedAdapter(name, before, kept, outcome))
-    return tuned
+def _tune_adapter(
+    model: nn.Module, data: TrainingData, plan: Plan, epochs: float, seed: int, control: RunControl
+) -> TunedAdapter:
+    """Tune the adapter and head of the one dataset of `data`."""
+    [name] = data.datasets
+
+    def report(step: int, metrics: dict[str, float]) -> None:
+        control.report(step, {f"phase_2/{name}/{key}": value for key, value in metrics.items()})
+
+    kept_in = None if control.checkpoints is None else control.checkpoints.within(f"phase-2-{name}")
+    asked = until(stop_alone(control))
+    with only_adapter(model, name):
+        start = {key: value.clone() for key, value in tensors(model).items()}
+        scores = evaluate(model, data.validation, data.vocabulary, plan, asked, control.ranks)
+        before = control.ranks.of_first(scores)[name][1]
+        outcome = train(
+            model,
+            data,
+            plan,
+            steps=planned_steps(data.sets, data.rows, epochs, plan.training),
+            seed=key_number((seed, "phase 2", name)),
+            control=replace(control, report=report, checkpoints=kept_in),
+        )
+        kept = outcome.best_f1 > before
+        if not kept:
+            with torch.no_grad():
+                load_tensors(model, start)
+    return TunedAdapter(name, before, kept, outcome)

@@ -39,15 +39,17 @@ def draw(target: Questions, k: int, seed: int, test: str = "minus_k") -> Split:
     name = target.windows.dataset
     if k < 2 or k % 2:
         raise ConfigError(
-            f"fewshot.sizes: {k!r} is not allowed: an even number from 2 on, half to train on and half to validate on"
+            f"fewshot.sizes: {k!r} is not allowed: an even number from 2 on, half to train on and half to "
+            "validate on"
         )
     answered = np.unique(target.windows.example[target.windows.spans.lengths > 0])
     pool = target.examples[np.isin(target.examples, answered)]
     most = min(len(pool), len(target.examples) - (test == "minus_k"))
     if k > most:
         raise ConfigError(
-            f"fewshot.sizes: {k} examples of {name} are asked for, which has {most} to give ({len(pool)} of its {len(target.examples)} "
-            f"questions have an answer in a window{', and one at least is left to test on' if test == 'minus_k' else ''}): lower K, or "
+            f"fewshot.sizes: {k} examples of {name} are asked for, which has {most} to give ({len(pool)} of "
+            f"its {len(target.examples)} questions have an answer in a window"
+            f"{', and one at least is left to test on' if test == 'minus_k' else ''}): lower K, or "
             "leave the dataset out"
         )
     drawn = pool[permutation(len(pool), (seed, "few-shot", name))[:k]]

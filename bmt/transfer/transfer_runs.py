@@ -1,6 +1,4 @@
-"""Transfer to datasets that were not trained on: zero-shot (section 4.6.1), and few-shot over all (dataset,
-K, seed) (4.6.2).
-"""
+"""Few-shot transfer over all (dataset, K, seed) (section 4.6.2): each run is one file, complete or absent."""
 
 from __future__ import annotations
 
@@ -8,129 +6,30 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 from torch import nn
 
-from bmt.errors import ConfigError
-from bmt.few_shot_settings import FewShotSettings
-from bmt.masks import Masks
-from bmt.qa.adapters import adapters_of, averaged
-from bmt.qa.batches import Vocabulary, Windows
-from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
-from bmt.runtime.files import json_digest, write_json
-from bmt.runtime.leftover_files import remove_leftovers
+from bmt.runtime.control import RunControl
+from bmt.runtime.files import json_digest, remove_half_written, write_json
 from bmt.runtime.stopping import Stop, StoppedError, never
-from bmt.settings import DataSettings, MaskSettings
-from bmt.training.loop import Plan, Questions
-from bmt.training.mask_schedules import Schedule
-from bmt.training.source_masks import mask_schedule, source_masks
-from bmt.transfer.few_shot import FewShot, TargetMasks, draw, few_shot, few_shot_plan
+from bmt.training.validation import Questions
+from bmt.transfer.few_shot import FewShot, TargetMasks, few_shot
+from bmt.transfer.protocol import FewShotProtocol
+from bmt.transfer.target_split import draw
 
-M = TypeVar("M", bound=nn.Module)
-
-
-def zero_shot(model: M) -> M:
-    """The model that answers questions of a dataset that was not trained on: the uniform mean of adapters and
-    heads.
-
-    A model without adapters is its own.
-    """
-    return model if adapters_of(model) is None else averaged(model)
-
-
-def target_masks(
-    kind: str,
-    mask: MaskSettings,
-    plan: Plan,
-    vocabulary: Vocabulary,
-    settings: FewShotSettings,
-    *,
-    seed: int,
-    p_f: float | None = None,
-    rescale: bool = False,
-    source: Masks | None = None,
-    checkpoints: Checkpoints | None = None,
-    stop: Stop = never,
-) -> TargetMasks | None:
-    """What an arm's mask is on a target dataset, which has none from the source training.
-
-    Args:
-        kind: of the arm: "none"; "random" (with `p_f`, `rescale`); "learned" and its controls "fixed_random",
-            "fisher", "magnitude": made
-            at the model that the updates start from, on the training examples, or, of "learned" and
-            "fixed_random" with
-            `settings.mask: union`, the union of the `source` masks.
-        mask: how masks are learned; a schedule other than two_phase goes on during the updates.
-        source: the source datasets' masks as training kept them (already permuted for "fixed_random").
-        checkpoints, stop: of the learning (bmt.mask_learning.learn_masks), on one target.
-
-    Raises:
-        ConfigError: the union is asked for and there are no source masks.
-    """
-    if kind == "none":
-        return None
-    if kind == "random":
-        random = RandomMask(float(p_f or 0), seed, mask.targets, rescale)
-        return lambda model, windows, rows: random
-    if settings.mask == "union" and kind in ("learned", "fixed_random"):
-        if source is None:
-            raise ConfigError(
-                "fewshot.mask: 'union' needs the masks of the source training, which this run did not keep: use relearn"
-            )
-        union = source.union()
-        return lambda model, windows, rows: union
-
-    def made(model: nn.Module, windows: Windows, rows: np.ndarray) -> Masks | Schedule:
-        own, planned = {windows.dataset: rows}, few_shot_plan(plan, settings)
-        if kind == "learned" and (mask.schedule != "two_phase" or mask.gate == "resampled"):
-            folder, fingerprint = (
-                (None, "") if checkpoints is None else (checkpoints.folder, checkpoints.fingerprint)
-            )
-            return mask_schedule(
-                model,
-                [windows],
-                own,
-                vocabulary,
-                mask,
-                planned,
-                seed=seed,
-                folder=folder,
-                fingerprint=fingerprint,
-                stop=stop,
-            )
-        learned = "learned" if kind == "fixed_random" else kind
-        masks = source_masks(
-            learned,
-            model,
-            [windows],
-            own,
-            vocabulary,
-            mask,
-            planned,
-            seed=seed,
-            checkpoints=checkpoints,
-            stop=stop,
-        )
-        return masks.permuted(seed) if kind == "fixed_random" else masks
-
-    return made
+MasksOfSeed = Callable[[int, Checkpoints], TargetMasks | None]
+"""(seed, where to keep what is learned of them) -> what the updates are under."""
 
 
 def few_shot_runs(
     model: nn.Module,
     targets: Sequence[Questions],
-    vocabulary: Vocabulary,
-    plan: Plan,
-    settings: FewShotSettings,
-    folder: Path,
+    protocol: FewShotProtocol,
+    kept: Checkpoints,
     *,
-    fingerprint: str,
-    data: DataSettings | None = None,
-    masks: Callable[[int, Checkpoints], TargetMasks | None] | None = None,
-    report: Callable[[str, int, int, dict[str, float]], None] | None = None,
+    masks: MasksOfSeed | None = None,
     done: Callable[[dict[str, Any]], None] | None = None,
     stop: Stop = never,
 ) -> list[dict[str, Any]]:
@@ -139,67 +38,49 @@ def few_shot_runs(
 
     Args:
         targets: dev questions of each target dataset.
-        folder: a run is one file `<dataset>.k<K>.s<seed>-<digest>.json` there, complete or absent. The digest
-            is of the fingerprint and all
-            settings: what another state has made is never taken up. Beside it, while it is under way, a
-                folder of that name for what a stop
-            has kept.
-        fingerprint: of the model, the arm and the data.
-        masks: (seed, where to keep what is learned of them) -> what holds the updates back (`target_masks`);
-            None: nothing.
-        report: called with (dataset, K, seed, metrics) at each run's end: `few_shot/steps` and the like.
-        done: called with the record of each run as it is finished or found.
+        kept: a run is one file `<dataset>.k<K>.s<seed>-<digest>.json` in its folder. The digest is of the
+            fingerprint, which is of the model, the arm and the data, and of all settings: what another state
+            has made is never taken up. Beside it, while it is under way, a folder of that name for what a
+            stop has kept.
+        masks: what the updates are under (`bmt.transfer.target_masks`); None: nothing.
+        done: called with the record of each run as it is finished or read.
         stop: asked between two updates and between two runs.
 
     Returns:
         the records: dataset, k, seed, losses, weights, train, validation, test (example rows), windows,
-            steps, steps_an_epoch, best_step,
-        best_f1, curve, and found: {example, text, start, end, score} of each test example that has a window.
+        steps, steps_an_epoch, best_step, best_f1, curve, and predictions: {example, text, start, end, score}
+        of each test example that has a window.
 
     Raises:
-        ConfigError: a K that some dataset does not have, before anything is trained. NonFiniteLossError: a
-            loss that is not finite.
+        ConfigError: a K that some dataset does not have, before anything is trained.
+        NonFiniteLossError: a loss that is not finite.
         StoppedError: `stop` asked; the same call goes on from there.
     """
+    settings = protocol.settings
     units = [(target, k, seed) for target in targets for k in settings.sizes for seed in settings.seeds]
     for target, k, seed in units:
         draw(target, k, seed, settings.test)
-    chosen = data or DataSettings()
-    decides = {
-        "fingerprint": fingerprint,
-        "few_shot": {**asdict(settings), "sizes": [], "seeds": []},
-        "plan": asdict(plan),
-    }
-    decides["data"] = [chosen.negatives, chosen.windows]
-    digest, records = json_digest(decides)[:12], []
+    digest, records = _digest(protocol, kept.fingerprint), []
     for target, k, seed in units:
         name = target.windows.dataset
-        path = folder / f"{name}.k{k}.s{seed}-{digest}.json"
+        path = kept.folder / f"{name}.k{k}.s{seed}-{digest}.json"
         checkpoints = Checkpoints(path.with_suffix(""), digest)
-        record = _kept(path)
+        record = _read_record(path)
         if record is None:
             if stop():
                 raise StoppedError(f"stopped before {name}, K = {k}, seed {seed}")
-            held = None if masks is None else masks(seed, checkpoints.within("masks"))
-            tuned = few_shot(
+            run = few_shot(
                 model,
                 target,
                 k,
                 seed,
-                vocabulary,
-                plan,
-                settings,
-                data=data,
-                masks=held,
-                checkpoints=checkpoints.within("updates"),
-                stop=stop,
+                protocol,
+                masks=None if masks is None else masks(seed, checkpoints.within("masks")),
+                control=RunControl(checkpoints=checkpoints.within("updates"), stop=stop),
             )
-            record = as_record(tuned)
-            remove_leftovers(folder, path.name)
+            record = as_record(run)
+            remove_half_written(kept.folder, path.name)
             write_json(path, record)
-            if report is not None:
-                kept = ("windows", "steps", "steps_an_epoch", "best_step", "best_f1")
-                report(name, k, seed, {f"few_shot/{key}": float(record[key]) for key in kept})
         checkpoints.remove()
         records.append(record)
         if done is not None:
@@ -207,7 +88,15 @@ def few_shot_runs(
     return records
 
 
-def _kept(path: Path) -> dict[str, Any] | None:
+def _digest(protocol: FewShotProtocol, fingerprint: str) -> str:
+    """Of all that decides a run beside its dataset, K and seed: which K and seeds there are does not."""
+    settings = {**asdict(protocol.settings), "sizes": [], "seeds": []}
+    decides = {"fingerprint": fingerprint, "few_shot": settings, "plan": asdict(protocol.plan)}
+    decides["data"] = [protocol.data.negatives, protocol.data.windows]
+    return json_digest(decides)[:12]
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
     """The record of a finished run; None where there is none, or a damaged one, which is made again."""
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -218,10 +107,15 @@ def _kept(path: Path) -> dict[str, Any] | None:
 
 def as_record(run: FewShot) -> dict[str, Any]:
     """A run as JSON; see `few_shot_runs`."""
-    split = {
+    return {
+        "dataset": run.dataset,
+        "k": run.k,
+        "seed": run.seed,
+        "losses": run.losses,
+        "weights": run.weights,
         "train": run.split.train.tolist(),
         "validation": run.split.validation.tolist(),
         "test": run.split.test.tolist(),
+        **asdict(run.tuned),
+        "predictions": [asdict(prediction) for prediction in run.predictions],
     }
-    who = {"dataset": run.dataset, "k": run.k, "seed": run.seed, "losses": run.losses, "weights": run.weights}
-    return {**who, **split, **asdict(run.tuned), "found": [asdict(prediction) for prediction in run.found]}

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.runtime.checkpoints import load_optimizer_tensors, optimizer_tensors
-from tests.bmt.test_mask_updates import ids, loss_on, masks_for
+from tests.bmt.test_masked_updates import ids, loss_on, masks_for
 from tests.support import tiny
 
 

@@ -19,7 +19,7 @@ from transformers.data.data_collator import default_data_collator
 
 from bmt.errors import ModelError
 from bmt.layers import target_names
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from tests.support import tiny
@@ -31,7 +31,7 @@ STEPS, ROWS = 5, 8
 
 @pytest.mark.parametrize("name", ["plain_loop.py", "hf_trainer.py"])
 def test_an_example_is_short_runs_and_prints_what_masks_do(name: str, tmp_path: Path) -> None:
-    assert len((FOLDER / name).read_text(encoding="utf-8").splitlines()) < 60
+    assert len((FOLDER / name).read_text(encoding="utf-8").splitlines()) < 70  # of 110 characters
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(FOLDER.parent)}
     done = subprocess.run(
         [sys.executable, str(FOLDER / name)], capture_output=True, text=True, cwd=tmp_path, env=environment

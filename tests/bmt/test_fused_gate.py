@@ -10,8 +10,7 @@ from scipy import stats
 import bmt.fused_gate
 from bmt.fused_gate import FusedGate, draws
 from bmt.gate_learner import GateLearner
-from bmt.gates import HardConcrete
-from bmt.granularity import gate_shape, weights_a_gate
+from bmt.gates import HardConcrete, gate_shape, weights_per_gate
 from bmt.layers import target_names
 from bmt.settings import MaskSettings
 from tests.support import tiny
@@ -133,7 +132,7 @@ def test_with_a_penalty_the_gates_of_unused_rows_close_too() -> None:
     ],
 )
 def test_shapes_of_gates(shape: tuple[int, ...], granularity: str, want: tuple[int, ...], held: int) -> None:
-    assert gate_shape(shape, granularity) == want and weights_a_gate(shape, granularity) == held
+    assert gate_shape(shape, granularity) == want and weights_per_gate(shape, granularity) == held
 
 
 @pytest.mark.parametrize("granularity", ["element", "row", "column", "tensor"])
@@ -157,7 +156,7 @@ def test_shared_gates_learn_by_autograd_s_gradient(granularity: str) -> None:
     s = (torch.sigmoid(torch.log(u) - torch.log1p(-u) + alpha[name]) * 3 - 1.5).clamp(0, 1)
     perturbed[name] = theta[name] + s * w[name]
     loss = torch.func.functional_call(model, {**theta, **perturbed}, kwargs=data).loss
-    loss = loss + 0.01 * (torch.sigmoid(alpha[name]) * own.held[name]).sum()
+    loss = loss + 0.01 * (torch.sigmoid(alpha[name]) * own.gate_sizes[name]).sum()
     want_alpha, want_w = torch.autograd.grad(loss, (alpha[name], w[name]))
     own.step(lambda: model(**data).loss)
     got_alpha = own._alpha_optimizer.state[own.alpha[name]]["exp_avg"] / 0.1

@@ -88,14 +88,14 @@ def test_with_w_zero_the_data_gradient_on_alpha_is_exactly_zero() -> None:
     assert torch.equal(grad_alpha, torch.zeros(50))
 
 
-def test_log_density_integrates_to_one_with_the_masses() -> None:
-    law = HardConcrete(-0.7, 1.3, 0.8)
-    alpha = torch.full((20001,), 0.4, dtype=torch.float64)
-    s = torch.linspace(0, 1, 20001, dtype=torch.float64)
-    density = law.log_density(s, alpha).exp()
-    continuous = torch.trapezoid(density[1:-1], s[1:-1])
-    assert float(continuous + density[0] + density[-1]) == pytest.approx(1.0, abs=1e-3)
-    assert float(law.log_density(torch.tensor([1.2]), torch.tensor([0.4]))) == -math.inf
+def test_the_mean_is_the_integral_of_the_probability_of_being_above() -> None:
+    """By the trapezoidal rule over a fine grid, and P(s > x) falls from P(s > 0) to P(s = 1)."""
+    law, alpha = HardConcrete(-0.7, 1.3, 0.8), torch.tensor([0.4], dtype=torch.float64)
+    grid = np.linspace(0, 1, 20001)[:-1]
+    above = np.array([float(law.prob_above(alpha, float(x))) for x in grid])
+    assert above[0] == pytest.approx(float(law.prob_open(alpha)), abs=1e-12)
+    assert above[-1] == pytest.approx(float(law.prob_one(alpha)), abs=1e-4) and (np.diff(above) < 0).all()
+    assert float(law.mean(alpha)) == pytest.approx(np.trapezoid(above, grid), abs=1e-4)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])

@@ -13,6 +13,7 @@ from torch import nn
 from bmt.errors import ConfigError, ModelError
 from bmt.mask_learning import gates_by_dataset, learn_masks, mask_settings
 from bmt.mask_selection import kth_largest, top_share
+from bmt.runtime.control import RunControl
 from tests.support import tiny
 
 
@@ -104,7 +105,7 @@ def test_theta_requires_grad_and_head_come_back_bit_for_bit() -> None:
         {"A": [batch], "B": lambda step: batch},
         steps=4,
         alpha0=0.0,
-        report=lambda *row: seen.append(row),
+        control=RunControl(report=lambda *row: seen.append(row)),
     )
     for name, parameter in model.named_parameters():
         value, pointer, grad = before[name]
@@ -136,7 +137,7 @@ def test_the_first_step_learns_as_the_closed_form_says() -> None:
         steps=1,
         clip=None,
         loss=squared,
-        report=lambda dataset, step, values: course.append(values),
+        control=RunControl(report=lambda dataset, step, values: course.append(values)),
     )
     assert course[0]["alpha_mean"] == pytest.approx(-0.1, abs=1e-6)
     assert course[0]["interior"] == pytest.approx(
@@ -183,7 +184,7 @@ def test_a_lagrangian_lambda_meets_a_target_density(target: float) -> None:
         density=target,
         density_by="lagrangian",
         lam_lr=0.1,
-        report=lambda dataset, step, values: course.append(values["density"]),
+        control=RunControl(report=lambda dataset, step, values: course.append(values["density"])),
         **{**TOY, "gate": "sampled"},
     )
     assert course[-1] == pytest.approx(target, abs=0.01) and abs(masks.density("toy") - target) < 0.12

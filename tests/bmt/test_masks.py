@@ -147,3 +147,22 @@ def test_masks_for_another_model_are_refused(tmp_path: Path) -> None:
 )
 def test_where_a_tensor_sits(name: str, layer: str, kind: str) -> None:
     assert (layer_of(name), kind_of(name)) == (layer, kind)
+
+
+def test_two_tensors_of_equal_shape_are_permuted_differently() -> None:
+    """The same bits in both before; after it each has its own order, and only chance is common to them."""
+    model = torch.nn.Sequential(torch.nn.Linear(60, 50, bias=False), torch.nn.Linear(50, 60, bias=False))
+    model[1].weight = torch.nn.Parameter(torch.zeros(50, 60))
+    bits = torch.rand(50, 60, generator=torch.Generator().manual_seed(0)) < 0.3
+    control = Masks.of({"A": {"0.weight": bits, "1.weight": bits}}, model).permuted(5)
+    first, second = control.mask("A", "0.weight"), control.mask("A", "1.weight")
+    assert int(first.sum()) == int(second.sum()) == int(bits.sum())
+    for one, other in ((first, second), (first, bits), (second, bits)):
+        assert 0.12 < float((one & other).sum() / (one | other).sum()) < 0.24  # chance: .3 / 1.7 = .176
+
+
+def test_the_bits_of_a_file_are_most_significant_first() -> None:
+    assert pack(torch.tensor([True] + 8 * [False] + [True])).tolist() == [128, 64]
+    assert unpack(
+        torch.tensor([128, 64], dtype=torch.uint8), (2, 5)
+    ).flatten().nonzero().flatten().tolist() == [0, 9]

@@ -9,10 +9,10 @@ import torch
 
 from bmt.errors import ConfigError
 from bmt.layers import target_names
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
-from tests.bmt.test_mask_updates import ids, loss_on, masks_for
+from tests.bmt.test_masked_updates import ids, loss_on, masks_for
 from tests.support import tiny
 
 NAME = "bert.encoder.layer.0.intermediate.dense.weight"
@@ -143,3 +143,26 @@ def test_several_masks_cannot_wait_for_the_clip() -> None:
         mask_updates(torch.optim.SGD(model.parameters(), lr=0.1), model, masks_for(model), before_clip=False),
     ):
         pass
+
+
+def test_compact_state_meets_a_soft_mask_that_waits_for_the_clip() -> None:
+    """What the optimizer takes of a whole gradient at its step is masked already."""
+    after = []
+    for compact in (False, True):
+        model = tiny.bert()
+        draw, parameters = torch.Generator().manual_seed(5), dict(model.named_parameters())
+        values = {
+            n: (torch.rand(parameters[n].shape, generator=draw) - 0.7).clamp(0, 1)
+            for n in target_names(model)
+        }
+        masks = Masks.of({"A": values}, model)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with mask_updates(optimizer, model, masks, compact=compact, before_clip=False):
+            loss_on(model, *ids()).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+        after.append(dict(model.named_parameters()))
+    start = dict(tiny.bert().named_parameters())
+    for name, p in after[0].items():
+        torch.testing.assert_close(p, after[1][name], rtol=1e-6, atol=1e-8)
+        assert not torch.equal(p, start[name]) or name.endswith("key.bias")

@@ -9,7 +9,6 @@ import io
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from typing import BinaryIO
-from unittest.mock import patch
 
 from benchmark.cli.commands import run_command
 from benchmark.planning.processes import Processes
@@ -24,9 +23,9 @@ class InProcess(Processes):
         assert command[:2] == (sys.executable, "-m") and slot is None
         module = importlib.import_module(command[2])
         printed = io.StringIO()
-        with patch.object(sys, "argv", list(command[2:])), redirect_stdout(printed), redirect_stderr(printed):
+        with redirect_stdout(printed), redirect_stderr(printed):
             try:
-                run_command(module.main)
+                run_command(lambda: module.main(list(command[3:])))
             except SystemExit as left:
                 status = int(left.code or 0)
         log.write(printed.getvalue().encode())

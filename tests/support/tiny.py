@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pyarrow as pa
 import torch
@@ -18,7 +20,8 @@ from transformers import (
 
 from bmt.qa.batches import Vocabulary, Windows
 from bmt.qa.windows import WINDOWS
-from bmt.training.loop import Questions
+from bmt.training.data import TrainingData
+from bmt.training.validation import Questions
 
 VOCABULARY = 100
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
@@ -93,3 +96,11 @@ def as_questions(own: Windows, rows: np.ndarray) -> Questions:
 
 
 VOCAB = Vocabulary(pad=0, token_types=True)
+
+
+def training_data(
+    sets: Sequence[Windows], rows: Mapping[str, np.ndarray], held: np.ndarray | None = None
+) -> TrainingData:
+    """The rows of each dataset as training windows, and the rows `held` of each as validation questions."""
+    validation = [] if held is None else [as_questions(windows, held) for windows in sets]
+    return TrainingData(sets, rows, validation, VOCAB)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmark.config.params import Config, load
-from bmt.few_shot_settings import FewShotSettings
 from bmt.settings import (
     DataSettings,
     DecodeSettings,
+    FewShotSettings,
     LossSettings,
     MaskSettings,
     SamplingSettings,

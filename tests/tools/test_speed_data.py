@@ -18,7 +18,7 @@ from bmt.errors import ConfigError, DataError
 from bmt.qa.batches import Vocabulary, Windows
 from bmt.qa.features import build
 from bmt.qa.metrics import score
-from bmt.qa.mrqa import read, validate
+from bmt.qa.mrqa import read_mrqa, validate_mrqa
 from bmt.qa.windows import WINDOWS
 from bmt.settings import DataSettings, DecodeSettings
 from tests.conftest import ROOT
@@ -60,7 +60,7 @@ def test_a_generated_file_is_good_mrqa_and_the_same_each_time(tmp_path: Path) ->
     assert first == again and first != other and first[3] == 0, (
         "no file name in the gzip header: it would hold the process id"
     )
-    report = validate(paths[0], strict=True)
+    report = validate_mrqa(paths[0], strict=True)
     assert (report.dataset, report.split, report.contexts, report.questions, report.spans) == (
         "SQuAD",
         "train",
@@ -69,7 +69,7 @@ def test_a_generated_file_is_good_mrqa_and_the_same_each_time(tmp_path: Path) ->
         45,
     )
     assert report.repeated_contexts == 0 and 100 <= report.mean_context_tokens() <= 180
-    for example in read(paths[0]):
+    for example in read_mrqa(paths[0]):
         assert [example.context[start:end] for start, end in example.spans] == list(example.answers)
 
 
@@ -79,9 +79,9 @@ def test_a_large_file_has_its_size_and_no_context_twice(
     monkeypatch.setattr("tools.performance.generated_files.POOL", 3)
     path = large(tmp_path / "TriviaQA.train.jsonl.gz", 60_000)
     assert 60_000 <= path.stat().st_size < 2_000_000
-    report = validate(path, strict=True)
+    report = validate_mrqa(path, strict=True)
     assert report.questions == report.contexts > 3 and report.repeated_contexts == 0
-    for number, example in enumerate(read(path)):
+    for number, example in enumerate(read_mrqa(path)):
         assert example.context.endswith(f" {number:08d}") and example.context_id == f"{number:08d}"
         assert example.context[slice(*example.spans[0])] == example.answers[0]
     assert large(tmp_path / "b" / "TriviaQA.train.jsonl.gz", 60_000).read_bytes() == path.read_bytes()

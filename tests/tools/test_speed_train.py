@@ -249,7 +249,6 @@ NAMES = [
     "times as fast as Trainer.predict, padded to a batch's longest",
     "a training step: drawing, cutting and padding its batches",
     "an evaluation: answers and scores",
-    "seconds of compiled steps to those of plain ones",
 ]
 
 
@@ -262,7 +261,6 @@ def test_the_command_measures_every_part_and_keeps_the_page(
     monkeypatch.setattr(data, "subject", lambda folder, params: subject.source)
     monkeypatch.setattr(training, "SETTINGS", SETTINGS[:3])  # no process: it costs seconds
     monkeypatch.setattr(training, "Subject", partial(training.Subject, questions=2, training=TRAINING))
-    monkeypatch.setattr(training, "COMPILER", "aot_eager")  # which needs no C++ compiler
     monkeypatch.setattr(speed, "repository_root", lambda: tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     page = tmp_path / "docs" / "performance.md"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from benchmark.cli.progress import Bar
 from bmt.gate_learner import GateLearner
 from bmt.layers import kind_of, target_names
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from bmt.settings import IN_DOMAIN, MaskSettings

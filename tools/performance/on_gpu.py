@@ -26,15 +26,14 @@ from benchmark.cli.progress import Bar
 from benchmark.config.params import Config, load
 from bmt.gate_learner import GateLearner
 from bmt.layers import in_encoder, kind_of, target_names
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.qa.batches import Vocabulary, collate
 from bmt.qa.model import batch_loss
-from bmt.runtime.ranks import Ranks
 from bmt.settings import SamplingSettings, TrainingSettings
-from bmt.training.loop import adamw
-from bmt.training.plan import Plan, autocast_for, pass_limits, step_size, total_steps
+from bmt.training.data import TrainingData
+from bmt.training.plan import Plan, autocast_for, step_size, total_steps
 from bmt.training.sampling import Sampler
-from bmt.training.step import Stepper
+from bmt.training.step import Stepper, adamw
 from bmt.training.validation import evaluate
 from tools.performance.core import SHAPES, random_masks, random_model
 from tools.performance.figures import Figure, Part
@@ -188,18 +187,8 @@ def _steps(
         if masked
         else nullcontext() as handle
     ):
-        stepper = Stepper(
-            model,
-            optimizer,
-            sets,
-            VOCABULARY,
-            Plan(training=training),
-            pass_limits(sets, rows, training),
-            0,
-            handle,
-            None,
-            Ranks(),
-        )
+        source = TrainingData(sets, rows, [], VOCABULARY)
+        stepper = Stepper(model, optimizer, source, Plan(training=training), 0, handle)
         for number in range(-1, rounds):
             _wait(device)
             began, drawn = time.perf_counter(), []

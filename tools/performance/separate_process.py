@@ -18,7 +18,7 @@ from typing import Any
 
 import bmt.qa.mrqa
 from bmt.errors import DataError
-from bmt.qa.features import build
+from bmt.qa.features import BuildOptions, build
 from bmt.settings import DataSettings
 
 
@@ -61,7 +61,7 @@ def work(job: Job) -> Found:
     """Do it in this process."""
     if job.out is None:
         began, used, count = time.perf_counter(), cpu_seconds(), 0
-        for _ in bmt.qa.mrqa.read(job.path):
+        for _ in bmt.qa.mrqa.read_mrqa(job.path):
             count += 1
             if count == job.questions:
                 break
@@ -71,7 +71,7 @@ def work(job: Job) -> Found:
     data = DataSettings(window=job.window, overlap=job.overlap, question=job.question)
     tokenizer = open_tokenizer(job.source, revision=job.revision, markers=data.special_tokens)
     began, used = time.perf_counter(), cpu_seconds()
-    made = build(job.path, tokenizer, data, job.out, train=True, workers=job.workers)
+    made = build(job.path, tokenizer, data, job.out, train=True, options=BuildOptions(job.workers))
     return Found(
         time.perf_counter() - began, cpu_seconds() - used, peak_memory(), made.meta["counts"]["examples"]
     )

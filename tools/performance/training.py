@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,14 +21,12 @@ from benchmark.cli.progress import Bar
 from bmt.errors import DataError
 from bmt.qa.batches import Vocabulary, collate
 from bmt.qa.model import span_model
-from bmt.runtime.ranks import Ranks
 from bmt.settings import LossSettings, SamplingSettings, TrainingSettings
-from bmt.training.compilation import compiled
-from bmt.training.loop import adamw
+from bmt.training.data import TrainingData
 from bmt.training.microbatches import passes
 from bmt.training.plan import Plan, pass_limits
 from bmt.training.sampling import Sampler
-from bmt.training.step import Stepper
+from bmt.training.step import Stepper, adamw
 from bmt.training.validation import Questions, evaluate
 from tools.performance import answers, data, hf_trainer, recipe
 from tools.performance.figures import Figure, Part, ratio
@@ -56,7 +53,6 @@ MOST_ASIDE = 0.02
 of its own.
 """
 OURS = "ours"
-COMPILER = "inductor"
 PRECISION = "fp32"
 
 
@@ -102,24 +98,10 @@ def ours(
 
     The sampler's draws are made, and timed, and not used: the windows of a comparison are given.
     """
-    plan, sets, rows = (
-        Plan(training=training, loss=loss or LossSettings()),
-        [file.windows for file in files],
-        _rows(files),
-    )
-    sampler = Sampler(rows, training.batch, SamplingSettings(), 0)
-    stepper = Stepper(
-        model,
-        adamw(model, training),
-        sets,
-        Vocabulary.of(tokenizer),
-        plan,
-        pass_limits(sets, rows, training),
-        0,
-        None,
-        None,
-        Ranks(),
-    )
+    plan = Plan(training=training, loss=loss or LossSettings())
+    source = TrainingData([file.windows for file in files], _rows(files), [], Vocabulary.of(tokenizer))
+    sampler = Sampler(source.rows, training.batch, SamplingSettings(), 0)
+    stepper = Stepper(model, adamw(model, training), source, plan, 0)
     model.train()
     with watched(model) as passed:
         began, used = time.perf_counter(), time.process_time()
@@ -389,34 +371,6 @@ def aside(subject: Subject, rounds: int, bar: Bar) -> Part:
     return Part("What could be done beside computing", figures, notes, {"seconds": seconds})
 
 
-def through_compiler(subject: Subject, rounds: int, bar: Bar) -> Part:
-    """Steps through torch.compile against plain ones, without masks and dropout; the round that does not
-    count compiles.
-    """
-    own, training, first = subject.source, subject.training, subject.model(0.0)
-    models = {OURS: first, COMPILER: copy.deepcopy(first)}
-    with tempfile.TemporaryDirectory(prefix="bmt-speed-") as folder, compiled(models[COMPILER], COMPILER):
-        files = subject.files("train", Path(folder))
-        sampler = Sampler(_rows(files), training.batch, SamplingSettings(), 0)
-        picks = [sampler.draw(step) for step in range(subject.steps)]
-        variants: dict[str, Callable[[], Any]] = {
-            name: partial(ours, model, files, picks, own.tokenizer, training)
-            for name, model in models.items()
-        }
-        timings = take_turns(variants, OURS, rounds, bar=bar)
-    figure = ratio("seconds of compiled steps to those of plain ones", timings[COMPILER].ratios, None)
-    notes = (
-        f"{subject.steps} steps of {training.batch} windows a round, {PRECISION}, {torch.get_num_threads()} threads, no dropout, backend "
-        f"{COMPILER}; compiling is not counted.",
-    )
-    return Part(
-        "Through torch.compile",
-        (figure,),
-        notes,
-        {"seconds": {name: timing.seconds for name, timing in timings.items()}},
-    )
-
-
 def prepared(
     files: Sequence[File], picks: Sequence[Sequence[Pick]], vocabulary: Vocabulary, training: TrainingSettings
 ) -> int:
@@ -437,6 +391,5 @@ PARTS: dict[str, tuple[Callable[[Subject, int, Bar], Part], Callable[[int], int]
     "undropped": (undropped, lambda rounds: (rounds + 1) * (1 + len(SETTINGS))),
     "evaluation": (evaluated, lambda rounds: (rounds + 1) * 3),
     "aside": (aside, lambda rounds: (rounds + 1) * 4),
-    "compiled": (through_compiler, lambda rounds: (rounds + 1) * 2),
 }
 """Each part's function and its number of steps for the progress bar."""

@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmark import fetch as command
 from benchmark.acquisition.acquisition import FetchReport
 from benchmark.acquisition.download import Patience, UnavailableError
 from benchmark.acquisition.fetch import fetch
@@ -525,7 +524,7 @@ def test_the_command_takes_manifest_and_profile_from_the_params(
         asked.append(path)
         return SimpleNamespace(profile="tiny", source=SimpleNamespace(manifest="source"))
 
-    monkeypatch.setattr(command, "load", load)
+    monkeypatch.setattr("benchmark.config.params.load", load)
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
     assert main(["--params", "mine.yaml", "--jobs", "1"]) == 0
     assert asked == ["mine.yaml"]

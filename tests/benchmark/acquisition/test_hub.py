@@ -154,7 +154,7 @@ def test_rows_become_mrqa_lines(as_lists: bool, tmp_path: Path):
         {"SQuAD-0", "SQuAD-1", "SQuAD-2"},
     )
     assert converted[squad].ids_sha256 == hashlib.sha256(b"SQuAD-0\nSQuAD-1\nSQuAD-2\n").hexdigest()
-    examples = list(mrqa.read(outputs[squad], strict=True))
+    examples = list(mrqa.read_mrqa(outputs[squad], strict=True))
     assert [(example.id, example.dataset, example.answers, example.spans) for example in examples] == [
         (f"SQuAD-{number}", "SQuAD", ("blue", "Blue"), ((11, 15), (17, 21))) for number in range(3)
     ]
@@ -318,9 +318,9 @@ def test_fetch_from_the_hub_is_recorded_as_such(server: FileServer, folder: Path
         "sha256": hashlib.sha256(content).hexdigest(),
         "ids_sha256": hashlib.sha256(b"SQuAD-0\nSQuAD-1\nSQuAD-2\nSQuAD-3\n").hexdigest(),
     }
-    assert [example.id for example in mrqa.read(out / "in_domain/SQuAD.train.jsonl.gz", strict=True)] == [
-        f"SQuAD-{n}" for n in range(4)
-    ]
+    assert [
+        example.id for example in mrqa.read_mrqa(out / "in_domain/SQuAD.train.jsonl.gz", strict=True)
+    ] == [f"SQuAD-{n}" for n in range(4)]
 
 
 def test_the_hubs_files_stay_until_the_official_ones_are_asked_for(

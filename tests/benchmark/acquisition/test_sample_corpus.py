@@ -139,7 +139,7 @@ def test_manifest_says_what_is_there(corpus: Path, lines: dict) -> None:
 
 def test_reader_finds_nothing_irregular(corpus: Path) -> None:
     for path in corpus.glob("*/*.jsonl.gz"):
-        report = mrqa.validate(path, strict=True)
+        report = mrqa.validate_mrqa(path, strict=True)
         assert not report.counts
         assert report.questions == (90 if ".train." in path.name else 36)
         assert report.repeated_contexts == report.duplicate_spans == 0

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmark.cli.commands import run_command
+from benchmark.cli.commands import add_params_options, command_parser, run_command
+from benchmark.cli.verbs import GROUPS
 from bmt.errors import ConfigError, DataError
 from tests.conftest import ROOT
+
+VERBS = [verb for verbs in GROUPS.values() for verb in verbs]
+FULL = "error: runs/x: No space left on device: free some space and run the same command again; nothing half-written was kept\n"
+ABSENT = f"in {sys.executable}: activate the project's environment (source .venv/bin/activate), which `make setup` makes\n"
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as Python handles it, also where the suite runs with it ignored (`make test &`)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def fails(error: BaseException) -> Callable[[], int]:
@@ -23,43 +37,103 @@ def fails(error: BaseException) -> Callable[[], int]:
     return main
 
 
+def pressed_and_swallowed() -> int:
+    """Ctrl-C inside a library that makes an error of its own of it."""
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise RuntimeError("a worker died") from None
+    return 0
+
+
 @pytest.mark.parametrize(
     ("main", "status", "line"),
     [
         (lambda: 0, 0, ""),
+        (lambda: None, 0, ""),
         (lambda: 3, 3, ""),
         (
-            fails(ConfigError("params.yaml: mask.gamma: 0.5 is not allowed: below 0")),
+            fails(ConfigError("params.yaml: mask.gamma: 0.5: below 0")),
             2,
-            "error: params.yaml: mask.gamma: 0.5 is not allowed: below 0\n",
+            "error: params.yaml: mask.gamma: 0.5: below 0\n",
         ),
         (fails(DataError("x.jsonl.gz, line 3: no JSON")), 1, "error: x.jsonl.gz, line 3: no JSON\n"),
-        (
-            fails(OSError(errno.ENOSPC, "No space left on device", "runs/x")),
-            1,
-            "error: runs/x: No space left on device: free some space",
-        ),
+        (fails(DataError("two\nlines and \x1b[31mcolour")), 1, "error: two lines and \ufffd[31mcolour\n"),
+        (fails(OSError(errno.ENOSPC, "No space left on device", "runs/x")), 1, FULL),
         (
             fails(PermissionError(errno.EACCES, "Permission denied", "runs")),
             1,
             "error: runs: Permission denied\n",
         ),
+        (
+            fails(ModuleNotFoundError("No module named 'yaml'", name="yaml")),
+            1,
+            f"error: yaml is not installed {ABSENT}",
+        ),
+        (
+            fails(ImportError("libcudart.so.12: no such file", name="torch")),
+            1,
+            f"error: torch cannot be imported (libcudart.so.12: no such file) {ABSENT}",
+        ),
         (fails(KeyboardInterrupt()), 130, "interrupted\n"),
+        (pressed_and_swallowed, 130, "interrupted\n"),
     ],
 )
-def test_statuses_and_lines(
-    main: Callable[[], int], status: int, line: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_statuses_and_lines(main, status, line, capsys):
     with pytest.raises(SystemExit) as left:
         run_command(main)
     assert left.value.code == status
-    err = capsys.readouterr().err
-    assert err.startswith(line) and err.count("\n") == bool(line)
+    assert capsys.readouterr().err == line
 
 
-def test_a_defect_of_ours_keeps_its_traceback() -> None:
-    with pytest.raises(ZeroDivisionError):
-        run_command(fails(ZeroDivisionError()))
+@pytest.mark.parametrize(
+    "error",
+    [
+        ZeroDivisionError(),
+        ImportError("cannot import name 'x'", name="benchmark.runs"),
+        ModuleNotFoundError("No module named 'bmt.x'", name="bmt.x"),
+        ImportError("who knows"),
+    ],
+)
+def test_a_defect_of_ours_keeps_its_traceback(error: Exception) -> None:
+    with pytest.raises(type(error)) as kept:
+        run_command(fails(error))
+    assert kept.value is error
+
+
+def test_ctrl_c_is_handled_as_before_when_a_command_has_ended() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit):
+        run_command(lambda: 0)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--parms", "x"], r"unknown: --parms x (did you mean --params?)"),
+        (["--params", "x", "--profile", "y"], "argument --profile: not allowed with argument --params"),
+        (["--jobs", "\x1b[31m\n"], r"argument --jobs: invalid int value: '\x1b[31m\n'"),
+        (["\x1b[31m\n"], "unknown: \ufffd[31m "),
+        (["--jobs"], "argument --jobs: expected one argument"),
+    ],
+)
+def test_a_usage_error_is_one_line_that_names_what_was_meant(words, says, capsys):
+    parser = command_parser("x", "", "")
+    add_params_options(parser)
+    parser.add_argument("--jobs", type=int)
+    with pytest.raises(SystemExit) as left:
+        parser.parse_args(words)
+    assert left.value.code == 2
+    assert capsys.readouterr().err == f"error: {says}; `python -m benchmark.x --help` shows what is allowed\n"
+
+
+def test_the_options_of_a_parser_below_are_known_too(capsys):
+    parser = command_parser("x", "", "")
+    parser.add_subparsers().add_parser("show").add_argument("--backbone")
+    with pytest.raises(SystemExit):
+        parser.parse_args(["show", "--bakcbone=a"])
+    assert "unknown: --bakcbone=a (did you mean --backbone?)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -76,8 +150,25 @@ def test_a_defect_of_ours_keeps_its_traceback() -> None:
             2,
             "nowhere.yaml: no such file",
         ),
+        (["benchmark.transfer", "minilm.mt.bmt.s0", "--k", "4", "--k", "4"], 2, "--k: 4, 4 is not allowed"),
+        (
+            ["benchmark.fetch", "--manifest", "sample", "--out", "x", "--params", "y"],
+            2,
+            "--params: --manifest and --out",
+        ),
+        (
+            ["benchmark.fetch", "--manifest", "sample", "--out", "x", "--profile", "y"],
+            2,
+            "--profile: --manifest and --out",
+        ),
+        (["benchmark.prepare", "--workers", "0"], 2, "--workers: 0 is not allowed: at least 1"),
+        (["benchmark.prepare", "--profile", "sampel"], 2, "--profile sampel: not allowed"),
         (["benchmark.prepare"], 1, "the train file of SQuAD is missing: run `python -m benchmark.fetch`"),
         (["benchmark.evaluate", "minilm.mt.bmt.s0"], 1, "no trained model there"),
+        (["benchmark.unifiedqa"], 2, "of the profile sample those with head generate are none"),
+        (["benchmark.unifiedqa", "--beams", "0"], 2, "generation.beams: 0 is not allowed"),
+        (["benchmark.profile", "mimi"], 2, "profile 'mimi': profiles/ has none of that name"),
+        (["benchmark.track", "sync", "nowhere"], 1, "nowhere: no such folder"),
         (
             ["benchmark.ask", "sample/minilm.mt.bmt.s0", "--question", "Who?", "--context", "Ada."],
             1,
@@ -91,39 +182,93 @@ def test_a_mistake_is_one_line_and_an_exit_status(
     (tmp_path / "params.yaml").write_bytes((ROOT / "profiles" / "sample.yaml").read_bytes())
     environment = os.environ | {"BMT_ROOT": str(tmp_path), "BMT_TRACKING": "journal"}
     done = subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True, text=True
     )
-    assert (
-        done.returncode == status
-        and done.stderr.count("\n") == 1
-        and done.stderr.startswith("error: ")
-        and says in done.stderr
-    ), done.stderr
+    assert (done.returncode, done.stderr.count("\n")) == (status, 1), done.stderr
+    assert done.stderr.startswith("error: ") and says in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        "fetch",
-        "prepare",
-        "train",
-        "evaluate",
-        "compare",
-        "ask",
-        "data",
-        "profile",
-        "track",
-        "calibrate",
-        "deviations",
-    ],
-)
-def test_every_command_has_help_with_an_example(verb: str) -> None:
+def without_packages(*words: str) -> subprocess.CompletedProcess[str]:
+    """A command in a Python that has nothing but its standard library."""
+    return subprocess.run([sys.executable, "-S", "-m", *words], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_and_a_malformed_argument_need_no_package(verb: str) -> None:
+    """Neither torch nor anything else is imported before the command line is read."""
+    done = without_packages(f"benchmark.{verb}", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"python -m benchmark.{verb}" in done.stdout.split("example", 1)[1]
+    done = without_packages(f"benchmark.{verb}", "--no-such-option")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("error: ")
+
+
+WORDS = {
+    "train": ["minilm.mt.bmt.s0"],
+    "evaluate": ["minilm.mt.bmt.s0"],
+    "transfer": ["minilm.mt.bmt.s0"],
+    "compare": ["--paper-table", "3"],
+    "plan": ["--paper-table", "3"],
+    "search": ["--study", "x", "--status"],
+    "data": ["check"],
+    "masks": ["minilm.mt.bmt.s0"],
+    "contrast": ["bmt", "none"],
+    "ask": ["x", "--question", "Who?", "--context", "Ada."],
+    "track": ["list"],
+}
+"""What a command needs to be whole."""
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_outside_the_environment_a_command_says_in_one_line_what_to_do(verb: str) -> None:
+    done = without_packages(f"benchmark.{verb}", *WORDS.get(verb, []))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ") and done.stderr.endswith(f" is not installed {ABSENT}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_has_gone_is_no_traceback() -> None:
+    command = f"{sys.executable} -m benchmark.fetch --help | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr == "" and done.returncode in (0, 1)  # 0: it was faster
+
+
+def test_help_shows_the_defaults_of_the_settings() -> None:
+    from benchmark.unifiedqa import DEFAULTS
+    from bmt.qa.generation import GenerationSettings
+
+    assert GenerationSettings(**DEFAULTS) == GenerationSettings()
+
+
+WITHOUT_SETTINGS = {"profile", "ask", "audit", "track"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_params_and_profile_are_the_same_two_options_everywhere(verb: str) -> None:
+    """Their help word for word: they are added by the one helper, `add_params_options`."""
+    parser = command_parser(verb, "", "")
+    add_params_options(parser)
+    text = " ".join(without_packages(f"benchmark.{verb}", "--help").stdout.split())
+    for option in ("--params FILE", "--profile NAME"):
+        words = " ".join(parser.format_help().split())
+        start = words.index(f" {option} ", words.index("options:"))
+        end = (
+            words.index(" --profile NAME ", start + 1)
+            if option == "--params FILE"
+            else words.index(" example:")
+        )
+        assert (words[start:end] in text) is (verb not in WITHOUT_SETTINGS), option
+
+
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - WITHOUT_SETTINGS))
+def test_a_misspelt_profile_gets_the_nearest_everywhere(verb: str) -> None:
+    words = ["--profile", "sampel", *WORDS.get(verb, [])]
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmark.{verb}", "--help"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", f"benchmark.{verb}", *words], cwd=ROOT, capture_output=True, text=True
     )
-    assert done.returncode == 0 and f"python -m benchmark.{verb}" in done.stdout.split("example", 1)[1]
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert done.stderr.startswith(
+        "error: --profile sampel: not allowed (did you mean sample?): one of grid, mini, paper, sample"
+    )

@@ -26,13 +26,18 @@ from bmt.mask_learning import learn_masks
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
+from bmt.runtime.control import RunControl
 from bmt.runtime.stopping import Stop, StoppedError, never, until
-from bmt.settings import MaskSettings, TrainingSettings
-from bmt.training.loop import Plan, train
+from bmt.settings import FewShotSettings, MaskSettings, TrainingSettings
+from bmt.training.data import TrainingData
+from bmt.training.loop import train
 from bmt.training.losses import NonFiniteLossError
-from bmt.training.source_masks import mask_schedule, source_masks, warm_up_head
-from bmt.transfer.few_shot import FewShotSettings
-from bmt.transfer.transfer_runs import few_shot_runs, target_masks
+from bmt.training.mask_schedules import mask_schedule
+from bmt.training.plan import Plan
+from bmt.training.source_masks import source_masks, warm_up_head
+from bmt.transfer.protocol import FewShotProtocol
+from bmt.transfer.target_masks import target_masks
+from bmt.transfer.transfer_runs import few_shot_runs
 from tests.bmt.test_mask_learning import TOY, Regression, planted
 from tests.support import tiny
 
@@ -52,41 +57,33 @@ def after(count: int) -> Stop:
     return lambda: next(calls) >= count
 
 
+def data() -> TrainingData:
+    sets = [tiny.windows("A", 60, 1, cue=7), tiny.windows("B", 60, 2, cue=8)]
+    return tiny.training_data(sets, ROWS, np.arange(45, 60))
+
+
 def run(kind: str, folder: Path, stop: Stop = never, steps: int = 30, plan: Plan = PLAN) -> dict[str, Any]:
-    """Train in `folder`: weights, masks, curve, reported losses, and the last checkpoint's sampler."""
-    own, model = [tiny.windows("A", 60, 1, cue=7), tiny.windows("B", 60, 2, cue=8)], tiny.bert(dropout=True)
+    """Train in `folder`: weights, masks, curve, reported losses, and the last checkpoint's draws."""
+    model = tiny.bert(dropout=True)
     logged: dict[int, float] = {}
     masks: Any = RandomMask(0.5, 3) if kind == "random" else None
     if kind in CHANGING:
-        masks = mask_schedule(
-            model, own, ROWS, tiny.VOCAB, CHANGING[kind], plan, seed=0, folder=folder, stop=stop
-        )
+        learning = RunControl(checkpoints=Checkpoints(folder, ""), stop=stop)
+        masks = mask_schedule(model, data(), CHANGING[kind], plan, seed=0, control=learning)
 
     def report(step: int, metrics: dict[str, float]) -> None:
         if "train/loss" in metrics:
             logged[step] = metrics["train/loss"]
 
-    outcome = train(
-        model,
-        own,
-        ROWS,
-        [tiny.as_questions(windows, np.arange(45, 60)) for windows in own],
-        tiny.VOCAB,
-        plan,
-        steps=steps,
-        seed=0,
-        masks=masks,
-        checkpoints=Checkpoints(folder, "f"),
-        report=report,
-        stop=stop,
-    )
+    control = RunControl(report, checkpoints=Checkpoints(folder, "f"), stop=stop)
+    outcome = train(model, data(), plan, steps=steps, seed=0, masks=masks, control=control)
     last = json.loads((folder / f"step-{outcome.steps:07d}" / "state.json").read_text())["state"]
     return {
         "weights": {name: value.detach().clone() for name, value in model.named_parameters()},
         "masks": masks.masks() if kind in CHANGING else None,
         "curve": outcome.curve,
         "counts": (outcome.steps, outcome.best_step, outcome.windows, outcome.tokens, outcome.padded),
-        "sampler": last["sampler"],
+        "draws": last["draws"],
         "logged": logged,
     }
 
@@ -94,7 +91,7 @@ def run(kind: str, folder: Path, stop: Stop = never, steps: int = 30, plan: Plan
 def same(one: dict[str, Any], two: dict[str, Any]) -> None:
     for name, value in one["weights"].items():
         assert torch.equal(value, two["weights"][name]), name
-    assert (one["curve"], one["counts"], one["sampler"]) == (two["curve"], two["counts"], two["sampler"])
+    assert (one["curve"], one["counts"], one["draws"]) == (two["curve"], two["counts"], two["draws"])
     assert one["masks"] is None or one["masks"].equals(two["masks"])
     assert two["logged"].items() <= one["logged"].items()
 
@@ -219,7 +216,11 @@ def test_a_loss_that_is_not_finite_names_its_step_and_its_examples(tmp_path: Pat
 
 
 def learned(
-    folder: Path | None, stop: Stop = never, fingerprint: str = "f", **changes: Any
+    folder: Path | None,
+    stop: Stop = never,
+    fingerprint: str = "f",
+    report: Callable[..., None] | None = None,
+    **changes: Any,
 ) -> tuple[Masks, list[Any]]:
     """Masks of two planted regressions, and what was reported."""
     seen: list[Any] = []
@@ -227,9 +228,8 @@ def learned(
     masks = learn_masks(
         Regression(),
         {"a/b": planted(0)[1], "c": [planted(1)[1](step) for step in range(7)]},
-        **{**TOY, "steps": 40, "density": 0.1, "report": lambda *row: seen.append(row), **changes},
-        checkpoints=checkpoints,
-        stop=stop,
+        **{**TOY, "steps": 40, "density": 0.1, **changes},
+        control=RunControl(report or (lambda *row: seen.append(row)), checkpoints=checkpoints, stop=stop),
     )
     return masks, seen
 
@@ -285,22 +285,13 @@ def test_mask_learning_keeps_a_checkpoint_now_and_then_and_passes_over_a_truncat
 
 
 def test_masks_without_checkpoints_stop_between_two_steps(tmp_path: Path) -> None:
-    own, model = [tiny.windows("A", 60, 1), tiny.windows("B", 60, 2)], tiny.bert()
+    model = tiny.bert()
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     with pytest.raises(StoppedError, match="stopped during the Fisher masks"):
-        source_masks(
-            "fisher",
-            model,
-            own,
-            ROWS,
-            tiny.VOCAB,
-            MaskSettings(steps=3, batch=4, density=0.1),
-            PLAN,
-            seed=0,
-            stop=after(2),
-        )
+        fisher = MaskSettings(steps=3, batch=4, density=0.1)
+        source_masks("fisher", model, data(), fisher, PLAN, seed=0, control=RunControl(stop=after(2)))
     with pytest.raises(StoppedError, match="stopped during the head's warm-up"):
-        warm_up_head(tiny.bert(), own, ROWS, tiny.VOCAB, PLAN, steps=3, seed=0, stop=after(2))
+        warm_up_head(tiny.bert(), data(), PLAN, steps=3, seed=0, stop=after(2))
     assert all(torch.equal(value, before[name]) for name, value in model.named_parameters())
 
 
@@ -308,25 +299,16 @@ def test_masks_without_checkpoints_stop_between_two_steps(tmp_path: Path) -> Non
 def test_few_shot_goes_on_from_the_update_that_it_was_stopped_at(kind: str, tmp_path: Path) -> None:
     mask = CHANGING.get(kind, MaskSettings(alpha0=0.0, batch=4, steps=3, density=0.3))
     settings = FewShotSettings(sizes=[20], seeds=[7], steps=9, patience=100, lr=3e-3)
+    protocol = FewShotProtocol(tiny.VOCAB, PLAN, settings)
     target = tiny.as_questions(tiny.windows("T", 60, 9), np.arange(60))
 
     def go(folder: Path, stop: Stop = never) -> list[dict[str, Any]]:
         def masks(seed: int, checkpoints: Checkpoints) -> Any:
-            return target_masks(
-                "learned", mask, PLAN, tiny.VOCAB, settings, seed=seed, checkpoints=checkpoints, stop=stop
-            )
+            control = RunControl(checkpoints=checkpoints, stop=stop)
+            return target_masks("learned", mask, protocol, seed=seed, control=control)
 
-        return few_shot_runs(
-            tiny.bert(dropout=True),
-            [target],
-            tiny.VOCAB,
-            PLAN,
-            settings,
-            folder,
-            fingerprint="f",
-            masks=masks,
-            stop=stop,
-        )
+        kept = Checkpoints(folder, "f")
+        return few_shot_runs(tiny.bert(dropout=True), [target], protocol, kept, masks=masks, stop=stop)
 
     whole = go(tmp_path / "whole")
     assert whole[0]["steps"] == 9 and whole[0]["steps_an_epoch"] == 2

@@ -18,8 +18,7 @@ from benchmark.config.cells import parse
 from benchmark.config.digests import params_digest, section_digest
 from benchmark.config.params import Config, as_flat, find_cell, load, repository_root
 from bmt.errors import ConfigError
-from bmt.few_shot_settings import FewShotSettings
-from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
+from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN, FewShotSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = yaml.safe_load((ROOT / "profiles" / "sample.yaml").read_text(encoding="utf-8"))

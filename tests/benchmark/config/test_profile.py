@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config.profiles import differences, profiles, show, switch
+from benchmark.config.params import load
+from benchmark.config.profiles import differences, params_file, profiles, show, switch
+from benchmark.config.results_options import configuration, results_place
 from bmt.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -149,3 +151,67 @@ def test_the_command(copy: Path) -> None:
         done.stderr
         == "error: profile 'mimi': profiles/ has none of that name (did you mean mini?): one of grid, mini, paper, sample\n"
     )
+
+
+def test_the_params_file_that_a_command_line_names(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """params.yaml where the profile is active, edits and all; else the profile's file, as seen from here."""
+    edit(copy / "params.yaml", "  threads: null", "  threads: 5")
+    monkeypatch.chdir(copy)
+    assert params_file(None, None) is None
+    assert params_file("mine.yaml", None) == "mine.yaml"
+    assert params_file(None, "sample") is None
+    assert load(params_file(None, "sample")).training.threads == 5
+    assert params_file(None, "mini") == "profiles/mini.yaml"
+    monkeypatch.chdir(copy / "profiles")
+    assert params_file(None, "mini") == "mini.yaml"
+    monkeypatch.chdir("/")
+    assert params_file(None, "mini") == str(copy / "profiles" / "mini.yaml").removeprefix("/")
+    (copy / "elsewhere").mkdir()
+    monkeypatch.chdir(copy / "elsewhere")
+    assert params_file(None, "mini") == str(copy / "profiles" / "mini.yaml")
+
+
+@pytest.mark.parametrize("text", [None, "profile: mini\nnonsense: 1\n", "- 1\n", "profile: 3\n"])
+def test_a_profile_that_is_not_active_needs_no_good_params_file(copy: Path, text: str | None) -> None:
+    (copy / "params.yaml").unlink() if text is None else (copy / "params.yaml").write_text(text)
+    file = params_file(None, "grid")
+    assert file is not None and load(file).profile == "grid"
+
+
+def test_a_params_file_that_is_no_yaml_is_said_and_not_passed_over(copy: Path) -> None:
+    (copy / "params.yaml").write_text("profile: [\n")
+    with pytest.raises(ConfigError, match=r"params\.yaml: line 2 no YAML"):
+        params_file(None, "sample")
+
+
+def test_a_profile_that_does_not_exist_gets_the_nearest(copy: Path) -> None:
+    words = r"^--profile sampel: not allowed \(did you mean sample\?\): one of grid, mini, paper, sample$"
+    with pytest.raises(ConfigError, match=words):
+        params_file(None, "sampel")
+    shutil.rmtree(copy / "profiles")
+    with pytest.raises(
+        ConfigError, match=r"^--profile x: not allowed: one of those with a file in profiles/$"
+    ):
+        params_file(None, "x")
+
+
+def test_results_of_a_params_file_and_of_a_profile_with_results_alone(copy: Path) -> None:
+    assert configuration(None)[1] and configuration("sample")[1]  # params.yaml's
+    mini, active = configuration("mini")
+    assert mini is not None and mini.profile == "mini" and not active
+    assert configuration("guests") == (None, False)
+    folder, name, config, active = results_place(None, None, str(copy / "profiles" / "grid.yaml"))
+    assert (folder, name, active) == (copy / "results" / "grid", "grid", False)
+    assert config is not None and config.profile == "grid"
+    with pytest.raises(
+        ConfigError, match=r"^--profile guests: not allowed: one of .*, or one with a folder results/guests$"
+    ):
+        results_place(None, "guests")
+    with pytest.raises(ConfigError, match=r"^--profile mimi: not allowed \(did you mean mini\?\): one of"):
+        results_place(None, "mimi")
+    (copy / "results" / "guests").mkdir(parents=True)
+    assert results_place(None, "guests") == (copy / "results" / "guests", "guests", None, False)
+    given = copy / "results" / "guests"
+    assert results_place(given, None) == (given, "", None, False)
+    assert results_place(given, None, str(copy / "profiles" / "mini.yaml"))[1] == "mini"
+    assert results_place(given, "sample")[1:2] == ("sample",) and results_place(given, "sample")[3]

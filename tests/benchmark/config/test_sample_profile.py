@@ -16,7 +16,8 @@ from benchmark.runs.cell_data import dev_examples, questions, read_features, tra
 from bmt.qa.batches import Vocabulary
 from bmt.qa.model import span_model
 from bmt.settings import IN_DOMAIN
-from bmt.training.loop import Plan, evaluate, total_steps
+from bmt.training.plan import Plan, total_steps
+from bmt.training.validation import evaluate
 from tests.conftest import ROOT
 
 

@@ -21,10 +21,11 @@ import pytest
 import bmt.qa.decoding
 import bmt.training.step
 import bmt.training.validation
-from benchmark.tracking import journal
-from bmt.runtime.checkpoints import Checkpoints
-from bmt.gate_learner import GateLearner
+import bmt.transfer.few_shot
 from benchmark.acquisition.sample_corpus import write as write_corpus
+from benchmark.tracking import journal
+from bmt.gate_learner import GateLearner
+from bmt.runtime.checkpoints import Checkpoints
 from bmt.training.step import Stepper
 from tests.support import killing
 from tests.support.killing import CELL, child, products
@@ -62,7 +63,14 @@ def ask() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def before(owner: Any, name: str, when: Callable[..., bool], act: Callable[[], None] = die, at: int = 1, after: bool = False) -> Hook:
+def before(
+    owner: Any,
+    name: str,
+    when: Callable[..., bool],
+    act: Callable[[], None] = die,
+    at: int = 1,
+    after: bool = False,
+) -> Hook:
     """`act` before (or after) the `at`-th call of `owner.name` for whose arguments `when` holds."""
 
     @contextlib.contextmanager
@@ -88,7 +96,13 @@ def before(owner: Any, name: str, when: Callable[..., bool], act: Callable[[], N
 
 def renaming(text: str, at: int = 1, after: bool = False) -> Hook:
     """A kill when a file or folder whose path has `text` in it gets its name."""
-    return before(os, "replace", lambda source, target: text in str(target) and str(source).endswith(".part"), at=at, after=after)
+    return before(
+        os,
+        "replace",
+        lambda source, target: text in str(target) and str(source).endswith(".part"),
+        at=at,
+        after=after,
+    )
 
 
 def learning(dataset: str) -> Callable[..., bool]:
@@ -126,8 +140,12 @@ def test_a_run_in_one_piece_meets_every_phase(uninterrupted: Uninterrupted) -> N
     found = uninterrupted.products
     trained = found["training.json"]
     assert trained["mask"]["kind"] == "learned" and set(trained["mask"]["density"]) == {"SQuAD", "HotpotQA"}
-    assert trained["budget"]["steps"] == 16 and [one["steps"] for one in trained["adapters"]["tuned"].values()] == [4, 4]
-    assert {f"bert.mt.bmt.adapter.k4.s{seed}.{kind}" for seed in (7, 19) for kind in ("json", "parquet")} < set(found)
+    assert trained["budget"]["steps"] == 16 and [
+        one["steps"] for one in trained["adapters"]["tuned"].values()
+    ] == [4, 4]
+    assert {
+        f"bert.mt.bmt.adapter.k4.s{seed}.{kind}" for seed in (7, 19) for kind in ("json", "parquet")
+    } < set(found)
     assert killing.leftovers(uninterrupted.root) == []
     assert fewest(uninterrupted.root) == {"step": 36, "take": 16 + 8 + 16}
 
@@ -152,13 +170,17 @@ def killed_at_random(uninterrupted: Uninterrupted, root: Path, kills: dict[str, 
 
 
 def test_three_kills_at_random(uninterrupted: Uninterrupted, tmp_path: Path) -> None:
-    killed_at_random(uninterrupted, killing.copy(uninterrupted.root, tmp_path), {"train": 2, "transfer": 1}, seed=3)
+    killed_at_random(
+        uninterrupted, killing.copy(uninterrupted.root, tmp_path), {"train": 2, "transfer": 1}, seed=3
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_twenty_kills_at_random(uninterrupted: Uninterrupted, tmp_path: Path) -> None:
-    killed_at_random(uninterrupted, killing.copy(uninterrupted.root, tmp_path), {"train": 13, "transfer": 7}, seed=20)
+    killed_at_random(
+        uninterrupted, killing.copy(uninterrupted.root, tmp_path), {"train": 13, "transfer": 7}, seed=20
+    )
 
 
 TENDER: list[tuple[str, str, Hook]] = [
@@ -171,12 +193,24 @@ TENDER: list[tuple[str, str, Hook]] = [
     ),
     ("train", "a checkpoint that has no name yet", renaming("/step-0000003")),
     ("train", "a step", before(bmt.training.step, "span_nll", lambda *_: True, at=5)),
-    ("train", "a checkpoint that has its name, the best not noted elsewhere", renaming("/step-0000006", after=True)),
+    (
+        "train",
+        "a checkpoint that has its name, the best not noted elsewhere",
+        renaming("/step-0000006", after=True),
+    ),
     ("train", "an evaluation", before(bmt.training.validation, "predict", answering("HotpotQA"))),
-    ("train", "an older checkpoint half gone", before(bmt.runtime.checkpoints.shutil, "rmtree", lambda path, *_, **__: "step-" in Path(path).name)),
+    (
+        "train",
+        "an older checkpoint half gone",
+        before(bmt.runtime.checkpoints.shutil, "rmtree", lambda path, *_, **__: "step-" in Path(path).name),
+    ),
     ("train", "phase 2 of the second dataset", before(Stepper, "take", tuning("HotpotQA"), at=2)),
     ("train", "the model written, the masks not", renaming(f"{CELL}/masks")),
-    ("train", "all written, the checkpoints not gone", before(Checkpoints, "remove", lambda own: own.folder.name.startswith("bert"))),
+    (
+        "train",
+        "all written, the checkpoints not gone",
+        before(Checkpoints, "remove", lambda own: own.folder.name.startswith("bert")),
+    ),
     ("transfer", "few-shot mask learning", before(GateLearner, "step", learning("BioASQ"), at=4)),
     ("transfer", "a few-shot update", before(Stepper, "take", tuning("DROP"), at=2)),
     ("transfer", "a few-shot record that has no name yet", renaming("DROP.k4.s7-")),
@@ -207,8 +241,16 @@ ASKED: list[tuple[str, str, Hook]] = [
     ("train", "step 2 of 4", before(Stepper, "take", tuning("HotpotQA"), ask, at=2)),
     ("transfer", "step 3 of 6 of mask learning", before(GateLearner, "step", learning("BioASQ"), ask, at=3)),
     ("transfer", "update 2 of 4 on BioASQ", before(Stepper, "take", tuning("BioASQ"), ask, at=2)),
-    ("transfer", "update 3 of 4 on BioASQ", before(bmt.training.validation, "predict", answering("BioASQ"), ask, at=2)),
-    ("transfer", "an evaluation, which starts again", before(bmt.transfer.few_shot, "predict", answering("BioASQ"), ask)),
+    (
+        "transfer",
+        "update 3 of 4 on BioASQ",
+        before(bmt.training.validation, "predict", answering("BioASQ"), ask, at=2),
+    ),
+    (
+        "transfer",
+        "an evaluation, which starts again",
+        before(bmt.transfer.few_shot, "predict", answering("BioASQ"), ask),
+    ),
 ]
 
 

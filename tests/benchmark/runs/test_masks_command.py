@@ -9,8 +9,8 @@ import pytest
 from benchmark import masks as command
 from bmt.errors import ConfigError, ModelError
 from bmt.runtime.files import write_json
-from tests.support import project, tiny
 from tests.bmt.test_masks import made
+from tests.support import project, tiny
 
 
 @pytest.fixture
@@ -18,8 +18,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
     project.write_params(tmp_path, project.params(["bert"], ["bert.mt.bmt.s0"], manifest="corpus"))
     for seed, density in ((0, 0.3), (1, 0.5)):
-        made(density, seed, tiny.bert()).save(tmp_path / "runs" / "tiny" / f"bert.mt.bmt.s{seed}" / "masks" / "masks.safetensors")
-    write_json(tmp_path / "runs" / "tiny" / "bert.mt.mask.s0" / "masks" / "masks.json", {"kind": "random", "p_f": 0.5})
+        made(density, seed, tiny.bert()).save(
+            tmp_path / "runs" / "tiny" / f"bert.mt.bmt.s{seed}" / "masks" / "masks.safetensors"
+        )
+    write_json(
+        tmp_path / "runs" / "tiny" / "bert.mt.mask.s0" / "masks" / "masks.json",
+        {"kind": "random", "p_f": 0.5},
+    )
     return tmp_path
 
 
@@ -28,16 +33,22 @@ def test_one_cell_and_two(root: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert command.main(["bert.mt.bmt.s0"]) == 0
     out = capsys.readouterr().out
     assert f"| A, B | {a.jaccard('A', 'B'):.4f} | {a.chance_jaccard('A', 'B'):.4f} |" in out
-    assert f"union density {a.union_density():.3f}" in out and "| density by layer | all | embeddings | layer_00 | layer_01 |" in out
+    assert (
+        f"union density {a.union_density():.3f}" in out
+        and "| density by layer | all | embeddings | layer_00 | layer_01 |" in out
+    )
     assert f"| A | {a.density('A'):.3f} |" in out
     assert command.main(["bert.mt.bmt.s0", "bert.mt.bmt.s1"]) == 0
-    assert f"| C | {a.jaccard('C', 'C', b):.4f} | {a.chance_jaccard('C', 'C', b):.4f} |" in capsys.readouterr().out
+    assert (
+        f"| C | {a.jaccard('C', 'C', b):.4f} | {a.chance_jaccard('C', 'C', b):.4f} |"
+        in capsys.readouterr().out
+    )
 
 
 def test_what_it_cannot_show_is_named(root: Path) -> None:
     with pytest.raises(ModelError, match="the arm mask has random masks, none that stay"):
         command.main(["bert.mt.mask.s0"])
-    with pytest.raises(ModelError, match="no masks there; train the cell"):
+    with pytest.raises(ModelError, match="no masks there: train the cell"):
         command.main(["bert.mt.bmt.s7"])
     with pytest.raises(ConfigError, match="3 cells: not allowed"):
         command.main(["bert.mt.bmt.s0"] * 3)

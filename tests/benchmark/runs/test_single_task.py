@@ -16,15 +16,15 @@ import pytest
 import yaml
 
 from benchmark import fetch, plan
+from benchmark.acquisition.feature_files import prepare
+from benchmark.acquisition.sample_corpus import write as write_corpus
 from benchmark.config.cells import parse
-from benchmark.config.params import Config, find_cell, load
 from benchmark.config.digests import section_digest
 from benchmark.config.folders import Places
-from benchmark.acquisition.feature_files import prepare
+from benchmark.config.params import Config, find_cell, load
 from benchmark.runs.single_task_reference import reference_cells, validation_scores, with_reference
 from benchmark.runs.training_run import train_cell
 from bmt.errors import ModelError
-from benchmark.acquisition.sample_corpus import write as write_corpus
 from tests.support import project
 
 MT = "bert.mt.none.s0"
@@ -90,13 +90,20 @@ def test_an_mt_cell_trains_against_its_st_cells(root: Path) -> None:
     train_cell(load(), parse(MT))
     run = root / "runs" / "tiny" / MT
     record = json.loads((run / "training.json").read_text(encoding="utf-8"))
-    assert record["sampling"]["kind"] == "dynamic_single_task" and record["sampling"]["single_task_scores"] == reference
+    assert (
+        record["sampling"]["kind"] == "dynamic_single_task"
+        and record["sampling"]["single_task_scores"] == reference
+    )
     curve = rows_of(run)
     assert len(curve) >= 4 and curve[0]["weight/SQuAD"] == curve[0]["weight/HotpotQA"] == 0.5
     for before, row in pairwise(curve):
-        away = {name: abs(before[f"em/{name}"] + before[f"f1/{name}"] - reference[name]) for name in reference}
+        away = {
+            name: abs(before[f"em/{name}"] + before[f"f1/{name}"] - reference[name]) for name in reference
+        }
         if total := sum(away.values()):
-            assert {name: row[f"weight/{name}"] for name in away} == pytest.approx({name: one / total for name, one in away.items()})
+            assert {name: row[f"weight/{name}"] for name in away} == pytest.approx(
+                {name: one / total for name, one in away.items()}
+            )
         else:
             assert row["weight/SQuAD"] == before["weight/SQuAD"]
     best = validation_scores(curve, record["budget"]["best_step"])
@@ -104,7 +111,9 @@ def test_an_mt_cell_trains_against_its_st_cells(root: Path) -> None:
     assert record["validation_f1"] == pytest.approx(sum(own["f1"] for own in best.values()) / 2)
 
 
-def test_the_reference_is_read_from_the_named_arm_s_runs_and_decides_the_digest(root: Path, tmp_path: Path) -> None:
+def test_the_reference_is_read_from_the_named_arm_s_runs_and_decides_the_digest(
+    root: Path, tmp_path: Path
+) -> None:
     plain = load()
     cell, places = find_cell(plain, MT), Places.of(plain)
     assert [own.name for own in reference_cells(plain, cell)] == SINGLE
@@ -114,23 +123,32 @@ def test_the_reference_is_read_from_the_named_arm_s_runs_and_decides_the_digest(
     other = changed(root, single_task_arm="none")
     masked = find_cell(other, "bert.mt.mask.s0")
     assert [own.name for own in reference_cells(other, masked)] == SINGLE
-    assert [own.name for own in reference_cells(plain, masked)] == [name.replace("none", "mask") for name in SINGLE]
+    assert [own.name for own in reference_cells(plain, masked)] == [
+        name.replace("none", "mask") for name in SINGLE
+    ]
     for kind in ("dynamic", "uniform", "size", "temperature"):
         config = changed(root, kind=kind)
         assert with_reference(config, cell, places) is config
     # an ST cell samples from one dataset
     assert with_reference(plain, find_cell(plain, SINGLE[0]), places) is plain
     given = changed(root, single_task_scores={"SQuAD": 150, "HotpotQA": 120.5})
-    assert with_reference(given, cell, places) is given and given.sampling.single_task_scores == {"SQuAD": 150.0, "HotpotQA": 120.5}
+    assert with_reference(given, cell, places) is given and given.sampling.single_task_scores == {
+        "SQuAD": 150.0,
+        "HotpotQA": 120.5,
+    }
 
 
 def test_keys_of_other_kinds_do_not_decide_a_digest(root: Path) -> None:
     before = section_digest(changed(root, kind="dynamic"), MT)
     assert section_digest(changed(root, kind="dynamic", temperature=3.0, single_task_arm="bmt"), MT) == before
-    assert section_digest(changed(root, kind="temperature", temperature=3.0), MT) != section_digest(changed(root, kind="temperature"), MT)
+    assert section_digest(changed(root, kind="temperature", temperature=3.0), MT) != section_digest(
+        changed(root, kind="temperature"), MT
+    )
 
 
-def test_missing_or_older_st_runs_are_one_line(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_or_older_st_runs_are_one_line(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for kept in ("backbones", "data", "runs"):
         shutil.copytree(root / kept, tmp_path / kept)
     shutil.copy(root / "params.yaml", tmp_path / "params.yaml")
@@ -145,12 +163,14 @@ def test_missing_or_older_st_runs_are_one_line(root: Path, tmp_path: Path, monke
     del record["validation"]
     path.write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(
-        ModelError, match=r"training\.json: no validation EM and F1 of HotpotQA in it: train bert\.st-HotpotQA\.none\.s0 again"
+        ModelError,
+        match=r"training\.json: no validation EM and F1 of HotpotQA in it: train bert\.st-HotpotQA\.none\.s0 again",
     ):
         train_cell(config, parse(MT))
     path.unlink()
     with pytest.raises(
-        ModelError, match=r"has no bert\.st-HotpotQA\.none\.s0: `python -m benchmark\.train bert\.st-HotpotQA\.none\.s0`, name"
+        ModelError,
+        match=r"has no bert\.st-HotpotQA\.none\.s0: `python -m benchmark\.train bert\.st-HotpotQA\.none\.s0`, name",
     ):
         train_cell(config, parse(MT))
 
@@ -171,10 +191,14 @@ def test_a_plan_trains_the_single_task_cells_first(
     runs = plan_of(capsys)
     cells = [name for name in runs if name.startswith("bert.mt.")]
     assert MT in cells and len(cells) > 1 and set(runs) - set(there) == set(SINGLE)
-    singles = {name: [f"bert.st-{dataset}.{parse(name).arm}.s0" for dataset in project.DATASETS] for name in cells}
+    singles = {
+        name: [f"bert.st-{dataset}.{parse(name).arm}.s0" for dataset in project.DATASETS] for name in cells
+    }
     assert set(runs) == {*cells, *itertools.chain(*singles.values())}
     for name, own in singles.items():
-        assert set(own) <= set(runs[name]["needs"]) and max(map(list(runs).index, own)) < list(runs).index(name)
+        assert set(own) <= set(runs[name]["needs"]) and max(map(list(runs).index, own)) < list(runs).index(
+            name
+        )
     values["sampling"]["kind"] = "dynamic"
     project.write_params(tmp_path, values)
     assert list(plan_of(capsys)) == cells

@@ -21,7 +21,7 @@ import pytest
 from benchmark.tracking import journal
 from benchmark.tracking import journal_upload as delivery
 from benchmark.tracking import mlflow_store as tracking
-from benchmark.tracking.mlflow_store import Run
+from benchmark.tracking.mlflow_store import TrackedRun
 from bmt.errors import DataError
 from tests.support.tracking_store import contents, make
 
@@ -45,12 +45,12 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def start(folder: Path, name: str = "k1", **options: Any) -> contextlib.AbstractContextManager[Run]:
+def start(folder: Path, name: str = "k1", **options: Any) -> contextlib.AbstractContextManager[TrackedRun]:
     options = {"params": {"lr": 1e-5, "K": None}, "tags": {"arm": "bmt"}, "environment": {}} | options
     return tracking.start(name, "bmt-test", folder / "runs" / name, **options)
 
 
-def record(run: Run) -> None:
+def record(run: TrackedRun) -> None:
     """What a small training run records."""
     for step in range(5):
         run.log({"train/loss": 2.0 - step, "f1/SQuAD": float(step)}, step)
@@ -145,7 +145,7 @@ def test_a_figure_is_an_artifact(repository):
         run.artifact(Path(__file__), "code")
     artifacts = contents(uri(repository))["k1"]["artifacts"]
     assert artifacts["mask/loss.png"].startswith(b"\x89PNG")
-    assert artifacts["code/test_tracking.py"] == Path(__file__).read_bytes()
+    assert artifacts["code/test_mlflow_store.py"] == Path(__file__).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_runs_nest_two_levels_deep_at_most(repository):
 
 
 def test_other_ranks_record_nothing(repository):
-    with start(repository, enabled=False) as run:
+    with tracking.untracked() as run:
         record(run)
         run.figure("a.png", None)
         run.artifact("absent")

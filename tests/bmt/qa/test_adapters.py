@@ -28,7 +28,7 @@ import bmt
 from bmt.deviation import pretrained_copy
 from bmt.errors import ConfigError, ModelError
 from bmt.layers import in_encoder, is_head, kind_of, layer_of, target_names
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.qa.adapters import (
     AdapterBank,
@@ -40,8 +40,8 @@ from bmt.qa.adapters import (
     averaged,
     banks,
     check_order,
+    dataset_adapter,
     datasets_of,
-    own_adapter,
 )
 from bmt.qa.batches import collate
 from bmt.qa.model import open_model, span_logits, span_nll
@@ -222,16 +222,16 @@ def test_training_on_other_datasets_or_in_another_order_is_refused() -> None:
 
 def test_a_dataset_is_answered_by_its_own_adapter() -> None:
     model, given = adapted(), inputs()
-    with own_adapter(model, "C"):
+    with dataset_adapter(model, "C"):
         mine = scores(model, given)
     with adapters_of(model).only("C"):  # type: ignore[union-attr]
         assert torch.equal(scores(model, given), mine)
-        with own_adapter(model, "A"):  # what was chosen for a purpose stays
+        with dataset_adapter(model, "A"):  # what was chosen for a purpose stays
             assert torch.equal(scores(model, given), mine)
-    with pytest.raises(ModelError, match="dataset 'BioASQ' has no adapter"), own_adapter(model, "BioASQ"):
+    with pytest.raises(ModelError, match="dataset 'BioASQ' has no adapter"), dataset_adapter(model, "BioASQ"):
         pass
     for other in (tiny.bert(), averaged(model)):
-        with own_adapter(other, "BioASQ"):
+        with dataset_adapter(other, "BioASQ"):
             scores(other, given)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bmt.qa.batches import Windows, collate, length_batches
-from bmt.qa.decoding import Prediction, best_predictions, best_spans, predict
+from bmt.qa.decoding import Passes, Prediction, best_predictions, best_spans, predict
 from bmt.qa.model import log_probabilities, span_nll
 from bmt.qa.windows import WINDOWS
 from bmt.settings import DecodeSettings
@@ -176,8 +176,8 @@ def test_windows_of_examples_may_be_one_each() -> None:
 def test_predictions_do_not_depend_on_the_batch_and_slice_the_context() -> None:
     model, own = tiny.bert().eval(), tiny.windows("A", 17)
     contexts = tiny.texts(own)
-    a = predict(model, own, contexts, tiny.VOCAB, DecodeSettings(), batch=1)
-    b = predict(model, own, contexts, tiny.VOCAB, DecodeSettings(), batch=16)
+    a = predict(model, own, contexts, tiny.VOCAB, DecodeSettings(), passes=Passes(1))
+    b = predict(model, own, contexts, tiny.VOCAB, DecodeSettings(), passes=Passes(16))
     assert [p.example for p in a] == list(range(17))
     for p, q in zip(a, b, strict=True):
         assert (p.text, p.start, p.end) == (q.text, q.start, q.end) and p.score == pytest.approx(

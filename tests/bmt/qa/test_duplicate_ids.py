@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bmt.qa.duplicate_ids
-from bmt.qa.duplicate_ids import Seen, key
+from bmt.qa.duplicate_ids import KeySet, key
 
 
 @given(st.lists(st.text(max_size=3), max_size=60), st.integers(1, 20))
 def test_it_is_a_set(texts, recent):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bmt.qa.duplicate_ids, "RECENT", recent)
-        seen, plain = Seen(), set()
+        seen, plain = KeySet(), set()
         for text in texts:
             assert (key(text) in seen) == (text in plain)
             if key(text) not in seen:
@@ -27,7 +27,7 @@ def test_it_is_a_set(texts, recent):
 
 def test_the_ends_of_the_range(monkeypatch):
     monkeypatch.setattr(bmt.qa.duplicate_ids, "RECENT", 2)
-    seen = Seen()
+    seen = KeySet()
     for number in (2**64 - 1, 0, 5):
         assert number not in seen
         seen.add(number)
@@ -36,7 +36,7 @@ def test_the_ends_of_the_range(monkeypatch):
 
 def test_a_text_takes_eight_bytes(monkeypatch):
     monkeypatch.setattr(bmt.qa.duplicate_ids, "RECENT", 1000)
-    seen = Seen()
+    seen = KeySet()
     tracemalloc.start()
     for number in range(50_000):
         seen.add(key(f"question {number}"))

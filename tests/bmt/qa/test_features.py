@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import bmt.qa.features
 from bmt.errors import ConfigError, DataError
-from bmt.qa.features import MAKERS, as_dataset, build, carve, features_key, load, outdated
-from bmt.qa.mrqa import read
+from bmt.qa.features import MAKERS, BuildOptions, build, carve, features_key, load, outdated
+from bmt.qa.mrqa import read_mrqa
 from bmt.qa.windows import EXAMPLES, WINDOWS
 from bmt.runtime.files import file_digest
 from bmt.runtime.source_code import source_digest
@@ -47,7 +47,7 @@ def digests(folder):
 
 def test_what_a_folder_holds(file, tokenizer, tmp_path):
     made = build(file, tokenizer, DATA, tmp_path / "out", train=False)
-    examples = list(read(file))
+    examples = list(read_mrqa(file))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "examples.arrow",
         "features.json",
@@ -98,11 +98,10 @@ def test_any_number_of_workers_gives_the_same_bytes(file, tokenizer, tmp_path, m
             DATA,
             tmp_path / str(workers),
             train=True,
-            workers=workers,
-            progress=lambda n, note: calls.append((n, note)),
+            options=BuildOptions(workers, progress=lambda n, note: calls.append((n, note))),
         )
     assert digests(tmp_path / "1") == digests(tmp_path / "2") == digests(tmp_path / "3")
-    questions = sum(1 for _ in read(file))
+    questions = sum(1 for _ in read_mrqa(file))
     assert sum(n for n, _ in calls) == 3 * questions
     assert calls[-1][1] == f"{len(load(tmp_path / '1').windows)} windows" and len(calls) > 3 * 9
 
@@ -132,8 +131,7 @@ def test_the_same_key_reuses_and_touches_nothing(file, tokenizer, tmp_path):
         DATA,
         tmp_path / "out",
         train=True,
-        workers=2,
-        progress=lambda *_: pytest.fail("made again"),
+        options=BuildOptions(2, progress=lambda *_: pytest.fail("made again")),
     )
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
 
@@ -218,7 +216,7 @@ def test_a_damaged_folder_is_refused_and_made_again(file, tokenizer, tmp_path, d
         meta.write_text(json.dumps(values | {"counts": values["counts"] | {"windows": 1}}))
     else:
         windows.write_bytes((out / "examples.arrow").read_bytes())
-    with pytest.raises(DataError, match="prepare") as raised:
+    with pytest.raises(DataError, match="make the features") as raised:
         load(out)
     assert "\n" not in str(raised.value) and str(out) in str(raised.value)
     build(file, tokenizer, DATA, out, train=True)
@@ -267,13 +265,13 @@ def test_strict_raises_at_the_first_irregularity(tokenizer, tmp_path):
         [HEADER, passage("old mill", question("old mill", "old"), question("old mill", "absent", "q2"))],
     )
     with pytest.raises(DataError, match=r"x\.jsonl, line 2: question 'q2': question without a usable span"):
-        build(file, tokenizer, DATA, tmp_path / "out", train=True, strict=True)
+        build(file, tokenizer, DATA, tmp_path / "out", train=True, options=BuildOptions(strict=True))
     assert not (tmp_path / "out").exists()
     build(file, tokenizer, DATA, tmp_path / "out", train=True)
     with pytest.raises(
         DataError, match=r"x\.jsonl, line 2: question 'q2'"
     ):  # features that are there do not hide it
-        build(file, tokenizer, DATA, tmp_path / "out", train=True, strict=True)
+        build(file, tokenizer, DATA, tmp_path / "out", train=True, options=BuildOptions(strict=True))
     assert load(tmp_path / "out").examples["id"].to_pylist() == ["q1"], "they stay"
 
 
@@ -335,13 +333,6 @@ def test_a_limit_for_training_is_of_usable_questions(tokenizer, tmp_path):
         "id"
     ].to_pylist() == ["a", "b"]
     assert len(build(file, tokenizer, DATA, tmp_path / "dev", train=False, limit=2).examples) == 2
-
-
-def test_datasets_opens_the_windows(file, tokenizer, tmp_path):
-    made = build(file, tokenizer, DATA, tmp_path / "out", train=True)
-    dataset = as_dataset(tmp_path / "out")
-    assert dataset.column_names == WINDOWS.names and len(dataset) == len(made.windows)
-    assert dataset[3] == {name: made.windows[name][3].as_py() for name in WINDOWS.names}
 
 
 def test_reading_features_imports_neither_torch_nor_datasets(root):
@@ -412,7 +403,7 @@ def test_real_files_become_features_without_a_drop(real_data, tokenizer, tmp_pat
     ):
         file = real_data / f"{name}.jsonl.gz"
         made = build(file, tokenizer, replace(DATA, window=512, overlap=128), tmp_path / name, train=True)
-        examples = list(read(file))
+        examples = list(read_mrqa(file))
         assert (
             made.meta["dropped"] == made.meta["irregularities"] == {}
             and made.meta["spans_lost"]["no token"] == 0
@@ -448,7 +439,7 @@ def test_no_question_of_the_real_files_is_dropped(real_data, tmp_path, window, o
         assert made.meta["spans_lost"] == {"no token": 0, "in no window": 0}, file
         assert (
             made.meta["counts"]["examples"]
-            == sum(1 for _ in read(file))
+            == sum(1 for _ in read_mrqa(file))
             == len(set(made.examples["id"].to_pylist()))
         )
         assert made.meta["counts"]["truncated_questions"] == (

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from bmt.errors import DataError
-from bmt.qa.irregularities import KINDS, LISTED, Report
-from bmt.qa.mrqa import Example, passages, read, validate
+from bmt.qa.irregularities import KINDS, MOST_PLACES, ReadingReport
+from bmt.qa.mrqa import Example, passages, read_mrqa, validate_mrqa
 from tests.support.mrqa_files import HEADER, as_bytes, corpus, passage, question, write
 
 CONTEXT = "The old mill was built in 1804. It was old."
@@ -21,8 +21,8 @@ CONTEXT = "The old mill was built in 1804. It was old."
 
 def found(tmp_path, lines, name="SQuAD.train.jsonl"):
     """The examples, and (line, kind) of each irregularity."""
-    report = Report()
-    examples = list(read(write(tmp_path / name, lines), report))
+    report = ReadingReport()
+    examples = list(read_mrqa(write(tmp_path / name, lines), report))
     assert sum(report.counts.values()) == len(report.places)
     assert set(report.counts) <= set(KINDS)
     return examples, [(place.line, place.kind) for place in report.places]
@@ -40,7 +40,7 @@ def test_reads_an_official_line(tmp_path, name):
     ]
     assert [CONTEXT[start:end] for start, end in examples[0].spans] == ["old", "old", "1804"]
     assert irregular == []
-    report = validate(tmp_path / name)
+    report = validate_mrqa(tmp_path / name)
     assert (report.dataset, report.split, report.contexts, report.questions, report.spans) == (
         "SQuAD",
         "train",
@@ -59,7 +59,7 @@ def test_means_count_a_context_once_a_question_and_words_where_token_lists_are_a
         passage(short, question(short, "1804", "a"), question(short, "in", "b", question_tokens=None)),
         passage(long, question(long, "six", "c"), context_tokens=None),
     ]
-    report = validate(write(tmp_path / "x.jsonl", lines))
+    report = validate_mrqa(write(tmp_path / "x.jsonl", lines))
     assert report.mean_context_tokens() == (2 + 2 + 6) / 3
     assert report.mean_question_tokens() == (4 + 3 + 4) / 3
 
@@ -100,7 +100,7 @@ def test_a_context_without_an_id_is_known_by_its_digest_and_a_repeated_text_has_
     ids = [example.context_id for example in examples]
     assert ids[0] == hashlib.sha256(CONTEXT.encode()).hexdigest()[:16]
     assert ids[1] != ids[0] == ids[2] and ids[3:] == ["first", "first"] and not irregular
-    assert validate(tmp_path / "SQuAD.train.jsonl").repeated_contexts == 2
+    assert validate_mrqa(tmp_path / "SQuAD.train.jsonl").repeated_contexts == 2
 
 
 def old(*detected):
@@ -149,7 +149,7 @@ def test_an_irregularity_is_counted_at_its_line_and_strict_stops_there(tmp_path,
     assert len(examples) == left
     path = tmp_path / "SQuAD.train.jsonl"
     with pytest.raises(DataError) as raised:
-        list(read(path, strict=True))
+        list(read_mrqa(path, strict=True))
     assert (
         str(raised.value).startswith(f"{path}, line {line}:")
         and kind in str(raised.value)
@@ -303,7 +303,7 @@ BROKEN = {
 @pytest.mark.parametrize("message", BROKEN)
 def test_an_unreadable_line_is_named(tmp_path, message):
     path = write(tmp_path / "x.jsonl", [HEADER, passage(CONTEXT, GOOD), BROKEN[message]])
-    reader = read(path)
+    reader = read_mrqa(path)
     assert next(reader).id == "good"
     with pytest.raises(DataError) as raised:
         next(reader)
@@ -319,7 +319,7 @@ def test_an_unreadable_line_is_named(tmp_path, message):
 def test_a_header_that_names_no_dataset_is_refused(tmp_path, header):
     path = write(tmp_path / "x.jsonl", [{"header": header}, passage(CONTEXT, GOOD)])
     with pytest.raises(DataError, match=r"x\.jsonl, line 1: the header is "):
-        list(read(path))
+        list(read_mrqa(path))
 
 
 def test_damaged_gzip_is_refused_at_the_line_it_reached(tmp_path):
@@ -329,15 +329,15 @@ def test_damaged_gzip_is_refused_at_the_line_it_reached(tmp_path):
         DataError,
         match=r"cut\.jsonl\.gz, line \d+: the gzip data end too early, the file is truncated: fetch it again",
     ):
-        list(read(tmp_path / "cut.jsonl.gz"))
+        list(read_mrqa(tmp_path / "cut.jsonl.gz"))
     flipped = bytearray(whole)
     flipped[-6] ^= 1  # the checksum
     (tmp_path / "sum.jsonl.gz").write_bytes(flipped)
     with pytest.raises(DataError, match=r"sum\.jsonl\.gz, line \d+: damaged gzip data \(CRC check failed"):
-        list(read(tmp_path / "sum.jsonl.gz"))
+        list(read_mrqa(tmp_path / "sum.jsonl.gz"))
     (tmp_path / "tail.jsonl.gz").write_bytes(whole + b"more than a header")
     with pytest.raises(DataError, match=r"tail\.jsonl\.gz, line \d+: damaged gzip data \(Not a gzipped file"):
-        list(read(tmp_path / "tail.jsonl.gz"))
+        list(read_mrqa(tmp_path / "tail.jsonl.gz"))
 
 
 def test_files_that_are_none(tmp_path):
@@ -351,30 +351,30 @@ def test_files_that_are_none(tmp_path):
         ("folder.jsonl", "line 1: cannot be read: Is a directory"),
     ]:
         with pytest.raises(DataError, match=f"{name}, {message}"):
-            list(read(tmp_path / name))
+            list(read_mrqa(tmp_path / name))
 
 
 def test_a_gz_that_was_unpacked_on_the_way_is_read(tmp_path):
     (tmp_path / "x.jsonl.gz").write_bytes(as_bytes([HEADER, passage(CONTEXT, GOOD)]))
-    assert len(list(read(tmp_path / "x.jsonl.gz"))) == 1
+    assert len(list(read_mrqa(tmp_path / "x.jsonl.gz"))) == 1
 
 
 def test_an_endless_line_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("bmt.qa.mrqa.LONGEST_LINE", 1 << 20)
     path = write(tmp_path / "x.jsonl.gz", [HEADER, b'{"context": "' + b"x" * (1 << 20)])
     with pytest.raises(DataError, match="line 2: longer than 1 MiB"):
-        list(read(path))
+        list(read_mrqa(path))
 
 
 def test_the_report_says_what_became_of_each_and_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr("bmt.qa.mrqa.LISTED", 2)
+    monkeypatch.setattr("bmt.qa.mrqa.MOST_PLACES", 2)
     path = write(
         tmp_path / "x.jsonl",
         [HEADER, passage(CONTEXT, *["bad"] * 3, GOOD, question(CONTEXT, "absent", "a'b"))],
     )
-    report = validate(path)
+    report = validate_mrqa(path)
     assert report.counts == Counter({"question of a wrong type": 3, "question without a usable span": 1})
-    assert len(report.places) == 2 and LISTED == 10_000
+    assert len(report.places) == 2 and MOST_PLACES == 10_000
     assert report.lines(1) == [
         f"{path}: question of a wrong type: 3 (question dropped)",
         f"{path}: question without a usable span: 1 (question dropped from training, scored in a dev file)",
@@ -387,7 +387,7 @@ def test_the_report_says_what_became_of_each_and_is_bounded(tmp_path, monkeypatc
 def test_passages_keep_a_context_with_its_questions(tmp_path):
     path = write(tmp_path / "x.jsonl.gz", corpus(30))
     whole = list(passages(path))
-    assert [example for one in whole for example in one.examples] == list(read(path))
+    assert [example for one in whole for example in one.examples] == list(read_mrqa(path))
     assert all(
         example.context is one.context and example.context_id == one.context_id
         for one in whole
@@ -413,7 +413,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
                 json.dumps(line | {"id": f"c{row}", "context": f"{context}{row}", "qas": [qa]}) + "\n"
             )
     tracemalloc.start()
-    assert sum(1 for _ in read(path)) == 200
+    assert sum(1 for _ in read_mrqa(path)) == 200
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4_000_000
@@ -424,7 +424,7 @@ def test_memory_hardly_grows_with_the_questions(tmp_path, monkeypatch):
     apart the two are.
     """
     monkeypatch.setattr("bmt.qa.duplicate_ids.RECENT", 1000)
-    monkeypatch.setattr("bmt.qa.mrqa.LISTED", 10)
+    monkeypatch.setattr("bmt.qa.mrqa.MOST_PLACES", 10)
     line = json.dumps(
         {
             "context": "the old mill",
@@ -438,7 +438,7 @@ def test_memory_hardly_grows_with_the_questions(tmp_path, monkeypatch):
             line.replace("#", f"{row:032x}").replace("mill", f"mill {row}") + "\n"
             for row in [*range(20_000), 7]
         )
-    report = Report()
+    report = ReadingReport()
     tracemalloc.start()
     for _ in passages(path, report):
         pass
@@ -453,7 +453,7 @@ def test_all_real_files_are_read_without_a_drop(real_data):
     entries = yaml.safe_load((real_data / "manifest.yaml").read_text(encoding="utf-8"))["files"]
     assert len(entries) == 17
     for entry in entries:
-        report = validate(real_data / entry["path"], strict=True)
+        report = validate_mrqa(real_data / entry["path"], strict=True)
         assert (report.dataset, report.split) == (entry["dataset"], entry["split"])
         assert (report.contexts, report.questions) == (entry["contexts"], entry["questions"])
         assert not report.counts and report.spans >= report.questions

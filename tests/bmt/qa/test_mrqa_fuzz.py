@@ -14,7 +14,7 @@ import re
 import pytest
 
 from bmt.errors import DataError
-from bmt.qa.irregularities import KINDS, Report
+from bmt.qa.irregularities import KINDS, ReadingReport
 from bmt.qa.mrqa import passages
 from bmt.qa.windows import Cut, cut_chunk
 from tests.support.mrqa_files import as_bytes, corpus
@@ -57,7 +57,7 @@ def check(path, data, source):
     refused.
     """
     path.write_bytes(data)
-    report = Report()
+    report = ReadingReport()
     try:
         made = list(passages(path, report, strict=source.random() < 0.05))
     except DataError as error:

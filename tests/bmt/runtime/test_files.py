@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from bmt.runtime.files import file_digest, json_digest, write_aside, write_folder_aside, write_json
+from bmt.runtime.files import (
+    file_digest,
+    json_digest,
+    remove_half_written,
+    write_aside,
+    write_folder_aside,
+    write_json,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -47,3 +57,24 @@ def test_digests(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     assert file_digest(tmp_path / "x") == hashlib.sha256(b"abc").hexdigest()
     assert file_digest(tmp_path / "x", "md5") == "900150983cd24fb0d6963f7d28e17f72"
+
+
+@pytest.mark.parametrize("write", ["write_text(path, 'new' * 9999)", "write_json(path, ['new'] * 9999)"])
+def test_a_kill_between_write_and_rename_leaves_the_old_file(write: str, tmp_path: Path) -> None:
+    """The process dies at the moment of the rename, with everything written: the name still has the old content."""
+    target = tmp_path / "x.txt"
+    target.write_text("old")
+    script = (
+        "import os, sys\n"
+        "from bmt.runtime.files import write_json, write_text\n"
+        "path = sys.argv[1]\n"
+        "os.replace = os.rename = lambda *_: os._exit(9)\n"
+        f"{write}\n"
+    )
+    root = Path(__file__).resolve().parents[3]
+    status = subprocess.run(
+        [sys.executable, "-c", script, str(target)], env=os.environ | {"PYTHONPATH": str(root)}
+    ).returncode
+    assert status == 9 and target.read_text() == "old"
+    remove_half_written(tmp_path, "x.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]

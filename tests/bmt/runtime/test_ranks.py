@@ -12,9 +12,9 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch.nn.parallel import DistributedDataParallel
 
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.random_mask import RandomMask
-from tests.bmt.test_mask_updates import ids, loss_on, masks_for
+from tests.bmt.test_masked_updates import ids, loss_on, masks_for
 from tests.support import tiny
 
 OWNER = [0, 0, 1, 1, 2, 2, 2, 0]

@@ -14,19 +14,22 @@ from safetensors.torch import load_file
 
 from bmt.deviation import deviations, pretrained_copy
 from bmt.errors import ConfigError, ModelError
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.qa.batches import Windows
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
-from bmt.runtime.ranks import Ranks
+from bmt.runtime.control import RunControl, unheard
 from bmt.settings import MaskSettings, TrainingSettings, TuningSettings
-from bmt.training.loop import Outcome, Plan, evaluate, planned_steps, total_steps, train
+from bmt.training.data import TrainingData
+from bmt.training.loop import TrainingOutcome, train
+from bmt.training.mask_batches import in_order, mixture_batches
 from bmt.training.microbatches import Limits, micro_batches
-from bmt.training.plan import pass_limits
-from bmt.training.source_masks import in_order, mixture_batches, source_masks, warm_up_head
+from bmt.training.plan import Plan, planned_steps, total_steps
+from bmt.training.source_masks import source_masks, warm_up_head
 from bmt.training.step import Stepper
-from tests.bmt.test_mask_updates import masks_for
+from bmt.training.validation import evaluate
+from tests.bmt.test_masked_updates import masks_for
 from tests.support import tiny
 
 PLAN = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=5, patience=50))
@@ -37,6 +40,11 @@ def sets() -> list[Windows]:
     return [tiny.windows("A", 60, 0, cue=7), tiny.windows("B", 60, 1, cue=8)]
 
 
+def data() -> TrainingData:
+    """Two datasets of 45 training windows and 15 validation questions each."""
+    return tiny.training_data(sets(), dict.fromkeys(NAMES, np.arange(45)), np.arange(45, 60))
+
+
 def run(
     steps: int = 20,
     plan: Plan = PLAN,
@@ -44,24 +52,10 @@ def run(
     checkpoints: Checkpoints | None = None,
     model: Any = None,
     report: Any = None,
-) -> tuple[Any, Outcome]:
-    own = sets()
+) -> tuple[Any, TrainingOutcome]:
     model = tiny.bert(dropout=True) if model is None else model
-    rows = {windows.dataset: np.arange(45) for windows in own}
-    validation = [tiny.as_questions(windows, np.arange(45, 60)) for windows in own]
-    outcome = train(
-        model,
-        own,
-        rows,
-        validation,
-        tiny.VOCAB,
-        plan,
-        steps=steps,
-        seed=0,
-        masks=masks,
-        checkpoints=checkpoints,
-        report=report,
-    )
+    control = RunControl(report or unheard, checkpoints=checkpoints)
+    outcome = train(model, data(), plan, steps=steps, seed=0, masks=masks, control=control)
     return model, outcome
 
 
@@ -128,9 +122,8 @@ def test_a_resumed_run_ends_bit_for_bit_as_one_that_was_not_cut(tmp_path: Path) 
 
 
 def test_a_run_with_fixed_masks_and_compact_state_resumes_bit_for_bit(tmp_path: Path) -> None:
-    own, rows = sets(), {name: np.arange(45) for name in NAMES}
     settings = MaskSettings(alpha0=0.0, steps=3, batch=8, density=0.1)
-    masks = source_masks("learned", tiny.bert(dropout=True), own, rows, tiny.VOCAB, settings, PLAN, seed=0)
+    masks = source_masks("learned", tiny.bert(dropout=True), data(), settings, PLAN, seed=0)
     whole, outcome = run(masks=masks, checkpoints=Checkpoints(tmp_path / "whole", "f"))
 
     def cut(step: int, metrics: dict[str, float]) -> None:
@@ -191,11 +184,8 @@ def one_gradient(
 
     optimizer.register_step_pre_hook(keep)
     plan = Plan(training, TuningSettings(clip=None))
-    limits = pass_limits(own, {name: np.arange(45) for name in NAMES}, training)
     with nullcontext() if masks is None else mask_updates(optimizer, model, masks) as masked:
-        taken = Stepper(model, optimizer, own, tiny.VOCAB, plan, limits, 0, masked, None, Ranks()).take(
-            0, picks
-        )
+        taken = Stepper(model, optimizer, data(), plan, 0, masked).take(0, picks)
     assert taken.tokens == sum(len(own[which].input_ids[row]) for which, row in picks)
     assert 1 - taken.tokens / taken.padded <= (training.padding or 1)
     return float(taken.loss), seen
@@ -254,11 +244,10 @@ def test_windows_that_fit_no_step_or_no_pass_are_named() -> None:
 
 
 def test_learned_masks_hold_in_training() -> None:
-    own, model = sets(), tiny.bert(dropout=True)
+    model = tiny.bert(dropout=True)
     before = pretrained_copy(model)
-    rows = {windows.dataset: np.arange(45) for windows in own}
     settings = MaskSettings(alpha0=0.0, steps=6, batch=8, density=0.2)
-    masks = source_masks("learned", model, own, rows, tiny.VOCAB, settings, PLAN, seed=0)
+    masks = source_masks("learned", model, data(), settings, PLAN, seed=0)
     assert masks.datasets == NAMES and masks.densities() == pytest.approx({"A": 0.2, "B": 0.2}, abs=1e-4)
     assert 0.2 < masks.union_density() < 0.4
     _, outcome = run(masks=masks, model=model)
@@ -268,18 +257,10 @@ def test_learned_masks_hold_in_training() -> None:
             closed = ~union.mask("union", name)
             assert torch.equal(parameter[closed], before[name][closed])
     assert outcome.deviation["total"].changed <= masks.union_density()
-    again = source_masks("learned", tiny.bert(dropout=True), own, rows, tiny.VOCAB, settings, PLAN, seed=0)
+    again = source_masks("learned", tiny.bert(dropout=True), data(), settings, PLAN, seed=0)
     assert again.equals(masks)
-    one = source_masks(
-        "learned",
-        tiny.bert(),
-        own,
-        rows,
-        tiny.VOCAB,
-        MaskSettings(alpha0=0.0, steps=3, batch=8, scope="global"),
-        PLAN,
-        seed=0,
-    )
+    mixture = MaskSettings(alpha0=0.0, steps=3, batch=8, scope="global")
+    one = source_masks("learned", tiny.bert(), data(), mixture, PLAN, seed=0)
     assert one.datasets == ("all",)
     run(steps=2, masks=one)
 
@@ -296,14 +277,12 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
 
 
 def test_the_head_warm_up_moves_the_head_alone() -> None:
-    own, model = sets(), tiny.bert()
+    model, few = tiny.bert(), tiny.training_data(sets(), dict.fromkeys(NAMES, np.arange(9)))
     start = {name: p.detach().clone() for name, p in model.named_parameters()}
-    warm_up_head(model, own, {"A": np.arange(9), "B": np.arange(9)}, tiny.VOCAB, PLAN, steps=3, seed=0)
+    warm_up_head(model, few, PLAN, steps=3, seed=0)
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, start[name])}
     assert moved == {"qa_outputs.weight", "qa_outputs.bias"}
-    batch = mixture_batches(
-        own, {"A": np.arange(9), "B": np.arange(9)}, tiny.VOCAB, 6, 0, torch.device("cpu")
-    )(0)
+    batch = mixture_batches(few, 6, 0, torch.device("cpu"))(0)
     assert len(batch.owner) == 6
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,16 @@ from safetensors.torch import load_file
 from bmt.deviation import pretrained_copy
 from bmt.errors import ConfigError
 from bmt.gates import HardConcrete
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.runtime.checkpoints import Checkpoints
+from bmt.runtime.control import RunControl
 from bmt.settings import MaskSettings, TrainingSettings
-from bmt.training.loop import Plan, train
-from bmt.training.source_masks import mask_schedule, source_masks
+from bmt.training.data import TrainingData
+from bmt.training.loop import train
+from bmt.training.mask_schedules import Refresh, mask_schedule
+from bmt.training.plan import Plan
+from bmt.training.source_masks import source_masks
 from tests.support import tiny
 
 PLAN = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=5, patience=50))
@@ -38,11 +43,20 @@ def settings(kind: str) -> MaskSettings:
     return MaskSettings(alpha0=0.0, batch=4, alpha_lr=0.1, w_lr=1e-3, **KINDS[kind])  # type: ignore[arg-type]
 
 
+def data() -> TrainingData:
+    sets = [tiny.windows("A", 60, 1, 7), tiny.windows("B", 60, 2, 8)]
+    return tiny.training_data(sets, ROWS, np.arange(45, 60))
+
+
+def kept_in(folder: Path) -> RunControl:
+    return RunControl(checkpoints=Checkpoints(folder, "f"))
+
+
 def run(
     kind: str, folder: Path, steps: int = 15, stop_at: int | None = None, plan: Plan = PLAN
 ) -> tuple[Any, Any, Any]:
-    own, model = [tiny.windows("A", 60, 1, 7), tiny.windows("B", 60, 2, 8)], tiny.bert(dropout=True)
-    schedule = mask_schedule(model, own, ROWS, tiny.VOCAB, settings(kind), plan, seed=0, folder=folder)
+    model = tiny.bert(dropout=True)
+    schedule = mask_schedule(model, data(), settings(kind), plan, seed=0, control=kept_in(folder))
     seen: list[int] = []
 
     class CutOffError(Exception):
@@ -54,19 +68,8 @@ def run(
             raise CutOffError
 
     try:
-        outcome = train(
-            model,
-            own,
-            ROWS,
-            [tiny.as_questions(w, np.arange(45, 60)) for w in own],
-            tiny.VOCAB,
-            plan,
-            steps=steps,
-            seed=0,
-            masks=schedule,
-            checkpoints=Checkpoints(folder, "f"),
-            report=report,
-        )
+        control = RunControl(report, checkpoints=Checkpoints(folder, "f"))
+        outcome = train(model, data(), plan, steps=steps, seed=0, masks=schedule, control=control)
     except CutOffError:
         return model, schedule, None
     return model, schedule, outcome
@@ -91,14 +94,11 @@ def test_a_run_that_was_cut_ends_bit_for_bit_as_one_that_was_not(
 
 
 def test_a_refresh_learns_at_the_present_theta_each_epoch_and_closed_weights_stay(tmp_path: Path) -> None:
-    own = [tiny.windows("A", 60, 1, 7), tiny.windows("B", 60, 2, 8)]
     model, _, _ = run("refresh", tmp_path, steps=20)
     kept = sorted(tmp_path.glob("masks-*.safetensors"))
     assert [path.name for path in kept] == ["masks-0000.safetensors", "masks-0001.safetensors"]
     first, second = (Masks.load(path, model) for path in kept)
-    fresh = source_masks(
-        "learned", tiny.bert(dropout=True), own, ROWS, tiny.VOCAB, settings("refresh"), PLAN, seed=0
-    )
+    fresh = source_masks("learned", tiny.bert(dropout=True), data(), settings("refresh"), PLAN, seed=0)
     assert first.equals(fresh) and not second.equals(first)
     start = pretrained_copy(tiny.bert(dropout=True))
     either = [first.union(), second.union()]
@@ -110,9 +110,9 @@ def test_a_refresh_learns_at_the_present_theta_each_epoch_and_closed_weights_sta
 
 @pytest.mark.parametrize("kind", ["alternating", "per_batch"])
 def test_masks_follow_the_batches_and_theta_is_left_to_the_optimizer(kind: str, tmp_path: Path) -> None:
-    own, model = [tiny.windows("A", 60, 1, 7), tiny.windows("B", 60, 2, 8)], tiny.bert()
+    model = tiny.bert()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    schedule = mask_schedule(model, own, ROWS, tiny.VOCAB, settings(kind), PLAN, seed=0)
+    schedule = mask_schedule(model, data(), settings(kind), PLAN, seed=0)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with mask_updates(optimizer, model, schedule.start(0)) as handle:
         seen = [schedule.masks()]
@@ -131,9 +131,9 @@ def test_masks_follow_the_batches_and_theta_is_left_to_the_optimizer(kind: str, 
 
 
 def test_resampled_masks_are_bernoulli_draws_of_gates_learned_once(tmp_path: Path) -> None:
-    own, model = [tiny.windows("A", 60, 1, 7), tiny.windows("B", 60, 2, 8)], tiny.bert()
+    model = tiny.bert()
     made = settings("resampled")
-    schedule = mask_schedule(model, own, ROWS, tiny.VOCAB, made, PLAN, seed=0, folder=tmp_path)
+    schedule = mask_schedule(model, data(), made, PLAN, seed=0, control=kept_in(tmp_path))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with mask_updates(optimizer, model, schedule.start(0)) as handle:
         drawn = []
@@ -151,10 +151,69 @@ def test_resampled_masks_are_bernoulli_draws_of_gates_learned_once(tmp_path: Pat
     assert float(error) == pytest.approx(
         1, abs=0.1
     )  # 1 in expectation, for independent draws with these probabilities
-    again = mask_schedule(model, own, ROWS, tiny.VOCAB, made, PLAN, seed=0, folder=tmp_path)
+    again = mask_schedule(model, data(), made, PLAN, seed=0, control=kept_in(tmp_path))
     assert again.start(17).equals(drawn[17]) and not drawn[17].equals(drawn[18])
 
 
 def test_the_fixed_schedule_is_none_of_these() -> None:
     with pytest.raises(ConfigError, match=r"mask\.schedule: 'two_phase' has fixed masks"):
-        mask_schedule(tiny.bert(), [], {}, tiny.VOCAB, MaskSettings(), PLAN, seed=0)
+        mask_schedule(tiny.bert(), data(), MaskSettings(), PLAN, seed=0)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_a_refresh_under_momentum_leaves_newly_closed_weights_where_they_are(
+    decay: float, tmp_path: Path
+) -> None:
+    """An epoch is 10 steps: what the second epoch's masks close has moved, and its moments are not 0."""
+    model, after = tiny.bert(dropout=True), {}
+    plan = replace(PLAN, training=replace(PLAN.training, weight_decay=decay))
+    schedule = mask_schedule(model, data(), settings("refresh"), plan, seed=0, control=kept_in(tmp_path))
+    start = {name: p.detach().clone() for name, p in model.named_parameters()}
+
+    def progress(windows: int, note: str) -> None:
+        if windows:
+            after[len(after) + 1] = {name: p.detach().clone() for name, p in model.named_parameters()}
+
+    train(model, data(), plan, steps=14, seed=0, masks=schedule, control=RunControl(progress=progress))
+    first, second = (Masks.load(path, model) for path in sorted(tmp_path.glob("masks-*.safetensors")))
+    moved = 0
+    for name in first.shapes:
+        before, now = first.union().mask("union", name), second.union().mask("union", name)
+        closed = before & ~now
+        moved += int((after[10][name][closed] != start[name][closed]).sum())
+        for step in (11, 14):
+            assert torch.equal(after[step][name][closed], after[10][name][closed]), (name, step)
+        assert bool((after[14][name][now] != after[10][name][now]).any()) or not bool(now.any()), name
+    assert moved > 100  # so that momentum would have carried them on
+
+
+def test_a_refresh_keeps_its_masks_until_the_epoch_ends_and_learns_with_a_seed_of_its_own(
+    tmp_path: Path,
+) -> None:
+    learned: list[int] = []
+    masks = source_masks("learned", tiny.bert(), data(), settings("refresh"), PLAN, seed=0)
+
+    def learn(epoch: int) -> Masks:
+        learned.append(epoch)
+        return masks
+
+    schedule = Refresh(tiny.bert(), learn, 10, tmp_path)
+    used: list[int] = []
+
+    class Handle:
+        def paused(self) -> Any:
+            return nullcontext()
+
+        def use(self, given: Any, settle: bool = False) -> None:
+            assert settle
+            used.append(len(given))
+
+    schedule.start(0)
+    for step in range(25):
+        schedule.before(step, [], Handle())  # type: ignore[arg-type]
+    assert learned == [0, 1, 2] and used == [2, 2]
+    assert [schedule.in_files(step) for step in (24, 29, 30)] == [False, False, True]
+    again = Refresh(
+        tiny.bert(), learn, 10, tmp_path
+    )  # a resume at the first step of an epoch: still the old ones
+    assert again.start(20).equals(masks) and again.in_files(20) and learned == [0, 1, 2]

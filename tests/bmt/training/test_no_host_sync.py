@@ -21,23 +21,21 @@ import bmt.random_mask
 from bmt.errors import ModelError
 from bmt.gate_learner import GateLearner
 from bmt.layers import target_names
-from bmt.mask_updates import mask_updates
+from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.qa.adapters import add_adapters
 from bmt.qa.batches import Windows, collate
-from bmt.qa.decoding import predict
+from bmt.qa.decoding import Passes, predict
 from bmt.qa.model import batch_loss
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
-from bmt.runtime.devices import Arriving, sent
+from bmt.runtime.devices import HostReads, to_device
 from bmt.runtime.finite_gradients import FiniteGradients
-from bmt.runtime.ranks import Ranks
-from bmt.settings import DecodeSettings, MaskSettings, TrainingSettings
-from bmt.training.microbatches import Limits
+from bmt.settings import DecodeSettings, MaskSettings
 from bmt.training.plan import Plan
 from bmt.training.step import Stepper
-from tests.bmt.test_mask_updates import masks_for
-from tests.bmt.training.test_loop import run
+from tests.bmt.test_masked_updates import masks_for
+from tests.bmt.training.test_loop import data, run
 from tests.support import tiny
 
 DEVICE = torch.device("meta")
@@ -91,7 +89,7 @@ class Waits(TorchDispatchMode):
 @pytest.fixture
 def without_values(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the device that stands for a GPU lacks."""
-    monkeypatch.setattr(Arriving, "arrived", lambda self, all_of_them=False: [])
+    monkeypatch.setattr(HostReads, "arrived", lambda self, all_of_them=False: [])
     drawn = lambda shape, *rest: torch.empty(shape, device=DEVICE)  # noqa: E731
     monkeypatch.setattr(bmt.random_mask, "bernoulli", lambda *given: drawn(*given) > 0)
     monkeypatch.setattr(bmt.gate_learner, "uniform", drawn)
@@ -116,18 +114,7 @@ def masked_step(
 ) -> list[str]:
     """What a step of tuning waits for."""
     with nullcontext() if masks is None else mask_updates(optimizer, model, masks, compact=compact) as handle:
-        stepper = Stepper(
-            model,
-            optimizer,
-            sets(),
-            tiny.VOCAB,
-            Plan(TrainingSettings()),
-            Limits(0.08),
-            0,
-            handle,
-            None,
-            Ranks(),
-        )
+        stepper = Stepper(model, optimizer, data(), Plan(), 0, handle)
         return waits_of(lambda step: stepper.take(step, PICKS), next(model.parameters()).device)
 
 
@@ -180,7 +167,8 @@ def test_an_evaluation_waits_for_nothing_but_its_scores(
     own, model = tiny.windows("A", 40), tiny.bert().to(DEVICE)
     assert (
         waits_of(
-            lambda _: predict(model, own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), batch=8), DEVICE
+            lambda _: predict(model, own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), passes=Passes(8)),
+            DEVICE,
         )
         == []
     )
@@ -189,7 +177,7 @@ def test_an_evaluation_waits_for_nothing_but_its_scores(
 def test_an_evaluation_finds_spans_while_the_next_batch_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     own = tiny.windows("A", 40)
     seen: list[str] = []
-    put, real = Arriving.put, bmt.qa.decoding.best_spans
+    put, real = HostReads.put, bmt.qa.decoding.best_spans
 
     def late(self: Any, value: Tensor, note: Any) -> None:
         seen.append("scores")
@@ -204,18 +192,18 @@ def test_an_evaluation_finds_spans_while_the_next_batch_is_computed(monkeypatch:
         seen.append("spans")
         return real(*given)
 
-    want = predict(tiny.bert(), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), batch=8)
-    monkeypatch.setattr(Arriving, "put", late)
-    monkeypatch.setattr(Arriving, "arrived", found)
+    want = predict(tiny.bert(), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), passes=Passes(8))
+    monkeypatch.setattr(HostReads, "put", late)
+    monkeypatch.setattr(HostReads, "arrived", found)
     monkeypatch.setattr(bmt.qa.decoding, "best_spans", spans)
-    assert predict(tiny.bert(), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), batch=8) == want
+    assert predict(tiny.bert(), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), passes=Passes(8)) == want
     assert seen == ["scores"] * 3 + ["spans", "scores"] * 2 + ["spans"] * 3
 
 
 def test_what_would_wait_is_seen() -> None:
     there, on_host = torch.zeros(4, device=DEVICE), torch.zeros(4)
     with Waits(DEVICE) as waits:
-        sent(on_host, DEVICE)
+        to_device(on_host, DEVICE)
         on_host.to(DEVICE, non_blocking=True)
         there[:2] += 1
         assert waits.found == []
@@ -281,7 +269,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
 
 
 def test_what_comes_from_a_gpu_is_read_when_it_has_come_and_in_order(events: list[Event]) -> None:
-    arriving: Arriving[int] = Arriving(4)
+    arriving: HostReads[int] = HostReads(4)
     for step in range(3):
         arriving.put(OnGPU(step / 2), step)  # type: ignore[arg-type]
     assert arriving.arrived() == []
@@ -306,8 +294,8 @@ def test_what_comes_from_a_gpu_is_read_when_it_has_come_and_in_order(events: lis
 def test_a_gradient_that_is_not_finite_is_found_when_its_norm_comes(
     events: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put = Arriving.put
-    monkeypatch.setattr(Arriving, "put", lambda self, value, note: put(self, OnGPU(float(value)), note))  # type: ignore[arg-type]
+    put = HostReads.put
+    monkeypatch.setattr(HostReads, "put", lambda self, value, note: put(self, OnGPU(float(value)), note))  # type: ignore[arg-type]
     weights = {name: torch.zeros(2, requires_grad=True) for name in ("a", "b")}
     finite = FiniteGradients("step", "be careful")
     for step in range(3):
@@ -342,10 +330,10 @@ def test_a_gradient_that_comes_late_leaves_no_broken_checkpoint(
     due.
     """
     monkeypatch.setattr(
-        Arriving, "arrived", lambda self, all_of_them=False: self._taken() if all_of_them else []
+        HostReads, "arrived", lambda self, all_of_them=False: self._taken() if all_of_them else []
     )
     monkeypatch.setattr(
-        Arriving,
+        HostReads,
         "_taken",
         lambda self: [self._pending.popleft()[::2] for _ in range(len(self._pending))],
         raising=False,
@@ -359,7 +347,9 @@ def test_a_gradient_that_comes_late_leaves_no_broken_checkpoint(
         return loss
 
     monkeypatch.setattr(Stepper, "_pass", broken)
-    monkeypatch.setattr("bmt.training.loop.evaluate", lambda *given: {"A": (0.0, 0.0), "B": (0.0, 0.0)})
+    monkeypatch.setattr(
+        "bmt.training.model_selection.evaluate", lambda *given: {"A": (0.0, 0.0), "B": (0.0, 0.0)}
+    )
     with pytest.raises(ModelError, match="the gradient is not finite at step 4"):
         run(model=model, masks=RandomMask(0.5), checkpoints=Checkpoints(tmp_path, "f"))
     assert not list(tmp_path.rglob("step-*"))

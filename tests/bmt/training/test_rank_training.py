@@ -22,13 +22,15 @@ from bmt.errors import ModelError
 from bmt.qa.batches import Windows
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
+from bmt.runtime.control import RunControl
 from bmt.runtime.ranks import Ranks, buckets
 from bmt.settings import MaskSettings, TrainingSettings
-from bmt.training.loop import Plan, train
+from bmt.training.loop import train
+from bmt.training.mask_schedules import mask_schedule
+from bmt.training.plan import Plan
 from bmt.training.sampling import Sampler
-from bmt.training.source_masks import mask_schedule
 from bmt.training.validation import answers
-from tests.bmt.test_mask_updates import masks_for
+from tests.bmt.test_masked_updates import masks_for
 from tests.support import tiny
 
 NAMES = ("A", "B", "C")
@@ -54,16 +56,17 @@ def run(arm: str, ranks: Ranks, folder: Path, stop: int | None = None) -> dict[s
     """Train an arm in `folder`, or up to the report of step `stop`: the windows, masks, losses, scores and
     weights of this rank.
     """
-    own, plan, model = sets(), plan_of(arm), tiny.bert()
-    rows = {windows.dataset: np.arange(30) for windows in own}
-    held = [tiny.as_questions(windows, np.arange(30, 40)) for windows in own]
+    plan, model = plan_of(arm), tiny.bert()
+    data = tiny.training_data(sets(), dict.fromkeys(NAMES, np.arange(30)), np.arange(30, 40))
     found: dict[str, Any] = {"picks": [], "masks": [], "losses": {}, "scores": {}}
     masks: Any = None
     if arm == "random":
         masks = RandomMask(0.5, 3)
     elif arm in CHANGING:
         settings = MaskSettings(alpha0=0.0, steps=2, batch=4, density=0.4, schedule=arm)
-        masks = mask_schedule(model, own, rows, tiny.VOCAB, settings, plan, seed=0, folder=folder)
+        masks = mask_schedule(
+            model, data, settings, plan, seed=0, control=RunControl(checkpoints=Checkpoints(folder, ""))
+        )
     elif arm != "none":
         masks = masks_for(model, 0.4, "ABC")
     draw, draw_mask = Sampler.draw, RandomMask.draw
@@ -96,20 +99,8 @@ def run(arm: str, ranks: Ranks, folder: Path, stop: int | None = None) -> dict[s
             mock.patch.object(bmt.runtime.ranks, "BUCKET", 3000)
         )  # several buckets, and tensors that are larger
         try:
-            outcome = train(
-                model,
-                own,
-                rows,
-                held,
-                tiny.VOCAB,
-                plan,
-                steps=STEPS,
-                seed=0,
-                masks=masks,
-                checkpoints=Checkpoints(folder, "f"),
-                report=report,
-                ranks=ranks,
-            )
+            control = RunControl(report, checkpoints=Checkpoints(folder, "f"), ranks=ranks)
+            outcome = train(model, data, plan, steps=STEPS, seed=0, masks=masks, control=control)
         except InterruptedError:
             return found
     found |= {
@@ -155,18 +146,9 @@ def work(rank: int, folder: str) -> None:
     found["read"] = own.shared(ranks).tolist()
     try:
         apart = Checkpoints(where / "one" / "none" if rank else where / "nothing", "f")
-        train(
-            tiny.bert(),
-            sets(),
-            {name: np.arange(9) for name in NAMES},
-            [],
-            tiny.VOCAB,
-            Plan(),
-            steps=9,
-            seed=0,
-            checkpoints=apart,
-            ranks=ranks,
-        )
+        few = tiny.training_data(sets(), dict.fromkeys(NAMES, np.arange(9)))
+        control = RunControl(checkpoints=apart, ranks=ranks)
+        train(tiny.bert(), few, Plan(), steps=9, seed=0, control=control)
     except ModelError as error:
         found["apart"] = str(error)
     found["wrote"] = list(wrote)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bmt.errors import ConfigError
 from bmt.settings import SamplingSettings
-from bmt.training.sampling import Budget, Sampler, dynamic_weights, size_weights
+from bmt.training.sampling import Sampler, TokenBudget, dynamic_weights, size_weights
 
 
 def sampler(
@@ -207,13 +207,13 @@ def three(times: int = 1) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
     }
 
 
-def by_tokens(tokens: int, seed: int = 0) -> tuple[Sampler, Budget]:
+def by_tokens(tokens: int, seed: int = 0) -> tuple[Sampler, TokenBudget]:
     rows, lengths = three()
-    budget = Budget(tokens, lengths)
+    budget = TokenBudget(tokens, lengths)
     return Sampler(rows, budget, SamplingSettings(kind="uniform"), seed), budget
 
 
-def tokens_of(own: Sampler, budget: Budget, picks: list[tuple[int, int]]) -> int:
+def tokens_of(own: Sampler, budget: TokenBudget, picks: list[tuple[int, int]]) -> int:
     return sum(int(budget.lengths[own.datasets[which]][row]) for which, row in picks)
 
 
@@ -257,13 +257,13 @@ def test_a_budgeted_sampler_resumes_at_any_step(cut: int) -> None:
 
 def test_steps_of_a_budget_are_those_that_a_pass_over_the_windows_takes() -> None:
     rows = {"A": np.arange(10), "B": np.arange(20)}
-    even = Budget(100, {"A": np.full(10, 30), "B": np.full(20, 30)})
+    even = TokenBudget(100, {"A": np.full(10, 30), "B": np.full(20, 30)})
     assert (
         even.steps(rows, 1) == 10 and even.steps(rows, 2.5) == 25 and even.steps(rows, 0.01) == 1
     )  # three windows of 30 fit
-    assert Budget(30, even.lengths).steps(rows, 1) == 30
+    assert TokenBudget(30, even.lengths).steps(rows, 1) == 30
     rows, lengths = three(times=10)
-    budget = Budget(100, lengths)
+    budget = TokenBudget(100, lengths)
     own = Sampler(rows, budget, SamplingSettings(kind="size"), 0)
     planned = budget.steps(rows, 3)
     assert (

@@ -17,31 +17,30 @@ from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 import bmt.transfer.few_shot
+import bmt.transfer.target_tuning
 import bmt.transfer.transfer_runs
 from bmt.errors import ConfigError, ModelError
 from bmt.layers import in_encoder
 from bmt.masks import Masks
 from bmt.qa.adapters import AVERAGE, adapter_size, adapters_of, add_adapters, banks, datasets_of
-from bmt.qa.batches import Windows, collate
+from bmt.qa.batches import collate
 from bmt.qa.model import span_logits, span_nll
 from bmt.random_mask import RandomMask
-from bmt.settings import MaskSettings, TrainingSettings
-from bmt.training.loop import Plan, Questions, evaluate
+from bmt.runtime.checkpoints import Checkpoints
+from bmt.runtime.control import RunControl, unheard
+from bmt.settings import FewShotSettings, MaskSettings, TrainingSettings
+from bmt.training.data import TrainingData
+from bmt.training.plan import Plan
+from bmt.training.step import Stepper
+from bmt.training.validation import Questions, evaluate
 from bmt.transfer.adapter_tuning import TunedAdapter, tune_adapters
-from bmt.transfer.few_shot import (
-    FewShot,
-    FewShotSettings,
-    Split,
-    adapter_losses,
-    draw,
-    few_shot,
-    few_shot_plan,
-    loss_weights,
-    mean_loss,
-    those_of,
-    tune,
-)
-from bmt.transfer.transfer_runs import few_shot_runs, target_masks, zero_shot
+from bmt.transfer.few_shot import FewShot, adapter_losses, few_shot, loss_weights
+from bmt.transfer.protocol import FewShotProtocol
+from bmt.transfer.target_masks import target_masks
+from bmt.transfer.target_split import Split, draw, those_of
+from bmt.transfer.target_tuning import TuningOutcome, mean_loss, tune
+from bmt.transfer.transfer_runs import few_shot_runs
+from bmt.transfer.zero_shot import zero_shot
 from tests.support import tiny
 
 NAMES = ("A", "B", "C")
@@ -73,8 +72,21 @@ def values(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
 
 
+def protocol(settings: FewShotSettings = FEW) -> FewShotProtocol:
+    return FewShotProtocol(tiny.VOCAB, PLAN, settings)
+
+
 def run_few(k: int = 16, seed: int = 7, settings: FewShotSettings = FEW, **options: Any) -> FewShot:
-    return few_shot(model_with(), questions(), k, seed, tiny.VOCAB, PLAN, settings, **options)
+    return few_shot(model_with(), questions(), k, seed, protocol(settings), **options)
+
+
+def tune_on(
+    model: PreTrainedModel, target: Questions, split: Split, settings: FewShotSettings, report: Any = unheard
+) -> TuningOutcome:
+    """Update on a split's training examples."""
+    name, held = target.windows.dataset, those_of(target, split.validation)
+    data = TrainingData([target.windows], {name: split.train}, [held], tiny.VOCAB)
+    return tune(model, data, protocol(settings).target_plan, settings, seed=1, control=RunControl(report))
 
 
 # ---------------------------------------------------------------- what is drawn
@@ -142,7 +154,7 @@ def test_a_k_larger_than_the_dataset_is_refused_before_anything_runs(
     monkeypatch.setattr(bmt.transfer.transfer_runs, "few_shot", lambda *_, **__: pytest.fail("trained"))
     settings = replace(FEW, sizes=[16, 256])
     with pytest.raises(ConfigError, match="256 examples of T"):
-        few_shot_runs(model_with(), [questions()], tiny.VOCAB, PLAN, settings, tmp_path, fingerprint="f")
+        few_shot_runs(model_with(), [questions()], protocol(settings), Checkpoints(tmp_path, "f"))
 
 
 # ---------------------------------------------------------------- losses and weights
@@ -177,14 +189,14 @@ def test_each_adapter_is_measured_on_all_k_examples() -> None:
     assert (
         run.weights == loss_weights(run.losses) and len({round(loss, 6) for loss in run.losses.values()}) == 3
     )
-    assert adapter_losses(tiny_bert(), target.windows, examples, tiny.VOCAB, PLAN) == {}
+    assert adapter_losses(tiny_bert(), target.windows, examples, protocol()) == {}
 
 
 # ---------------------------------------------------------------- updates
 
 
 def counted(k: int, settings: FewShotSettings, count: int = 300) -> FewShot:
-    return few_shot(model_with(), questions(count=count), k, 7, tiny.VOCAB, PLAN, settings)
+    return few_shot(model_with(), questions(count=count), k, 7, protocol(settings))
 
 
 def test_sixteen_examples_are_eight_to_train_on_and_one_update_an_epoch() -> None:
@@ -222,7 +234,7 @@ def test_the_default_protocol_is_three_hundred_updates_at_batch_eight() -> None:
         1e-5,
         10,
     )
-    training = few_shot_plan(PLAN, settings).training
+    training = protocol(settings).target_plan.training
     assert training.batch == 8 and training.lr == training.head_lr == 1e-5
     assert (
         counted(256, replace(settings, steps=17, patience=99)).tuned.steps_an_epoch == 16
@@ -231,13 +243,13 @@ def test_the_default_protocol_is_three_hundred_updates_at_batch_eight() -> None:
 
 def test_an_epoch_takes_every_window_once(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[list[int]] = []
-    real = bmt.transfer.few_shot.Stepper.take
+    real = Stepper.take
 
     def noted(self: Any, step: int, picks: Any) -> Any:
         taken.append([row for _, row in picks])
         return real(self, step, picks)
 
-    monkeypatch.setattr(bmt.transfer.few_shot.Stepper, "take", noted)
+    monkeypatch.setattr(Stepper, "take", noted)
     run = counted(42, replace(FEW, steps=6))  # 21 windows: 8 + 8 + 5
     assert [len(rows) for rows in taken] == [8, 8, 5] * 2
     first, second = ([row for rows in part for row in rows] for part in (taken[:3], taken[3:]))
@@ -255,8 +267,8 @@ def test_of_equal_f1_the_lowest_loss_is_best_and_patience_counts_f1(monkeypatch:
     """F1 by epoch 50 50 60 60 60 50 60 60 60; loss where it is measured: all but at the 50 after a 60."""
     f1s = iter([50.0, 50.0, 60.0, 60.0, 60.0, 50.0, 60.0, 60.0, 60.0])
     losses = iter([5.0, 6.0, 4.0, 3.0, 3.0, 3.5, 2.0, 9.0])
-    monkeypatch.setattr(bmt.transfer.few_shot, "evaluate", lambda *_: {"T": (0.0, next(f1s))})
-    monkeypatch.setattr(bmt.transfer.few_shot, "mean_loss", lambda *_: next(losses))
+    monkeypatch.setattr(bmt.transfer.target_tuning, "evaluate", lambda *_: {"T": (0.0, next(f1s))})
+    monkeypatch.setattr(bmt.transfer.target_tuning, "mean_loss", lambda *_: next(losses))
     model, target = tiny_bert(), questions()
     seen: dict[int, torch.Tensor] = {}
     settings = replace(FEW, steps=50, patience=6)
@@ -265,17 +277,7 @@ def test_of_equal_f1_the_lowest_loss_is_best_and_patience_counts_f1(monkeypatch:
         seen[step] = model.qa_outputs.weight.detach().clone()
 
     split = draw(target, 16, 7)
-    tuned = tune(
-        model,
-        target.windows,
-        split.train,
-        those_of(target, split.validation),
-        tiny.VOCAB,
-        few_shot_plan(PLAN, settings),
-        settings,
-        seed=1,
-        report=keep,
-    )
+    tuned = tune_on(model, target, split, settings, keep)
     assert (
         tuned.steps == 8 and tuned.best_step == 7 and tuned.best_f1 == 60
     )  # F1 rose last at epoch 2, then six without a gain
@@ -295,9 +297,8 @@ def test_of_equal_f1_the_lowest_loss_is_best_and_patience_counts_f1(monkeypatch:
 
 def test_where_nothing_is_gained_the_averaged_model_itself_is_tested() -> None:
     model, target = model_with(), questions()
-    run = few_shot(
-        model, target, 16, 7, tiny.VOCAB, PLAN, replace(FEW, lr=0.5, steps=3)
-    )  # a rate that ruins it
+    ruinous = replace(FEW, lr=0.5, steps=3)
+    run = few_shot(model, target, 16, 7, protocol(ruinous))
     averaged_model = bmt.transfer.few_shot.averaged(model, run.weights)
     f1 = evaluate(averaged_model, [those_of(target, run.split.validation)], tiny.VOCAB, PLAN)["T"][1]
     assert run.tuned.curve[0]["f1"] == pytest.approx(f1) and run.tuned.best_f1 >= f1
@@ -309,16 +310,7 @@ def test_all_three_kinds_of_parameters_are_tuned_and_the_source_model_is_not() -
     start = bmt.transfer.few_shot.averaged(model, dict.fromkeys(NAMES, 1 / 3))
     first, split = values(start), draw(target, 128, 7)
     settings = replace(FEW, steps=56, lr=5e-3)
-    tuned = tune(
-        start,
-        target.windows,
-        split.train,
-        those_of(target, split.validation),
-        tiny.VOCAB,
-        few_shot_plan(PLAN, settings),
-        settings,
-        seed=1,
-    )
+    tuned = tune_on(start, target, split, settings)
     assert tuned.best_step > 0 and tuned.best_f1 > tuned.curve[0]["f1"] + 20
     for name, parameter in start.named_parameters():
         if "key.bias" not in name:
@@ -330,16 +322,16 @@ def test_all_three_kinds_of_parameters_are_tuned_and_the_source_model_is_not() -
 def test_a_model_without_adapters_is_tuned_as_it_is() -> None:
     model = tiny_bert()
     before = values(model)
-    run = few_shot(model, questions(), 16, 7, tiny.VOCAB, PLAN, replace(FEW, steps=4))
-    assert run.losses == run.weights == {} and run.tuned.steps == 4 and len(run.found) == 64
+    run = few_shot(model, questions(), 16, 7, protocol(replace(FEW, steps=4)))
+    assert run.losses == run.weights == {} and run.tuned.steps == 4 and len(run.predictions) == 64
     assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
     assert zero_shot(model) is model and datasets_of(zero_shot(model_with())) == (AVERAGE,)
 
 
 def test_the_same_dataset_k_and_seed_give_the_same_answers() -> None:
     one, two, other = run_few(), run_few(), run_few(seed=19)
-    assert one.found == two.found and one.tuned == two.tuned and one.losses == two.losses
-    assert [found.example for found in one.found] == one.split.test.tolist()
+    assert one.predictions == two.predictions and one.tuned == two.tuned and one.losses == two.losses
+    assert [prediction.example for prediction in one.predictions] == one.split.test.tolist()
     assert other.split.train.tolist() != one.split.train.tolist() and other.tuned.curve != one.tuned.curve
 
 
@@ -363,12 +355,12 @@ def source_like(model: PreTrainedModel) -> Masks:
 @pytest.mark.parametrize("kind", ["learned", "fixed_random", "fisher", "magnitude"])
 def test_a_mask_made_on_the_training_examples_holds(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[tuple[Any, Any]] = []
-    make = target_masks(kind, LEARN, PLAN, tiny.VOCAB, FEW, seed=7)
+    make = target_masks(kind, LEARN, protocol(), seed=7)
     assert make is not None
 
-    def noted(model: Any, windows: Windows, rows: np.ndarray) -> Any:
-        made = make(model, windows, rows)
-        given.append((made, rows))
+    def noted(model: Any, data: TrainingData) -> Any:
+        made = make(model, data)
+        given.append((made, data.rows["T"]))
         return made
 
     ends: list[dict[str, torch.Tensor]] = []
@@ -397,9 +389,9 @@ def test_a_mask_made_on_the_training_examples_holds(kind: str, monkeypatch: pyte
 
 def test_the_union_of_the_source_masks_fits_the_averaged_model() -> None:
     masks, union = source_like(model_with()), replace(FEW, mask="union")
-    make = target_masks("learned", LEARN, PLAN, tiny.VOCAB, union, seed=7, source=masks)
+    make = target_masks("learned", LEARN, protocol(union), seed=7, source=masks)
     assert make is not None
-    made = make(tiny_bert(), questions().windows, np.arange(3))
+    made = make(tiny_bert(), tiny.training_data([questions().windows], {"T": np.arange(3)}))
     assert (
         isinstance(made, Masks)
         and made.datasets == ("union",)
@@ -407,19 +399,20 @@ def test_the_union_of_the_source_masks_fits_the_averaged_model() -> None:
     )
     assert run_few(masks=make, settings=replace(union, steps=3)).tuned.steps == 3
     with pytest.raises(ConfigError, match="'union' needs the masks of the source training"):
-        target_masks("learned", LEARN, PLAN, tiny.VOCAB, union, seed=7)
+        target_masks("learned", LEARN, protocol(union), seed=7)
     with pytest.raises(ConfigError, match=r"masks of A, B, C: one is needed for T: use masks.union"):
         run_few(masks=lambda *_: masks)
 
 
 def test_other_arms_have_no_mask_or_a_random_one() -> None:
-    assert target_masks("none", LEARN, PLAN, tiny.VOCAB, FEW, seed=7) is None
-    make = target_masks("random", LEARN, PLAN, tiny.VOCAB, FEW, seed=7, p_f=0.3)
-    assert make is not None and make(tiny_bert(), questions().windows, np.arange(3)) == RandomMask(0.3, 7)
+    assert target_masks("none", LEARN, protocol(), seed=7) is None
+    make = target_masks("random", LEARN, protocol(), seed=7, random=RandomMask(0.3, 7))
+    assert make is not None and make(
+        tiny_bert(), tiny.training_data([questions().windows], {"T": np.arange(3)})
+    ) == RandomMask(0.3, 7)
     assert run_few(masks=make).tuned.curve != run_few().tuned.curve
-    alternating = target_masks(
-        "learned", replace(LEARN, density=None, schedule="alternating"), PLAN, tiny.VOCAB, FEW, seed=7
-    )
+    mask = replace(LEARN, density=None, schedule="alternating")
+    alternating = target_masks("learned", mask, protocol(), seed=7)
     assert run_few(masks=alternating, settings=replace(FEW, steps=3)).tuned.steps == 3
 
 
@@ -434,19 +427,11 @@ def test_runs_are_kept_one_file_each_and_finished_ones_are_not_run_again(
         [questions("T"), questions("U")],
         model_with(),
     )
-    logged: list[tuple[str, int, int, dict[str, float]]] = []
+    finished: list[dict[str, Any]] = []
 
     def go(fingerprint: str = "f", own: FewShotSettings = settings) -> list[dict[str, Any]]:
-        return few_shot_runs(
-            model,
-            targets,
-            tiny.VOCAB,
-            PLAN,
-            own,
-            tmp_path,
-            fingerprint=fingerprint,
-            report=lambda *entry: logged.append(entry),
-        )
+        kept = Checkpoints(tmp_path, fingerprint)
+        return few_shot_runs(model, targets, protocol(own), kept, done=finished.append)
 
     first = go()
     assert [(run["dataset"], run["k"], run["seed"]) for run in first] == [
@@ -456,17 +441,15 @@ def test_runs_are_kept_one_file_each_and_finished_ones_are_not_run_again(
     assert sorted(path.name.rpartition("-")[0] for path in files) == sorted(
         f"{d}.k{k}.s{s}" for d in "TU" for k in (4, 8) for s in (7, 19)
     )
-    assert [(entry[:3], entry[3]["few_shot/steps"]) for entry in logged] == [
-        ((run["dataset"], run["k"], run["seed"]), 2.0) for run in first
-    ]
+    assert finished == first and [run["steps"] for run in first] == [2] * 8
     assert [json.loads(path.read_text()) for path in files] == sorted(
         first, key=lambda run: (run["dataset"], run["k"], str(run["seed"]))
     )
-    assert set(first[0]["found"][0]) == {"example", "text", "start", "end", "score"}
-    assert len(first[0]["found"]) == len(first[0]["test"]) == 76 and len(first[0]["train"]) == 2
+    assert set(first[0]["predictions"][0]) == {"example", "text", "start", "end", "score"}
+    assert len(first[0]["predictions"]) == len(first[0]["test"]) == 76 and len(first[0]["train"]) == 2
 
     ran: list[tuple[int, int]] = []
-    real = bmt.transfer.few_shot
+    real = bmt.transfer.transfer_runs.few_shot
 
     def noted(*arguments: Any, **options: Any) -> FewShot:
         ran.append(arguments[2:4])
@@ -489,22 +472,10 @@ def test_runs_are_kept_one_file_each_and_finished_ones_are_not_run_again(
 
 def phase_two(model: PreTrainedModel, folder: Path | None = None, **options: Any) -> list[TunedAdapter]:
     sets = [tiny.windows(name, 40, seed, cue=7 + seed) for seed, name in enumerate(NAMES)]
-    rows = {own.dataset: np.arange(30) for own in sets}
-    validation = [tiny.as_questions(own, np.arange(30, 40)) for own in sets]
+    data = tiny.training_data(sets, dict.fromkeys(NAMES, np.arange(30)), np.arange(30, 40))
     plan = replace(PLAN, training=replace(PLAN.training, **options.pop("training", {})))
-    return tune_adapters(
-        model,
-        sets,
-        rows,
-        validation,
-        tiny.VOCAB,
-        plan,
-        epochs=2,
-        seed=0,
-        folder=folder,
-        fingerprint="f",
-        **options,
-    )
+    control = RunControl(checkpoints=None if folder is None else Checkpoints(folder, "f"), **options)
+    return tune_adapters(model, data, plan, epochs=2, seed=0, control=control)
 
 
 def test_phase_two_tunes_each_pair_on_its_dataset_and_leaves_theta_bit_identical(tmp_path: Path) -> None:

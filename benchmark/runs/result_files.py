@@ -1,0 +1,105 @@
+"""The two files of a run's results (schema 1, docs/compare.md): `<cell>.json` and `<cell>.parquet`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmark.config.cells import Cell
+from benchmark.config.digests import params_digest
+from benchmark.config.folders import Places
+from benchmark.config.params import Config
+from benchmark.runs.dataset_scores import DatasetScores
+from benchmark.runs.results import SCHEMA
+from benchmark.runs.seal import OWNER, SEAL, seal
+from benchmark.tracking import environment
+from bmt.qa.metrics import EVALUATOR_VERSION
+from bmt.runtime.files import file_digest, write_aside, write_json
+
+OF_TRAINING = (
+    "cell",
+    "profile",
+    "backbone",
+    "backbone_revision",
+    "regime",
+    "arm",
+    "adapter",
+    "seed",
+    "p_f",
+    "mask",
+    "budget",
+    "mlflow_run_id",
+    "seconds",
+    "tokens_per_second",
+    "peak_memory_mb",
+)
+"""What a result repeats of training.json."""
+
+
+def write_results(
+    config: Config,
+    cell: Cell,
+    trained: dict[str, Any],
+    scores: DatasetScores,
+    params: str | None,
+    more: dict[str, Any],
+) -> None:
+    """Write a trained cell's results, or with another name in `more` a transfer's.
+
+    Args:
+        trained: training.json.
+        params: the params file; None: the root's.
+        more: fields that are added, or stand in place of training.json's.
+    """
+    dev = [f"{name}.dev" for name in scores.datasets]
+    record = {key: trained[key] for key in OF_TRAINING} | {
+        "regularizer": trained.get("regularizer"),
+        "from_hub": hub_files(config, cell, [*trained["data"], *dev]),
+        "deviation": trained["deviation"]["total"],
+        "deviation_by": trained["deviation"],
+        "trained_with": trained["environment"],
+        "train_data_sha256": trained["data"],
+    }
+    keep_results(config, scores, params, record | more)
+
+
+def keep_results(config: Config, scores: DatasetScores, params: str | None, record: dict[str, Any]) -> None:
+    """Write `<cell>.parquet`, and as `<cell>.json` the `record` of the run with its scores, what they were
+    made with, the digest of the predictions and the seal of both.
+    """
+    described, folder = environment.describe(), Places.of(config).results
+    whole = {
+        "schema": SCHEMA,
+        "datasets": scores.datasets,
+        "averages": scores.averages,
+        "missing_datasets": scores.missing,
+        "evaluator_version": EVALUATOR_VERSION,
+        "params_sha256": params_digest(params),
+        "git": described["git"],
+        "device": described["device"],
+        "environment": described,
+    } | record
+    whole["predictions_sha256"] = _write_predictions(folder, record["profile"], record["cell"], scores)
+    write_json(folder / f"{record['cell']}.json", whole | {SEAL: seal(whole)})
+
+
+def _write_predictions(folder: Path, profile: str, name: str, scores: DatasetScores) -> str:
+    """Write a run's Parquet, which names its run: the digest of the file."""
+    path = folder / f"{name}.parquet"
+    table: pa.Table = scores.predictions.replace_schema_metadata({OWNER: f"{profile}/{name}"})
+    with write_aside(path) as aside:
+        pq.write_table(table, aside, compression="zstd")
+    return file_digest(path)
+
+
+def hub_files(config: Config, cell: Cell, names: list[str]) -> list[str]:
+    """Those of the files `<Dataset>.<split>` that came from the Hugging Face hub's copy, as
+    `benchmark.prepare` noted.
+    """
+    path = Places.of(config).features(cell.backbone) / "features.json"
+    noted = json.loads(path.read_text(encoding="utf-8"))["files"]
+    return [name for name in names if noted.get(name, {}).get("source") == "hub"]

@@ -1,0 +1,27 @@
+"""What a command adds to an error of bmt."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark.cli.advice import TRAIN, advice
+from bmt.errors import BMTError, ConfigError, DataError, ModelError
+
+
+@pytest.mark.parametrize("kind", [DataError, ModelError])
+def test_it_is_added_to_what_bmt_says(kind: type[BMTError]) -> None:
+    with (
+        pytest.raises(
+            kind, match=r"^x: no masks there: train the cell, or `dvc pull` its outputs$"
+        ) as raised,
+        advice(TRAIN),
+    ):
+        raise kind("x: no masks there")
+    assert isinstance(raised.value.__cause__, kind)
+
+
+def test_other_errors_and_other_messages_pass_as_they_are() -> None:
+    with pytest.raises(ConfigError, match=r"^seed: 1$"), advice(TRAIN):
+        raise ConfigError("seed: 1")
+    with pytest.raises(DataError, match=r"^x: truncated$"), advice(TRAIN, only="no usable question"):
+        raise DataError("x: truncated")
