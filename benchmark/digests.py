@@ -8,35 +8,37 @@ python -m benchmark.digests references      # the same by the cells that need it
 
 from __future__ import annotations
 
-from benchmark.cli.commands import command_parser, run_command
-from benchmark.config.folders import Places
-from benchmark.config.params import find_cell, load
-from benchmark.pipeline.digest_files import write_digests, write_inputs, write_references, write_scores
+from benchmark.cli.commands import add_params_options, command_parser, run_command
 from bmt.errors import ConfigError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the files."""
-    parser = command_parser(
-        "digests", (__doc__ or "").split("\n")[0], "python -m benchmark.digests && dvc status"
-    )
+    """Parse the command line and write the files."""
+    parser = command_parser("digests", __doc__ or "", "python -m benchmark.digests && dvc status")
     parser.add_argument(
         "what", nargs="?", default="settings", choices=("settings", "inputs", "scores", "references")
     )
     parser.add_argument("cell", nargs="?", help="an ST cell, for scores")
-    parser.add_argument("--params", help="params file (default: params.yaml at the repository's root)")
+    add_params_options(parser)
     given = parser.parse_args(arguments)
-    config = load(given.params)
-    places = Places.of(config)
     if (given.what == "scores") != (given.cell is not None):
         raise ConfigError(f"{given.what}: {'needs a cell' if given.what == 'scores' else 'takes no cell'}")
-    if given.what == "scores":
-        count = write_scores(config, find_cell(config, given.cell), places)
+
+    from benchmark.config.folders import Places
+    from benchmark.config.params import find_cell, load
+    from benchmark.config.profiles import params_file
+    from benchmark.pipeline import digest_files
+
+    config = load(params_file(given.params, given.profile))
+    places = Places.of(config)
+    if given.what == "settings":
+        count = digest_files.write_digests(config, places)
+    elif given.what == "inputs":
+        count = digest_files.write_inputs(config, places)
+    elif given.what == "references":
+        count = digest_files.write_references(config, places)
     else:
-        write = {"settings": write_digests, "inputs": write_inputs, "references": write_references}[
-            given.what
-        ]
-        count = write(config, places)
+        count = digest_files.write_scores(config, find_cell(config, given.cell), places)
     print(f"{count} files of {given.what} written")
     return 0
 

@@ -100,7 +100,10 @@ def _prepare_backbone(config: Config, backbone: str, places: Places, workers: in
     with progress(f"prepare {backbone}", total=total, unit="bytes") as bar:
         for dataset, split, path in files:
             name, size = f"{dataset}.{split}", path.stat().st_size
-            out, options = places.features(backbone) / name, BuildOptions(workers if size > WORTH_PROCESSES else 1, strict)
+            out, options = (
+                places.features(backbone) / name,
+                BuildOptions(workers if size > WORTH_PROCESSES else 1, strict),
+            )
             with advice(": `python -m benchmark.data check` says why", only="no usable question"):
                 features = build(path, tokenizer, config.data, out, train=split == "train", options=options)
             made[name] = features.meta

@@ -63,7 +63,7 @@ DOORS: Mapping[str, frozenset[str]] = {
     "bmt.training.regularizers._L2SP": frozenset({"l2_sp"}),
     "bmt.training.regularizers._Mixout": frozenset({"mixout"}),
     "bmt.training.regularizers._NoisyTune": frozenset({"noisy_tune"}),
-    "bmt.mask_updates": frozenset({"random", "kept"}),
+    "bmt.masked_updates": frozenset({"random", "kept"}),
     "bmt.runtime.finite_gradients": frozenset({"random", "kept"}),
     "bmt.random_mask.RandomMask": frozenset({"random"}),
     "bmt.masks": frozenset({"kept"}),

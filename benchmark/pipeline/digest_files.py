@@ -116,7 +116,8 @@ def write_inputs(config: Config, places: Places) -> int:
         DataError: the features of a backbone are not there.
     """
     prepared = {
-        name: _prepared(places.features(name)) for name in {parse(cell).backbone for cell in config.every_cell}
+        name: _prepared(places.features(name))
+        for name in {parse(cell).backbone for cell in config.every_cell}
     }
     data, files = config.data, dict[str, Json]()
     for name in config.every_cell:

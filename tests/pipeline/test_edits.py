@@ -122,14 +122,14 @@ CODE: list[tuple[str, Callable[[str], str], set[str]]] = [
     ("benchmark/comparison/claims.py", in_function("claim_results"), TABLES),
     ("benchmark/runs/results.py", in_function("read_run"), TABLES),
     ("benchmark/paper/table_3.yaml", lambda text: text + "\n", TABLES),
-    ("bmt/training/loop.py", in_function("_evaluate_step"), trained(*EVERY)),
+    ("bmt/training/model_selection.py", in_function("SourceSelection.__call__"), trained(*EVERY)),
     ("bmt/training/validation.py", in_function("answers"), trained(*EVERY)),
     ("bmt/qa/model.py", in_function("span_logits"), trained(*EVERY)),
     ("bmt/qa/adapters.py", in_function("AdapterBank.forward"), trained(ADAPTER)),
     ("bmt/qa/decoding.py", in_function("predict"), trained(*EVERY)),
     (
-        "benchmark/runs/evaluation_run.py",
-        in_function("averages_of"),
+        "benchmark/runs/dataset_scores.py",
+        in_function("DatasetScores.averages"),
         evaluated(*EVERY) | TRANSFERS | {"published@t5"},
     ),
     (
