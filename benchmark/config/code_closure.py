@@ -16,7 +16,7 @@ from pathlib import Path
 from bmt.runtime.source_code import is_remark, statements_digest
 
 Target = tuple[str, str | None]
-"""A module and a name that it defines; None: all of it."""
+"""A module and a name that it defines; "": what runs when it is imported; None: all of it."""
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BLOCKS = (ast.If, ast.For, ast.While, ast.Try, ast.With)
 
@@ -113,20 +113,19 @@ class CodeTree:
             if target in reached or left_out(f"{module}.{name or ''}"):
                 continue
             code = self.module(module)
+            definitions: tuple[Definition, ...] = ()
             if name is None:  # the module as an object, or a name that its __getattr__ makes
                 waiting += [(module, one) for one in code.definitions]
+            elif name == "":  # what runs on import, here and in the package around it
                 definitions = code.on_import
+                waiting += [(module.rpartition(".")[0], "")] if "." in module else []
             elif name in code.definitions:
                 definitions = code.definitions[name]
             else:
-                definitions = ()
                 origin = code.imports.get(name, (module, None))
                 waiting += [] if isinstance(origin, str) else [origin]
             reached[target] = "".join(one.digest for one in definitions)
-            waiting += [further for one in (*definitions, *code.on_import) for further in one.leads_to]
-            if (module, "") not in reached:  # what runs on import, here and in the packages around it
-                reached[module, ""] = "".join(one.digest for one in code.on_import)
-                waiting += [] if "." not in module else [(module.rpartition(".")[0], "")]
+            waiting += [(module, ""), *(further for one in definitions for further in one.leads_to)]
         return reached
 
     def target(self, module: str, names: Sequence[str]) -> Target | str:

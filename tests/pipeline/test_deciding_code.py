@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -58,6 +60,14 @@ def imported(module: str, tree: CodeTree) -> set[str]:
             names.update(one.name for one in node.names)
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
+            public = [
+                one.name
+                for one in node.names
+                if node.module == "bmt" and tree.file(f"bmt.{one.name}") is None
+            ]
+            assert not public, (
+                f"{path}: a name made by bmt's __getattr__ leads nowhere: import it from its module"
+            )
             names.update([str(node.module), *(f"{node.module}.{one.name}" for one in node.names)])
         for child in ast.iter_child_nodes(node):
             look(child)
@@ -206,6 +216,23 @@ def test_names_are_followed_as_python_does(tmp_path: Path) -> None:
         after = closure()
         assert {module for module in first if after[module] != first[module]} == expected, (name, old)
         path.write_text(text, encoding="utf-8")
+
+
+def test_digests_are_the_same_in_every_process() -> None:
+    """Sets have another order under another seed of Python's hashes."""
+    program = "from benchmark.config.deciding_code import STARTS, stage_code as code; print({name: code(name) for name in STARTS})"
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(printed) == 1
 
 
 KINDS = [
