@@ -48,9 +48,10 @@ test: $(READY) ## set up, then the test suite, on TEST_JOBS cores (2)
 test-slow: $(READY) ## set up, then the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
-lint: $(READY) ## set up, then ruff and mypy
+lint: $(READY) ## set up, then ruff, the floors of the house (import-linter) and mypy
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/python -m mypy
 
 lock: ## renew constraints.txt from the ranges of pyproject.toml, in an environment of its own; torch stays, unless TORCH=2.14.1 says which
@@ -64,7 +65,7 @@ lock: ## renew constraints.txt from the ranges of pyproject.toml, in an environm
 
 clean: ## remove caches and build folders (data, runs, results and .venv stay)
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .lock-venv build *.egg-info
-	@find bmt benchmark tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find bmt benchmark tools tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch first and alone: where a CPU build is offered pip then takes it, before anything else asks for CUDA's.
 $(READY): pyproject.toml constraints.txt | $(BIN)/python

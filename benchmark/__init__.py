@@ -21,8 +21,8 @@ for _name, _value in {**_QUIET, **_SHARED}.items():
 if sys.argv[:1] == ["-m"] or os.path.basename(sys.argv[0] if sys.argv else "") == "bmt-benchmark":
     if sys.version_info < (3, 11):  # noqa: UP036 (outside the environment it may be another Python)
         sys.exit(
-            f"error: {sys.executable} is Python {sys.version.split()[0]}; 3.11, 3.12 or 3.13 is needed: activate the "
-            "project's environment (source .venv/bin/activate), which `make setup` makes"
+            f"error: {sys.executable} is Python {sys.version.split()[0]}; 3.11, 3.12 or 3.13 is needed: "
+            "activate the project's environment (source .venv/bin/activate), which `make setup` makes"
         )
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nohup and `&` have it ignored
 

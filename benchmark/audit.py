@@ -8,18 +8,13 @@ reproduces.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from benchmark.cli.commands import command_parser, run_command
-from benchmark.config.results_options import chosen_formats, output_path
-from benchmark.paper.tables import load
-from benchmark.paper_audit.audit import audit_paper
-from benchmark.paper_audit.output import SUFFIXES, print_audit, render
-from bmt.runtime.files import write_text
 
-ABOUT = """Hold a paper's tables and sentences against each other: averages, arrows, percentages, EM and F1, rows and numbers that are
-printed twice, scores that fall with K, stated sizes and directions, gains that mix backbones. Rounding is no finding.
+ABOUT = """Hold a paper's tables and sentences against each other: averages, arrows, percentages, EM and F1, rows
+and numbers that are printed twice, scores that fall with K, stated sizes and directions, gains that mix
+backbones. Rounding is no finding.
 Exit status: 0 nothing found beyond rounding, 1 findings, 2 wrong usage or a paper that cannot be read."""
 EXAMPLE = "python -m benchmark.audit --format markdown --out docs/audit.md"
 
@@ -28,24 +23,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = command_parser("audit", ABOUT, EXAMPLE)
     add = parser.add_argument
-    add(
-        "--paper",
-        type=Path,
-        metavar="DIR",
-        help="a folder of tables and claims (docs/compare.md; default: the paper of this project)",
-    )
-    add(
-        "--format",
-        default="terminal",
-        metavar="F[,F]",
-        help=f"of {', '.join(SUFFIXES)} (default: terminal); several need --out",
-    )
-    add(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="write there; a name without suffix gets the format's, several formats one file each",
-    )
+    paper = "a folder of tables and claims (docs/compare.md; default: the paper of this project)"
+    add("--paper", type=Path, metavar="DIR", help=paper)
+    form = "of terminal, markdown, latex, html, json (default: terminal); several need --out"
+    add("--format", default="terminal", metavar="F[,F]", help=form)
+    out = "write there; a name without suffix gets the format's, several formats one file each"
+    add("--out", type=Path, metavar="FILE", help=out)
     return parser.parse_args(arguments)
 
 
@@ -56,17 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
         ConfigError: wrong usage, or a paper's folder that cannot be read or breaks the schema (status 2).
     """
     given = parse_arguments(arguments)
+    from benchmark.paper.tables import load
+    from benchmark.paper_audit.audit import audit_paper
+    from benchmark.paper_audit.audit_document import audit_document, audit_json
+    from benchmark.rendering import SUFFIXES
+    from benchmark.rendering.output import chosen_formats, write_document
+
     forms = chosen_formats(given.format, tuple(SUFFIXES), given.out)
     audit = audit_paper(load(given.paper))
-    for form in forms:
-        if given.out is not None:
-            path = output_path(given.out, form, SUFFIXES, len(forms) > 1)
-            write_text(path, render(audit, form))
-            print(f"wrote {path}", file=sys.stderr)
-        elif form == "terminal":
-            print_audit(audit)
-        else:
-            sys.stdout.write(render(audit, form))
+    write_document(audit_document(audit), forms, given.out, {"json": lambda: audit_json(audit)})
     return audit.status
 
 

@@ -2,31 +2,27 @@
 checked.
 
 Offline: it reads the folder, and of this project the profile's arms and, beside the project's own results,
-the trained runs.
-No MLflow, no DVC, no torch.
+the trained runs. No MLflow, no DVC, no torch.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from benchmark.cli.commands import command_parser, run_command
-from benchmark.results_check.folder_check import _place, check_folder
-from benchmark.results_check.output import print_checked, to_json
+from benchmark.cli.commands import add_params_options, command_parser, run_command
+
+ABOUT = """Check a results folder: files, fields, examples, scores computed again, masks, copies, seals.
+Every run must be of the profile that --params or --profile names (default: that of params.yaml; with DIR: of
+one, whichever). Exit status: 0 no fault, 1 faults."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    about = "Check a results folder: files, fields, examples, scores computed again, masks, copies, seals. Exit status: 0 no fault, 1 faults."
-    parser = command_parser("check", about, "python -m benchmark.check results/mini")
+    parser = command_parser("check", ABOUT, "python -m benchmark.check results/mini")
     add = parser.add_argument
     add("folder", nargs="?", type=Path, metavar="DIR", help="the results folder (default: results/<profile>)")
-    add(
-        "--profile",
-        help="the profile that every run must be of (default: that of params.yaml; with DIR: one, whichever)",
-    )
+    add_params_options(parser)
     add("--format", default="terminal", choices=("terminal", "json"), help="default: terminal")
     add("--strict", action="store_true", help="exit status 1 also for what could not be checked")
     return parser.parse_args(arguments)
@@ -37,11 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     where there is no folder.
     """
     given = parse_arguments(arguments)
-    checked = check_folder(*_place(given.folder, given.profile))
-    if given.format == "json":
-        sys.stdout.write(to_json(checked, given.strict))
-    else:
-        print_checked(checked, given.strict)
+    from benchmark.rendering.output import write_document
+    from benchmark.results_check.check_document import check_document, check_json
+    from benchmark.results_check.folder_check import check_folder, results_folder
+
+    checked = check_folder(*results_folder(given.folder, given.profile, given.params))
+    document = check_document(checked, given.strict)
+    write_document(document, [given.format], texts={"json": lambda: check_json(checked, given.strict)})
     return checked.status(given.strict)
 
 

@@ -1,87 +1,76 @@
-"""`python -m benchmark.data`: look at MRQA files: their sizes, one example with its windows, and whatever is
-irregular in them.
-"""
+"""Look at MRQA files: their sizes, one example with its windows, and whatever is irregular in them."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from benchmark.acquisition.inspection import Place, check, show, stats
-from benchmark.cli.commands import command_parser, run_command
+from benchmark.cli.commands import add_params_options, command_parser, run_command
 from bmt.errors import ConfigError
 
+FOLDER = "folder of MRQA files, or one file (default: the raw data of the profile)"
+EXAMPLES = "python -m benchmark.data stats\n  python -m benchmark.data check data/raw/mini"
 
-def main() -> int:
-    """Parse the command line and run one of the commands."""
-    parser = command_parser(
-        "data",
-        __doc__ or "",
-        "python -m benchmark.data stats\n  python -m benchmark.data check data/raw/mini",
-    )
-    parser.add_argument(
-        "--params", help="params file that names the profile (default: params.yaml at the repository's root)"
-    )
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = command_parser("data", __doc__ or "", EXAMPLES)
+    add_params_options(parser)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def add(name: str, text: str, example: str) -> argparse.ArgumentParser:
+    def subcommand(name: str, text: str, example: str) -> argparse.ArgumentParser:
         epilog = f"example:\n  python -m benchmark.data {example}"
-        return commands.add_parser(
-            name,
-            help=text,
-            description=text,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        plain = argparse.RawDescriptionHelpFormatter
+        return commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=plain)
 
-    folder_help = "folder of MRQA files, or one file (default: the raw data of the profile)"
-    stats_parser = add(
-        "stats", "Sizes of MRQA files: contexts, questions, mean words.", "stats ../shared/data/mrqa_real"
+    sizes = "Sizes of MRQA files: contexts, questions, mean words."
+    stats = subcommand("stats", sizes, "stats ../shared/data/mrqa_real")
+    stats.add_argument("folder", nargs="?", help=FOLDER)
+    table = "write Table 1 to results/<profile>/table_1.json, for benchmark.compare"
+    stats.add_argument("--json", action="store_true", help=table)
+    read = "Read MRQA files to their end and report what is irregular, with file and line."
+    check = subcommand("check", read, "check data/raw/mini --strict")
+    check.add_argument("folder", nargs="?", help=FOLDER)
+    check.add_argument("--strict", action="store_true", help="a file's first irregularity is an error")
+    places = "places shown per file (default: %(default)s)"
+    check.add_argument("--list", type=int, default=10, metavar="N", help=places)
+    example = "show 5733be284776f41900661182 --backbone minilm"
+    show = subcommand("show", "One question with its windows and spans marked.", example)
+    show.add_argument("id", help="the question's id")
+    show.add_argument("--data", metavar="FOLDER", dest="folder", help=FOLDER)
+    features = "features of a profile (default: data/features/<profile>)"
+    show.add_argument("--features", type=Path, metavar="FOLDER", help=features)
+    show.add_argument(
+        "--backbone", metavar="NAME", help="whose windows (default: the first backbone with some)"
     )
-    stats_parser.add_argument("folder", nargs="?", help=folder_help)
-    stats_parser.add_argument(
-        "--json",
-        action="store_true",
-        help="write Table 1 to results/<profile>/table_1.json, for benchmark.compare",
-    )
-    check_parser = add(
-        "check",
-        "Read MRQA files to their end and report what is irregular, with file and line.",
-        "check data/raw/mini --strict",
-    )
-    check_parser.add_argument("folder", nargs="?", help=folder_help)
-    check_parser.add_argument("--strict", action="store_true", help="a file's first irregularity is an error")
-    check_parser.add_argument(
-        "--list", type=int, default=10, metavar="N", help="places shown a file (default: %(default)s)"
-    )
-    show_parser = add(
-        "show",
-        "One question with its windows and spans marked.",
-        "show 5733be284776f41900661182 --backbone minilm",
-    )
-    show_parser.add_argument("id", help="the question's id")
-    show_parser.add_argument("--data", metavar="FOLDER", help=folder_help)
-    show_parser.add_argument(
-        "--features", metavar="FOLDER", help="features of a profile (default: data/features/<profile>)"
-    )
-    show_parser.add_argument(
-        "--backbone", metavar="NAME", help="whose windows (default: the first backbone that has some)"
-    )
+    return parser.parse_args(arguments)
 
-    arguments = parser.parse_args()
-    place = Place.of(arguments.data if arguments.command == "show" else arguments.folder, arguments.params)
-    if arguments.command == "stats":
-        return stats(place, arguments.json)
-    if arguments.command == "check":
-        if arguments.list < 0:
-            raise ConfigError(f"--list: {arguments.list} is not allowed: at least 0")
-        return check(place, arguments.strict, arguments.list)
-    return show(
-        arguments.id,
-        place,
-        Path(arguments.features) if arguments.features else place.features,
-        arguments.backbone,
-    )
+
+def main(arguments: list[str] | None = None) -> int:
+    """Look, and print; 1 where a file cannot be read or, with --strict, is irregular."""
+    given = parse_arguments(arguments)
+    from benchmark.acquisition import inspection
+    from benchmark.config.profiles import params_file
+    from benchmark.rendering import print_document
+    from bmt.runtime.files import write_json
+
+    status = 0
+    inspected = inspection.InspectedFolder.of(given.folder, params_file(given.params, given.profile))
+    if given.command == "stats":
+        document, table = inspection.size_document(inspected)
+    elif given.command == "check":
+        if given.list < 0:
+            raise ConfigError(f"--list: {given.list} is not allowed: at least 0")
+        document, status = inspection.irregularity_document(inspected, given.strict, given.list)
+    else:
+        features = given.features or inspected.features
+        document = inspection.question_document(given.id, inspected, features, given.backbone)
+    print_document(document)
+    if given.command == "stats" and given.json:
+        path = inspected.results / "table_1.json"
+        write_json(path, table)
+        print(f"wrote {path}")
+    return status
 
 
 if __name__ == "__main__":

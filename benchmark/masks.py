@@ -2,38 +2,39 @@
 chance.
 
 One cell: density by dataset, layer and kind of tensor, and the overlap of every two datasets. Two cells, for
-instance two seeds of an arm:
-the overlap of each dataset's two masks. Chance is what independent masks with the same density in every
-tensor would have.
+instance two seeds of an arm: the overlap of each dataset's two masks. Chance is what independent masks with
+the same density in every tensor would have.
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-from benchmark.cli.commands import command_parser, run_command
-from benchmark.config.params import find_cell, load, repository_root
-from benchmark.runs.mask_report import masks_of, one_cell, two_cells
+from benchmark.cli.commands import add_params_options, command_parser, run_command
 from bmt.errors import ConfigError
 
+FORMATS = ("terminal", "markdown", "latex", "html", "json")
 EXAMPLE = "python -m benchmark.masks minilm.mt.bmt.s0 minilm.mt.bmt.s1"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and print."""
-    parser: argparse.ArgumentParser = command_parser("masks", __doc__ or "", EXAMPLE)
+    parser = command_parser("masks", __doc__ or "", EXAMPLE)
     parser.add_argument("cells", nargs="+", metavar="CELL", help="one trained cell, or two to be compared")
-    parser.add_argument(
-        "--params", type=Path, help="params file (default: params.yaml at the repository's root)"
-    )
-    parser.add_argument("--profile", help="a profile of profiles/ instead of --params")
+    add_params_options(parser)
+    format_help = "default: terminal on a terminal, Markdown elsewhere"
+    parser.add_argument("--format", choices=FORMATS, help=format_help)
     given = parser.parse_args(arguments)
     if len(given.cells) > 2:
         raise ConfigError(f"{len(given.cells)} cells: not allowed: one, or two to be compared")
-    config = load(repository_root() / "profiles" / f"{given.profile}.yaml" if given.profile else given.params)
-    found = [masks_of(config, find_cell(config, name)) for name in given.cells]
-    print("\n".join(one_cell(found[0]) if len(found) == 1 else two_cells(*found)))
+
+    from benchmark.config.params import find_cell, load
+    from benchmark.config.profiles import params_file
+    from benchmark.rendering.output import usual_format, write_document
+    from benchmark.runs.mask_report import kept_masks, masks_document, overlap_document
+
+    config = load(params_file(given.params, given.profile))
+    masks = [kept_masks(config, find_cell(config, name)) for name in given.cells]
+    document = masks_document(masks[0]) if len(masks) == 1 else overlap_document(*masks)
+    write_document(document, [given.format or usual_format()])
     return 0
 
 

@@ -5,10 +5,14 @@ it is.
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 import benchmark  # noqa: F401  (its telemetry defaults)
 
@@ -26,6 +30,13 @@ for name in ("BMT_ROOT", "MLFLOW_TRACKING_URI"):
 # The same examples on every machine, and no deadline on a busy one: a failure is a defect, not the weather.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
+
+
+@event.listens_for(Engine, "connect")
+def _without_waiting_for_the_disk(connection: Any, record: Any) -> None:
+    """SQLite's files of a test need not outlive a power cut: half of the time of a study is this wait."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous=OFF")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Text that is safe to print on a terminal, and the nearest known name to a misspelt one."""
+"""Text from files made safe to print, in this one place; and the nearest known name to a misspelt one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from collections.abc import Iterable
 
 
 def printable(text: str) -> str:
-    """`text` on one line, without what would steer a terminal."""
+    """`text` on one line, without what would steer a terminal.
+
+    White space of any kind becomes a space. What has no shape of its own becomes U+FFFD: control characters
+    (and with ESC every escape sequence), half surrogates, private characters, and the marks that turn the
+    direction of writing.
+    """
     return "".join(
         character if character.isprintable() else " " if character.isspace() else "\ufffd"
         for character in text

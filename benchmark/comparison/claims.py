@@ -1,9 +1,8 @@
-"""The paper's claims on our runs: finds the scores that each sentence is about, and lets
-`benchmark.statistics` judge them together.
+"""The paper's claims on our runs: which scores each sentence is about, judged together by
+`benchmark.statistics`.
 
 A claim is tested on any profile: directions can be checked on a small model. What stands in the way of a test
-(no runs, literature,
-mixed data) is its reason, and its verdict is then "no data".
+(no runs, literature, mixed data) is its reason, and its verdict is then "no data".
 """
 
 from __future__ import annotations
@@ -66,7 +65,9 @@ class NoTestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One row's runs: by dataset, and by seed. separate: each dataset has seeds of its own (ST)."""
+    """One row's runs: by dataset, and by seed. separate: every dataset is trained apart, with seeds for
+    itself (ST).
+    """
 
     row: Row
     runs: dict[str, dict[int, Run]]
@@ -210,15 +211,10 @@ def _side(row: Row, datasets: Iterable[str], matcher: Matcher) -> Side:
     """A row's runs, or why they cannot be used."""
     if row.ours is None:
         raise NoTestError(f"{row.model} is literature: there are no runs of it")
-    found: dict[str, dict[int, Run]] = {}
+    by_dataset: dict[str, dict[int, Run]] = {}
     for dataset in datasets:
         identity, runs = matcher.identity(row.ours, row.K, dataset), matcher.runs(row.ours, row.K, dataset)
-        seeds = matcher.setting.seeds
-        faults = [
-            fault
-            for fault in matcher.results.faults
-            if fault.identity == identity and (seeds is None or fault.seed in seeds)
-        ]
+        faults = matcher.faults(identity)
         for reason in seed_reasons(runs, faults, [], matcher.data.copies):
             if reason.mixed or faults:
                 raise NoTestError(reason.text)
@@ -226,8 +222,8 @@ def _side(row: Row, datasets: Iterable[str], matcher: Matcher) -> Side:
             raise NoTestError(f"no run of {identity.stem}")
         if len(profiles := {run.profile for run in runs}) > 1:
             raise NoTestError(f"mixed profiles: {', '.join(sorted(profiles))}")
-        found[dataset] = {run.seed: run for run in runs}
-    return Side(row, found, row.ours.regime == "st")
+        by_dataset[dataset] = {run.seed: run for run in runs}
+    return Side(row, by_dataset, row.ours.regime == "st")
 
 
 def _common(side: Side, datasets: Iterable[str]) -> list[int]:
@@ -236,7 +232,7 @@ def _common(side: Side, datasets: Iterable[str]) -> list[int]:
 
 
 def _by_seed(side: Side, datasets: Iterable[str], figure: Any) -> dict[int, float]:
-    """One figure a seed, from the side's run of each dataset."""
+    """One figure per seed, from the side's run of every dataset."""
     datasets = list(datasets)
     return {
         seed: figure({dataset: side.runs[dataset][seed] for dataset in datasets})
@@ -258,7 +254,9 @@ def _score(run: Run, metric: str, dataset: str) -> float:
 
 
 def _seed_interval(sides: list[dict[int, float]]) -> tuple[Interval, str]:
-    """Of one figure a seed and side: (a - b) - (than.a - than.b), paired where the sides have the same seeds."""
+    """Of one figure per seed and side: (a - b) - (than.a - than.b), paired where the sides have the same
+    seeds.
+    """
     same = all(set(side) == set(sides[0]) for side in sides)
     common = sorted(set.intersection(*map(set, sides)))
     if len(sides) == 2 and not same:
@@ -313,13 +311,15 @@ def _crossed(
 
 
 def _common_questions(datasets: Iterable[str], predictions: Predictions) -> str:
-    """What a reader should know of the questions where few-shot runs leave out those that they were tuned on."""
+    """What to know of the questions where few-shot runs leave out those that they were tuned on."""
     examples = {dataset: predictions.examples[dataset] for dataset in datasets}
-    if nothing := [dataset for dataset, own in examples.items() if own.left_out and not len(own.contexts)]:
+    if nothing := [name for name, entry in examples.items() if entry.left_out and not len(entry.contexts)]:
         raise NoTestError(f"no question of {', '.join(nothing)} is scored by every few-shot run")
     kept, left_out = (
         sum(numbers)
-        for numbers in zip(*((len(own.contexts), own.left_out) for own in examples.values()), strict=True)
+        for numbers in zip(
+            *((len(entry.contexts), entry.left_out) for entry in examples.values()), strict=True
+        )
     )
     return f"on the {kept:,} questions that every few-shot run is scored on" if left_out else ""
 

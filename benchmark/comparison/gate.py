@@ -2,10 +2,8 @@
 speak.
 
 Some reasons are about runs (another profile, backbone, revision, evaluator, budget), some about their data
-(another digest, another
-number of examples) and some about what is missing (runs, seeds, files). `mixed` marks those where even a mean
-of ours would be of
-unlike things, and none is shown.
+(another digest, another number of examples) and some about what is missing (runs, seeds, files). `mixed`
+marks those where even a mean of ours would be of unlike things, and none is shown.
 """
 
 from __future__ import annotations
@@ -17,6 +15,9 @@ from benchmark.paper.tables import Requirements
 from benchmark.runs.results import Fault, Run
 
 FEWEST_SEEDS = 2
+PUBLISHED = (
+    "scored as it was published: it has no seeds, so nothing says how far from the printed numbers is too far"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,10 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class TableData:
     """What every run of a table must agree on, and where they do not: by dataset, and the evaluator. copies:
-    runs that are another run
-    again, and which."""
+    runs that repeat another run's scores, and whose.
+    """
 
     differences: dict[str, Reason]
     evaluators: tuple[str, ...]
@@ -43,33 +44,51 @@ def table_data(
     datasets: Sequence[str] = (),
     different: dict[str, str] | None = None,
     copies: dict[str, str] | None = None,
-) -> Data:
-    """The differences between all runs of a table. `different`: datasets whose example ids differ between
-    runs, and between which.
+) -> TableData:
+    """The differences between all runs of a table.
+
+    Args:
+        runs: those that any row or claim of the table needs.
+        datasets: the table's.
+        different: datasets whose example ids differ between runs, and between which.
+        copies: as in `TableData`.
+    """
+    differences = {
+        dataset: Reason(f"mixed examples: {text}", True) for dataset, text in (different or {}).items()
+    }
+    for dataset in datasets:
+        if reason := _mixed_data([run for run in runs if dataset in run.datasets], dataset):
+            differences[dataset] = reason
+    return TableData(
+        differences, tuple(sorted({run.evaluator for run in runs if run.evaluator})), copies or {}
+    )
+
+
+def _mixed_data(runs: Sequence[Run], dataset: str) -> Reason | None:
+    """How the runs' data of a dataset differ.
 
     Few-shot runs of another K may be scored on more or fewer examples: not on those that they were tuned on.
     """
-    found = {dataset: Reason(f"mixed examples: {text}", True) for dataset, text in (different or {}).items()}
-    for dataset in datasets:
-        scored = {run.cell: run.datasets[dataset] for run in runs if dataset in run.datasets}
-        counts: dict[int | None, dict[str, str]] = {}
-        for run in runs:
-            if dataset in run.datasets:
-                counts.setdefault(run.identity.K, {})[run.cell] = f"{run.datasets[dataset].examples:,}"
-        for what, values in (
-            ("data digests", {cell: entry.sha256[:8] for cell, entry in scored.items() if entry.sha256}),
-            *(("numbers of examples", by_cell) for by_cell in counts.values()),
-        ):
-            if len(set(values.values())) > 1:
-                found[dataset] = Reason(f"mixed {what}: {_two(values)}", True)
-                break
-    return Data(found, tuple(sorted({run.evaluator for run in runs if run.evaluator})), copies or {})
+    digests = {run.cell: run.datasets[dataset].sha256 for run in runs}
+    by_shots: dict[int | None, dict[str, str]] = {}
+    for run in runs:
+        by_shots.setdefault(run.identity.K, {})[run.cell] = f"{run.datasets[dataset].examples:,}"
+    known = {cell: digest[:8] for cell, digest in digests.items() if digest}
+    for what, values in (
+        ("data digests", known),
+        *(("numbers of examples", counts) for counts in by_shots.values()),
+    ):
+        if len(set(values.values())) > 1:
+            return Reason(f"mixed {what}: {_two(values)}", True)
+    return None
 
 
 def run_reasons(
-    runs: Sequence[Run], requires: Requirements, backbone: str, p_f: float | None, data: Data
+    runs: Sequence[Run], requires: Requirements, backbone: str, p_f: float | None, data: TableData
 ) -> list[Reason]:
-    """Reasons that lie in the runs themselves. backbone, p_f: the row's own, whatever stands in for it."""
+    """Reasons that lie in the runs themselves. backbone, p_f: those of the printed row, whatever stands in
+    for it.
+    """
     reasons: list[Reason] = []
     profiles = sorted({run.profile for run in runs})
     other = [profile for profile in profiles if requires.profile and profile != requires.profile]
@@ -83,10 +102,9 @@ def run_reasons(
         reasons.append(Reason(instead))
     if len(data.evaluators) > 1:
         reasons.append(Reason(f"mixed evaluator versions: {', '.join(data.evaluators)}", True))
-    if p_f is not None and (
-        wrong := sorted({run.p_f for run in runs if run.p_f is not None and run.p_f != p_f})
-    ):
-        reasons.append(Reason(f"p_F {wrong[0]:g} instead of {p_f:g}"))
+    if p_f is not None and (wrong_p_f := [run.p_f for run in runs if run.p_f != p_f]):
+        shown = "not recorded" if wrong_p_f[0] is None else f"{wrong_p_f[0]:g}"
+        reasons.append(Reason(f"p_F {shown} instead of {p_f:g}"))
     if not other:
         reasons += _paper_reasons(runs, requires, backbone)
     if len(steps := {run.mask_steps for run in runs}) > 1:
@@ -97,28 +115,22 @@ def run_reasons(
 
 
 def _paper_reasons(runs: Sequence[Run], requires: Requirements, backbone: str) -> list[Reason]:
-    """What the paper's own profile must have beyond its name."""
+    """What runs of the paper's profile must have beyond its name."""
     reasons = []
     revision = requires.backbones.get(backbone)
     if revision and (
         wrong := [run for run in runs if run.identity.backbone == backbone and run.revision != revision]
     ):
-        reasons.append(
-            Reason(
-                f"backbone revision {_short(wrong[0].revision)} instead of {_short(revision)} ({wrong[0].cell})"
-            )
-        )
+        shown = f"{_short(wrong[0].revision)} instead of {_short(revision)} ({wrong[0].cell})"
+        reasons.append(Reason(f"backbone revision {shown}"))
     if requires.evaluator and (wrong := [run for run in runs if run.evaluator != requires.evaluator]):
-        reasons.append(
-            Reason(
-                f"evaluator {wrong[0].evaluator or 'not recorded'} instead of {requires.evaluator} ({wrong[0].cell})"
-            )
-        )
+        shown = f"{wrong[0].evaluator or 'not recorded'} instead of {requires.evaluator} ({wrong[0].cell})"
+        reasons.append(Reason(f"evaluator {shown}"))
     trained = runs[0].identity.K is None and not runs[0].identity.published
     epochs = requires.epochs.get(runs[0].identity.regime.split("-")[0]) if trained else None
     if epochs and (wrong := [run for run in runs if run.epochs != epochs]):
-        found = "not recorded" if wrong[0].epochs is None else f"{wrong[0].epochs:g} epochs"
-        reasons.append(Reason(f"step budget {found} instead of {epochs:g} epochs ({wrong[0].cell})"))
+        budget = "not recorded" if wrong[0].epochs is None else f"{wrong[0].epochs:g} epochs"
+        reasons.append(Reason(f"step budget {budget} instead of {epochs:g} epochs ({wrong[0].cell})"))
     if copied := next((run for run in runs if run.from_hub), None):
         named = f"{', '.join(copied.from_hub)} ({copied.cell})"
         reasons.append(Reason(f"data of the hub's copy, not known to be the official examples: {named}"))
@@ -128,8 +140,8 @@ def _paper_reasons(runs: Sequence[Run], requires: Requirements, backbone: str) -
 def seed_reasons(
     runs: Sequence[Run], faults: Iterable[Fault], missing: Sequence[str], copies: Mapping[str, str]
 ) -> list[Reason]:
-    """Reasons that lie in which seeds are there. missing: names of runs that should exist and do not. copies:
-    as in `Data`.
+    """Reasons that lie in the seeds. missing: names of runs that should exist and do not. copies: as in
+    `TableData`.
     """
     reasons = [Reason(f"unreadable {fault}") for fault in faults]
     seeds = [run.seed for run in runs]
@@ -141,27 +153,25 @@ def seed_reasons(
     if missing:
         reasons.append(Reason(f"missing runs: {', '.join(missing)}"))
     if runs and runs[0].identity.published:
-        reasons.append(
-            Reason(
-                "scored as it was published: it has no seeds, so nothing says how far from the printed numbers is too far"
-            )
-        )
+        reasons.append(Reason(PUBLISHED))
     elif runs and len(set(seeds)) < FEWEST_SEEDS:
         reasons.append(Reason(f"one seed ({seeds[0]}): at least {FEWEST_SEEDS} are needed"))
     return reasons
 
 
-def data_reasons(runs: Sequence[Run], dataset: str, requires: Requirements, data: Data) -> list[Reason]:
+def data_reasons(runs: Sequence[Run], dataset: str, requires: Requirements, data: TableData) -> list[Reason]:
     """Reasons that lie in the data of one dataset."""
     reasons = [data.differences[dataset]] if dataset in data.differences else []
     if any(run.profile != requires.profile for run in runs if requires.profile):
         return reasons
-    scored = next((run.datasets[dataset] for run in runs if dataset in run.datasets), None)
+    entries = [run.datasets[dataset] for run in runs if dataset in run.datasets]
     wanted, digest = requires.examples.get(dataset), requires.data_sha256.get(dataset)
-    if scored and wanted and scored.examples != wanted:
-        reasons.append(Reason(f"split size {scored.examples:,} instead of {wanted:,}"))
-    if scored and digest and scored.sha256 != digest:
-        reasons.append(Reason(f"data digest {_short(scored.sha256)} instead of {_short(digest)}"))
+    sizes = [entry.examples for entry in entries if entry.examples != wanted]
+    if wanted and sizes:
+        reasons.append(Reason(f"split size {sizes[0]:,} instead of {wanted:,}"))
+    other = [entry.sha256 for entry in entries if entry.sha256 != digest]  # absent is not equal
+    if digest and other:
+        reasons.append(Reason(f"data digest {_short(other[0])} instead of {_short(digest)}"))
     return reasons
 
 

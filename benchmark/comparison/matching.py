@@ -1,9 +1,8 @@
-"""Which runs answer which printed number: a table's cells with our values, one a seed, or the state that they
-are in instead.
+"""Which runs answer which printed number: a table's cells with our values, one per seed, or the state that
+they are in.
 
-A row names its runs (backbone, regime, arm, adapter, K). Under any profile but the paper's, the profile's own
-backbone stands in for the
-backbone of the table's first model; the rows of the other models are then missing.
+A row names its runs (backbone, regime, arm, adapter, K). Under any profile but the paper's, the profile's
+backbone stands in for the backbone of the table's first model; the rows of the other models are then missing.
 """
 
 from __future__ import annotations
@@ -12,21 +11,26 @@ import re
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
-from benchmark.comparison.gate import Data, Reason, data_reasons, run_reasons, seed_reasons
+from benchmark.comparison.gate import Reason, TableData, data_reasons, run_reasons, seed_reasons
 from benchmark.config.cells import ZERO_SHOT
 from benchmark.paper.tables import AVERAGE, Ours, Requirements, Row, Table
-from benchmark.runs.results import Identity, Results, Run
+from benchmark.runs.results import Fault, Identity, Results, Run
 
 LITERATURE, NO_DATA, MISSING, NOT_COMPARABLE = "literature", "no data", "missing", "not comparable"
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is compared. seeds: those asked for, or None for all. listed: the cells that the profile's params
-    file lists; active: it is
-    params.yaml; whole: the results folder should hold them all. commands: this project makes the runs
-    (another paper's it does not).
-    sizes: the few-shot K that the profile asks for; empty: not known.
+    """What is compared.
+
+    Attributes:
+        profile: of the runs.
+        seeds: those that count; None: all.
+        listed: the cells that the profile's params file lists.
+        active: that file is params.yaml.
+        whole: the results folder should hold all listed cells.
+        commands: this project makes the runs (those of another paper it does not).
+        sizes: the few-shot K that the profile asks for; empty: not known.
     """
 
     profile: str
@@ -55,9 +59,7 @@ class Setting:
         )
 
     def command(self, identity: Identity, seeds: tuple[int, ...]) -> str:
-        """How the runs of this cell are made, or what keeps them from being made; empty where nothing can be
-        said.
-        """
+        """How the runs of this cell are made, or what keeps them from it; empty where nothing can be said."""
         if not self.commands:
             return ""
         if identity.published:
@@ -71,9 +73,11 @@ class Setting:
             )
         if identity.K is not None:
             source = f"{replace(identity, K=None).stem}.s0"
-            return f"`{self.switched(f'python -m benchmark.transfer {source} --k {identity.K}')}`, once {source} is trained"
+            command = self.switched(f"python -m benchmark.transfer {source} --k {identity.K}")
+            return f"`{command}`, once {source} is trained"
         more = f" (then {', '.join(names[1:])})" if names[1:] else ""
-        return f"`{self.switched(f'python -m benchmark.train {names[0]} && python -m benchmark.evaluate {names[0]}')}`{more}"
+        train, evaluate = (f"python -m benchmark.{verb} {names[0]}" for verb in ("train", "evaluate"))
+        return f"`{self.switched(f'{train} && {evaluate}')}`{more}"
 
     def not_asked(self, identity: Identity) -> str:
         """Why the profile makes no such few-shot run: its `fewshot.sizes` lack the K. Empty if it does, or
@@ -85,20 +89,19 @@ class Setting:
 
     def switched(self, command: str) -> str:
         """A command, after the one that makes this profile the active one if it is not."""
-        return (
-            command
-            if self.active or not self.listed
-            else f"python -m benchmark.profile {self.profile} && {command}"
-        )
+        if self.active or not self.listed:
+            return command
+        return f"python -m benchmark.profile {self.profile} && {command}"
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One printed number and our runs of it. values: one a seed, in the order of `seeds`; percent.
+    """One printed number and our runs of it.
 
-    state: one of the words above, or None where the statistics decide. partial: an average over fewer
-        datasets than the paper's, whose
-    difference from the printed one would mean nothing.
+    Attributes:
+        state: one of the words above, or None where the statistics decide.
+        values: ours, one per seed, in the order of `seeds`; percent.
+        partial: an average over fewer datasets than the paper's, whose difference from it would mean nothing.
     """
 
     row: Row
@@ -122,7 +125,7 @@ class Matcher:
     requires: Requirements
     setting: Setting
     stand_in: dict[str, str]
-    data: Data
+    data: TableData
     by_identity: dict[Identity, list[Run]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -139,21 +142,28 @@ class Matcher:
         """The runs that answer a row's column, by seed."""
         return sorted(self.by_identity.get(self.identity(ours, K, dataset), []), key=lambda run: run.seed)
 
+    def faults(self, identity: Identity) -> list[Fault]:
+        """The damaged files of these runs, of the seeds that count."""
+        seeds = self.setting.seeds
+        return [
+            fault
+            for fault in self.results.faults
+            if fault.identity == identity and (seeds is None or fault.seed in seeds)
+        ]
+
     def row_runs(self, row: Row, datasets: tuple[str, ...]) -> list[Run]:
         """All runs of a row."""
-        found = {
-            run.cell: run
-            for dataset in datasets
-            for run in (self.runs(row.ours, row.K, dataset) if row.ours else [])
-        }
-        return list(found.values())
+        if row.ours is None:
+            return []
+        by_cell = {run.cell: run for dataset in datasets for run in self.runs(row.ours, row.K, dataset)}
+        return list(by_cell.values())
 
 
 def find_stand_in(
     table: Table, results: Results, requires: Requirements, listed: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    """{backbone of the table's first model: the backbone that stands in for it}, empty under the paper's
-    profile or without need.
+    """{backbone of the table's first model: the backbone that stands in for it}; empty without need, as under
+    the paper's profile.
     """
     rows = [row.ours for row in table.rows if row.ours]
     named = [ours.backbone for ours in rows if ours.arm != ZERO_SHOT]
@@ -168,9 +178,7 @@ def find_stand_in(
 
 
 def match_table(table: Table, matcher: Matcher) -> list[Match]:
-    """Every printed number of a table of scores, row by row, metric by metric, datasets first and the average
-    last.
-    """
+    """Every printed number of a table of scores: by row, by metric, datasets first and the average last."""
     return [match for row in table.rows for match in match_row(table, row, matcher)]
 
 
@@ -193,11 +201,7 @@ def _match_dataset(table: Table, row: Row, metric: str, dataset: str, matcher: M
     identity, setting = matcher.identity(row.ours, row.K, dataset), matcher.setting
     runs = matcher.runs(row.ours, row.K, dataset)
     expected = setting.expected(identity)
-    faults = [
-        f
-        for f in matcher.results.faults
-        if f.identity == identity and (setting.seeds is None or f.seed in setting.seeds)
-    ]
+    faults = matcher.faults(identity)
     cells = tuple(run.cell for run in runs)
     if not runs and not faults:
         if identity.published and matcher.requires.profile not in (None, setting.profile):
@@ -239,9 +243,7 @@ def _match_dataset(table: Table, row: Row, metric: str, dataset: str, matcher: M
 
 
 def _match_average(table: Table, row: Row, metric: str, cells: list[Match]) -> Match:
-    """The macro average of a row: over the datasets that have data, one value for each seed that all of them
-    have.
-    """
+    """The macro average of a row over the datasets with data: one value per seed that all of them have."""
     printed = (row, AVERAGE, metric, row.values[metric][AVERAGE], table.decimals[metric])
     runs = tuple(dict.fromkeys(name for cell in cells for name in cell.runs))
     if row.ours is None or all(cell.state == MISSING for cell in cells):
@@ -262,26 +264,21 @@ def _match_average(table: Table, row: Row, metric: str, cells: list[Match]) -> M
     absent = [cell for cell in cells if cell.state == MISSING]
     if absent:
         shared.append(f"missing runs: {', '.join(cell.dataset for cell in absent)}")
-    there = [cell for cell in cells if cell.values]
+    scored = [cell for cell in cells if cell.values]
     left_out = [cell.dataset for cell in cells if not cell.values]
-    if left_out and there:
-        paper = [cell.published for cell in there if cell.published is not None]
-        same = (
-            f"; the paper's over the same {len(there)}: {fmean(paper):.{table.decimals[metric]}f}"
-            if len(paper) == len(there)
-            else ""
-        )
+    if left_out and scored:
+        paper = [cell.published for cell in scored if cell.published is not None]
+        same = ""
+        if len(paper) == len(scored):
+            same = f"; the paper's over the same {len(scored)}: {fmean(paper):.{table.decimals[metric]}f}"
         no_data = [cell.dataset for cell in cells if cell.state == NO_DATA]
-        why = (
-            f" (no data: {', '.join(no_data)})"
-            if no_data == left_out
-            else f" (without {', '.join(left_out)})"
-        )
-        shared.append(f"average over {len(there)} of {len(cells)} datasets{why}{same}")
-    common = sorted(set.intersection(*(set(cell.seeds) for cell in there))) if there else []
-    if there and any(set(cell.seeds) != set(common) for cell in there):
+        why = "no data: " if no_data == left_out else "without "
+        names = f"({why}{', '.join(left_out)})"
+        shared.append(f"average over {len(scored)} of {len(cells)} datasets {names}{same}")
+    common = sorted(set.intersection(*(set(cell.seeds) for cell in scored))) if scored else []
+    if any(set(cell.seeds) != set(common) for cell in scored):
         shared.append("its datasets have different seeds")
-    by_seed = [dict(zip(cell.seeds, cell.values, strict=True)) for cell in there]
+    by_seed = [dict(zip(cell.seeds, cell.values, strict=True)) for cell in scored]
     values = tuple(fmean(scores[seed] for scores in by_seed) for seed in common)
     return Match(
         *printed,

@@ -2,19 +2,16 @@
 shape, no weights, no torch.
 
     embeddings   (vocabulary + positions + token types) H + 2 H
-    layer        4 (H H + H) + 2 H  +  (H F + F) + (F H + H) + 2 H          attention, feed-forward, each with
-    its norm
-    pooler       H H + H                      a part of RobertaModel that span extraction leaves out: no
-    gradient, never masked
-    head         2 H + 2                      phi; one, or with adapters one a dataset
-    adapter      2 L (H m + m + m H + H)      psi, one a dataset: Houlsby's bottlenecks after attention and
-    after feed-forward, m = H / 16
-    delta_d      2 a masked weight            alpha and w of eq. 12, element by element, one a dataset; the
-    mask they leave: 1 bit a weight
+    layer        4 (H H + H) + 2 H  +  (H F + F) + (F H + H) + 2 H     attention and feed-forward, with norms
+    pooler       H H + H                   left out of span extraction: no gradient, never masked
+    head         2 H + 2                   phi; one, or with adapters one per dataset
+    adapter      2 L (H m + m + m H + H)   psi, one per dataset: Houlsby's bottlenecks after attention and
+                                           after feed-forward, m = H / 16
+    delta_d      2 per masked weight       alpha and w of eq. 12, element by element, one per dataset; the
+                                           mask that they leave: 1 bit per weight
 
 total: all of it. trainable: all of it without adapters; with adapters what the last phase trains, theta
-frozen: one dataset's phi, psi and
-delta_d. That reading gives the paper's 1.8M and 1.3 %.
+frozen: one dataset's phi, psi and delta_d. That reading gives the paper's 1.8M and 1.3 %.
 """
 
 from __future__ import annotations
@@ -83,7 +80,7 @@ class Shape:
 
     @property
     def mask_bytes(self) -> int:
-        """One mask at 1 bit a weight; exact where every tensor has a multiple of 8 weights (each starts a
+        """One mask at 1 bit per weight; exact where every tensor has a multiple of 8 weights (each starts a
         byte).
         """
         return -(-self.encoder // 8)
@@ -100,7 +97,7 @@ counted.
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class ParameterCount:
     """Numbers of parameters."""
 
     total: int
@@ -118,12 +115,12 @@ class Count:
 
 def count(
     shape: Shape, *, adapter: bool, learned: bool, pooler: bool = True, datasets: int = len(IN_DOMAIN)
-) -> Count:
+) -> ParameterCount:
     """The parameters of one setting; `learned`: with delta_d, dense."""
-    one = shape.head + adapter * shape.adapter + learned * shape.delta  # a dataset's own
-    own = datasets * one if adapter else shape.head + learned * datasets * shape.delta
-    total = shape.encoder + pooler * shape.pooler + own
-    return Count(total, one if adapter else total)
+    per_dataset = shape.head + adapter * shape.adapter + learned * shape.delta
+    beside_encoder = datasets * per_dataset if adapter else shape.head + learned * datasets * shape.delta
+    total = shape.encoder + pooler * shape.pooler + beside_encoder
+    return ParameterCount(total, per_dataset if adapter else total)
 
 
 def counted(table: Table) -> dict[str, Any] | None:
@@ -144,47 +141,47 @@ def counted(table: Table) -> dict[str, Any] | None:
 
 
 def notes(
-    table: Table, found: Results, seeds: Sequence[int] | None = None, stored: bool = False
+    table: Table, results: Results, seeds: Sequence[int] | None = None, stored: bool = False
 ) -> tuple[str, ...]:
-    """What stands under a table of parameters; `stored`: its numbers are not ours but those of a file. Empty
-    where `counted` is None.
+    """What stands under a table of parameters; empty where `counted` is None. stored: the table's numbers are
+    a file's.
     """
-    facts = counted(table)
-    if facts is None:
+    numbers = counted(table)
+    if numbers is None:
         return ()
-    backbone, n = facts["backbone"], len(IN_DOMAIN)
+    backbone, n = numbers["backbone"], len(IN_DOMAIN)
     shape = SHAPES[backbone]
-    source = (
-        f"ours: the numbers of table_{table.table}.json in the results. Counted from"
-        if stored
-        else "ours: counted from"
-    )
+    source = "ours: counted from"
+    if stored:
+        source = f"ours: the numbers of table_{table.table}.json in the results. Counted from"
+    all_adapters = _millions(n * (shape.adapter + shape.head))
     lines = [
-        f"{source} {backbone}'s configuration, without weights: encoder {shape.encoder:,}, pooler {shape.pooler:,}, span head "
-        f"{shape.head:,}, adapter {shape.adapter:,} (bottleneck {shape.bottleneck}, after attention and after feed-forward)",
-        f"total: everything, with {n} datasets' adapters, heads and delta_d. trainable: without adapters everything; with adapters what "
-        f"the phase with a frozen encoder trains: one dataset's adapter, head and delta_d (all {n} datasets' without delta_d: "
-        f"{_millions(n * (shape.adapter + shape.head))})",
+        f"{source} {backbone}'s configuration, without weights: encoder {shape.encoder:,}, "
+        f"pooler {shape.pooler:,}, span head {shape.head:,}, adapter {shape.adapter:,} "
+        f"(bottleneck {shape.bottleneck}, after attention and after feed-forward)",
+        f"total: everything, with {n} datasets' adapters, heads and delta_d. trainable: without adapters "
+        "everything; with adapters what the phase with a frozen encoder trains: one dataset's adapter, head "
+        f"and delta_d (all {n} datasets' without delta_d: {all_adapters})",
     ]
     if stored:
         lines.append(f"counted, total / trainable: {_settings(table, shape, pooler=True)}")
-    lines.append(
-        f"without the pooler (RobertaForQuestionAnswering), total / trainable: {_settings(table, shape, pooler=False)}"
-    )
+    without = _settings(table, shape, pooler=False)
+    lines.append(f"without the pooler (RobertaForQuestionAnswering), total / trainable: {without}")
     if any(row.ours and row.ours.arm == LEARNED for row in table.rows):
         lines += [
-            f"delta_d, dense: alpha and w of {shape.encoder:,} masked weights, {_millions(shape.delta)} a dataset, "
-            f"{_millions(n * shape.delta)} for {n}; w alone {_millions(shape.encoder)} and {_millions(n * shape.encoder)}. Both are gone "
-            "when tuning starts: the tuned model has as many weights as without BMT",
-            f"delta_d, as masks: 1 bit a weight, {shape.encoder:,} bits = {shape.mask_bytes / 1e6:.1f} MB a dataset, "
-            f"{n * shape.mask_bytes / 1e6:.1f} MB for {n}",
-            _non_zero(shape, backbone, found, seeds),
+            f"delta_d, dense: alpha and w of {shape.encoder:,} masked weights, {_millions(shape.delta)} a "
+            f"dataset, {_millions(n * shape.delta)} for {n}; w alone {_millions(shape.encoder)} and "
+            f"{_millions(n * shape.encoder)}. Both are gone when tuning starts: the tuned model has as many "
+            "weights as without BMT",
+            f"delta_d, as masks: 1 bit a weight, {shape.encoder:,} bits = {shape.mask_bytes / 1e6:.1f} MB a "
+            f"dataset, {n * shape.mask_bytes / 1e6:.1f} MB for {n}",
+            _non_zero(shape, backbone, results, seeds),
             *_printed_delta(table, shape, n),
         ]
     return tuple(lines)
 
 
-def _count(shape: Shape, ours: Ours, pooler: bool = True) -> Count:
+def _count(shape: Shape, ours: Ours, pooler: bool = True) -> ParameterCount:
     return count(shape, adapter=ours.adapter, learned=ours.arm == LEARNED, pooler=pooler)
 
 
@@ -193,26 +190,30 @@ def _settings(table: Table, shape: Shape, pooler: bool) -> str:
     parts = []
     for row in table.rows:
         if row.ours:
-            own = _count(shape, row.ours, pooler)
-            parts.append(
-                f"{row.arm or row.row} {_millions(own.total)} / {_millions(own.trainable)}, {own.numbers['trainable_pct']:.1f} %"
-            )
+            counted = _count(shape, row.ours, pooler)
+            share = counted.numbers["trainable_pct"]
+            sums = f"{_millions(counted.total)} / {_millions(counted.trainable)}"
+            parts.append(f"{row.arm or row.row} {sums}, {share:.1f} %")
     return "; ".join(parts)
 
 
-def _non_zero(shape: Shape, backbone: str, found: Results, seeds: Sequence[int] | None) -> str:
+def _non_zero(shape: Shape, backbone: str, results: Results, seeds: Sequence[int] | None) -> str:
     """The expected number of open gates, at the densities of the runs that learned masks: of this backbone,
-    else of the one with most.
+    else of the first that has some.
     """
-    whole = [run for run in found.runs if run.identity.regime == "mt" and run.identity.K is None]
-    runs = [run for run in whole if (seeds is None or run.seed in seeds) and _densities(run)]
-    measured = next(
-        (name for name in (backbone, *found.backbones) if any(run.identity.backbone == name for run in runs)),
-        None,
-    )
+    runs = [
+        run
+        for run in results.runs
+        if run.identity.regime == "mt" and run.identity.K is None and (seeds is None or run.seed in seeds)
+    ]
+    by_backbone: dict[str, list[Run]] = {}
+    for run in runs:
+        if _densities(run):
+            by_backbone.setdefault(run.identity.backbone, []).append(run)
+    measured = next((name for name in (backbone, *results.backbones) if name in by_backbone), None)
     if measured is None:
         return "delta_d, non-zero: not measured, no run in the results has learned masks"
-    runs = [run for run in runs if run.identity.backbone == measured]
+    runs = by_backbone[measured]
     by_dataset: dict[str, list[float]] = {}
     for run in runs:
         for name, value in _densities(run).items():
@@ -221,15 +222,16 @@ def _non_zero(shape: Shape, backbone: str, found: Results, seeds: Sequence[int] 
     unions = [
         run.mask["union_density"] for run in runs if run.mask and is_number(run.mask.get("union_density"))
     ]
-    of = f"{len(runs)} run{'s' if len(runs) > 1 else ''}{'' if measured == backbone else f' of {measured}, which stands in'}"
-    union = (
-        f", {_millions(fmean(unions) * shape.encoder)} in their union (density {fmean(unions):.3f})"
-        if unions
-        else ""
-    )
+    stands_in = "" if measured == backbone else f" of {measured}, which stands in"
+    of = f"{len(runs)} run{'s' if len(runs) > 1 else ''}{stands_in}"
+    union = ""
+    if unions:
+        open_weights = _millions(fmean(unions) * shape.encoder)
+        union = f", {open_weights} in their union (density {fmean(unions):.3f})"
     return (
         f"delta_d, non-zero: expected at the measured mask density {fmean(means):.3f} (mean of {of}): "
-        f"{_millions(fmean(means) * shape.encoder)} open weights a dataset, {_millions(sum(means) * shape.encoder)} for {len(means)}{union}"
+        f"{_millions(fmean(means) * shape.encoder)} open weights a dataset, "
+        f"{_millions(sum(means) * shape.encoder)} for {len(means)}{union}"
     )
 
 
@@ -249,20 +251,20 @@ def _printed_delta(table: Table, shape: Shape, datasets: int) -> list[str]:
         for row in table.rows
         if row.ours
     }
-    pairs = [(totals.get((adapter, True)), totals.get((adapter, False))) for adapter in (False, True)]
-    more = {
-        round(with_delta - without, 6)
-        for with_delta, without in pairs
-        if with_delta is not None and without is not None
-    }
+    more = set()
+    for adapter in (False, True):
+        with_delta, without = totals.get((adapter, True)), totals.get((adapter, False))
+        if with_delta is not None and without is not None:
+            more.add(round(with_delta - without, 6))
     if len(more) != 1:
         return []
     (printed,) = more
     share = 1e6 * printed / shape.encoder
     return [
-        f"the paper's {printed:.1f}M for delta_d is not derivable: no dense count has that size, and as a count of non-zero weights it "
-        f"would need a mask density of {share:.3f} (one delta_d) or {share / datasets:.4f} ({datasets}), which the paper does not print; "
-        "our cells with BMT are the dense counts"
+        f"the paper's {printed:.1f}M for delta_d is not derivable: no dense count has that size, and as a "
+        f"count of non-zero weights it would need a mask density of {share:.3f} (one delta_d) or "
+        f"{share / datasets:.4f} ({datasets}), which the paper does not print; our cells with BMT are the "
+        "dense counts"
     ]
 
 

@@ -19,30 +19,31 @@ from benchmark.statistics import kendall_tau_b
 def differences(
     claims: Sequence[ClaimResult], cells: Sequence[CellResult]
 ) -> tuple[list[float], list[float]]:
-    """Row against row, dataset by dataset, for each pair of rows that a claim of the table compares: our
-    differences, the paper's.
+    """Row against row, dataset by dataset, for each pair of rows that a claim compares: our differences, the
+    paper's.
     """
-    of = {
-        (cell.match.row.row, cell.match.metric, cell.match.dataset): cell
+    scored = [
+        cell
         for cell in cells
-        if cell.match.dataset != AVERAGE
-    }
+        if cell.match.dataset != AVERAGE and cell.mean is not None and cell.match.published is not None
+    ]
+    by_row: dict[tuple[str, str], dict[str, CellResult]] = {}
+    for cell in scored:
+        by_row.setdefault((cell.match.row.row, cell.match.metric), {})[cell.match.dataset] = cell
     pairs = dict.fromkeys((result.claim.a, result.claim.b, result.claim.metric) for result in claims)
     ours, published = [], []
     for a, b, metric in pairs:
-        for (row, name, dataset), first in of.items():
-            second = of.get((b, metric, dataset))
-            if (row, name) != (a, metric) or second is None or first.mean is None or second.mean is None:
-                continue
-            if first.match.published is not None and second.match.published is not None:
-                ours.append(first.mean - second.mean)
-                published.append(first.match.published - second.match.published)
+        others = by_row.get((b, metric), {})
+        for dataset, first in by_row.get((a, metric), {}).items():
+            if second := others.get(dataset):
+                ours.append((first.mean or 0.0) - (second.mean or 0.0))
+                published.append((first.match.published or 0.0) - (second.match.published or 0.0))
     return ours, published
 
 
 def tau_b(cells: Sequence[CellResult]) -> float | None:
-    """Kendall's tau-b between the paper's and our order of the rows, by their mean over the datasets that
-    every row of ours has.
+    """Kendall's tau-b between the paper's and our order of the rows, by their mean over the datasets that all
+    rows have.
     """
     metric = cells[-1].match.metric  # the last metric of a table is its main one
     rows: dict[str, dict[str, CellResult]] = {}
@@ -57,29 +58,26 @@ def tau_b(cells: Sequence[CellResult]) -> float | None:
     common = set.intersection(*map(set, rows.values())) if rows else set()
     if not common:
         return None
-    means = [
-        (
-            fmean(row[name].mean or 0.0 for name in common),
-            fmean(row[name].match.published or 0.0 for name in common),
-        )
-        for row in rows.values()
-    ]
-    return kendall_tau_b([ours for ours, _ in means], [published for _, published in means])
+    ours = [fmean(row[name].mean or 0.0 for name in common) for row in rows.values()]
+    published = [fmean(row[name].match.published or 0.0 for name in common) for row in rows.values()]
+    return kendall_tau_b(ours, published)
 
 
 def assumptions(settings: CompareSettings, n_pub: int) -> tuple[str, ...]:
     """What the verdicts rest on."""
+    runs = f"{n_pub} run{'s' if n_pub > 1 else ''}"
+    printed = settings.estimand == "printed"
+    meant = (
+        "the printed number is taken as fixed" if printed else "the mean behind the printed number is meant"
+    )
+    margins = f"within ±{settings.margin_cell:g} a cell, ±{settings.margin_average:g} an average"
     return (
-        f"a printed number is the mean of {n_pub} run{'s' if n_pub > 1 else ''} of the paper's, with the spread of ours",
-        f"reproduced: within ±{settings.margin_cell:g} a cell, ±{settings.margin_average:g} an average or half of a claimed gain "
-        + "where that is tighter; "
-        + (
-            "the printed number is taken as fixed"
-            if settings.estimand == "printed"
-            else "the mean behind the printed number is meant"
-        ),
-        "inconclusive (n seeds): with n seeds of ours, and what we see now being true, it would be settled with 80 % probability",
-        f"variances are pooled over the table's cells with {settings.d0:g} prior degrees of freedom; Holm runs over its comparable cells",
+        f"a printed number is the mean of {runs} of the paper's, with the spread of ours",
+        f"reproduced: {margins} or half of a claimed gain where that is tighter; {meant}",
+        "inconclusive (n seeds): with n seeds of ours, and what we see now being true, "
+        "it would be settled with 80 % probability",
+        f"variances are pooled over the table's cells with {settings.d0:g} prior degrees of freedom; "
+        "Holm runs over its comparable cells",
     )
 
 

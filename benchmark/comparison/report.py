@@ -1,5 +1,5 @@
-"""What `compare` found of a table: its cells, its claims and what stands under it. Every format renders a
-`Report`.
+"""What a comparison finds of a table: its cells, its claims and what stands under it. Every format shows a
+`TableReport`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NEARLY_INACTIVE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """One printed number with our runs and what is said of it. Figures that the runs do not allow are None."""
+    """One printed number, our runs, and what is said of it; None: a figure that the runs do not allow."""
 
     match: Match
     verdict: str
@@ -61,7 +61,7 @@ class Density:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class TableReport:
     """A compared table."""
 
     title: str

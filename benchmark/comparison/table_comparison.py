@@ -1,7 +1,7 @@
-"""One table of a paper held against a results folder: `compare` gives a `Report`, which every format of the
-command renders.
+"""One table of a paper held against a results folder: `compare` gives a `TableReport`, which every format
+shows.
 
-paper (papers) + runs (results, predictions)  →  matching  →  stats.judge_cells, claims  →  Report
+paper (tables) + runs (results, predictions)  →  matching, gate  →  statistics.judge_cells, claims  →  TableReport
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 from statistics import fmean, stdev
 
 from benchmark.comparison.claims import Margins, claim_results
-from benchmark.comparison.counted_tables import compare_facts
+from benchmark.comparison.counted_tables import compare_counted
 from benchmark.comparison.gate import table_data
 from benchmark.comparison.matching import (
     NO_DATA,
@@ -24,25 +24,38 @@ from benchmark.comparison.matching import (
     match_table,
 )
 from benchmark.comparison.remarks import assumptions, differences, notes, tau_b
-from benchmark.comparison.report import CellResult, Density, Report
+from benchmark.comparison.report import CellResult, Density, TableReport
 from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE, Paper, Row, Table
 from benchmark.runs import predictions
 from benchmark.runs.results import Fault, Results
-from benchmark.statistics import CellData, CellVerdict, cv_star, effect_ratio, judge_cells, sign_agreement
+from benchmark.statistics import (
+    CellData,
+    CellVerdict,
+    ReproductionRule,
+    cv_star,
+    effect_ratio,
+    judge_cells,
+    sign_agreement,
+)
 
 SMALLEST_GAIN = 0.6
-"""A claimed gain below this sets no margin (stats/reproduction.py halves it)."""
+"""A claimed gain below this sets no margin (`benchmark.statistics.reproduction` halves it)."""
 
 
 def compare(
-    paper: Paper, table: Table, found: Results, setting: Setting, settings: CompareSettings, source: str = ""
-) -> Report:
+    paper: Paper,
+    table: Table,
+    results: Results,
+    setting: Setting,
+    settings: CompareSettings,
+    source: str = "",
+) -> TableReport:
     """Hold one table against a results folder."""
-    stand_in = find_stand_in(table, found, paper.requires, setting.listed)
+    stand_in = find_stand_in(table, results, paper.requires, setting.listed)
     if table.kind == "facts":
-        return compare_facts(paper, table, found, setting, source)
-    matcher, scores = matched_runs(paper, table, found, setting, stand_in)
+        return compare_counted(paper, table, results, setting, source)
+    matcher, scores = matched_runs(paper, table, results, setting, stand_in)
     matches = match_table(table, matcher)
     n_pub = table.published_runs or settings.n_pub
     cells = tuple(_judge(matches, paper, table, settings, n_pub))
@@ -53,7 +66,7 @@ def compare(
     seconds = [match for row in table.rows for match in _second_reading(table, row, matcher)]
     used = {name for cell in cells for name in cell.match.runs}
     runs = [run for run in matcher.results.runs if run.cell in used]
-    return Report(
+    return TableReport(
         title=paper.title,
         table=table,
         profile=", ".join(sorted({run.profile for run in runs})) or setting.profile,
@@ -74,24 +87,21 @@ def compare(
 
 
 def matched_runs(
-    paper: Paper, table: Table, found: Results, setting: Setting, stand_in: dict[str, str]
+    paper: Paper, table: Table, results: Results, setting: Setting, stand_in: dict[str, str]
 ) -> tuple[Matcher, predictions.Predictions]:
     """The runs that the table's rows and claims need, with their predictions read and the damaged ones taken
     out.
     """
-    claimed = [
-        paper.row(claim, row)[1] for claim in paper.claims if claim.table == table.table for row in claim.rows
-    ]
-    rows = [*table.rows, *claimed, *(second for row in table.rows if (second := _second_row(row)))]
+    rows = _needed_rows(paper, table)
     datasets = tuple(table.columns.values())
-    first = Matcher(found, paper.requires, setting, stand_in, table_data([]))
+    first = Matcher(results, paper.requires, setting, stand_in, table_data([]))
     needed = {run.cell: run for row in rows for run in first.row_runs(row, datasets)}
-    scores = predictions.read(found, sorted(needed.values(), key=lambda run: run.cell), datasets)
+    scores = predictions.read(results, sorted(needed.values(), key=lambda run: run.cell), datasets)
     damaged = {fault.file.rsplit(".", 1)[0] for fault in scores.faults}
     kept = replace(
-        found,
-        runs=tuple(run for run in found.runs if run.cell not in damaged),
-        faults=(*found.faults, *scores.faults),
+        results,
+        runs=tuple(run for run in results.runs if run.cell not in damaged),
+        faults=(*results.faults, *scores.faults),
     )
     data = table_data(
         [run for cell, run in sorted(needed.items()) if cell not in damaged],
@@ -106,43 +116,42 @@ def _judge(
     matches: Sequence[Match], paper: Paper, table: Table, settings: CompareSettings, n_pub: int
 ) -> list[CellResult]:
     """The statistics' verdict on what is comparable, the state of the rest."""
-    judged: list[CellData] = []
-    for match in matches:
-        if match.values and match.published is not None and match.state in (None, NOT_COMPARABLE):
-            gains = [
-                claim.size
-                for claim in paper.claims
-                if (claim.table, claim.a, claim.metric, claim.over)
-                == (table.table, match.row.row, match.metric, match.dataset)
-                and claim.size
-                and claim.size >= SMALLEST_GAIN
-                and claim.direction == "greater"
-                and not claim.than
-            ]
-            kind = "average" if match.dataset == AVERAGE else "cell"
-            judged.append(
-                CellData(
-                    _key(match),
-                    match.published,
-                    match.decimals,
-                    match.values,
-                    kind,  # type: ignore[arg-type]
-                    min(gains, default=None),
-                    match.reason or None,
-                )
-            )
-    verdicts = {
-        verdict.key: verdict
-        for verdict in judge_cells(
-            judged,
-            settings.margin_cell,
-            settings.margin_average,
-            settings.d0,
-            n_pub,
-            estimand=settings.estimand,  # type: ignore[arg-type]
+    judged = [
+        CellData(
+            key=_key(match),
+            published=match.published,
+            decimals=match.decimals,
+            values=match.values,
+            kind="average" if match.dataset == AVERAGE else "cell",
+            claimed_gain=_claimed_gain(match, paper, table),
+            gate=match.reason or None,
         )
-    }
+        for match in matches
+        if match.values and match.published is not None and match.state in (None, NOT_COMPARABLE)
+    ]
+    rule = ReproductionRule(
+        margin_cell=settings.margin_cell,
+        margin_average=settings.margin_average,
+        d0=settings.d0,
+        n_pub=n_pub,
+        estimand=settings.estimand,  # type: ignore[arg-type]
+    )
+    verdicts = {verdict.key: verdict for verdict in judge_cells(judged, rule)}
     return [_cell(match, verdicts.get(_key(match))) for match in matches]
+
+
+def _claimed_gain(match: Match, paper: Paper, table: Table) -> float | None:
+    """The smallest gain that a claim states for this cell."""
+    place = (table.table, match.row.row, match.metric, match.dataset)
+    gains = [
+        claim.size
+        for claim in paper.claims
+        if (claim.table, claim.a, claim.metric, claim.over) == place
+        and claim.direction == "greater"
+        and not claim.than
+        and (claim.size or 0.0) >= SMALLEST_GAIN
+    ]
+    return min((gain for gain in gains if gain is not None), default=None)
 
 
 def _key(match: Match) -> str:
@@ -181,13 +190,18 @@ def _described(match: Match) -> CellResult:
     return CellResult(match, state, reason, mean, sd, n, delta, cv_star=cv_star(match.values))
 
 
+def _needed_rows(paper: Paper, table: Table) -> list[Row]:
+    """The table's rows, those of its claims, and its second readings."""
+    claims = [claim for claim in paper.claims if claim.table == table.table]
+    claimed = [paper.row(claim, row)[1] for claim in claims for row in claim.rows]
+    return [*table.rows, *claimed, *(second for row in table.rows if (second := _second_row(row)))]
+
+
 def _second_row(row: Row) -> Row | None:
     """The row under its second reading, or None."""
-    return (
-        replace(row, ours=replace(row.ours, arm=row.second_reading), p_f=None)
-        if row.ours and row.second_reading
-        else None
-    )
+    if row.ours is None or not row.second_reading:
+        return None
+    return replace(row, ours=replace(row.ours, arm=row.second_reading), p_f=None)
 
 
 def _second_reading(table: Table, row: Row, matcher: Matcher) -> list[Match]:
@@ -197,13 +211,10 @@ def _second_reading(table: Table, row: Row, matcher: Matcher) -> list[Match]:
 
 def _densities(table: Table, matcher: Matcher) -> dict[str, Density]:
     """Mask densities of the rows whose runs learned masks."""
-    found = {}
+    densities = {}
     for row in table.rows:
-        masks = [
-            run.mask
-            for run in matcher.row_runs(row, tuple(table.columns.values()))
-            if run.mask and run.mask.get("kind") == "learned"
-        ]
+        runs = matcher.row_runs(row, tuple(table.columns.values()))
+        masks = [run.mask for run in runs if run.mask and run.mask.get("kind") == "learned"]
         by_dataset: dict[str, list[float]] = {}
         for mask in masks:
             for name, value in (mask.get("density") or {}).items():
@@ -213,11 +224,9 @@ def _densities(table: Table, matcher: Matcher) -> dict[str, Density]:
             mask["union_density"] for mask in masks if isinstance(mask.get("union_density"), int | float)
         ]
         if masks:
-            found[row.row] = Density(
-                {name: fmean(values) for name, values in by_dataset.items()},
-                fmean(unions) if unions else None,
-            )
-    return found
+            means = {name: fmean(values) for name, values in by_dataset.items()}
+            densities[row.row] = Density(means, fmean(unions) if unions else None)
+    return densities
 
 
 def _concerns(fault: Fault, paper: Paper, table: Table, matcher: Matcher) -> bool:
@@ -226,10 +235,7 @@ def _concerns(fault: Fault, paper: Paper, table: Table, matcher: Matcher) -> boo
         return True
     if matcher.setting.seeds is not None and fault.seed not in matcher.setting.seeds:
         return False
-    claimed = [
-        paper.row(claim, row)[1] for claim in paper.claims if claim.table == table.table for row in claim.rows
-    ]
-    rows = [*table.rows, *claimed, *(second for row in table.rows if (second := _second_row(row)))]
+    rows = _needed_rows(paper, table)
     return any(
         fault.identity == matcher.identity(row.ours, row.K, name)
         for row in rows

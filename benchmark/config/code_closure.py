@@ -279,7 +279,12 @@ class _Reader:
         ]
         scope: dict[str, Target | str | None] = {one.arg: None for one in variables if one is not None}
         scope |= {name: None for node in body for name in _bound(node)}
-        scope |= {alias: target for node in body for alias, target in _imports(self.tree, self.module, node)}
+        imported = [pair for node in body for pair in _imports(self.tree, self.module, node)]
+        # one name may stand for several, as where a branch chooses what is imported
+        self.targets |= {
+            target for _, target in imported if not isinstance(target, str) and target[1] is not None
+        }
+        scope |= dict(imported)
         outside = {
             name
             for node in body

@@ -19,7 +19,7 @@ from bmt.runtime.files import file_digest
 
 STARTS: Mapping[str, Target] = {
     "fetch": ("benchmark.fetch", "main"),
-    "statistics": ("benchmark.acquisition.inspection", "stats"),
+    "statistics": ("benchmark.acquisition.inspection", "size_document"),
     "prepare": ("benchmark.prepare", "main"),
     "train": ("benchmark.train", "main"),
     "evaluate": ("benchmark.evaluate", "main"),
@@ -75,7 +75,8 @@ DOORS: Mapping[str, frozenset[str]] = {
     "bmt.controls.fisher_masks": frozenset({"fisher"}),
     "bmt.controls.magnitude_masks": frozenset({"magnitude"}),
     "bmt.training.mask_schedules": frozenset({"changing"}),
-    "benchmark.paper": frozenset({"compare", "report"}),  # elsewhere its numbers are only printed
+    "benchmark.paper": frozenset({"compare", "report"}),  # what other stages take of the two is only printed
+    "benchmark.rendering": frozenset({"compare", "report"}),
     "benchmark.acquisition.sample_corpus": frozenset({"sample"}),
     "benchmark/acquisition/manifests/mrqa2019.yaml": frozenset({"mrqa2019"}),
 }
@@ -83,6 +84,8 @@ DOORS: Mapping[str, frozenset[str]] = {
 
 READS: Mapping[str, str] = {
     "benchmark.paper.tables": "benchmark/paper/*.yaml",
+    "benchmark.rendering.web_page": "benchmark/rendering/templates/*.j2",
+    "benchmark.reporting.report_page": "benchmark/reporting/templates/*.j2",
     "benchmark.acquisition.manifest": "benchmark/acquisition/manifests/*.yaml",
 }
 """Files beside the code, by the module that reads them."""

@@ -1,39 +1,14 @@
-"""What the commands that read a results folder are asked for: formats and files, seeds, the folder and its
-profile.
-"""
+"""What the commands that read a results folder are asked for: seeds, the folder and its profile."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.cli.text import nearest
 from benchmark.config.params import Config, load, repository_root
 from benchmark.config.profiles import active_profile, params_file, profiles
 from bmt.errors import ConfigError
-
-
-def chosen_formats(text: str, known: Sequence[str], out: Path | None) -> list[str]:
-    """The formats of `--format F[,F]`. Raises ConfigError for one that is not known, or for several without
-    `--out`.
-    """
-    forms = list(dict.fromkeys(part.strip() for part in text.split(",")))
-    for form in forms:
-        if form not in known:
-            raise ConfigError(f"--format {form!r}: not allowed: of {', '.join(known)}")
-    if len(forms) > 1 and out is None:
-        raise ConfigError(
-            f"--format {text}: several formats need --out, a name that each format's suffix is put to"
-        )
-    return forms
-
-
-def output_path(out: Path, form: str, suffixes: Mapping[str, str], several: bool) -> Path:
-    """The file of one format: `out` itself if it has a suffix and is the only one, else with the format's
-    suffix put to its name.
-    """
-    return out if out.suffix and not several else out.with_name(out.name + suffixes[form])
 
 
 def chosen_seeds(text: str | None) -> tuple[int, ...] | None:

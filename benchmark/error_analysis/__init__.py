@@ -1,10 +1,11 @@
 """What `benchmark.errors` is made of: which examples arms get wrong, and what kind of error each may be.
 
-arms.py       which runs are meant
-cases.py      what each arm made of each example: right, wrong, or its seeds disagree
-texts.py      the questions and contexts, from the raw files
-wording.py    words and sentences of a context
-rules.py      the heuristics behind the paper's three categories
-analysis.py   all of it together, and its counts
-markdown.py, terminal.py   how it is shown
+arms             which runs are meant
+outcomes         what each arm made of each example: right, wrong, or its seeds disagree
+raw_examples     the questions and contexts, from the raw files
+context_text     words, sentences and excerpts of a context
+rules            the heuristics behind the paper's three categories
+analysis         all of it together, and its counts
+error_document   what the command shows and writes
+error_request    what it was asked for, and the way from there to the analysis
 """

@@ -14,7 +14,7 @@ PAPER_ARMS = ("none", "mask", "bmt", "bmt.adapter")
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class ArmRuns:
     """name: as it was asked for. runs: one a seed, in the order of the seeds."""
 
     name: str
@@ -23,10 +23,10 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ArmChoice:
     """The arms to look at, with the same seeds each; notes: what was left out on the way."""
 
-    arms: tuple[Arm, ...]
+    arms: tuple[ArmRuns, ...]
     seeds: tuple[int, ...]
     notes: tuple[str, ...]
 
@@ -41,13 +41,13 @@ def short_name(identity: Identity) -> str:
     return identity.stem.removeprefix(f"{identity.backbone}.{identity.regime}.")
 
 
-def choose(
+def choose_arms(
     results: Results,
     names: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     backbone: str | None = None,
     where: str = "",
-) -> Choice:
+) -> ArmChoice:
     """The runs of the arms called `names`, each a short name (an MT arm of `backbone`) or a cell without its
     seed.
 
@@ -72,10 +72,9 @@ def choose(
     if backbone is not None:
         known_name(backbone, backbones, "--backbone")
     chosen = backbone or next(iter(backbones), "")
-    by_name = {
-        short_name(own): own for own in (*known, *broken) if (own.backbone, own.regime) == (chosen, "mt")
-    }
-    by_name |= {own.stem: own for own in (*known, *broken)}
+    every = (*known, *broken)
+    by_name = {short_name(one): one for one in every if (one.backbone, one.regime) == (chosen, "mt")}
+    by_name |= {one.stem: one for one in every}
     wanted = _wanted(names, by_name, chosen)
     for fault in results.faults:
         if fault.identity in wanted.values() and (seeds is None or fault.seed in seeds):
@@ -86,29 +85,30 @@ def choose(
     if (
         len(backbones) > 1
         and backbone is None
-        and any(name == short_name(own) for name, own in wanted.items())
+        and any(name == short_name(identity) for name, identity in wanted.items())
     ):
         notes.append(f"of the backbones {', '.join(backbones)} the one with most runs: {chosen}")
-    for name, own in runs.items():
-        if seeds is None and (extra := sorted(set(own) - set(shared))):
+    for name, by_seed in runs.items():
+        if seeds is None and (extra := sorted(set(by_seed) - set(shared))):
             notes.append(
                 f"{name}: seed{'s' * (len(extra) > 1)} {', '.join(map(str, extra))} left out: not every arm has them"
             )
-    arms = tuple(Arm(name, wanted[name], tuple(own[seed] for seed in shared)) for name, own in runs.items())
-    return Choice(arms, shared, tuple(notes))
+    arms = tuple(
+        ArmRuns(name, wanted[name], tuple(by_seed[seed] for seed in shared)) for name, by_seed in runs.items()
+    )
+    return ArmChoice(arms, shared, tuple(notes))
 
 
 def _wanted(names: Sequence[str] | None, by_name: dict[str, Identity], backbone: str) -> dict[str, Identity]:
     """The identities of the arms asked for."""
     if names is None:
-        own = [name for name in PAPER_ARMS if name in by_name] or [
-            name for name, own in by_name.items() if name == short_name(own)
+        names = [name for name in PAPER_ARMS if name in by_name] or [
+            name for name, identity in by_name.items() if name == short_name(identity)
         ]
-        if not own:
+        if not names:
             raise ConfigError(
                 f"--arms: needed, as {backbone} has no multi-data run: of {', '.join(sorted(by_name))}"
             )
-        names = own
     wanted: dict[str, Identity] = {}
     for name in names:
         if name not in by_name:
@@ -122,26 +122,26 @@ def _wanted(names: Sequence[str] | None, by_name: dict[str, Identity], backbone:
 
 
 def _by_seed(identity: Identity, runs: Sequence[Run], where: str) -> dict[int, Run]:
-    found: dict[int, Run] = {}
+    by_seed: dict[int, Run] = {}
     for run in runs:
         if run.identity == identity:
-            if run.seed in found:
+            if run.seed in by_seed:
                 raise DataError(
-                    f"{where}: {found[run.seed].cell} and {run.cell} are both seed {run.seed} of {identity.stem}: remove one"
+                    f"{where}: {by_seed[run.seed].cell} and {run.cell} are both seed {run.seed} of {identity.stem}: remove one"
                 )
-            found[run.seed] = run
-    return found
+            by_seed[run.seed] = run
+    return by_seed
 
 
-def _seeds(runs: dict[str, dict[int, Run]], asked: Sequence[int] | None) -> tuple[int, ...]:
+def _seeds(runs: dict[str, dict[int, Run]], wanted: Sequence[int] | None) -> tuple[int, ...]:
     """The seeds asked for, which every arm must have, or those that every arm has."""
-    there = "; ".join(f"{name} has {', '.join(map(str, sorted(own)))}" for name, own in runs.items())
-    if asked is None:
+    there = "; ".join(f"{name} has {', '.join(map(str, sorted(by_seed)))}" for name, by_seed in runs.items())
+    if wanted is None:
         shared = set.intersection(*map(set, runs.values()))
         if not shared:
             raise ConfigError(f"--arms {' '.join(runs)}: no seed in common: {there}")
         return tuple(sorted(shared))
-    for name, own in runs.items():
-        if lacking := [seed for seed in asked if seed not in own]:
+    for name, by_seed in runs.items():
+        if lacking := [seed for seed in wanted if seed not in by_seed]:
             raise ConfigError(f"--seeds: {name} has no run of seed {lacking[0]}: {there}")
-    return tuple(asked)
+    return tuple(wanted)

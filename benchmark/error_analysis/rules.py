@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from benchmark.error_analysis.wording import best_span, words
+from benchmark.error_analysis.context_text import best_span, words
 from bmt.qa.metrics import f1, normalise
 from bmt.qa.mrqa import Example
 
@@ -49,7 +49,7 @@ _NUMBER = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ErrorRule:
     """A heuristic. of_question: it looks at the question, its gold answers and context alone, and so fires
     for every answer to it.
     """
@@ -152,36 +152,38 @@ def is_not_in_context(example: Example, prediction: str = "") -> bool:
 
 
 RULES = (
-    Rule(
+    ErrorRule(
         "boundary",
         ANNOTATION,
         "a gold answer contains the prediction's words in a row, or the reverse, with 1 to "
         f"{MOST_WORDS_APART} words left over",
         is_boundary,
     ),
-    Rule(
+    ErrorRule(
         "spelling",
         ANNOTATION,
         f"the prediction is a gold answer but for a few letters (similarity of at least {ALIKE:g}), no digit among "
         "them",
         is_spelling,
     ),
-    Rule(
+    ErrorRule(
         "other span",
         ANNOTATION,
         "the prediction is the text of a place that the file marks as an answer but does not list among them",
         is_other_span,
     ),
-    Rule("nearly right", ANNOTATION, f"F1 is at least {NEARLY:g} while EM is 0", is_nearly_right),
-    Rule(
+    ErrorRule("nearly right", ANNOTATION, f"F1 is at least {NEARLY:g} while EM is 0", is_nearly_right),
+    ErrorRule(
         "few shared words",
         KNOWLEDGE,
         f"no sentence with a gold answer has {100 * FEW_SHARED:g} % or more of the question's content words",
         shares_few_words,
         True,
     ),
-    Rule("not in the context", KNOWLEDGE, "no gold answer stands in the context", is_not_in_context, True),
-    Rule(
+    ErrorRule(
+        "not in the context", KNOWLEDGE, "no gold answer stands in the context", is_not_in_context, True
+    ),
+    ErrorRule(
         "number",
         REASONING,
         "the question asks for a count, an amount, a difference or a total (how many, how much, difference between, "
@@ -189,21 +191,21 @@ RULES = (
         asks_numbers,
         True,
     ),
-    Rule(
+    ErrorRule(
         "comparison",
         REASONING,
         "the question has a comparing word (more, first, earlier, older, …) and “or”",
         asks_comparison,
         True,
     ),
-    Rule(
+    ErrorRule(
         "yes or no",
         REASONING,
         "every gold answer is yes or no, and the question joins two things (both, same, either, and, or)",
         asks_yes_or_no,
         True,
     ),
-    Rule(
+    ErrorRule(
         "DROP",
         REASONING,
         "the dataset is DROP, whose questions were written to need discrete reasoning",
@@ -216,7 +218,7 @@ articles.
 """
 
 
-def fired(example: Example, wrong: Sequence[str]) -> tuple[Rule, ...]:
+def fired(example: Example, wrong: Sequence[str]) -> tuple[ErrorRule, ...]:
     """The rules that fire for at least half of the wrong answers to an example; without an answer those of
     the question.
     """
@@ -230,7 +232,7 @@ def fired(example: Example, wrong: Sequence[str]) -> tuple[Rule, ...]:
     return tuple(found)
 
 
-def category(rules: Sequence[Rule]) -> str:
+def category(rules: Sequence[ErrorRule]) -> str:
     """The one category whose rules fired, else UNDECIDED."""
     found = {rule.category for rule in rules}
     return found.pop() if len(found) == 1 else UNDECIDED

@@ -2,12 +2,10 @@
 counted numbers.
 
 A row names its runs (`ours`), and `benchmark.comparison.matching` says which identity answers which column:
-the same rules decide here, so what is
-planned is what `benchmark.compare` looks for. An ST row needs a cell a dataset. A row with K needs one
-transfer a sampling seed, each from
-the same adapter cell, if K is one of the profile's `fewshot.sizes`. Table 8 needs no cells of its own: those
-of Table 6, scored on the
-datasets out of domain.
+the same rules decide here, so what is planned is what `benchmark.compare` looks for. An ST row needs a cell
+per dataset. A row with K needs one transfer per sampling seed, each from the same adapter cell, if K is one
+of the profile's `fewshot.sizes`. Table 8 needs no cells of its own: those of Table 6, scored on the datasets
+out of domain.
 """
 
 from __future__ import annotations
@@ -26,14 +24,13 @@ from bmt.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class Needed:
-    """One run that must exist, or one file of facts (identity None).
+class PlannedRun:
+    """One run that must exist, or one file of counted numbers (identity None).
 
     rows: ids of the table's rows that it answers. datasets: what must be scored. scored: False for a cell
         that only gives its model to
     transfers, or its validation scores to another's sampling. source: the cell that a transfer starts from.
-    references: the ST cells that
-    its sampling is held against. command: of facts.
+    references: the ST cells that its sampling is held against. command: of a counted table.
     """
 
     name: str
@@ -48,25 +45,27 @@ class Needed:
 
     @property
     def is_cell(self) -> bool:
-        """Whether it is trained: no transfer of a cell, no model scored as it was published, no facts."""
+        """Whether it is trained: no transfer of a cell, no model scored as it was published, no counted
+        table.
+        """
         return self.identity is not None and self.identity.K is None and not self.identity.published
 
 
 @dataclass(frozen=True, slots=True)
-class Unavailable:
+class UnavailableRow:
     """A row, or some of its datasets, that this profile cannot make, and why."""
 
     row: str
     reason: str
 
 
-def needed(
+def planned_runs(
     table: Table,
     config: Config,
     matcher: Matcher,
     seeds: tuple[int, ...] | None = None,
     also: Sequence[str] = (),
-) -> tuple[list[Needed], list[Unavailable]]:
+) -> tuple[list[PlannedRun], list[UnavailableRow]]:
     """What a table needs, in the order of its rows, and before a run the cells that it starts from; and what
     the profile cannot make.
 
@@ -79,39 +78,41 @@ def needed(
         ConfigError: one of `also` that the profile does not have.
     """
     if table.kind != "scores":
-        return _facts(table)
-    found: dict[str, Needed] = {}
-    lacking: dict[Unavailable, None] = {}
-    asked = Setting(config.profile, sizes=tuple(config.fewshot.sizes))
+        return _counted_table(table)
+    runs: dict[str, PlannedRun] = {}
+    lacking: dict[UnavailableRow, None] = {}
+    profile_setting = Setting(config.profile, sizes=tuple(config.fewshot.sizes))
     for row in table.rows:
         if row.ours is None:
             continue
         for dataset in table.columns.values():
             identity = matcher.identity(row.ours, row.K, dataset)
             source = replace(identity, K=None)
-            own = seeds_of(source, config, seeds)
-            if reason := _refusal(config, source, own[0]) or asked.not_asked(identity):
-                lacking[Unavailable(row.row, reason)] = None
+            cell_seeds = seeds_of(source, config, seeds)
+            if reason := _refusal(config, source, cell_seeds[0]) or profile_setting.not_asked(identity):
+                lacking[UnavailableRow(row.row, reason)] = None
                 continue
             if row.K is None:
-                for seed in own:
+                for seed in cell_seeds:
                     _add_cell(
-                        found,
+                        runs,
                         config,
-                        Needed(f"{identity.stem}.s{seed}", identity, seed, (row.row,), (dataset,)),
+                        PlannedRun(f"{identity.stem}.s{seed}", identity, seed, (row.row,), (dataset,)),
                     )
                 continue
-            start = f"{source.stem}.s{own[0]}"
-            _add_cell(found, config, Needed(start, source, own[0], (row.row,), scored=False))
+            start = f"{source.stem}.s{cell_seeds[0]}"
+            _add_cell(runs, config, PlannedRun(start, source, cell_seeds[0], (row.row,), scored=False))
             for seed in config.fewshot.seeds:
                 _add(
-                    found,
-                    Needed(f"{identity.stem}.s{seed}", identity, seed, (row.row,), (dataset,), source=start),
+                    runs,
+                    PlannedRun(
+                        f"{identity.stem}.s{seed}", identity, seed, (row.row,), (dataset,), source=start
+                    ),
                 )
     for name in also:
         cell = find_cell(config, name)
-        _add_cell(found, config, Needed(cell.name, identity_of(cell), cell.seed, ("--also",)))
-    return list(found.values()), list(lacking)
+        _add_cell(runs, config, PlannedRun(cell.name, identity_of(cell), cell.seed, ("--also",)))
+    return list(runs.values()), list(lacking)
 
 
 def seeds_of(identity: Identity, config: Config, seeds: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -120,11 +121,11 @@ def seeds_of(identity: Identity, config: Config, seeds: tuple[int, ...] | None) 
     return setting.expected(identity) or (0,)
 
 
-def _facts(table: Table) -> tuple[list[Needed], list[Unavailable]]:
+def _counted_table(table: Table) -> tuple[list[PlannedRun], list[UnavailableRow]]:
     """A table of counted numbers: one file, or none where `benchmark.compare` counts by itself."""
     if table.command:
         return [
-            Needed(
+            PlannedRun(
                 f"table_{table.table}", None, 0, tuple(row.row for row in table.rows), command=table.command
             )
         ], []
@@ -133,7 +134,7 @@ def _facts(table: Table) -> tuple[list[Needed], list[Unavailable]]:
         if counted(table)
         else "its file names no command that makes its numbers"
     )
-    return [], [Unavailable("all rows", why)]
+    return [], [UnavailableRow("all rows", why)]
 
 
 def _refusal(config: Config, identity: Identity, seed: int) -> str:
@@ -145,7 +146,8 @@ def _refusal(config: Config, identity: Identity, seed: int) -> str:
         return (
             ""
             if head == "generate"
-            else f"backbones.{identity.backbone}.head: {head}, and generate is needed to score it as published"
+            else f"backbones.{identity.backbone}.head: {head}, and generate is needed"
+            " to score it as published"
         )
     if identity.arm not in config.arms:
         return f"profile {config.profile} has no arm {identity.arm}"
@@ -159,14 +161,14 @@ def _refusal(config: Config, identity: Identity, seed: int) -> str:
     return ""
 
 
-def _add_cell(found: dict[str, Needed], config: Config, new: Needed) -> None:
-    """Put a cell into `found`, behind those that its sampling is held against (`sampling.kind:
+def _add_cell(runs: dict[str, PlannedRun], config: Config, new: PlannedRun) -> None:
+    """Put a cell into `runs`, behind those that its sampling is held against (`sampling.kind:
     dynamic_single_task`).
     """
     references = reference_cells(config, parse(new.name)) if new.is_cell else []
     for cell in references:
-        _add(found, Needed(cell.name, identity_of(cell), cell.seed, new.rows, scored=False))
-    _add(found, replace(new, references=tuple(cell.name for cell in references)))
+        _add(runs, PlannedRun(cell.name, identity_of(cell), cell.seed, new.rows, scored=False))
+    _add(runs, replace(new, references=tuple(cell.name for cell in references)))
 
 
 def identity_of(cell: Cell) -> Identity:
@@ -174,12 +176,12 @@ def identity_of(cell: Cell) -> Identity:
     return Identity(cell.backbone, cell.regime, cell.arm, cell.adapter)
 
 
-def _add(found: dict[str, Needed], new: Needed) -> None:
-    """Put a run into `found`, joined with what other rows and columns need of it."""
-    old = found.get(new.name)
+def _add(runs: dict[str, PlannedRun], new: PlannedRun) -> None:
+    """Put a run into `runs`, joined with what other rows and columns need of it."""
+    old = runs.get(new.name)
     if old is not None:
         rows, datasets = (
             tuple(dict.fromkeys(pair)) for pair in ((*old.rows, *new.rows), (*old.datasets, *new.datasets))
         )
         new = replace(old, rows=rows, datasets=datasets, scored=old.scored or new.scored)
-    found[new.name] = new
+    runs[new.name] = new

@@ -35,9 +35,9 @@ def data(params: str | None) -> tuple[Command, ...]:
     return tuple(("python", "-m", f"benchmark.{verb}", *_params(params)) for verb in ("fetch", "prepare"))
 
 
-def facts(command: str, params: str | None) -> Command:
-    """The command of a table of facts, with the params file behind its module: `python -m benchmark.data
-    --params F stats --json`.
+def counted_table(command: str, params: str | None) -> Command:
+    """The command of a table of counted numbers, with the params file behind its module: `python -m
+    benchmark.data --params F stats --json`.
     """
     words = shlex.split(command)
     place = words.index("-m") + 2 if "-m" in words else len(words)

@@ -1,9 +1,10 @@
 """Bytes that a run leaves and needs: like runs on this disk, else the size of the weights.
 
-model        the weights in fp32, kept by `--keep best` only; with adapters 2 % more a dataset
-masks        1 bit a weight and dataset, once in the run and once under .checkpoints/ for the cells that share
+model        the weights in fp32, kept by `--keep best` only; with adapters 2 % more per dataset
+masks        1 bit per weight and dataset, once in the run and once under .checkpoints/ for the cells that
+             share
 them
-predictions  a Parquet row a scored question, and a JSON
+predictions  a Parquet row per scored question, and a JSON
 checkpoints  while a cell trains: three of weights and two moments for a moment, and the best weights
 """
 
@@ -24,7 +25,7 @@ BYTES_A_WEIGHT = 4
 CHECKPOINTS = 10
 """Times the model: 3 checkpoints x (weights + 2 moments) + the best weights."""
 ADAPTER = 0.02
-"""Of the model, a dataset: 2 x 2 H H / 16 weights a layer beside its 12 H H, and a head."""
+"""Share of the model per dataset: 2 x 2 H H / 16 weights per layer beside its 12 H H, and a head."""
 PREDICTION = 250
 """Bytes of a scored question, compressed."""
 RESULT = 40_000
@@ -54,7 +55,7 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class RunFolder:
     """What a cell's run folder holds."""
 
     cell: Cell
@@ -62,26 +63,31 @@ class Made:
     masks: int
 
 
-def made(places: Places) -> list[Made]:
+def run_folders(places: Places) -> list[RunFolder]:
     """The cells of a profile that have a run folder with a model."""
-    found = []
+    folders = []
     for path in sorted((places.root / "runs" / places.profile).glob("*/model")):
         try:
             cell = parse(path.parent.name)
         except ConfigError:
             continue
-        found.append(Made(cell, size(path), size(path.parent / "masks")))
-    return found
+        folders.append(RunFolder(cell, size(path), size(path.parent / "masks")))
+    return folders
 
 
 def disk_of(
-    config: Config, cell: Cell, there: Iterable[Made], weights: int | None, scored: int, trains: bool = True
+    config: Config,
+    cell: Cell,
+    there: Iterable[RunFolder],
+    weights: int | None,
+    scored: int,
+    trains: bool = True,
 ) -> Disk:
     """The bytes of a cell.
 
     Args:
-        there: `made`; cells with the same backbone and adapters tell the model's size, and those with the
-            same kind of masks theirs.
+        there: `run_folders`; cells with the same backbone and adapters tell the model's size, and those with
+            the same kind of masks theirs.
         weights: bytes of the pretrained weights; None: not known, taken as RoBERTa-base's.
         scored: dev questions that are scored.
         trains: False for a transfer: it keeps neither model nor masks.

@@ -17,15 +17,15 @@ from types import FrameType
 
 from benchmark.cli.progress import duration
 from benchmark.planning.processes import Processes, children_environment
-from benchmark.planning.schedule import DONE, Job, Outcome, Worker, makespan, run_all
+from benchmark.planning.schedule import DONE, Job, JobOutcome, Worker, makespan, run_all
 from bmt.runtime.files import file_digest, write_aside
 
 
-class Told:
+class Announcer:
     """Tells what happens, with the time left, and removes the models that are not kept.
 
     Args:
-        slots: jobs at a time. stretch: how much longer a job takes beside others than its estimate.
+        slots: jobs at a time. stretch: how many times its estimate a job takes beside others.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class Told:
             clock,
         )
         self._began: dict[str, float] = {}
-        self._over: dict[str, Outcome] = {}
+        self._over: dict[str, JobOutcome] = {}
 
     def started(self, job: Job, slot: str | None) -> None:
         """One line."""
         self._began[job.name] = self._clock()
         self._tell(f"start {job.name}" + (f" on GPU {slot}" if slot is not None else ""))
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
+    def ended(self, job: Job, outcome: JobOutcome) -> None:
         """One line, and a failed job's log's tail."""
         self._began.pop(job.name, None)
         self._over[job.name] = outcome
@@ -79,7 +79,7 @@ class Told:
         done = [
             job
             for job in self._jobs
-            if not job.guessed and self._over.get(job.name, Outcome("")).state == DONE
+            if not job.guessed and self._over.get(job.name, JobOutcome("")).state == DONE
         ]
         expected = sum(job.seconds for job in done)
         ratio = sum(self._over[job.name].seconds for job in done) / expected if expected else self._stretch
@@ -113,7 +113,7 @@ class Told:
 
 def run_jobs(
     jobs: Sequence[Job], gpus: Sequence[str], slots: int, keep: str, logs: Path, work: Worker | None = None
-) -> dict[str, Outcome]:
+) -> dict[str, JobOutcome]:
     """Run the jobs, on the GPUs or `slots` at a time, and say how each ended; the tracker's store is opened
     once before several start.
 
@@ -124,7 +124,7 @@ def run_jobs(
         _open_store()
     work = work or Processes(logs, children_environment(slots))
     print(f"{len(jobs)} to run, {slots} at a time; logs: {logs}", file=sys.stderr, flush=True)
-    told = Told(jobs, slots, 1.0 if gpus else float(slots), keep)
+    told = Announcer(jobs, slots, 1.0 if gpus else float(slots), keep)
     with _signals():
         return run_all(jobs, tuple(gpus) or (None,) * slots, work, told)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from benchmark.cli.progress import duration
 from benchmark.paper.tables import Table, table_name
-from benchmark.planning.assembly import Item, Plan
+from benchmark.planning.assembly import Item, TablePlan
 from benchmark.planning.commands import shown
-from benchmark.planning.schedule import Outcome
+from benchmark.planning.schedule import JobOutcome
 from benchmark.planning.states import RESULTS, TRAINED
 
 FORMAT = 1
@@ -52,14 +52,14 @@ class Totals:
     running: int
 
 
-def totals(plan: Plan, terms: Terms) -> Totals:
+def totals(plan: TablePlan, terms: Terms) -> Totals:
     """What a plan comes to."""
     disks = [item.disk for item in plan.to_run if item.disk is not None]
     heaviest = sorted(
         (disk.checkpoints + (disk.model if terms.keep == "none" else 0) for disk in disks), reverse=True
     )
     return Totals(
-        there=sum(not item.to_run and item.found.state in (RESULTS, TRAINED) for item in plan.items),
+        there=sum(not item.to_run and item.state.kind in (RESULTS, TRAINED) for item in plan.items),
         to_run=len(plan.to_run),
         seconds=sum(item.seconds for item in plan.to_run),
         kept=sum(disk.kept("best") for disk in disks),
@@ -68,13 +68,14 @@ def totals(plan: Plan, terms: Terms) -> Totals:
     )
 
 
-def text(plan: Plan, terms: Terms) -> str:
+def text(plan: TablePlan, terms: Terms) -> str:
     """What the command prints."""
     sums = totals(plan, terms)
     stands = "".join(f"; {ours} stands in for {theirs}" for theirs, ours in terms.stand_in.items())
     runs = f"{len(plan.items)} run{'s' if len(plan.items) != 1 else ''}"
     lines = [
-        f"{table_name(terms.table.table)} on profile {terms.profile}{stands}: {runs}, {sums.there} there, {sums.to_run} to run"
+        f"{table_name(terms.table.table)} on profile {terms.profile}{stands}: {runs}, {sums.there} there, "
+        f"{sums.to_run} to run"
     ]
     if plan.preparation:
         lines.append(f"  first: {shown(plan.preparation)}")
@@ -88,23 +89,24 @@ def text(plan: Plan, terms: Terms) -> str:
     ]
     if any(item.work and not item.work.prepared for item in plan.to_run):
         lines.append(
-            "features are not all prepared: the paper's numbers of questions, one whole window each, are assumed for the missing ones"
+            "features are not all prepared: the paper's numbers of questions, one whole window each, are "
+            "assumed for the missing ones"
         )
     return "\n".join([*lines, *_closing(plan, terms, sums)])
 
 
 def _line(item: Item, width: int, keep: str) -> str:
     """One run."""
-    start = f"  {item.found.state:<11}{item.needed.name:<{width + 2}}"
+    start = f"  {item.state.kind:<11}{item.needed.name:<{width + 2}}"
     waits = f"  [after {', '.join(sorted(item.after))}]" if item.after else ""
     if not item.to_run:
-        return f"{start}{item.found.note}".rstrip()
+        return f"{start}{item.state.note}".rstrip()
     disk = size(item.disk.kept(keep)) if item.disk else ""
-    note = f"  [{item.found.note}]" if item.found.note else ""
+    note = f"  [{item.state.note}]" if item.state.note else ""
     return f"{start}{duration(item.seconds):>13}{disk:>10}  {shown(item.commands)}{waits}{note}"
 
 
-def _unavailable(plan: Plan) -> list[tuple[str, str]]:
+def _unavailable(plan: TablePlan) -> list[tuple[str, str]]:
     """Rows that cannot be made, by reason."""
     by_reason: dict[str, list[str]] = {}
     for entry in plan.unavailable:
@@ -112,7 +114,7 @@ def _unavailable(plan: Plan) -> list[tuple[str, str]]:
     return [(", ".join(rows), reason) for reason, rows in by_reason.items()]
 
 
-def _closing(plan: Plan, terms: Terms, sums: Totals) -> list[str]:
+def _closing(plan: TablePlan, terms: Terms, sums: Totals) -> list[str]:
     """The totals, and what to know of them."""
     compare = f"python -m benchmark.compare --paper-table {terms.table.table}" + (
         f" --profile {terms.profile}" if terms.params else ""
@@ -142,18 +144,22 @@ def _closing(plan: Plan, terms: Terms, sums: Totals) -> list[str]:
         lines.append(f"disk: only {size(terms.free)} are free here")
     if terms.threads and terms.slots > 1:
         lines.append(
-            f"training.threads: each of the {terms.slots} runs takes {terms.threads} threads; null lets them share the cores"
+            f"training.threads: each of the {terms.slots} runs takes {terms.threads} threads; null lets "
+            "them share the cores"
         )
     if terms.keep == "none":
         lines.append("keep none: no model stays, so neither `benchmark.ask` nor a later transfer has one")
         if own := [item.needed.name for item in plan.to_run if item.needed.name in terms.listed]:
             lines.append(
-                f"keep none: dvc.yaml has the models of {len(own)} of these cells as outs: `dvc repro` would train them again"
+                f"keep none: dvc.yaml has the models of {len(own)} of these cells as outs: `dvc repro` "
+                "would train them again"
             )
     return lines
 
 
-def as_json(plan: Plan, terms: Terms, outcomes: Mapping[str, Outcome] | None = None) -> dict[str, Any]:
+def as_json(
+    plan: TablePlan, terms: Terms, outcomes: Mapping[str, JobOutcome] | None = None
+) -> dict[str, Any]:
     """The same for machines; `outcomes` of `--run` by the run's name."""
     sums = totals(plan, terms)
     return {
@@ -178,7 +184,7 @@ def as_json(plan: Plan, terms: Terms, outcomes: Mapping[str, Outcome] | None = N
     }
 
 
-def _entry(item: Item, keep: str, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+def _entry(item: Item, keep: str, outcomes: Mapping[str, JobOutcome]) -> dict[str, Any]:
     """One run."""
     needed, work = item.needed, item.work
     outcome = outcomes.get(needed.name)
@@ -186,8 +192,8 @@ def _entry(item: Item, keep: str, outcomes: Mapping[str, Outcome]) -> dict[str, 
         "run": needed.name,
         "rows": list(needed.rows),
         "datasets": list(needed.datasets),
-        "state": item.found.state,
-        "note": item.found.note or None,
+        "state": item.state.kind,
+        "note": item.state.note or None,
         "commands": [list(command) for command in item.commands],
         "command": shown(item.commands) or None,
         "needs": sorted(item.needs),

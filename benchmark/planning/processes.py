@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import benchmark
 from benchmark.planning.commands import shown
-from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, Outcome
+from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, JobOutcome
 from benchmark.tracking.environment import cpu_count
 
 TAIL = 12  # lines of a failed job's log that are shown
@@ -38,36 +38,36 @@ class Processes:
         self._lock, self._stopping = threading.Lock(), False
         self._children: set[subprocess.Popen[bytes]] = set()
 
-    def __call__(self, job: Job, slot: str | None) -> Outcome:
+    def __call__(self, job: Job, slot: str | None) -> JobOutcome:
         """Run a job's commands until one fails; `slot` is the GPU that they see, None: as this process."""
         began = time.monotonic()
         path = self._logs / f"{job.name}.log"
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "ab") as log:
             if not _locked(log):
-                return Outcome(NOT_RUN, f"another process makes it now ({path} is locked)")
+                return JobOutcome(NOT_RUN, f"another process makes it now ({path} is locked)")
             start = log.tell()
             for command in job.commands:
                 log.write(f"$ {shown([command])}\n".encode())
                 log.flush()
                 status = self._run((sys.executable, *command[1:]), slot, log)
                 if status is None:
-                    return Outcome(NOT_RUN, "stopped before it began", time.monotonic() - began)
+                    return JobOutcome(NOT_RUN, "stopped before it began", time.monotonic() - began)
                 if status:
                     why = (
                         f"exit status {status}" if status > 0 else f"killed by {signal.Signals(-status).name}"
                     )
-                    return Outcome(
+                    return JobOutcome(
                         FAILED, f"{why}: {shown([command])}\n{_tail(path, start)}", time.monotonic() - began
                     )
         absent = [str(file) for file in job.expects if not file.exists()]
         if absent:
-            return Outcome(
+            return JobOutcome(
                 FAILED,
                 f"it ended well and left no {', '.join(absent)}\n{_tail(path, start)}",
                 time.monotonic() - began,
             )
-        return Outcome(DONE, seconds=time.monotonic() - began)
+        return JobOutcome(DONE, seconds=time.monotonic() - began)
 
     def _run(self, command: tuple[str, ...], slot: str | None, log: BinaryIO) -> int | None:
         """The exit status of a command; None: not started, for all is being stopped."""

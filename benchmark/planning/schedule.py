@@ -29,8 +29,8 @@ class Job:
     seconds: estimate, or with `guessed` a number that says nothing of how good the others' are. needs: jobs
         that must have succeeded
     before. after: jobs that must be over before, in whatever way: two that would learn the same masks.
-    expects: files that it must leave.
-    model: a folder that may go once the job and those that need it are done.
+    expects: files that it must leave. model: a folder that may go once the job and those that need it are
+    done.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class JobOutcome:
     """How a job ended: `state` is one of the words above, `text` says why, with its log's tail."""
 
     state: str
@@ -58,7 +58,7 @@ class Watcher(Protocol):
     def started(self, job: Job, slot: str | None) -> None:
         """A job has begun."""
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
+    def ended(self, job: Job, outcome: JobOutcome) -> None:
         """A job is over, or will not be run."""
 
     def waiting(self, running: Mapping[str, float]) -> None:
@@ -68,7 +68,7 @@ class Watcher(Protocol):
 class Worker(Protocol):
     """Does the jobs."""
 
-    def __call__(self, job: Job, slot: str | None) -> Outcome:
+    def __call__(self, job: Job, slot: str | None) -> JobOutcome:
         """Do a job and wait for its end."""
 
     def stop(self) -> None:
@@ -98,24 +98,23 @@ def makespan(jobs: Sequence[Job], slots: int) -> float:
 
 def run_all(
     jobs: Sequence[Job], slots: Sequence[str | None], work: Worker, watcher: Watcher
-) -> dict[str, Outcome]:
+) -> dict[str, JobOutcome]:
     """Run the jobs, each on one of `slots` (a GPU's number, or None); how each ended.
 
     A job that fails stops only those that need it. KeyboardInterrupt and SystemExit (a signal) stop what
-    runs, wait for its end, and are
-    raised again; a second one kills.
+    runs, wait for its end, and are raised again; a second one kills.
     """
     waiting, free = list(jobs), list(slots)
-    over: dict[str, Outcome] = {}
+    over: dict[str, JobOutcome] = {}
     running: dict[str, float] = {}
-    ended: queue.SimpleQueue[tuple[Job, str | None, Outcome]] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[tuple[Job, str | None, JobOutcome]] = queue.SimpleQueue()
     names = {job.name for job in jobs}
 
     def do(job: Job, slot: str | None) -> None:
         try:
             outcome = work(job, slot)
         except Exception as error:  # whatever one job comes to, the others go on
-            outcome = Outcome(FAILED, f"{type(error).__name__}: {error}")
+            outcome = JobOutcome(FAILED, f"{type(error).__name__}: {error}")
         ended.put((job, slot, outcome))
 
     def drop_blocked() -> None:
@@ -123,7 +122,7 @@ def run_all(
             lost = [name for name in sorted(job.needs & over.keys()) if over[name].state != DONE]
             if lost:
                 waiting.remove(job)
-                over[job.name] = Outcome(NOT_RUN, f"it needs {', '.join(lost)}")
+                over[job.name] = JobOutcome(NOT_RUN, f"it needs {', '.join(lost)}")
                 watcher.ended(job, over[job.name])
                 drop_blocked()
                 return

@@ -12,7 +12,7 @@ from benchmark.config.cells import parse
 from benchmark.config.digests import section_digest
 from benchmark.config.folders import Places
 from benchmark.config.params import Config
-from benchmark.planning.cells import Needed
+from benchmark.planning.cells import PlannedRun
 from benchmark.runs.results import Identity, Results
 
 RESULTS, TRAINED, CHECKPOINT, MISSING, RUNNING = "results", "trained", "checkpoint", "missing", "running"
@@ -20,15 +20,15 @@ LOGS = ".plan"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A state (one of the words above) and what is to be said of it."""
+class RunState:
+    """How far a run is: `kind` is one of the words above, `note` what is to be said of it."""
 
-    state: str
+    kind: str
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class ProfileFiles:
     """The files of one profile that decide what exists."""
 
     config: Config
@@ -49,7 +49,7 @@ class Present:
         folder = self.places.run(parse(cell))
         return (folder / "training.json").is_file() and (folder / "model").is_dir()
 
-    def lacking(self, needed: Needed) -> list[str] | None:
+    def lacking(self, needed: PlannedRun) -> list[str] | None:
         """Datasets that should be scored and are not, in spite of their features; None: no results at all."""
         if needed.identity is None:
             return [] if (self.places.results / f"{needed.name}.json").is_file() else None
@@ -88,25 +88,25 @@ class Present:
         return max((int(step) for step in steps if step.isdecimal()), default=None)
 
 
-def look(needed: Needed, present: Present, model: bool) -> Found:
+def run_state(needed: PlannedRun, present: ProfileFiles, model: bool) -> RunState:
     """The state of a planned run; `model`: its model is needed too, by transfers that are missing."""
     if being_made(present.log(needed.name)):
-        return Found(RUNNING, "another `benchmark.plan --run` makes it now")
+        return RunState(RUNNING, "another `benchmark.plan --run` makes it now")
     lacking, note = present.lacking(needed), present.fault(needed.identity, needed.seed)
     if lacking == [] or (needed.is_cell and not needed.scored):
         if not model or present.trained(needed.name):
-            return Found(RESULTS if lacking == [] else TRAINED)
+            return RunState(RESULTS if lacking == [] else TRAINED)
         note = "its model was deleted, and transfers need it" if lacking == [] else note
     elif lacking:
         note = f"results without {', '.join(lacking)}"
     if not needed.is_cell:
-        return Found(MISSING, note)
+        return RunState(MISSING, note)
     if present.trained(needed.name):
-        return Found(TRAINED, note)
+        return RunState(TRAINED, note)
     step = present.checkpoint(needed.name)
     if step is not None:
-        return Found(CHECKPOINT, "; ".join(part for part in (note, f"resumes at step {step}") if part))
-    return Found(MISSING, note)
+        return RunState(CHECKPOINT, "; ".join(part for part in (note, f"resumes at step {step}") if part))
+    return RunState(MISSING, note)
 
 
 def being_made(log: Path) -> bool:

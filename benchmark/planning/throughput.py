@@ -1,4 +1,4 @@
-"""Tokens a second of tuning, as runs on this machine measured them: of the arm itself, else of the runs
+"""Tokens per second of tuning, as runs on this machine measured them: of the arm itself, else of the runs
 nearest to it, else assumed.
 """
 
@@ -18,14 +18,14 @@ from benchmark.config.params import Arm
 from benchmark.tracking import environment
 
 ASSUMED = {"CPU": (2_000.0, 90.9e6), "GPU": (100_000.0, 498.6e6)}
-"""Tokens a second and bytes of the weights: MiniLM on two cores (docs/performance.md); RoBERTa-base on one
+"""Tokens per second and bytes of the weights: MiniLM on two cores (docs/performance.md); RoBERTa-base on one
 GPU, not measured.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """A run's own measurement."""
+class SpeedRecord:
+    """What one run measured."""
 
     profile: str
     cell: Cell
@@ -35,7 +35,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Tokens a second and where the number is from. measured: not assumed."""
+    """Tokens per second and where the number is from. measured: not assumed."""
 
     tokens_per_second: float
     basis: str
@@ -50,9 +50,9 @@ def this_device() -> tuple[str, bool]:
     return str(described["device"]), bool(described["gpu_count"])
 
 
-def records(root: Path) -> list[Record]:
+def speed_records(root: Path) -> list[SpeedRecord]:
     """Every measurement under runs/ and results/; a cell that has both counts once."""
-    found: dict[tuple[str, str], Record] = {}
+    by_cell: dict[tuple[str, str], SpeedRecord] = {}
     for path in (*sorted(root.glob("runs/*/*/training.json")), *sorted(root.glob("results/*/*.json"))):
         try:
             values = json.loads(path.read_bytes())
@@ -60,11 +60,11 @@ def records(root: Path) -> list[Record]:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
         if record is not None:
-            found.setdefault((record.profile, values["cell"]), record)
-    return list(found.values())
+            by_cell.setdefault((record.profile, values["cell"]), record)
+    return list(by_cell.values())
 
 
-def _record(values: Mapping[str, Any]) -> Record | None:
+def _record(values: Mapping[str, Any]) -> SpeedRecord | None:
     """The measurement of a training.json or a result; None for a few-shot transfer and where nothing was
     measured.
     """
@@ -75,7 +75,7 @@ def _record(values: Mapping[str, Any]) -> Record | None:
     cell = Cell(
         values["backbone"], values["regime"], values["arm"], bool(values.get("adapter")), int(values["seed"])
     )
-    return Record(values["profile"], cell, str(where.get("device") or values.get("device")), speed)
+    return SpeedRecord(values["profile"], cell, str(where.get("device") or values.get("device")), speed)
 
 
 def speed_of(
@@ -84,7 +84,7 @@ def speed_of(
     arms: Mapping[str, Arm],
     device: str,
     gpu: bool,
-    measured: Sequence[Record],
+    measured: Sequence[SpeedRecord],
     weights: int | None,
 ) -> Speed:
     """The median of the runs nearest to a cell: same machine and backbone, then profile, adapter, arm and
@@ -94,13 +94,15 @@ def speed_of(
         weights: bytes of the backbone's weights, by which the assumed number is scaled where nothing was
             measured; None: not known.
     """
-    own = [record for record in measured if (record.device, record.cell.backbone) == (device, cell.backbone)]
-    here = [record for record in own if record.profile == profile]
+    on_device = [
+        record for record in measured if (record.device, record.cell.backbone) == (device, cell.backbone)
+    ]
+    here = [record for record in on_device if record.profile == profile]
 
     def kind(arm: str) -> str:
         return arms[arm].mask if arm in arms else arm
 
-    alike: tuple[tuple[str, Sequence[Record], Callable[[Cell], bool]], ...] = (
+    alike: tuple[tuple[str, Sequence[SpeedRecord], Callable[[Cell], bool]], ...] = (
         (
             "of this arm",
             here,
@@ -114,7 +116,7 @@ def speed_of(
         ),
         ("of other arms", here, lambda o: o.adapter == cell.adapter),
         ("with adapters" if not cell.adapter else "without adapters", here, lambda o: True),
-        ("of other profiles", own, lambda o: True),
+        ("of other profiles", on_device, lambda o: True),
     )
     for words, among, near in alike:
         speeds = [record.tokens_per_second for record in among if near(record.cell)]
@@ -126,6 +128,7 @@ def speed_of(
     kind_of_device = "a GPU" if gpu else "a CPU"
     return Speed(
         assumed,
-        f"{cell.backbone}: {assumed:,.0f} tokens/s ASSUMED for {kind_of_device}: none of its runs was timed here",
+        f"{cell.backbone}: {assumed:,.0f} tokens/s ASSUMED for {kind_of_device}: none of its runs was timed "
+        "here",
         False,
     )

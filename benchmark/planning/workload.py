@@ -1,9 +1,10 @@
 """How many tokens a cell or a transfer passes through its model: arithmetic on the params file and the counts
 of the prepared features.
 
-    windows = questions taken x windows a question      steps = windows x epochs / batch      tuning = steps x
-    batch x tokens a window
-    masks   = sources x mask.steps x mask.batch x tokens a window      (learned, Fisher)
+    windows = questions taken x windows per question
+    steps   = windows x epochs / batch
+    tuning  = steps x batch x tokens per window
+    masks   = sources x mask.steps x mask.batch x tokens per window      (learned, Fisher)
     scoring = validation windows x evaluations, and the windows of the dev sets
 
 Upper bounds: early stopping ends many runs sooner. Contexts that are set aside for validation are counted by
@@ -26,21 +27,21 @@ from benchmark.paper import tables as papers
 from bmt.settings import SamplingSettings
 
 MASK_PASS = 1.25
-"""A step of mask learning against one of tuning, a token (docs/performance.md)."""
+"""Work of a step of mask learning against one of tuning, per token (docs/performance.md)."""
 FORWARD = 1 / 3
 """Scoring a token against tuning on it: the forward pass without the two of the backward pass."""
 WRITTEN = 3
 """A token that a published model reads to write its answer against one that is scored: the decoder reads all
-of them a word (assumed).
+of them for each word (assumed).
 """
 ADAPTER_PHASES = 2
 """Phase 1 trains everything, phase 2 each dataset's adapter and head: counted as much again."""
 QUESTIONS = 1500
-"""Of a file that neither the features nor the paper's Table 1 count."""
+"""Questions of a file that neither the features nor the paper's Table 1 count."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class FileCounts:
     """Counts of one file's features. prepared: read from them, not assumed."""
 
     questions: int
@@ -50,18 +51,18 @@ class Sizes:
     prepared: bool = True
 
     @property
-    def tokens_a_window(self) -> float:
+    def tokens_per_window(self) -> float:
         """Mean length of a window."""
         return self.tokens / max(1, self.windows)
 
     @property
-    def windows_a_question(self) -> float:
+    def windows_per_question(self) -> float:
         """Mean number of windows of a question."""
         return self.windows / max(1, self.questions)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Workload:
     """Tokens of each part; `prepared`: their counts are those of features, not assumed."""
 
     steps: int
@@ -74,23 +75,23 @@ class Work:
 
     @property
     def passes(self) -> float:
-        """All of it in tokens of tuning: what a measured number of tokens a second divides."""
+        """All of it in tokens of tuning: what a measured number of tokens per second divides."""
         return self.tuning + MASK_PASS * self.masks + FORWARD * (self.validation + self.evaluation)
 
 
-def sizes(features: Path, dataset: str, split: str, window: int) -> Sizes:
+def sizes(features: Path, dataset: str, split: str, window: int) -> FileCounts:
     """Counts of one file: of its features in the folder `features`, else the paper's Table 1 and one whole
-    window a question.
+    window per question.
     """
     path = features / f"{dataset}.{split}" / "features.json"
     try:
         return _counted(path, path.stat().st_mtime_ns)
     except (OSError, ValueError, KeyError, TypeError):
         questions = _printed().get((dataset, split), QUESTIONS)
-        return Sizes(questions, questions, questions, questions * window, prepared=False)
+        return FileCounts(questions, questions, questions, questions * window, prepared=False)
 
 
-def cell_work(config: Config, cell: Cell, features: Path, masks_made: bool = False) -> Work:
+def cell_work(config: Config, cell: Cell, features: Path, masks_made: bool = False) -> Workload:
     """The work of training and evaluating a cell. masks_made: a cell before it makes the same masks."""
     data, training = config.data, config.training
     names = [cell.dataset] if cell.dataset else data.train
@@ -105,11 +106,12 @@ def cell_work(config: Config, cell: Cell, features: Path, masks_made: bool = Fal
     phases = ADAPTER_PHASES if cell.adapter else 1
     checks = math.ceil(steps / training.evaluate_every) * phases
     validated = [
-        out * file.windows_a_question * file.tokens_a_window for file, out in zip(files, held, strict=True)
+        out * file.windows_per_question * file.tokens_per_window
+        for file, out in zip(files, held, strict=True)
     ]
     tuning = steps * step
     dev = [sizes(features, name, "dev", data.window) for name in data.evaluate]
-    return Work(
+    return Workload(
         steps=steps * phases,
         windows=sum(windows),
         tuning=tuning * phases,
@@ -122,19 +124,19 @@ def cell_work(config: Config, cell: Cell, features: Path, masks_made: bool = Fal
     )
 
 
-def transfer_work(config: Config, arm: str, datasets: Sequence[str], features: Path) -> Work:
+def transfer_work(config: Config, arm: str, datasets: Sequence[str], features: Path) -> Workload:
     """The work of one few-shot transfer, at most: every step taken on every dataset, as many windows
     validated, the dev sets scored.
     """
     files = [sizes(features, name, "dev", config.data.window) for name in datasets]
     steps = config.fewshot.steps
     windows = steps * config.fewshot.batch
-    tuned = [windows * file.tokens_a_window for file in files]
+    tuned = [windows * file.tokens_per_window for file in files]
     learned = config.arms[arm].mask in ("learned", "fixed_random", "fisher")
     masks = (
-        [config.mask.steps * config.mask.batch * file.tokens_a_window for file in files] if learned else []
+        [config.mask.steps * config.mask.batch * file.tokens_per_window for file in files] if learned else []
     )
-    return Work(
+    return Workload(
         steps * len(files),
         windows * len(files),
         sum(tuned),
@@ -145,13 +147,15 @@ def transfer_work(config: Config, arm: str, datasets: Sequence[str], features: P
     )
 
 
-def written_work(config: Config, datasets: Sequence[str], features: Path) -> Work:
-    """The work of a published model that reads each dev question with its context once and writes the answer."""
+def written_work(config: Config, datasets: Sequence[str], features: Path) -> Workload:
+    """The work of a published model that reads each dev question once and writes the answer."""
     files = [sizes(features, name, "dev", config.data.window) for name in datasets]
-    return Work(0, 0, 0.0, 0.0, 0.0, WRITTEN * _scored(config, files), all(file.prepared for file in files))
+    return Workload(
+        0, 0, 0.0, 0.0, 0.0, WRITTEN * _scored(config, files), all(file.prepared for file in files)
+    )
 
 
-def _training_windows(config: Config, file: Sizes, held: int) -> int:
+def _training_windows(config: Config, file: FileCounts, held: int) -> int:
     """Training windows of a file, `held` questions of which are set aside."""
     data = config.data
     questions = max(1, file.questions - (held if data.val_source == "train" else 0))
@@ -159,16 +163,16 @@ def _training_windows(config: Config, file: Sizes, held: int) -> int:
         questions = min(questions, data.train_cap)
     if data.windows == "one":
         return questions
-    each = file.answered / max(1, file.questions) if data.negatives == "drop" else file.windows_a_question
+    each = file.answered / max(1, file.questions) if data.negatives == "drop" else file.windows_per_question
     return max(1, round(questions * each))
 
 
-def _mean_length(files: Sequence[Sizes], windows: Sequence[int], sampling: SamplingSettings) -> float:
+def _mean_length(files: Sequence[FileCounts], windows: Sequence[int], sampling: SamplingSettings) -> float:
     """Tokens of a sampled window: datasets weigh alike, or by their windows where sampling goes by size, as
     the temperature has it.
     """
     power = {"size": 1.0, "temperature": 1 / sampling.temperature}.get(sampling.kind, 0.0)
-    return fmean([file.tokens_a_window for file in files], weights=[n**power for n in windows])
+    return fmean([file.tokens_per_window for file in files], weights=[n**power for n in windows])
 
 
 def _mask_tokens(config: Config, cell: Cell, length: float, tuning: float, sources: int) -> float:
@@ -192,32 +196,32 @@ def _warm_up(config: Config, cell: Cell, length: float) -> float:
     return config.mask.head_warmup * config.training.batch * length if learned else 0.0
 
 
-def _scored(config: Config, files: Sequence[Sizes]) -> float:
+def _scored(config: Config, files: Sequence[FileCounts]) -> float:
     """Tokens of the dev questions that are scored."""
     cap = config.data.dev_cap
     taken = [file.questions if cap is None else min(cap, file.questions) for file in files]
     return sum(
-        n * file.windows_a_question * file.tokens_a_window for n, file in zip(taken, files, strict=True)
+        n * file.windows_per_question * file.tokens_per_window for n, file in zip(taken, files, strict=True)
     )
 
 
 @cache
-def _counted(path: Path, changed: int) -> Sizes:
-    """The counts of a features.json, which lists every dropped question and so may be long: read once a state
-    of the file.
+def _counted(path: Path, changed: int) -> FileCounts:
+    """The counts of a features.json, which lists every dropped question and so may be long: read once per
+    state of the file.
     """
     counts = json.loads(path.read_text(encoding="utf-8"))["counts"]
-    return Sizes(counts["examples"], counts["windows"], counts["windows_with_answer"], counts["tokens"])
+    return FileCounts(counts["examples"], counts["windows"], counts["windows_with_answer"], counts["tokens"])
 
 
 @cache
 def _printed() -> dict[tuple[str, str], int]:
     """Questions of each file by the paper's Table 1."""
     table = papers.load().tables["1"]
-    found = {}
+    questions = {}
     for row in table.rows:
         for split in ("Train", "Dev"):
             number = row.values[split][""]
             if row.dataset and number is not None:
-                found[row.dataset, split.lower()] = int(number)
-    return found
+                questions[row.dataset, split.lower()] = int(number)
+    return questions

@@ -1,84 +1,144 @@
-"""A compared table as a LaTeX table; needs the packages booktabs and longtable."""
+r"""A document in LaTeX, for an appendix: needs the packages booktabs, longtable and, where there are links,
+hyperref.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator
 
-from benchmark.rendering.layout import CLAIM_COLUMNS, Layout
+from benchmark.rendering.document import (
+    Block,
+    Document,
+    Figure,
+    Heading,
+    Inline,
+    ListItem,
+    Paragraph,
+    Phrase,
+    Remark,
+    TextList,
+    TextRow,
+    TextTable,
+    cell_of,
+    item_of,
+    phrases,
+)
 
 SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "`": r"\textasciigrave{}",
     "±": r"$\pm$",
+    "−": "$-$",
+    "×": r"$\times$",
     "Δ": r"$\Delta$",
     "≈": r"$\approx$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "→": r"$\rightarrow$",
     "<": r"$<$",
     ">": r"$>$",
     "·": r"$\cdot$",
     "“": "``",
     "”": "''",
+    "–": "--",
+    "—": "---",
     "…": r"\ldots{}",
 }
+_HYPHENS = re.compile("-(?=-)")
+COMMANDS = {"strong": "textbf", "emphasis": "emph", "code": "texttt"}
+NOTE = r"\multicolumn{%d}{p{.95\linewidth}}{\footnotesize %s} \\"
 
 
-def to_latex(layout: Layout) -> str:
-    """A longtable of the cells, one of the claims, and the footer as a list."""
-    count = len(layout.columns)
-    lines = [
-        r"% needs \usepackage{booktabs,longtable}",
-        *_head("l" + "r" * (count - 2) + "l", layout.columns, f"{layout.title} {layout.subtitle}"),
-    ]
-    for block in layout.blocks:
-        lines.append(r"\midrule")
-        name = " ".join(part for part in (block.model, block.title) if part)
-        lines.append(rf"\multicolumn{{{count}}}{{l}}{{\textbf{{{_escaped(name)}}}}} \\")
-        for line in block.lines:
-            texts = [
-                rf"\textbf{{{_escaped(text)}}}" if line.average else _escaped(text) for text in line.texts
-            ]
-            lines.append(f"{' & '.join(texts)} \\\\")
-        for remark in block.remarks:
-            lines.append(
-                rf"\multicolumn{{{count}}}{{p{{.95\linewidth}}}}{{\footnotesize {_escaped(remark)}}} \\"
-            )
-    lines += [r"\bottomrule", r"\end{longtable}"]
-    if layout.beside:
-        own = layout.beside
-        lines += [
-            "",
-            *_head("l" + "r" * (len(own.columns) - 1), own.columns, f"{own.title}: {own.remark}"),
-            r"\midrule",
-        ]
-        lines += [f"{' & '.join(map(_escaped, texts))} \\\\" for texts in own.lines]
-        lines += [r"\bottomrule", r"\end{longtable}"]
-    if layout.claims:
-        lines += ["", *_head(r"p{.4\linewidth}rrrp{.2\linewidth}", CLAIM_COLUMNS, "Claims."), r"\midrule"]
-        for claim in layout.claims:
-            lines.append(f"{' & '.join(map(_escaped, claim.texts))} \\\\")
-            lines.append(
-                rf"\multicolumn{{5}}{{p{{.95\linewidth}}}}{{\footnotesize ``{_escaped(claim.quote)}'' {_escaped(claim.remark)}}} \\"
-            )
-        lines += [r"\bottomrule", r"\end{longtable}"]
-    lines += [
-        "",
-        r"\begin{itemize}",
-        *(rf"\item \textbf{{{label}}}: {_escaped(text)}" for label, text in layout.footer),
-        r"\end{itemize}",
-    ]
+def to_latex(document: Document) -> str:
+    """Paragraphs, lists and a longtable for every table; a first table without a title has the document's."""
+    lines = [r"% needs \usepackage{booktabs,longtable}"]
+    title = " ".join(inline(text) for text in (document.title, document.about) if text)
+    if not document.blocks or not isinstance(document.blocks[0], TextTable) or document.blocks[0].title:
+        lines += [rf"\section*{{{inline(document.title)}}}"] if document.title else []
+        lines += [inline(document.about)] if document.about else []
+        title = ""
+    for block in document.blocks:
+        lines += ["", *_block(block, title)]
+        title = ""
+    if document.source:
+        lines += ["", rf"{{\footnotesize {inline(document.source)}}}"]
     return "\n".join(lines) + "\n"
 
 
-def _head(form: str, columns: Sequence[str], caption: str) -> list[str]:
-    names = " & ".join(map(_escaped, columns))
-    return [
-        rf"\begin{{longtable}}{{{form}}}",
-        rf"\caption{{{_escaped(caption)}}} \\",
-        r"\toprule",
-        f"{names} \\\\",
-    ]
+def _block(block: Block, title: str) -> Iterator[str]:
+    if isinstance(block, Heading):
+        yield rf"\{'sub' * (block.level - 1)}section*{{{inline(block.text)}}}"
+    elif isinstance(block, Paragraph):
+        yield inline(block.text)
+    elif isinstance(block, Remark):
+        yield (rf"\textbf{{{inline(block.label)}}}: " if block.label else "") + inline(block.text)
+    elif isinstance(block, TextList):
+        yield from _list(block.items, "enumerate" if block.numbered else "itemize")
+    elif isinstance(block, TextTable):
+        yield from _table(block, title)
+    elif isinstance(block, Figure):
+        yield rf"\textbf{{{inline(block.caption)}}}: {inline(block.alternative)}"
 
 
-def _escaped(text: str) -> str:
-    return "".join(SPECIAL.get(character, character) for character in text)
+def _list(items: tuple[ListItem | Inline, ...], kind: str) -> Iterator[str]:
+    yield rf"\begin{{{kind}}}"
+    for item in map(item_of, items):
+        label = rf"\textbf{{{inline(item.label)}}}: " if item.label else ""
+        yield rf"\item {label}{inline(item.text)}"
+        if item.items:
+            yield from _list(item.items, "itemize")
+    yield rf"\end{{{kind}}}"
+
+
+def _table(table: TextTable, title: str) -> Iterator[str]:
+    count = len(table.columns)
+    wrapped = sum(bool(column.least) for column in table.columns)
+    wide = f"p{{{0.6 / wrapped:.2g}\\linewidth}}" if wrapped else ""
+    kinds = "".join(wide if column.least else column.align[0] for column in table.columns)
+    yield rf"\begin{{longtable}}{{{kinds}}}"
+    if caption := inline(table.title) if table.title else title:
+        yield rf"\caption{{{caption}}} \\"
+    yield r"\toprule"
+    yield f"{' & '.join(inline(column.name) for column in table.columns)} \\\\"
+    if not table.grouped:
+        yield r"\midrule"
+    for group in table.groups:
+        if group.name:
+            yield r"\midrule"
+            yield rf"\multicolumn{{{count}}}{{l}}{{\textbf{{{inline(group.name)}}}}} \\"
+        for row in group.rows:
+            yield f"{' & '.join(_cells(row))} \\\\"
+            yield from (NOTE % (count, inline(note)) for note in row.notes)
+        yield from (NOTE % (count, inline(note)) for note in group.notes)
+    yield r"\bottomrule"
+    yield r"\end{longtable}"
+    yield from (rf"{{\footnotesize {inline(note)}}}" for note in table.notes)
+
+
+def _cells(row: TextRow) -> list[str]:
+    texts = [inline(cell_of(cell).text) for cell in row.cells]
+    return [rf"\textbf{{{text}}}" for text in texts] if row.strong else texts
+
+
+def inline(text: Inline) -> str:
+    """`text` as LaTeX on one line."""
+    shown = "".join(map(_phrase, phrases(text)))
+    # After a line's end a bracket or star would be read as its argument.
+    return f"{{{shown[0]}}}{shown[1:]}" if shown[:1] in ("[", "*") else shown
+
+
+def _phrase(phrase: Phrase) -> str:
+    text = escaped(phrase.text)
+    if phrase.look:
+        text = rf"\{COMMANDS[phrase.look]}{{{text}}}"
+    return rf"\href{{{escaped(phrase.link)}}}{{{text}}}" if phrase.link else text
+
+
+def escaped(text: str) -> str:
+    """`text`, which is harmless already, with every character that LaTeX reads as a command made plain."""
+    shown = (SPECIAL.get(character, character) for character in _HYPHENS.sub("-\0", text))
+    return "".join(shown).replace("\0", "{}")  # two hyphens would become a dash; no harmless text has a NUL

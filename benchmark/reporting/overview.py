@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
 
 from benchmark.comparison.matching import LITERATURE, MISSING, NO_DATA, NOT_COMPARABLE
 from benchmark.comparison.report import DIFFERS, EXACT, NOT_REPRODUCED, REPRODUCED
-from benchmark.reporting.figure import as_table, bullet_list, details, figure, listed, plural, section
-from benchmark.reporting.gather import Compared, Gathered
-from benchmark.reporting.markup import Markup, join, tag
+from benchmark.rendering.phrases import NOTHING, counted, enumerated
+from benchmark.reporting.charts import DataTable
+from benchmark.reporting.report_data import ComparedTable, ReportData
 from benchmark.reporting.strips import stacked_bar
 from benchmark.statistics.reproduction import INCONCLUSIVE
 
@@ -26,104 +29,119 @@ VERDICTS = {
 }
 """The verdicts in the order of a bar, with the CSS class of their part."""
 JUDGED = (REPRODUCED, EXACT, INCONCLUSIVE, NOT_REPRODUCED, DIFFERS)
-CLAIM_VERDICTS = ("upheld", "smaller than claimed", "undecided", "no verdict", "contradicted", "no data")
-READING = (
-    "Each bar holds all numbers that the paper prints in a table. Green: reproduced (or exactly the same); amber: judged, and not settled; "
-    "red: not reproduced; grey: runs that may not be compared; pale: not run, or without data; outlined: not ours to train."
-)
+CLAIM_VERDICTS = ("upheld", "smaller than claimed", "undecided", "no verdict", "contradicted")
+"""Of the claims that could be looked at; the others have no data."""
 
 
-def overview(gathered: Gathered) -> Markup:
+@dataclass(frozen=True, slots=True)
+class CountBadge:
+    """How many have a verdict. kind: the CSS class."""
+
+    count: int
+    verdict: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableVerdicts:
+    """One line of the verdicts: a table's name, its bar, the counts in it, and how many of its claims are upheld."""
+
+    key: str
+    name: str
+    bar: Markup
+    counts: list[CountBadge]
+    claims: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the section shows. tiles: (figure, what it counts, more) each. faults: files that cannot be used."""
+
+    tiles: list[tuple[str, str, str]]
+    findings: list[str]
+    faults: list[str]
+    notes: Sequence[str]
+    verdicts: list[TableVerdicts]
+    data: DataTable
+
+
+def overview_section(data: ReportData) -> Overview:
     """The whole section."""
-    parts = [tag("div", *_tiles(gathered), class_="tiles"), bullet_list(findings(gathered))]
-    if gathered.faults:
-        files = bullet_list([str(fault) for fault in gathered.faults])
-        parts.append(
-            details(
-                f"{plural(len(gathered.faults), 'file')} that could not be used",
-                files,
-                opened=True,
-                class_="alarm",
-            )
-        )
-    if gathered.notes:
-        parts.append(
-            details(
-                f"{plural(len(gathered.notes), 'thing')} left out of the figures below",
-                bullet_list(gathered.notes),
-            )
-        )
-    return section("overview", "Overview", "h2", *parts, _verdicts(gathered.tables))
+    verdicts = [_table_verdicts(table) for table in data.tables]
+    faults = [str(fault) for fault in data.faults]
+    return Overview(_tiles(data), findings(data), faults, data.notes, verdicts, _verdict_table(data.tables))
 
 
-def cell_counts(tables: Sequence[Compared]) -> Counter[str]:
+def cell_counts(tables: Sequence[ComparedTable]) -> Counter[str]:
     """Printed numbers by verdict; a row printed in two tables counts in both."""
     return sum((table.report.verdicts for table in tables), Counter())
 
 
-def claim_counts(tables: Sequence[Compared]) -> Counter[str]:
+def claim_counts(tables: Sequence[ComparedTable]) -> Counter[str]:
     """Claims by verdict."""
     return Counter(result.verdict for table in tables for result in table.report.claims)
 
 
-def findings(gathered: Gathered) -> list[str]:
+def verdict_badges(counts: Counter[str]) -> list[CountBadge]:
+    """The counts above 0, in the order of VERDICTS."""
+    names = [*VERDICTS, *(name for name in counts if name not in VERDICTS)]
+    return [CountBadge(counts[name], name, VERDICTS.get(name, "absent")) for name in names if counts[name]]
+
+
+def findings(data: ReportData) -> list[str]:
     """What the page says, in sentences; each is counted from the data."""
-    cells, claims = cell_counts(gathered.tables), claim_counts(gathered.tables)
-    total, judged = sum(cells.values()), sum(cells[verdict] for verdict in JUDGED)
-    sentences = [_runs_sentence(gathered)]
-    if judged:
-        said = ", ".join(f"{cells[verdict]} {verdict}" for verdict in JUDGED if cells[verdict])
-        others = ", ".join(
-            f"{count} {verdict}" for verdict, count in cells.most_common() if verdict not in JUDGED
-        )
-        sentences.append(
-            f"Of {plural(total, 'printed number')}, {judged} {'is' if judged == 1 else 'are'} judged: {said}. "
-            + (f"The others: {others}." if others else "")
-        )
-    else:
-        said = ", ".join(f"{count} {verdict}" for verdict, count in cells.most_common())
-        sentences.append(f"None of the {plural(total, 'printed number')} is judged: {said}.")
+    cells, claims = cell_counts(data.tables), claim_counts(data.tables)
+    sentences = [_runs_sentence(data), _cells_sentence(cells)]
     if cells[NOT_COMPARABLE]:
-        sentences.append(
-            f"{cells[NOT_COMPARABLE]} may not be compared, most often for this reason: {_commonest(gathered.tables)}."
-        )
+        reason = _commonest_reason(data.tables)
+        count = cells[NOT_COMPARABLE]
+        sentences.append(f"{count} may not be compared, most often for this reason: {reason}.")
     if claims:
         tested = sum(claims.values()) - claims["no data"]
-        said = ", ".join(
-            f"{claims[verdict]} {verdict}"
-            for verdict in CLAIM_VERDICTS
-            if claims[verdict] and verdict != "no data"
-        )
-        what = f"{tested} could be looked at" + (f": {said}." if tested else ".")
-        sentences.append(f"Of {plural(sum(claims.values()), 'claim')} of the paper, {what}")
-    if any(table.report.stand_in for table in gathered.tables) and gathered.runs:
-        pairs = dict.fromkeys(pair for table in gathered.tables for pair in table.report.stand_in.items())
-        said = "; ".join(f"{ours} stands in for {theirs}" for theirs, ours in pairs)
-        sentences.append(f"Here {said}: directions can be looked at, the printed numbers cannot be expected.")
-    dirty = [one.run.cell for one in gathered.runs if one.run.dirty]
-    if dirty:
+        said = ", ".join(f"{claims[verdict]} {verdict}" for verdict in CLAIM_VERDICTS if claims[verdict])
         sentences.append(
-            f"{len(dirty)} of {plural(len(gathered.runs), 'run')} were made with uncommitted changes."
+            f"Of {counted(sum(claims.values()), 'claim')} of the paper, {tested} could be looked at"
+            + (f": {said}." if tested else ".")
         )
+    stand_ins = dict.fromkeys(pair for table in data.tables for pair in table.report.stand_in.items())
+    if stand_ins and data.runs:
+        said = "; ".join(f"{ours} stands in for {theirs}" for theirs, ours in stand_ins)
+        sentences.append(f"Here {said}: directions can be looked at, the printed numbers cannot be expected.")
+    if changed := sum(one.run.dirty is True for one in data.runs):
+        total = counted(len(data.runs), "run")
+        sentences.append(f"{changed} of {total} were made with uncommitted changes.")
     return sentences
 
 
-def _runs_sentence(gathered: Gathered) -> str:
-    runs = gathered.runs
-    if not runs:
-        asked = f" with seeds {', '.join(map(str, gathered.seeds))}" if gathered.seeds is not None else ""
-        return f"There are no runs{asked} in {gathered.source} yet: below is what the paper prints, and what can be counted without runs."
-    seeds, arms = sorted({one.run.seed for one in runs}), dict.fromkeys(one.arm for one in runs)
-    backbones = dict.fromkeys(one.run.identity.backbone for one in runs)
-    seeded = f"{'seed' if len(seeds) == 1 else 'seeds'} {listed(list(map(str, seeds)), 12)}"
+def _runs_sentence(data: ReportData) -> str:
+    if not data.runs:
+        seeds = "" if data.seeds is None else f" with seeds {', '.join(map(str, data.seeds))}"
+        return (
+            f"There are no runs{seeds} in {data.source} yet: below is what the paper prints, and what can be counted "
+            "without runs."
+        )
+    numbers, arms = sorted({one.run.seed for one in data.runs}), dict.fromkeys(one.arm for one in data.runs)
+    backbones = dict.fromkeys(one.run.identity.backbone for one in data.runs)
     return (
-        f"{plural(len(runs), 'run')} of profile {gathered.profile}: {listed(list(backbones))}; "
-        f"{plural(len(arms), 'arm')} ({listed(list(arms), 10)}); {seeded}."
+        f"{counted(len(data.runs), 'run')} of profile {data.profile}: {enumerated(backbones, 6)}; "
+        f"{counted(len(arms), 'arm')} ({enumerated(arms, 10)}); "
+        f"{'seed' if len(numbers) == 1 else 'seeds'} {enumerated(map(str, numbers), 12)}."
     )
 
 
-def _commonest(tables: Sequence[Compared]) -> str:
-    """The commonest reason for "not comparable"."""
+def _cells_sentence(cells: Counter[str]) -> str:
+    total = counted(sum(cells.values()), "printed number")
+    judged = [f"{cells[name]} {name}" for name in JUDGED if cells[name]]
+    others = [f"{count} {verdict}" for verdict, count in cells.most_common() if verdict not in JUDGED]
+    if not judged:
+        return f"None of the {total} is judged: {', '.join(others)}."
+    number = sum(cells[verdict] for verdict in JUDGED)
+    rest = f" The others: {', '.join(others)}." if others else ""
+    return f"Of {total}, {number} {'is' if number == 1 else 'are'} judged: {', '.join(judged)}.{rest}"
+
+
+def _commonest_reason(tables: Sequence[ComparedTable]) -> str:
+    """Why numbers are not comparable, most often."""
     reasons = Counter(
         cell.reason
         for table in tables
@@ -133,77 +151,44 @@ def _commonest(tables: Sequence[Compared]) -> str:
     return reasons.most_common(1)[0][0] if reasons else "not recorded"
 
 
-def _tiles(gathered: Gathered) -> list[Markup]:
-    cells, claims = cell_counts(gathered.tables), claim_counts(gathered.tables)
-    judged = sum(cells[verdict] for verdict in JUDGED)
-    kept = cells[REPRODUCED] + cells[EXACT]
-    looked = f"{sum(claims.values()) - claims['no data']} looked at, {claims['contradicted']} contradicted"
+def _tiles(data: ReportData) -> list[tuple[str, str, str]]:
+    cells, claims = cell_counts(data.tables), claim_counts(data.tables)
+    judged, total = sum(cells[verdict] for verdict in JUDGED), sum(claims.values())
+    kept, missed = cells[REPRODUCED] + cells[EXACT], cells[NOT_REPRODUCED] + cells[DIFFERS]
+    tested = f"{total - claims['no data']} looked at, {claims['contradicted']} contradicted"
+    runs = len(data.runs)
     return [
-        _tile(
+        (
             f"{kept} / {judged}",
             "judged numbers reproduced",
             f"of {sum(cells.values())} that the paper prints",
         ),
-        _tile(
-            f"{cells[NOT_REPRODUCED] + cells[DIFFERS]}",
-            "not reproduced",
-            f"{cells[INCONCLUSIVE]} inconclusive",
-        ),
-        _tile(f"{claims['upheld']} / {sum(claims.values())}", "claims upheld", looked),
-        _tile(
-            f"{len(gathered.runs)}",
-            "run" if len(gathered.runs) == 1 else "runs",
-            f"profile {gathered.profile}",
-        ),
+        (f"{missed}", "not reproduced", f"{cells[INCONCLUSIVE]} inconclusive"),
+        (f"{claims['upheld']} / {total}", "claims upheld", tested),
+        (f"{runs}", "run" if runs == 1 else "runs", f"profile {data.profile}"),
     ]
 
 
-def _tile(figure_: str, what: str, more: str) -> Markup:
-    return tag("p", tag("strong", figure_), " ", tag("span", what), " ", tag("small", more), class_="tile")
+def _table_verdicts(table: ComparedTable) -> TableVerdicts:
+    badges = verdict_badges(table.report.verdicts)
+    said = ", ".join(f"{badge.count} {badge.verdict}" for badge in badges)
+    parts = [(badge.verdict, badge.count, badge.kind) for badge in badges]
+    bar = stacked_bar(f"verdicts-{table.key}", f"{table.name}: verdicts", said, parts)
+    claims = f"claims upheld: {_upheld([table])}" if table.report.claims else "no claims"
+    return TableVerdicts(table.key, table.name, bar, badges, claims)
 
 
-def _verdicts(tables: Sequence[Compared]) -> Markup:
-    rows, lines = [], []
-    known = [verdict for verdict in VERDICTS if any(table.report.verdicts[verdict] for table in tables)]
-    for table in tables:
-        counts = table.report.verdicts
-        parts = [(verdict, counts[verdict], VERDICTS[verdict]) for verdict in VERDICTS]
-        said = ", ".join(f"{count} {verdict}" for verdict, count, _ in parts if count)
-        upheld = f"{sum(result.verdict == 'upheld' for result in table.report.claims)} of {len(table.report.claims)}"
-        bar = stacked_bar(f"verdicts-{table.key}", f"{table.name}: verdicts", said, parts)
-        link = tag("a", table.name, href=f"#table-{table.key}")
-        claims = tag(
-            "span", f"claims upheld: {upheld}" if table.report.claims else "no claims", class_="quiet"
-        )
-        rows.append(
-            tag(
-                "li",
-                tag("span", link, class_="name"),
-                bar,
-                tag("span", _counted(parts), class_="said"),
-                claims,
-            )
-        )
-        lines.append(
-            [table.name, *(str(counts[verdict]) for verdict in known), upheld if table.report.claims else "–"]
-        )
+def _verdict_table(tables: Sequence[ComparedTable]) -> DataTable:
     total = cell_counts(tables)
-    upheld_all = sum(result.verdict == "upheld" for table in tables for result in table.report.claims)
-    of_all = sum(len(table.report.claims) for table in tables)
-    lines.append(["all", *(str(total[verdict]) for verdict in known), f"{upheld_all} of {of_all}"])
-    data = as_table("Verdicts by table", ("table", *known, "claims upheld"), lines)
-    return figure(
-        "verdicts",
-        "Verdicts, table by table",
-        tag("ul", *rows, class_="verdicts"),
-        heading="h3",
-        reading=READING,
-        data=data,
-    )
+    known = [badge.verdict for badge in verdict_badges(total)]
+    rows = []
+    for table in tables:
+        counts = [str(table.report.verdicts[verdict]) for verdict in known]
+        rows.append([table.name, *counts, _upheld([table]) if table.report.claims else NOTHING])
+    rows.append(["all", *(str(total[verdict]) for verdict in known), _upheld(tables)])
+    return DataTable("Verdicts by table", ("table", *known, "claims upheld"), rows)
 
 
-def _counted(parts: Sequence[tuple[str, int, str]]) -> Markup:
-    said = [
-        tag("span", f"{count} {verdict}", class_=f"count {kind}") for verdict, count, kind in parts if count
-    ]
-    return join(said, " ")
+def _upheld(tables: Sequence[ComparedTable]) -> str:
+    claims = claim_counts(tables)
+    return f"{claims['upheld']} of {sum(claims.values())}"

@@ -1,20 +1,20 @@
-"""Where the numbers come from: every run with its cost, the machines, and the commands that make all of it
-again.
-"""
+"""Where the numbers come from: every run with its cost, the machines, and the commands that make all of it again."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchmark.config.params import Config
+from benchmark.rendering.phrases import counted, enumerated, fixed
+from benchmark.reporting.charts import DataTable
 from benchmark.reporting.evidence import DOMAINS, Evidence
-from benchmark.reporting.figure import data_table, details, fixed, listed, note, plural, scroll_box, section
-from benchmark.reporting.gather import Gathered
-from benchmark.reporting.markup import Markup, tag
+from benchmark.reporting.report_data import ReportData
 
-MEGABYTE = 1024
+MEGABYTES = 1024
+"""Per gigabyte."""
 RUN_COLUMNS = (
     "run",
     "F1 in\u2011domain",
@@ -31,24 +31,68 @@ RUN_COLUMNS = (
 )
 
 
-def provenance(gathered: Gathered, command: str) -> Markup:
+@dataclass(frozen=True, slots=True)
+class MachineEntry:
+    """An environment that runs were made in: a title, and (name, text) of what is known of it."""
+
+    title: str
+    terms: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What the section shows. runs: None where there are none. recorded: commands as the runs' journals have them.
+
+    without_environment, unknown_making: sentences on what is not known, or "".
+    """
+
+    runs: DataTable | None
+    machines: list[MachineEntry]
+    without_environment: str
+    made_by: str
+    commands: list[str]
+    unknown_making: str
+    recorded: list[str]
+
+
+def provenance_section(data: ReportData, command: str) -> Provenance:
     """The whole section; `command` made this page."""
-    runs = section("runs", "Runs", "h3", *_runs(gathered.runs))
-    places = section("environment", "Environment", "h3", *_environments(gathered.runs))
-    commands = section("commands", "Commands", "h3", *_commands(gathered, command))
-    return section("provenance", "Provenance", "h2", runs, places, commands)
-
-
-def _runs(runs: Sequence[Evidence]) -> list[Markup]:
-    if not runs:
-        return [note("There are no runs.")]
-    table = data_table(
-        "Runs, with what they cost; – where a run does not say", RUN_COLUMNS, [_run(one) for one in runs]
+    title = "Runs, with what they cost; – where a run does not say"
+    runs = data.runs
+    silent = [one.run.cell for one in runs if not one.environment]
+    machines = _machines(runs)
+    if not machines:
+        lacking = "No run says where it was made." if runs else "There are no runs."
+    else:
+        named = f"{counted(len(silent), 'run')} ({enumerated(silent, 6)})"
+        lacking = f"Without an environment: {named}." if silent else ""
+    return Provenance(
+        runs=DataTable(title, RUN_COLUMNS, [_run_row(one) for one in runs]) if runs else None,
+        machines=machines,
+        without_environment=lacking,
+        made_by=command,
+        commands=commands(data),
+        unknown_making=_unknown_making(data),
+        recorded=list(dict.fromkeys(curve.command for curve in data.curves if curve.command)),
     )
-    return [scroll_box("Runs", table)]
 
 
-def _run(one: Evidence) -> list[str]:
+def commands(data: ReportData) -> list[str]:
+    """What makes these runs and tables again, one command per line; none for runs whose making is not known."""
+    outside = "/" not in data.source  # a folder outside the repository goes by its name alone
+    source = f"…/{data.source}" if outside else data.source
+    where = f"--results {source}" if data.named_folder else f"--profile {data.profile}"
+    where += "" if data.seeds is None else f" --seeds {','.join(map(str, data.seeds))}"
+    where += "" if data.our_paper else " --paper DIR"
+    known = data.our_paper and not data.named_folder and data.config is not None
+    lines = _pipeline(data.config, data.runs) if known and data.config else []
+    return [
+        *lines,
+        *(f"python -m benchmark.compare --paper-table {table.key} {where}" for table in data.tables),
+    ]
+
+
+def _run_row(one: Evidence) -> list[str]:
     run, figures = one.run, one.figures
     scores = {
         domain: [name for name in run.datasets if one.domains.get(name) == domain] for domain in DOMAINS
@@ -57,6 +101,7 @@ def _run(one: Evidence) -> list[str]:
     density = one.union if one.union is not None else one.p_f
     kind = "" if density is None else " (union)" if one.union is not None else " (p_F)"
     seconds, memory = figures.get("seconds"), figures.get("peak_memory_mb")
+    commit = f"{run.commit[:10]}{' + changes' if run.dirty else ''}" if run.commit else fixed(None)
     return [
         run.cell,
         *(
@@ -69,9 +114,9 @@ def _run(one: Evidence) -> list[str]:
         _whole(one.best_step),
         fixed(None if seconds is None else seconds / 60, 1),
         _whole(figures.get("tokens_per_second")),
-        fixed(None if memory is None else memory / MEGABYTE, 1),
+        fixed(None if memory is None else memory / MEGABYTES, 1),
         one.device or fixed(None),
-        f"{run.commit[:10]}{' + changes' if run.dirty else ''}" if run.commit else fixed(None),
+        commit,
     ]
 
 
@@ -79,55 +124,33 @@ def _whole(value: float | None) -> str:
     return fixed(None) if value is None else f"{value:,.0f}"
 
 
-def _environments(runs: Sequence[Evidence]) -> list[Markup]:
-    """Each different environment once, with its runs; the git state, which the runs' table shows, apart."""
-    found: dict[str, tuple[dict[str, Any], list[str]]] = {}
+def _machines(runs: Sequence[Evidence]) -> list[MachineEntry]:
+    """Each different environment once, with its runs; without the git state, which the runs' table shows."""
+    cells: dict[str, list[str]] = {}
+    known: dict[str, dict[str, Any]] = {}
     for one in runs:
         described = {
             key: value for key, value in one.environment.items() if key != "git" and value is not None
         }
         if described:
-            found.setdefault(json.dumps(described, sort_keys=True, default=str), (described, []))[1].append(
-                one.run.cell
-            )
-    if not found:
-        return [note("No run says where it was made." if runs else "There are no runs.")]
-    parts: list[Markup] = []
-    silent = [one.run.cell for one in runs if not one.environment]
-    for index, (described, cells) in enumerate(found.values()):
-        title = plural(len(cells), "run") + (f": {listed(cells)}" if len(found) > 1 else "")
-        parts.append(details(title, tag("dl", *_terms(described), class_="environment"), opened=index == 0))
-    if silent:
-        parts.append(note(f"Without an environment: {plural(len(silent), 'run')} ({listed(silent)})."))
-    return parts
+            text = json.dumps(described, sort_keys=True, default=str)
+            known.setdefault(text, described)
+            cells.setdefault(text, []).append(one.run.cell)
+    entries = []
+    for text, described in known.items():
+        named = f": {enumerated(cells[text], 6)}" if len(known) > 1 else ""
+        entries.append(MachineEntry(f"{counted(len(cells[text]), 'run')}{named}", _terms(described)))
+    return entries
 
 
-def _terms(described: Mapping[str, Any]) -> list[Markup]:
+def _terms(described: Mapping[str, Any]) -> list[tuple[str, str]]:
     terms = []
     for key, value in described.items():
-        text = (
-            ", ".join(f"{name} {version}" for name, version in value.items())
-            if isinstance(value, dict)
-            else str(value)
-        )
-        terms += [tag("dt", key.replace("_", " ")), tag("dd", text)]
+        text = str(value)
+        if isinstance(value, dict):  # packages and their versions
+            text = ", ".join(f"{name} {version}" for name, version in value.items())
+        terms.append((key.replace("_", " "), text))
     return terms
-
-
-def commands(gathered: Gathered) -> list[str]:
-    """What makes these runs and tables again, a line a command; none for runs whose making is not known."""
-    known = gathered.own and not gathered.given and gathered.config is not None
-    source = (
-        gathered.source if "/" in gathered.source else f"…/{gathered.source}"
-    )  # a folder outside the repository
-    where = f"--results {source}" if gathered.given else f"--profile {gathered.profile}"
-    where += "" if gathered.seeds is None else f" --seeds {','.join(map(str, gathered.seeds))}"
-    where += "" if gathered.own else " --paper DIR"
-    lines = _pipeline(gathered.config, gathered.runs) if known and gathered.config else []
-    return [
-        *lines,
-        *(f"python -m benchmark.compare --paper-table {table.key} {where}" for table in gathered.tables),
-    ]
 
 
 def _pipeline(config: Config, runs: Sequence[Evidence]) -> list[str]:
@@ -136,26 +159,12 @@ def _pipeline(config: Config, runs: Sequence[Evidence]) -> list[str]:
     return [f"python -m benchmark.profile {config.profile}", "dvc repro", *single]
 
 
-def _commands(gathered: Gathered, command: str) -> list[Markup]:
-    recorded = list(dict.fromkeys(curve.command for curve in gathered.curves if curve.command))
-    parts = [tag("p", "This page:"), _shell([command])]
-    parts += [tag("p", "The runs, and each table of this page in a terminal:"), _shell(commands(gathered))]
-    if gathered.given or not gathered.own:
-        parts.append(
-            note(
-                "How the runs of a folder that was named are made is not known here, beyond what they recorded themselves."
-            )
+def _unknown_making(data: ReportData) -> str:
+    if data.named_folder or not data.our_paper:
+        return (
+            "How the runs of a folder that was named are made is not known here, beyond what they recorded "
+            "themselves."
         )
-    elif gathered.config is None:
-        parts.append(
-            note(f"Profile {gathered.profile} has no params file here: how its runs are made is not known.")
-        )
-    if recorded:
-        parts.append(
-            details(f"{plural(len(recorded), 'command')} as the runs recorded them", _shell(recorded))
-        )
-    return parts
-
-
-def _shell(lines: Sequence[str]) -> Markup:
-    return scroll_box("Commands", tag("pre", tag("code", "\n".join(lines))))
+    if data.config is None:
+        return f"Profile {data.profile} has no params file here: how its runs are made is not known."
+    return ""

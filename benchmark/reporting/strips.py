@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.reporting.figure import placed, svg
-from benchmark.reporting.markup import Markup, number, percent, tag
+from markupsafe import Markup
+
 from benchmark.reporting.scales import Scale, Ticks, round_steps
+from benchmark.reporting.svg import decoration, image, percent, placed, tag
 
 HEIGHT = 34
 BAR = 18
@@ -47,92 +48,60 @@ def forest_strip(key: str, title: str, description: str, estimate: Estimate, sca
     """One line of a forest plot: the claimed side shaded, a line at 0, our interval and estimate, the paper's
     difference as a diamond.
     """
-    middle = HEIGHT / 2
-    parts = [*_claimed(estimate, scale), *_grid(scale, HEIGHT)]
+    middle, parts = HEIGHT / 2, []
+    if estimate.claimed is not None:
+        low, high = estimate.claimed
+        left, right = 0.0 if low is None else scale.at(low), 100.0 if high is None else scale.at(high)
+        parts.append(_band(left, right, HEIGHT, "claimed"))
+    for value, _ in strip_ticks(scale):
+        parts.append(_upright(scale.at(value), 0, HEIGHT, "zero" if abs(value) < 1e-12 else "grid"))
     parts += _interval(estimate.low, estimate.high, scale, middle, estimate.tone)
     if estimate.paper is not None:
-        parts.append(
-            placed(percent(scale.at(estimate.paper)), middle, tag("path", d=DIAMOND, class_="paper"))
-        )
-    parts.append(
-        tag(
-            "circle",
-            cx=percent(scale.at(estimate.value)),
-            cy=middle,
-            r=4.5,
-            class_=f"estimate {estimate.tone}",
-        )
-    )
-    return svg(key, title, description, HEIGHT, *parts, class_="strip")
+        diamond = tag("path", d=DIAMOND, class_="paper")
+        parts.append(placed(percent(scale.at(estimate.paper)), middle, diamond))
+    parts.append(_dot(scale.at(estimate.value), middle, 4.5, estimate.tone))
+    return image(key, title, description, HEIGHT, *parts, class_="strip")
 
 
-def forest_axis(scale: Scale, unit: str) -> Markup:
+def forest_axis(scale: Scale) -> Markup:
     """The ticks above the lines of a forest plot; decoration to a reader, who hears the numbers."""
     ticks = strip_ticks(scale)
-    texts = [
-        tag("text", text, x=percent(scale.at(value)), y=AXIS - 7, text_anchor="middle")
-        for value, text in ticks
-    ]
-    ends = [
-        tag("line", x1=percent(x), x2=percent(x), y1=AXIS - 4, y2=AXIS, class_="tick")
-        for x in (scale.at(value) for value, _ in ticks)
-    ]
-    drawing = tag("svg", *texts, *ends, class_="axis", width="100%", height=AXIS, aria_hidden="true")
-    return tag("div", drawing, tag("span", unit, class_="unit"), class_="forest-axis")
+    ends = [_upright(scale.at(value), AXIS - 4, AXIS, "tick") for value, _ in ticks]
+    return decoration(AXIS, *_tick_texts(ticks, scale, AXIS - 7), *ends, class_="axis")
 
 
 def delta_strip(
     delta: float, interval: tuple[float, float] | None, margin: float | None, tone: str, scale: Scale
 ) -> Markup:
-    """A table line's difference to the paper (0), its interval, and the margin as a band: decoration, the
-    numbers stand beside it.
+    """A table line's difference to the paper (0), its interval, and the margin as a band: decoration, the numbers
+    stand beside it.
     """
     middle, parts = SMALL / 2, []
     if margin is not None:
-        left, right = scale.at(-margin), scale.at(margin)
-        parts.append(
-            tag("rect", x=percent(left), width=percent(right - left), y=0, height=SMALL, class_="margin")
-        )
-    parts.append(tag("line", x1=percent(scale.at(0)), x2=percent(scale.at(0)), y1=0, y2=SMALL, class_="zero"))
+        parts.append(_band(scale.at(-margin), scale.at(margin), SMALL, "margin"))
+    parts.append(_upright(scale.at(0), 0, SMALL, "zero"))
     low, high = interval or (None, None)
     parts += _interval(low, high, scale, middle, tone)
-    parts.append(tag("circle", cx=percent(scale.at(delta)), cy=middle, r=3.5, class_=f"estimate {tone}"))
-    return tag("svg", *parts, class_="strip small", width="100%", height=SMALL, aria_hidden="true")
+    parts.append(_dot(scale.at(delta), middle, 3.5, tone))
+    return decoration(SMALL, *parts, class_="strip small")
 
 
 def delta_axis(scale: Scale) -> Markup:
     """The ticks above the differences of a table."""
-    ticks = strip_ticks(scale)
-    ends = (ticks[0], ticks[-1])
-    texts = [
-        tag("text", text, x=percent(scale.at(value)), y=11, text_anchor="middle") for value, text in ends
-    ]
-    texts.append(tag("text", "paper", x=percent(scale.at(0)), y=11, text_anchor="middle"))
-    return tag("svg", *texts, class_="axis", width="100%", height=14, aria_hidden="true")
+    first, *_, last = strip_ticks(scale)
+    return decoration(14, *_tick_texts((first, last, (0, "paper")), scale, 11), class_="axis")
 
 
 def stacked_bar(key: str, title: str, description: str, parts: Sequence[tuple[str, int, str]]) -> Markup:
-    """Counts as lengths of one bar: (name, count, CSS class) each, from the left; a count stands in its part
-    where it fits.
-    """
-    total, drawn, done = sum(count for _, count, _ in parts) or 1, [], 0
+    """Counts as lengths of one bar: (name, count, CSS class) each, from the left."""
+    total, drawn, before = sum(count for _, count, _ in parts) or 1, [], 0
     for name, count, kind in parts:
         if count:
-            left, width = 100 * done / total, 100 * count / total
             hover = tag("title", f"{count} {name}")
-            drawn.append(
-                tag(
-                    "rect",
-                    hover,
-                    x=percent(left),
-                    width=percent(width),
-                    y=0,
-                    height=BAR,
-                    class_=f"part {kind}",
-                )
-            )
-        done += count
-    return svg(key, title, description, BAR, *drawn, class_="bar")
+            left, right = 100 * before / total, 100 * (before + count) / total
+            drawn.append(_band(left, right, BAR, f"part {kind}", hover))
+        before += count
+    return image(key, title, description, BAR, *drawn, class_="bar")
 
 
 def strip_ticks(scale: Scale) -> Ticks:
@@ -160,29 +129,27 @@ def symmetric(values: Sequence[float], margin: float = 0.08) -> Scale:
     return Scale(-most * (1 + margin), most * (1 + margin))
 
 
-def _claimed(estimate: Estimate, scale: Scale) -> list[Markup]:
-    if estimate.claimed is None:
-        return []
-    low, high = estimate.claimed
-    left = 0.0 if low is None else scale.at(low)
-    right = 100.0 if high is None else scale.at(high)
-    return [tag("rect", x=percent(left), width=percent(right - left), y=0, height=HEIGHT, class_="claimed")]
+def _band(left: float, right: float, height: float, kind: str, *inner: str) -> Markup:
+    """The full height between two places, in percent."""
+    return tag("rect", *inner, x=percent(left), width=percent(right - left), y=0, height=height, class_=kind)
 
 
-def _grid(scale: Scale, height: float) -> list[Markup]:
-    lines = []
-    for value, _ in strip_ticks(scale):
-        x, kind = percent(scale.at(value)), "zero" if abs(value) < 1e-12 else "grid"
-        lines.append(tag("line", x1=x, x2=x, y1=0, y2=height, class_=kind))
-    return lines
+def _upright(place: float, top: float, bottom: float, kind: str) -> Markup:
+    return tag("line", x1=percent(place), x2=percent(place), y1=top, y2=bottom, class_=kind)
+
+
+def _dot(place: float, middle: float, radius: float, tone: str) -> Markup:
+    return tag("circle", cx=percent(place), cy=middle, r=radius, class_=f"estimate {tone}")
+
+
+def _tick_texts(ticks: Ticks, scale: Scale, y: float) -> list[Markup]:
+    return [tag("text", text, x=percent(scale.at(value)), y=y, text_anchor="middle") for value, text in ticks]
 
 
 def _interval(low: float | None, high: float | None, scale: Scale, middle: float, tone: str) -> list[Markup]:
+    """A line from end to end, and a short upright at each."""
     if low is None or high is None:
         return []
-    left, right = percent(scale.at(low)), percent(scale.at(high))
-    ends = [(left, left, middle - 4, middle + 4), (right, right, middle - 4, middle + 4)]
-    return [
-        tag("line", x1=x1, x2=x2, y1=number(y1), y2=number(y2), class_=f"interval {tone}")
-        for x1, x2, y1, y2 in ((left, right, middle, middle), *ends)
-    ]
+    left, right, kind = scale.at(low), scale.at(high), f"interval {tone}"
+    whole = tag("line", x1=percent(left), x2=percent(right), y1=middle, y2=middle, class_=kind)
+    return [whole, *(_upright(place, middle - 4, middle + 4, kind) for place in (left, right))]

@@ -1,39 +1,120 @@
-"""Every table of the paper: paper, ours, difference, intervals, verdict; with the difference drawn in each
-line.
-"""
+"""Every table of the paper: paper, ours, difference, intervals, verdict; with the difference drawn in each line."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from benchmark.comparison.report import CellResult
-from benchmark.rendering.layout import TONES, Beside, Block, Line
-from benchmark.reporting.figure import details, fixed, plural, scroll_box, section
-from benchmark.reporting.gather import Compared, Gathered
-from benchmark.reporting.markup import Markup, join, tag
-from benchmark.reporting.overview import VERDICTS
+from markupsafe import Markup
+
+from benchmark.comparison.report import CellResult, TableReport
+from benchmark.comparison.table_document import about, footer, numbers_table, published_elsewhere
+from benchmark.rendering.document import TextRow, TextTable, cell_of, plain_text
+from benchmark.rendering.phrases import NOTHING, counted
+from benchmark.reporting.charts import DataTable
+from benchmark.reporting.overview import CountBadge, verdict_badges
+from benchmark.reporting.report_data import ComparedTable
 from benchmark.reporting.scales import Scale
 from benchmark.reporting.strips import delta_axis, delta_strip, symmetric
 
 READING = (
-    "Δ is ours less the paper's. Drawn beside it: the paper at 0, our difference, where the paper's number would lie if it came from "
-    "this pipeline (95 % PI) and, shaded, the margin within which a number counts as reproduced. CV*: spread of our runs, percent of "
-    "their mean."
+    "Δ is ours less the paper's. Drawn beside it: the paper at 0, our difference, where the paper's number would lie if "
+    "it came from this pipeline (95 % PI) and, shaded, the margin within which a number counts as reproduced. CV*: "
+    "spread of our runs, percent of their mean."
 )
-DELTA = 3
-"""The column of the differences; the drawing follows it."""
 
 
-def tables(gathered: Gathered) -> Markup:
-    """The whole section."""
-    return section(
-        "tables", "Tables", "h2", tag("p", READING, class_="reading"), *map(_table, gathered.tables)
+@dataclass(frozen=True, slots=True)
+class NumberLine:
+    """One printed number beside ours. before, after: the texts up to the difference, and from there to the verdict."""
+
+    name: str
+    before: list[str]
+    strip: Markup | None
+    after: list[str]
+    verdict: str
+    tone: str
+    average: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NumberGroup:
+    """One row of the paper: its lines (none where no run of ours answers it) and what is said of it."""
+
+    title: str
+    lines: list[NumberLine]
+    remarks: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TableSection:
+    """One table of the paper as the page shows it. before, after: columns about that of the drawing, whose head is
+    `axis`; None where there is nothing to draw. shown: whether it is open at first. has_claims: whether the claims'
+    section has a figure of it. published_elsewhere: systems of other papers, whose numbers `source` tells.
+    """
+
+    key: str
+    name: str
+    title: str
+    about: str
+    badges: list[CountBadge]
+    before: list[str]
+    axis: Markup | None
+    after: list[str]
+    summary: str
+    shown: bool
+    groups: list[NumberGroup]
+    absent_summary: str
+    absent: list[NumberGroup]
+    published_elsewhere: DataTable | None
+    source: str
+    remarks: list[tuple[str, str]]
+    has_claims: bool
+
+    @property
+    def width(self) -> int:
+        """Columns of the table."""
+        return len(self.before) + len(self.after) + (self.axis is not None)
+
+
+def table_section(table: ComparedTable) -> TableSection:
+    """One table."""
+    report = table.report
+    scores = report.table.kind == "scores"
+    scale = delta_scale(report.cells) if scores else None
+    numbers = numbers_table(report)
+    names = [column.name or column.label for column in numbers.columns]
+    delta = names.index("Δ") + 1
+    groups = _groups(report, numbers, scale, delta)
+    present, absent = (
+        [group for group in groups if group.lines],
+        [group for group in groups if not group.lines],
+    )
+    elsewhere = published_elsewhere(report.table)
+    return TableSection(
+        key=table.key,
+        name=table.name,
+        title=table.title,
+        about=f"{about(report)} · {report.table.where}",
+        badges=verdict_badges(report.verdicts),
+        before=names[:delta],
+        axis=delta_axis(scale) if scale else None,
+        after=names[delta:],
+        summary=f"{counted(sum(len(group.lines) for group in present), 'number')}, the paper's beside ours",
+        shown=any(cell.mean is not None for cell in report.cells),
+        groups=present,
+        absent_summary=f"{counted(len(absent), 'row')} without runs of ours",
+        absent=absent,
+        published_elsewhere=_data_table("Published elsewhere", elsewhere) if elsewhere else None,
+        source=plain_text(elsewhere.notes[0]) if elsewhere else "",
+        remarks=[(item.label, plain_text(item.text)) for item in footer(report) if item.label != "cells"],
+        has_claims=any(result.interval for result in report.claims),
     )
 
 
 def delta_scale(cells: Sequence[CellResult]) -> Scale | None:
-    """One scale, 0 in its middle, for a table's differences, intervals and margins; None where there is
-    nothing to draw.
+    """One scale, 0 in its middle, for a table's differences, intervals and margins; None where there is nothing to
+    draw.
     """
     if not any(cell.delta is not None for cell in cells):
         return None
@@ -49,136 +130,36 @@ def against_paper(cell: CellResult) -> tuple[float, float] | None:
     return cell.pi95[0] - cell.match.published, cell.pi95[1] - cell.match.published
 
 
-def _table(table: Compared) -> Markup:
-    report, layout = table.report, table.layout
-    counts = [
-        tag("span", f"{count} {verdict}", class_=f"count {VERDICTS.get(verdict, 'absent')}")
-        for verdict, count in _counts(table)
-    ]
-    has_lines = any(block.lines for block in layout.blocks)
-    about = f"{layout.subtitle} · {report.table.where}"
-    parts = [tag("p", about, class_="quiet"), tag("p", join(counts, " "), class_="counts")]
-    if has_lines:
-        shown = scroll_box(f"{table.name}: paper beside ours", _cells(table))
-        lines = sum(len(block.lines) for block in layout.blocks)
-        ours = any(cell.mean is not None for cell in report.cells)
-        parts.append(details(f"{plural(lines, 'number')}, the paper's beside ours", shown, opened=ours))
-    absent = [block for block in _named(layout.blocks) if not block.lines]
-    if absent:
-        items = [
-            tag("li", tag("b", block.title), *(tag("span", remark) for remark in block.remarks))
-            for block in absent
-        ]
-        parts.append(
-            details(
-                f"{plural(len(absent), 'row')} without runs of ours", tag("ul", *items, class_="absent-rows")
-            )
-        )
-    if layout.beside:
-        parts.append(_beside(layout.beside))
-    footer = [(label, text) for label, text in layout.footer if label != "cells"]
-    if footer:
-        terms = [term for label, text in footer for term in (tag("dt", label), tag("dd", text))]
-        parts.append(details("Notes and assumptions", tag("dl", *terms, class_="footer-notes")))
-    if any(result.interval for result in report.claims):
-        parts.append(
-            tag("p", tag("a", f"the claims of {table.name}", href=f"#claims-{table.key}"), class_="jump")
-        )
-    return section(f"table-{table.key}", layout.title, "h3", *parts)
+def _groups(report: TableReport, numbers: TextTable, scale: Scale | None, delta: int) -> list[NumberGroup]:
+    """The groups of a table, each row with the cell that it shows: both come in the cells' order."""
+    by_row: dict[str, list[CellResult]] = {row.row: [] for row in report.table.rows}
+    for cell in report.cells:
+        by_row[cell.match.row.row].append(cell)
+    groups = []
+    for group, cells in zip(numbers.groups, by_row.values(), strict=True):
+        pairs = zip(group.rows, cells, strict=True) if group.rows else ()
+        lines = [_line(row, cell, scale, delta) for row, cell in pairs]
+        groups.append(NumberGroup(group.name, lines, [plain_text(note) for note in group.notes]))
+    return groups
 
 
-def _beside(beside: Beside) -> Markup:
-    """Systems published elsewhere: a table of their own, which no count of the page has."""
-    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in beside.columns)))
+def _line(row: TextRow, cell: CellResult, scale: Scale | None, delta: int) -> NumberLine:
+    name, *numbers, verdict = (plain_text(cell_of(text).text) for text in row.cells)
+    tone = cell_of(row.cells[-1]).tone or "quiet"
+    strip = None
+    if scale and cell.delta is not None:
+        strip = delta_strip(cell.delta, against_paper(cell), cell.margin, tone, scale)
+    before, after = map(_minus, numbers[: delta - 1]), map(_minus, numbers[delta - 1 :])
+    return NumberLine(name, list(before), strip, list(after), verdict, tone, row.strong)
+
+
+def _data_table(caption: str, table: TextTable) -> DataTable:
     rows = [
-        tag("tr", tag("th", name, scope="row"), *(tag("td", text) for text in numbers))
-        for name, *numbers in beside.lines
+        [plain_text(cell_of(cell).text) for cell in row.cells] for group in table.groups for row in group.rows
     ]
-    own = tag(
-        "table", tag("caption", beside.title, class_="hidden"), head, tag("tbody", *rows), class_="numbers"
-    )
-    return details(beside.title, tag("p", beside.remark, class_="quiet"), scroll_box(beside.title, own))
-
-
-def _counts(table: Compared) -> list[tuple[str, int]]:
-    found = table.report.verdicts
-    return [
-        (verdict, found[verdict])
-        for verdict in (*VERDICTS, *(name for name in found if name not in VERDICTS))
-        if found[verdict]
-    ]
-
-
-def _named(blocks: Sequence[Block]) -> list[Block]:
-    """The blocks with their model in the title: a layout prints a model once, above its rows."""
-    named, model = [], ""
-    for block in blocks:
-        model = block.model or model
-        title = f"{model} {block.title}".strip() if block.title != model else model
-        named.append(Block(model, title, block.lines, block.remarks))
-    return named
-
-
-def _cells(table: Compared) -> Markup:
-    """The table of all lines. A layout has a block a row of the paper, and in it a line a cell, in the cells'
-    own order.
-    """
-    report, columns = table.report, list(table.layout.columns)
-    scale = delta_scale(report.cells) if report.table.kind == "scores" else None
-    head = [tag("th", name.replace("Holm p", "Holm\u00a0p"), scope="col") for name in columns]
-    head[0] = tag("th", "dataset" if report.table.kind == "scores" else "metric", scope="col")
-    if scale:
-        head.insert(
-            DELTA + 1,
-            tag(
-                "th", tag("span", "Δ drawn", class_="hidden"), delta_axis(scale), scope="col", class_="delta"
-            ),
-        )
-    bodies = []
-    for row, block in zip(report.table.rows, _named(table.layout.blocks), strict=True):
-        cells = [cell for cell in report.cells if cell.match.row.row == row.row]
-        if not block.lines:
-            continue
-        lines = [_line(line, cell, scale) for line, cell in zip(block.lines, cells, strict=True)]
-        remarks = [
-            tag("tr", tag("td", tag("div", remark, class_="pinned"), colspan=len(head)), class_="remark")
-            for remark in block.remarks
-        ]
-        title = tag(
-            "tr",
-            tag("th", tag("div", block.title, class_="pinned"), colspan=len(head), scope="rowgroup"),
-            class_="row",
-        )
-        bodies.append(tag("tbody", title, *lines, *remarks))
-    return tag(
-        "table",
-        tag("caption", table.layout.title, class_="hidden"),
-        tag("thead", tag("tr", *head)),
-        *bodies,
-        class_="numbers",
-    )
-
-
-def _line(line: Line, cell: CellResult, scale: Scale | None) -> Markup:
-    tone = TONES.get(line.verdict, "quiet")
-    cells = [tag("td", _minus(text)) for text in line.texts[1:-1]]
-    if scale:
-        strip = (
-            ""
-            if cell.delta is None
-            else delta_strip(cell.delta, against_paper(cell), cell.margin, tone, scale)
-        )
-        cells.insert(DELTA, tag("td", strip, class_="delta"))
-    verdict = tag("td", tag("span", line.texts[-1], class_=f"verdict {tone}"))
-    return tag(
-        "tr",
-        tag("th", line.texts[0], scope="row"),
-        *cells,
-        verdict,
-        class_="average" if line.average else None,
-    )
+    return DataTable(caption, [column.name for column in table.columns], rows)
 
 
 def _minus(text: str) -> str:
     """True minus signs before digits; a lone hyphen, which stands for no figure, becomes a dash."""
-    return fixed(None) if text == "-" else text.replace("-", "−")
+    return NOTHING if text == "-" else text.replace("-", "−")

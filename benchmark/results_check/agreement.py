@@ -9,7 +9,8 @@ from decimal import Decimal
 from statistics import median_low
 from typing import Any
 
-from benchmark.results_check.findings import Findings, counted, named, shown
+from benchmark.rendering.phrases import counted, enumerated
+from benchmark.results_check.findings import Findings, shown
 from benchmark.results_check.plausibility import mask_kind, regularizer_kind
 from benchmark.results_check.records import Record
 
@@ -107,8 +108,10 @@ def _data(records: list[Record], findings: Findings) -> None:
         for cell, datasets in scored.items():
             if lacking := [name for name in every if name not in datasets]:
                 having = [other for other, theirs in scored.items() if lacking[0] in theirs]
-                expected = f"{named(having)} {'has' if len(having) == 1 else 'have'} {'it' if len(lacking) == 1 else 'them'}"
-                findings.fault("examples", f"{cell}.json", "datasets", f"no {named(lacking, 12)}", expected)
+                expected = f"{enumerated(having)} {'has' if len(having) == 1 else 'have'} {'it' if len(lacking) == 1 else 'them'}"
+                findings.fault(
+                    "examples", f"{cell}.json", "datasets", f"no {enumerated(lacking, 12)}", expected
+                )
 
 
 def _identities(records: list[Record], findings: Findings) -> None:
@@ -156,7 +159,7 @@ def _arms(records: list[Record], findings: Findings) -> None:
                 "arms",
                 record.file,
                 "train_data_sha256",
-                named(files, 12),
+                enumerated(files, 12),
                 f"{regime} trains on {wanted} alone",
                 ANOTHER_ARM,
             )

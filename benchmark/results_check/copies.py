@@ -10,10 +10,11 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.rendering.phrases import counted
 from benchmark.results_check.agreement import COPY
-from benchmark.results_check.findings import Findings, counted
+from benchmark.results_check.findings import Findings
 from benchmark.results_check.records import Record
-from benchmark.results_check.tables import Tables
+from benchmark.results_check.tables import PredictionTables
 
 NEARLY_ALL = 0.99
 """Share of answers equal in text and score from which a run is a copy, with some of it edited perhaps."""
@@ -41,7 +42,7 @@ class _Answers:
     scored: bool
 
 
-def check_copies(records: list[Record], tables: Tables, findings: Findings) -> None:
+def check_copies(records: list[Record], tables: PredictionTables, findings: Findings) -> None:
     """Look for a run whose predictions are another's."""
     read = [record for record in records if record.cell in tables.parts]
     answers = {record.cell: _answers(record, tables) for record in read}
@@ -70,7 +71,7 @@ def _open(record: Record) -> bool:
     return record.run.p_f == 1 or (bool(densities) and min(densities) == 1)
 
 
-def _answers(record: Record, tables: Tables) -> _Answers:
+def _answers(record: Record, tables: PredictionTables) -> _Answers:
     starts = np.cumsum([0, *(len(shared.ids) for shared in tables.examples.values())])
     codes, score, right = (
         np.full(starts[-1], -1, np.int32),

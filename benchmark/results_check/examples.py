@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.results_check.findings import Findings, counted, quoted, shown
+from benchmark.rendering.phrases import counted
+from benchmark.results_check.findings import Findings, quoted, shown
 from benchmark.results_check.records import Record
-from benchmark.results_check.tables import DROPPED, Part, Shared, Tables, take
+from benchmark.results_check.tables import DROPPED, PredictionTables, RunPart, SharedExamples, take
 
 OTHER_DATA = "other data, or an edit: evaluate the run again, on the data of the others"
 
 
-def check_examples(records: list[Record], tables: Tables, findings: Findings) -> None:
+def check_examples(records: list[Record], tables: PredictionTables, findings: Findings) -> None:
     """Compare what every run answered, dataset by dataset."""
     shots = {record.cell for record in records if record.run.identity.K is not None}
     for name, shared in tables.examples.items():
@@ -49,7 +50,9 @@ def check_examples(records: list[Record], tables: Tables, findings: Findings) ->
         findings.note("examples", "one run only: nothing to compare its examples with")
 
 
-def _same_set(name: str, shared: Shared, parts: dict[str, Part], shots: set[str], findings: Findings) -> None:
+def _same_set(
+    name: str, shared: SharedExamples, parts: dict[str, RunPart], shots: set[str], findings: Findings
+) -> None:
     """The examples are those that most runs have, the larger set where there is a tie.
 
     A few-shot run leaves out the examples that it was tuned on; it must have no others.
@@ -78,8 +81,8 @@ def _same_set(name: str, shared: Shared, parts: dict[str, Part], shots: set[str]
 def _same_values(
     column: str,
     name: str,
-    shared: Shared,
-    parts: dict[str, Part],
+    shared: SharedExamples,
+    parts: dict[str, RunPart],
     odd: Mapping[str, Mapping[int, Any]],
     findings: Findings,
 ) -> None:

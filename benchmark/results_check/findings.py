@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmark.rendering.phrases import enumerated
+
 CHECKS = {
     "files": "files, complete and in pairs",
     "names": "names against fields",
@@ -28,7 +30,7 @@ RESTORE = "restore the file, or evaluate the run again"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ResultFault:
     """One fault: where it is, what was found there, what belongs there, and what to do. check: a key of
     CHECKS.
     """
@@ -46,7 +48,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class UncheckedNote:
     """Something that could not be checked, and why. check: a key of CHECKS."""
 
     check: str
@@ -57,26 +59,28 @@ class Note:
 class Findings:
     """All that was found in a folder. looked: what each check looked at, in words."""
 
-    faults: list[Finding] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
+    faults: list[ResultFault] = field(default_factory=list)
+    notes: list[UncheckedNote] = field(default_factory=list)
     looked: dict[str, str] = field(default_factory=dict)
 
     def fault(
         self, check: str, file: str, where: str, found: str, expected: str, advice: str = RESTORE
     ) -> None:
         """Add a fault."""
-        self.faults.append(Finding(check, file, where, found, expected, advice))
+        self.faults.append(ResultFault(check, file, where, found, expected, advice))
 
     def note(self, check: str, text: str) -> None:
         """Add something that could not be checked."""
-        self.notes.append(Note(check, text))
+        self.notes.append(UncheckedNote(check, text))
 
     def note_absent(self, check: str, what: str, absent: list[str], total: int, why: str) -> None:
         """Say that `what` is absent from the runs `absent`, of `total`, and what is not checked for it;
         nothing if none lacks it.
         """
         if absent:
-            who = "any run" if len(absent) == total else f"{named(absent)} ({len(absent)} of {total} runs)"
+            who = (
+                "any run" if len(absent) == total else f"{enumerated(absent)} ({len(absent)} of {total} runs)"
+            )
             self.note(check, f"no {what} in {who}: {why}")
 
     def agree(self, check: str, where: str, values: dict[str, Any], advice: str) -> None:
@@ -90,11 +94,11 @@ class Findings:
         those = [cell for cell, text in texts.items() if text == usual]
         for cell, text in texts.items():
             if text != usual:
-                self.fault(check, f"{cell}.json", where, text, f"{usual} in {named(those)}", advice)
+                self.fault(check, f"{cell}.json", where, text, f"{usual} in {enumerated(those)}", advice)
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class FolderCheck:
     """A folder that was checked. profile: those of its runs; predictions: rows of all its Parquet files."""
 
     folder: str
@@ -108,25 +112,9 @@ class Checked:
         return int(bool(self.findings.faults or (strict and self.findings.notes)))
 
 
-def named(names: Iterable[str], most: int = 3) -> str:
-    """`a, b, c and 4 others`."""
-    names = list(names)
-    rest = len(names) - most
-    return (
-        ", ".join(names)
-        if rest <= 0
-        else f"{', '.join(names[:most])} and {rest:,} other{'s' if rest > 1 else ''}"
-    )
-
-
 def quoted(ids: Iterable[str]) -> str:
     """Example ids for a message: the first three in quotes, and how many more."""
-    return named([shown(one) for one in ids])
-
-
-def counted(number: int, what: str) -> str:
-    """`1 run`, `2,000 runs`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return enumerated([shown(one) for one in ids])
 
 
 def shown(value: Any) -> str:

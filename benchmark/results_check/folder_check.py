@@ -1,10 +1,4 @@
-"""`python -m benchmark.check [DIR]`: is a results folder what it says it is? docs/compare.md lists what is
-checked.
-
-Offline: it reads the folder, and of this project the profile's arms and, beside the project's own results,
-the trained runs.
-No MLflow, no DVC, no torch.
-"""
+"""All checks of a results folder, one after the other, and which folder is meant."""
 
 from __future__ import annotations
 
@@ -13,22 +7,23 @@ from pathlib import Path
 
 from benchmark.cli.progress import Bar, progress, silent
 from benchmark.config.params import load, repository_root
+from benchmark.config.results_options import results_place
 from benchmark.results_check.agreement import check_agreement
 from benchmark.results_check.copies import check_copies
 from benchmark.results_check.examples import check_examples
-from benchmark.results_check.findings import CHECKS, Checked, Findings
+from benchmark.results_check.findings import CHECKS, Findings, FolderCheck
 from benchmark.results_check.origin import check_declared, check_trained
 from benchmark.results_check.plausibility import check_plausible
 from benchmark.results_check.records import read_records, result_files
 from benchmark.results_check.scoring import check_scores
-from benchmark.results_check.tables import Tables, read_table, row_count
+from benchmark.results_check.tables import PredictionTables, read_table, row_count
 from bmt.errors import ConfigError
 
 LARGE = 200_000
 """Predictions from which progress is shown."""
 
 
-def check_folder(folder: Path, profile: str | None = None) -> Checked:
+def check_folder(folder: Path, profile: str | None = None) -> FolderCheck:
     """Everything that is wrong with a results folder.
 
     Args:
@@ -38,12 +33,12 @@ def check_folder(folder: Path, profile: str | None = None) -> Checked:
     Returns:
         What was found, in the order of CHECKS and of the files' names.
     """
-    findings, tables = Findings(), Tables()
+    findings, tables = Findings(), PredictionTables()
     records = read_records(folder, findings)
     check_plausible(records, findings)
     check_agreement(records, profile, findings)
     check_declared(records, findings)
-    check_trained(records, _trained(folder), findings)
+    check_trained(records, _trained_runs(folder), findings)
     counts = {record.cell: row_count(record) for record in records}
     rows = sum(counts.values())
     with _bar("read", rows) as bar:
@@ -54,10 +49,10 @@ def check_folder(folder: Path, profile: str | None = None) -> Checked:
     with _bar("score", rows) as bar:
         check_scores(records, tables, findings, bar)
     check_copies(records, tables, findings)
-    order = list(CHECKS)
-    findings.faults.sort(key=lambda fault: (order.index(fault.check), fault.file))
-    findings.notes.sort(key=lambda note: order.index(note.check))
-    return Checked(
+    order = {check: place for place, check in enumerate(CHECKS)}
+    findings.faults.sort(key=lambda fault: (order[fault.check], fault.file))
+    findings.notes.sort(key=lambda note: order[note.check])
+    return FolderCheck(
         str(folder),
         ", ".join(sorted({record.run.profile for record in records})),
         len(records),
@@ -70,33 +65,44 @@ def _bar(name: str, rows: int) -> AbstractContextManager[Bar]:
     return progress(name, rows, "predictions") if rows >= LARGE else nullcontext(silent())
 
 
-def _place(given: Path | None, profile: str | None) -> tuple[Path, str | None]:
-    """The folder, and the profile that its runs must be of.
+def results_folder(
+    given: Path | None, profile: str | None, params: str | None = None
+) -> tuple[Path, str | None]:
+    """The folder that is meant, and the profile that its runs must be of.
+
+    Args:
+        given: None: `results/<profile>`.
+        profile, params: as `config.profiles.params_file` takes them; both None: for a given folder any profile,
+            else that of params.yaml.
 
     Raises:
-        ConfigError: there is no such folder, it cannot be read, or it holds no results.
+        ConfigError: there is no such folder or profile, it cannot be read, or it holds no results.
     """
     if given is None:
-        profile = profile or load().profile
-    folder = repository_root() / "results" / str(profile) if given is None else given
-    what = f"--profile {profile}: {folder}" if given is None else f"{given}"
+        folder, profile, _, _ = results_place(None, profile, params)
+        what = f"--profile {profile}: {folder}"
+    else:
+        folder, profile = given, load(params).profile if params else profile
+        what = str(given)
     if not folder.is_dir():
         raise ConfigError(
-            f"{what}: no such folder: name one of <cell>.json and <cell>.parquet (docs/compare.md), or run `dvc repro`"
+            f"{what}: no such folder: name one of <cell>.json and <cell>.parquet (docs/compare.md), or run "
+            "`dvc repro`"
         )
     try:
-        found = result_files(folder)
+        files = result_files(folder)
     except OSError as error:
         raise ConfigError(f"{what}: cannot be read ({error.strerror}): make it readable") from None
-    if not any(found):
+    if not any(files):
         raise ConfigError(
-            f"{what}: no results there: needs <cell>.json and <cell>.parquet (docs/compare.md), or run `dvc repro`"
+            f"{what}: no results there: needs <cell>.json and <cell>.parquet (docs/compare.md), or run "
+            "`dvc repro`"
         )
     return folder, profile
 
 
-def _trained(folder: Path) -> Path | None:
+def _trained_runs(folder: Path) -> Path | None:
     """Where the trained runs of this project's own results are; None for any other folder."""
     runs = repository_root() / "runs" / folder.resolve().name
-    own = (repository_root() / "results").resolve() == folder.resolve().parent
-    return runs if own and runs.is_dir() else None
+    ours = (repository_root() / "results").resolve() == folder.resolve().parent
+    return runs if ours and runs.is_dir() else None

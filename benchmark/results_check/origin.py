@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config.params import Arm, load, repository_root
+from benchmark.rendering.phrases import counted
 from benchmark.results_check.agreement import ANOTHER_ARM
-from benchmark.results_check.findings import Findings, counted, shown
+from benchmark.results_check.findings import Findings, shown
 from benchmark.results_check.plausibility import mask_kind, regularizer_kind
 from benchmark.results_check.records import Record
 from benchmark.runs.seal import SEAL

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from benchmark.results_check.findings import Findings, counted, named, shown
+from benchmark.rendering.phrases import counted, enumerated
+from benchmark.results_check.findings import Findings, shown
 from benchmark.results_check.records import Record
 from benchmark.runs.predictions import TOLERANCE
 
@@ -45,14 +46,14 @@ def _averages(record: Record, findings: Findings) -> None:
                 "means",
                 record.file,
                 f"{where}.datasets",
-                named(unknown),
-                f"there are scores of {named(scored)}",
+                enumerated(unknown),
+                f"there are scores of {enumerated(scored)}",
             )
             continue
         if members and sorted(names) != sorted(members):
             found, expected = (
-                f"over {named(names, 12)}",
-                f"the datasets of this domain are {named(members, 12)}",
+                f"over {enumerated(names, 12)}",
+                f"the datasets of this domain are {enumerated(members, 12)}",
             )
             findings.fault("means", record.file, f"{where}.datasets", found, expected)
             continue
@@ -64,7 +65,7 @@ def _averages(record: Record, findings: Findings) -> None:
                 findings.fault("means", record.file, f"{where}.{metric}", f"{stated:.6g}", expected)
     if both := sorted(set(values.get("missing_datasets") or ()) & set(scored)):
         findings.fault(
-            "means", record.file, "missing_datasets", named(both), "these are scored under `datasets`"
+            "means", record.file, "missing_datasets", enumerated(both), "these are scored under `datasets`"
         )
 
 

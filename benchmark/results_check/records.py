@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.rendering.phrases import counted
 from benchmark.results_check.fields import check_fields
-from benchmark.results_check.findings import RESTORE, Findings, counted, shown
+from benchmark.results_check.findings import RESTORE, Findings, shown
 from benchmark.runs import results
 from benchmark.runs.results import Identity, Run, UnusableFileError
 from benchmark.runs.seal import SEAL, seal

@@ -12,9 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from benchmark.cli.progress import Bar
-from benchmark.results_check.findings import Findings, counted, quoted, shown
+from benchmark.rendering.phrases import counted
+from benchmark.results_check.findings import Findings, quoted, shown
 from benchmark.results_check.records import Record, note_absent
-from benchmark.results_check.tables import Part, Shared, Tables
+from benchmark.results_check.tables import PredictionTables, RunPart, SharedExamples
 from bmt.qa.metrics import EVALUATOR_VERSION, score
 
 EXACT = 1e-6
@@ -36,7 +37,7 @@ class _Distinct:
     weight: NDArray[np.intp]
 
 
-def check_scores(records: list[Record], tables: Tables, findings: Findings, bar: Bar) -> None:
+def check_scores(records: list[Record], tables: PredictionTables, findings: Findings, bar: Bar) -> None:
     """Score what can be scored, and hold every example's EM and F1 against it. Also sets every part's
     `codes`.
     """
@@ -71,7 +72,7 @@ def check_scores(records: list[Record], tables: Tables, findings: Findings, bar:
     _unscored(records, tables, findings)
 
 
-def _unscored(records: list[Record], tables: Tables, findings: Findings) -> None:
+def _unscored(records: list[Record], tables: PredictionTables, findings: Findings) -> None:
     """Say which runs' scores were taken on trust."""
     read = [record for record in records if record.cell in tables.parts]
     other = [record.cell for record in read if record.run.evaluator not in (None, EVALUATOR_VERSION)]
@@ -96,7 +97,7 @@ def _unscored(records: list[Record], tables: Tables, findings: Findings) -> None
     )
 
 
-def _distinct(parts: dict[str, Part]) -> _Distinct:
+def _distinct(parts: dict[str, RunPart]) -> _Distinct:
     """Number the texts of all runs, and the pairs of example and text."""
     texts = pa.concat_arrays([part.texts for part in parts.values()]).dictionary_encode()
     codes = texts.indices.to_numpy(zero_copy_only=False)
@@ -111,7 +112,12 @@ def _distinct(parts: dict[str, Part]) -> _Distinct:
 
 
 def _score(
-    distinct: _Distinct, shared: Shared, name: str, able: set[str], parts: dict[str, Part], bar: Bar
+    distinct: _Distinct,
+    shared: SharedExamples,
+    name: str,
+    able: set[str],
+    parts: dict[str, RunPart],
+    bar: Bar,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """EM and F1 of every pair that a run of `able` has, NaN for the others; (pairs,) each, 0 to 1."""
     wanted = np.zeros(len(distinct.weight), dtype=bool)
@@ -130,8 +136,8 @@ def _score(
 def _compare(
     record: Record,
     name: str,
-    shared: Shared,
-    part: Part,
+    shared: SharedExamples,
+    part: RunPart,
     em: NDArray[np.float64],
     f1: NDArray[np.float64],
     findings: Findings,

@@ -1,6 +1,6 @@
 """The Parquet of each run: digest, columns, values, counts and means.
 
-An example is a position in arrays that all runs share (`Shared`), so that what compares runs compares
+An example is a position in arrays that all runs share (`SharedExamples`), so that what compares runs compares
 numbers.
 """
 
@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from benchmark.results_check.findings import RESTORE, Findings, counted, named, quoted, shown
+from benchmark.rendering.phrases import counted, enumerated
+from benchmark.results_check.findings import RESTORE, Findings, quoted, shown
 from benchmark.results_check.records import MAKE_AGAIN, Record
 from benchmark.runs.predictions import COLUMNS, TOLERANCE
 from benchmark.runs.seal import OWNER
@@ -27,7 +28,7 @@ DROPPED = "examples were dropped or added: evaluate the run again, on the same d
 
 
 @dataclass(slots=True)
-class Shared:
+class SharedExamples:
     """The examples of one dataset over all runs, (N,) each. ids, contexts: Arrow; answers: None where no run
     has recorded them.
 
@@ -41,11 +42,11 @@ class Shared:
 
 
 @dataclass(slots=True)
-class Part:
-    """A run's rows of one dataset. rows: (n,) positions in Shared; em, f1: (n,) 0 to 1; texts: (n,) Arrow or
+class RunPart:
+    """A run's rows of one dataset. rows: (n,) positions in SharedExamples; em, f1: (n,) 0 to 1; texts: (n,) Arrow or
     None; score: (n,), NaN
     where null, or None; codes: (n,) equal where two runs' texts are, set by scoring. odd_answers,
-    odd_contexts: what differs from Shared,
+    odd_contexts: what differs from SharedExamples,
     by position in this part.
     """
 
@@ -61,11 +62,11 @@ class Part:
 
 
 @dataclass(slots=True)
-class Tables:
+class PredictionTables:
     """The predictions of all runs: examples by dataset; parts[cell][dataset]."""
 
-    examples: dict[str, Shared] = field(default_factory=dict)
-    parts: dict[str, dict[str, Part]] = field(default_factory=dict)
+    examples: dict[str, SharedExamples] = field(default_factory=dict)
+    parts: dict[str, dict[str, RunPart]] = field(default_factory=dict)
 
 
 def row_count(record: Record) -> int:
@@ -76,7 +77,7 @@ def row_count(record: Record) -> int:
         return 0
 
 
-def read_table(record: Record, tables: Tables, findings: Findings) -> None:
+def read_table(record: Record, tables: PredictionTables, findings: Findings) -> None:
     """Add one run's predictions to `tables`; what is wrong with its file is a fault."""
     columns = _columns(record, findings)
     if columns is None or not _sound(record, columns, findings):
@@ -97,7 +98,7 @@ def read_table(record: Record, tables: Tables, findings: Findings) -> None:
         findings.fault(
             "examples",
             record.parquet.name,
-            named(lacking, 12),
+            enumerated(lacking, 12),
             "no examples",
             "the JSON scores them",
             DROPPED,
@@ -186,7 +187,9 @@ def _sound(record: Record, columns: dict[str, Any], findings: Findings) -> bool:
     return len(findings.faults) == before
 
 
-def _place(record: Record, name: str, own: dict[str, Any], tables: Tables, findings: Findings) -> Part | None:
+def _place(
+    record: Record, name: str, own: dict[str, Any], tables: PredictionTables, findings: Findings
+) -> RunPart | None:
     """Bring a run's rows of a dataset into the order that all runs share."""
     ids, contexts = own["example_id"], own["context_id"]
     counts = pc.value_counts(ids)
@@ -200,11 +203,11 @@ def _place(record: Record, name: str, own: dict[str, Any], tables: Tables, findi
             "one row an example",
         )
         return None
-    shared = tables.examples.setdefault(name, Shared(ids, contexts, [None] * len(ids)))
+    shared = tables.examples.setdefault(name, SharedExamples(ids, contexts, [None] * len(ids)))
     rows = _positions(ids, contexts, shared)
     em, f1 = (own[key].to_numpy(zero_copy_only=False) for key in ("em", "f1"))
     score = pc.fill_null(own["score"], np.nan).to_numpy(zero_copy_only=False) if "score" in own else None
-    part = Part(rows, em, f1, own.get("prediction"), score, "answers" in own)
+    part = RunPart(rows, em, f1, own.get("prediction"), score, "answers" in own)
     known = take(shared.contexts, rows)
     if not contexts.equals(known):
         odd = np.flatnonzero(pc.not_equal(contexts, known).to_numpy(zero_copy_only=False))
@@ -214,7 +217,7 @@ def _place(record: Record, name: str, own: dict[str, Any], tables: Tables, findi
     return part
 
 
-def _positions(ids: Any, contexts: Any, shared: Shared) -> NDArray[np.int64]:
+def _positions(ids: Any, contexts: Any, shared: SharedExamples) -> NDArray[np.int64]:
     """Where a run's examples stand in `shared`, which takes up those that are new; (n,)."""
     if ids.equals(shared.ids):
         return np.arange(len(ids), dtype=np.int64)
@@ -229,7 +232,7 @@ def _positions(ids: Any, contexts: Any, shared: Shared) -> NDArray[np.int64]:
     return rows
 
 
-def _answers(mine: Any, part: Part, shared: Shared) -> None:
+def _answers(mine: Any, part: RunPart, shared: SharedExamples) -> None:
     """Share a run's gold answers, or note where they are not the shared ones, in whatever order."""
     if shared.source is None and np.array_equal(part.rows, np.arange(len(mine))):
         shared.source = mine
@@ -248,7 +251,7 @@ def _answers(mine: Any, part: Part, shared: Shared) -> None:
 
 
 def _hold_against_json(
-    record: Record, name: str, own: dict[str, Any], part: Part, findings: Findings
+    record: Record, name: str, own: dict[str, Any], part: RunPart, findings: Findings
 ) -> None:
     """Counts and means of a dataset against what the JSON says of it."""
     file, entry, n = record.file, record.values["datasets"].get(name), len(part.rows)

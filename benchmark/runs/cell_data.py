@@ -21,7 +21,7 @@ from bmt.training.validation import Questions
 
 
 @dataclass(frozen=True, slots=True)
-class CellData:
+class SourceData:
     """The source datasets of a cell.
 
     Attributes:
@@ -69,7 +69,7 @@ def read_features(folder: Path, dataset: str, split: str, data: DataSettings) ->
     return features
 
 
-def training_data(config: Config, cell: Cell, folder: Path) -> CellData:
+def training_data(config: Config, cell: Cell, folder: Path) -> SourceData:
     """Read a cell's source datasets from a features folder and split them by context into training and
     validation.
     """
@@ -90,7 +90,7 @@ def training_data(config: Config, cell: Cell, folder: Path) -> CellData:
         validation.append(questions(features, dataset, held))
         files[f"{dataset}.train"] = features.meta
     digest = json_digest({name: meta["key"] for name, meta in files.items()})
-    return CellData(sets, rows, validation, digest, files, ids)
+    return SourceData(sets, rows, validation, digest, files, ids)
 
 
 def questions(features: Features, dataset: str, examples: np.ndarray) -> Questions:

@@ -15,7 +15,7 @@ from benchmark.config.cells import Cell
 from benchmark.config.digests import section_digest
 from benchmark.config.folders import Places
 from benchmark.config.params import Arm, Config
-from benchmark.runs.cell_data import CellData, training_data
+from benchmark.runs.cell_data import SourceData, training_data
 from benchmark.runs.single_task_reference import with_reference
 from benchmark.runs.training_plan import plan_of
 from bmt.qa.model import quiet_transformers, span_model
@@ -39,7 +39,7 @@ class CellRun:
     cell: Cell
     places: Places
     backbone: Located
-    data: CellData
+    data: SourceData
     ranks: Ranks
 
     @staticmethod

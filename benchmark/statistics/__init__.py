@@ -1,16 +1,15 @@
 """The statistics of `benchmark.compare`: pure functions on arrays and small dataclasses; numpy and
-scipy.special, no files, no torch.
+scipy.special, no files.
 
-    reproduction   judge_cells: is the published number what this pipeline gives? (seeds and rounding are the
-        noise)
+    reproduction   judge_cells: is the published number what this pipeline gives?
     claims         claim_interval, seed_interval, judge_claims: is arm A better than arm B? (seeds x examples)
-    resampling     paired_bootstrap, approximate_randomization: the same for one seed a side, conditional on
-    these seeds
-    student        t, Holm, power, seeds needed
-    description    CV*, effect ratio, sign agreement, Kendall's tau-b
+    paired         two arms' scores of the same examples, and the interval of their difference
+    resampling     paired_bootstrap, approximate_randomization: for one seed per arm
+    t_tests        t, Holm, power, seeds needed
+    effect_sizes   CV*, effect ratio, sign agreement, Kendall's tau-b
 
-Why each is what it is: docs/calibration.md, which `python -m tools.calibration` writes by simulating
-these very functions.
+Why each is what it is: docs/calibration.md, which `python -m tools.calibration` writes by simulating these
+functions.
 """
 
 from benchmark.statistics.claims import (
@@ -26,6 +25,7 @@ from benchmark.statistics.effect_sizes import cv_star, effect_ratio, kendall_tau
 from benchmark.statistics.reproduction import (
     CellData,
     CellVerdict,
+    ReproductionRule,
     TableStatistics,
     judge_arrays,
     judge_cells,
@@ -41,6 +41,7 @@ __all__ = [
     "ClaimVerdict",
     "Interval",
     "PairedScores",
+    "ReproductionRule",
     "TableStatistics",
     "approximate_randomization",
     "claim_interval",

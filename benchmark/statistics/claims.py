@@ -1,20 +1,17 @@
-"""Claims: is arm A better than arm B, for new seeds and new examples? (shared/design/statistics.md, "Claims,
-row against row")
+"""Claims: is arm A better than arm B, for new seeds and new examples?
 
 Seeds cross examples: every seed's model answers every example, so both are random factors of one two-way
-table. For D datasets,
-y_s the macro difference of seed s, C_d contexts in dataset d:
+table. For D datasets, y_s the macro difference of seed s, C_d contexts in dataset d:
 
     Var = s^2(y)/S + D^-2 sum_d max(0, MS_context,d - MS_residual,d) / (S C_d)
 
 with Satterthwaite's degrees of freedom; for D = 1 this is (MS_seed + MS_context - MS_residual) / (S C).
-Contexts hold different numbers
-of questions; context c with m_c of N questions and the sum T_sc enters as z_sc = (C/N) (T_sc - theta m_c),
-the linearised ratio, whose
-mean over c is the score of seed s less the overall score theta. Equal sizes give back the context's mean.
+Contexts hold different numbers of questions; context c with m_c of N questions and the sum T_sc enters as
+z_sc = (C/N) (T_sc - theta m_c), the linearised ratio, whose mean over c is the score of seed s less the
+overall score theta. Equal sizes give back the context's mean.
 
-Arms whose seeds are separate in each dataset (ST) add the datasets' seed variances instead: D^-2 sum_d s_d^2
-/ S_d.
+Arms that are trained apart on every dataset (ST) have seeds per dataset and add the datasets' seed variances
+instead: D^-2 sum_d s_d^2 / S_d.
 """
 
 from __future__ import annotations
@@ -42,11 +39,11 @@ Component = tuple[float, float]
 class ClaimData:
     """A claim of the paper and our interval for it.
 
-    interval: of the difference a - b, or None without data (`reason` says why). direction: +1 where a - b > 0
-        is claimed, -1 where
-    a - b < 0, 0 where no difference beyond `size` is. size: the claimed amount (its sign is ignored), or
-    None. size_half_unit: half of
-    its rounding unit; for a difference of two printed numbers the sum of theirs.
+    Attributes:
+        direction: +1 where a - b > 0 is claimed, -1 where a - b < 0, 0 where no difference beyond `size` is.
+        interval: of the difference a - b, or None without data (`reason` says why).
+        size: the claimed amount (its sign is ignored), or None.
+        size_half_unit: half of its rounding unit; for a difference of two printed numbers the sum of theirs.
     """
 
     key: str
@@ -61,11 +58,12 @@ class ClaimData:
 class ClaimVerdict:
     """What is said about one claim; estimate, low, high and p are those of its interval.
 
-    p_holm: adjusted over the claims of the table with at least 3 seeds a side. seeds_needed: seeds to confirm
-        the claimed size (without a
-    size: what we see) at 80 % power, examples as they are; None where it cannot be told or no number is
-        enough. effect_ratio: our
-    difference over the claimed one.
+    Attributes:
+        p_holm: adjusted over the claims of the table with at least 3 seeds per arm.
+        seeds_needed: seeds to confirm the claimed size (without a size: what we see) at 80 % power, examples
+            as they
+            are; None where it cannot be told or no number is enough.
+        effect_ratio: our difference over the claimed one.
     """
 
     key: str
@@ -91,14 +89,19 @@ def claim_interval(
 ) -> Interval:
     """Interval of the macro difference a - b over the D datasets of `scores`, for new seeds and new contexts.
 
-    paired_seeds: row s of a and row s of b belong together (their difference is one observation); otherwise
-        the arms' seed variances
-    add and the arms may have different numbers of seeds. separate_a, separate_b: the arm has separately
-    trained seeds in each dataset (ST);
-    otherwise row s is one model on all datasets (MT). Paired seeds with only one separate arm pair by row,
-    which is valid and costs
-    degrees of freedom. With one seed in any arm: `paired_bootstrap` of `resamples`, conditional on these
-    seeds.
+    Args:
+        scores: one per dataset.
+        level: of the interval.
+        paired_seeds: row s of a and row s of b belong together (their difference is one observation);
+            otherwise the
+            arms' seed variances add and the arms may have different numbers of seeds.
+        separate_a, separate_b: the arm is trained apart on every dataset (ST); otherwise row s is one model
+            on all
+            datasets (MT). Paired seeds with only one separate arm pair by row, which is valid and costs
+            degrees of freedom.
+        resamples, rng_seed: of `paired_bootstrap`, which gives the interval, conditional on these seeds,
+            where an arm
+            has one seed.
 
     Raises:
         ValueError: naming the dataset with one context only, or where the numbers of seeds do not fit
@@ -136,11 +139,11 @@ def claim_interval(
 def seed_interval(
     a: Sequence[float], b: Sequence[float], level: float = 0.95, paired_seeds: bool = True
 ) -> Interval:
-    """Interval of mean(a) - mean(b) for one scalar a seed (weight deviation, spread of F1 over datasets), for
-    new seeds.
+    """Interval of mean(a) - mean(b) for one scalar per seed (weight deviation, spread of F1 over datasets),
+    for new seeds.
 
-    Paired: Student's t on the differences; unpaired: Welch's. One seed a side: the estimate without an
-        interval.
+    Paired: Student's t on the differences; unpaired: Welch's. One seed per arm: the estimate without an
+    interval.
 
     Raises:
         ValueError: for no values, values that are not finite, or paired arms of different lengths.
@@ -168,15 +171,13 @@ def seed_interval(
 def judge_claims(
     claims: Sequence[ClaimData], alpha: float = 0.05, power_wanted: float = 0.8
 ) -> list[ClaimVerdict]:
-    """Judge one table's claims, in their order; Holm runs over those with at least 3 seeds a side and some
-    variance between seeds.
+    """Judge one table's claims, in their order.
 
-    no data → no verdict (one seed a side) → undecided (two seeds) → upheld (Holm p below alpha, claimed
-    direction) or smaller than claimed
-    (and the interval lies below the claimed size) → contradicted (Holm p below alpha, other side) →
-    undecided. A claim of no difference
-    beyond `size`: upheld when two one-sided tests say so (Holm), contradicted when the interval lies beyond
-        `size`, else undecided.
+    no data → no verdict (one seed per arm) → undecided (two seeds) → upheld (Holm p below alpha, claimed
+    direction) or smaller than claimed (and the interval lies below the claimed size) → contradicted (Holm p
+    below alpha, other side) → undecided. A claim of no difference beyond `size`: upheld when two one-sided
+    tests say so (Holm), contradicted when the interval lies beyond `size`, else undecided. Holm runs over the
+    claims with at least 3 seeds per arm and some variance between seeds.
 
     Raises:
         ValueError: naming the claim whose direction or size makes no sense.
@@ -184,7 +185,8 @@ def judge_claims(
     for claim in claims:
         if claim.direction not in (-1, 0, 1) or (claim.size is not None and not math.isfinite(claim.size)):
             raise ValueError(
-                f"claim {claim.key}: direction {claim.direction} must be -1, 0 or 1 and size {claim.size} finite"
+                f"claim {claim.key}: direction {claim.direction} must be -1, 0 or 1 "
+                f"and size {claim.size} finite"
             )
         if claim.direction == 0 and not claim.size:
             raise ValueError(
@@ -196,26 +198,23 @@ def judge_claims(
     verdicts = []
     for i, claim in enumerate(claims):
         verdict, reason = early[i] or _verdict(claim, adjusted[i], alpha)
-        seen = claim.interval
-        if seen is None:
+        interval = claim.interval
+        if interval is None:
             verdicts.append(ClaimVerdict(claim.key, verdict, reason))
             continue
-        ratio = (
-            seen.estimate / (claim.direction * abs(claim.size)) if claim.size and claim.direction else None
-        )
-        needed = _seeds_to_confirm(claim, alpha, power_wanted)
+        claimed = claim.direction * abs(claim.size or 0.0)
         verdicts.append(
             ClaimVerdict(
-                claim.key,
-                verdict,
-                reason,
-                seen.estimate,
-                seen.low,
-                seen.high,
-                seen.p,
-                adjusted.get(i),
-                needed,
-                ratio,
+                key=claim.key,
+                verdict=verdict,
+                reason=reason,
+                estimate=interval.estimate,
+                low=interval.low,
+                high=interval.high,
+                p=interval.p,
+                p_holm=adjusted.get(i),
+                seeds_needed=_seeds_to_confirm(claim, alpha, power_wanted),
+                effect_ratio=interval.estimate / claimed if claimed else None,
             )
         )
     return verdicts
@@ -224,8 +223,8 @@ def judge_claims(
 def _check_seeds(
     scores: Sequence[PairedScores], paired_seeds: bool, separate_a: bool, separate_b: bool
 ) -> None:
-    """Raises ValueError where rows cannot be paired, or one model should cover datasets with different
-    numbers of rows.
+    """Raises ValueError where rows cannot be paired, or one model should cover datasets with unequal numbers
+    of rows.
     """
     first = scores[0]
     for entry in scores:
@@ -233,16 +232,16 @@ def _check_seeds(
             raise ValueError(f"{entry.dataset}: paired arms have {len(entry.a)} and {len(entry.b)} seeds")
         for name, separate in (("a", separate_a), ("b", separate_b)):
             tied = not separate or (paired_seeds and not (separate_a and separate_b))
-            here, there = len(getattr(first, name)), len(getattr(entry, name))
-            if tied and here != there:
+            seeds, others = len(getattr(first, name)), len(getattr(entry, name))
+            if tied and seeds != others:
                 raise ValueError(
-                    f"arm {name} has {here} seeds on {first.dataset} but {there} on {entry.dataset}"
+                    f"arm {name} has {seeds} seeds on {first.dataset} but {others} on {entry.dataset}"
                 )
 
 
 def _seed_components(by_dataset: Sequence[Array], separate: bool) -> list[Component]:
-    """Seed variance of the macro mean of seed means (S_d,) a dataset: s^2(y)/S, or the datasets' own, added,
-    for separate seeds.
+    """Seed variance of the macro mean of seed means, (S_d,) per dataset: s^2(y)/S; separate: the datasets'
+    added.
     """
     rows = [row / len(by_dataset) for row in by_dataset]
     if not separate:
@@ -300,18 +299,18 @@ def _t_interval(
 
 def _early_verdict(claim: ClaimData) -> tuple[str, str] | None:
     """The verdict and reason of a claim that is not tested, or None."""
-    seen = claim.interval
-    if seen is None:
+    interval = claim.interval
+    if interval is None:
         return NO_DATA, claim.reason or "no runs of both rows"
-    if seen.se is None:  # one seed a side, or resampled
-        return NO_VERDICT, ("one seed a side: " if seen.n_seeds == 1 else "") + seen.method
-    if not seen.seed_sd:
+    if interval.se is None:  # one seed per arm, or resampled
+        return NO_VERDICT, ("one seed a side: " if interval.n_seeds == 1 else "") + interval.method
+    if not interval.seed_sd:
         return (
             UNDECIDED,
             "every seed gives the same difference: no variance to judge with (is the seed used?)",
         )
-    if seen.n_seeds < FEWEST_SEEDS:
-        return UNDECIDED, f"{seen.n_seeds} seeds a side: a verdict needs at least {FEWEST_SEEDS}"
+    if interval.n_seeds < FEWEST_SEEDS:
+        return UNDECIDED, f"{interval.n_seeds} seeds a side: a verdict needs at least {FEWEST_SEEDS}"
     return None
 
 
@@ -319,44 +318,43 @@ def _p(claim: ClaimData) -> float:
     """p of no difference, two-sided; for a claim of no difference beyond `size`, of the two one-sided tests
     (the larger).
     """
-    seen = claim.interval
-    assert seen is not None and seen.p is not None  # only claims without an early verdict come here
-    if claim.direction or seen.se is None or seen.df is None:
-        return seen.p
-    inside = (abs(claim.size or 0.0) - abs(seen.estimate)) / seen.se
-    half = float(t_two_sided(inside, seen.df)) / 2
+    interval = claim.interval
+    assert interval is not None and interval.p is not None  # only claims without an early verdict come here
+    if claim.direction or interval.se is None or interval.df is None:
+        return interval.p
+    inside = (abs(claim.size or 0.0) - abs(interval.estimate)) / interval.se
+    half = float(t_two_sided(inside, interval.df)) / 2
     return half if inside > 0 else 1 - half
 
 
 def _verdict(claim: ClaimData, p_holm: float, alpha: float) -> tuple[str, str]:
-    seen = claim.interval
-    assert seen is not None and seen.low is not None and seen.high is not None  # as in _p
-    size, shown = abs(claim.size or 0.0), f"{seen.estimate:+.2f} [{seen.low:+.2f}, {seen.high:+.2f}]"
+    interval = claim.interval
+    assert interval is not None and interval.low is not None and interval.high is not None  # as in _p
+    size = abs(claim.size or 0.0)
+    shown = f"{interval.estimate:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
     if claim.direction == 0:
         if p_holm < alpha:
             return UPHELD, f"{shown} lies within ±{size:g} (Holm p {p_holm:.2g})"
-        beyond = seen.low > size or seen.high < -size
-        return (
-            (CONTRADICTED, f"{shown} lies beyond ±{size:g}")
-            if beyond
-            else (UNDECIDED, f"{shown} does not settle ±{size:g}")
-        )
+        beyond = interval.low > size or interval.high < -size
+        if beyond:
+            return CONTRADICTED, f"{shown} lies beyond ±{size:g}"
+        return UNDECIDED, f"{shown} does not settle ±{size:g}"
     if p_holm >= alpha:
         return UNDECIDED, f"{shown} (Holm p {p_holm:.2g})"
-    if seen.estimate * claim.direction < 0:
+    if interval.estimate * claim.direction < 0:
         return CONTRADICTED, f"{shown} is on the other side (Holm p {p_holm:.2g})"
-    far = seen.high if claim.direction > 0 else -seen.low
+    far = interval.high if claim.direction > 0 else -interval.low
     if claim.size is not None and far < size - claim.size_half_unit:
         return SMALLER, f"{shown} lies below the claimed {claim.direction * size:+g}"
     return UPHELD, f"{shown} (Holm p {p_holm:.2g})"
 
 
 def _seeds_to_confirm(claim: ClaimData, alpha: float, power_wanted: float) -> int | None:
-    """Seeds at which the claimed size (or what we see, without one) would be found; None for a claim of no
+    """Seeds at which the claimed size (without one: what we see) would be found; None for a claim of no
     difference.
     """
-    seen = claim.interval
-    effect = abs(claim.size or (seen.estimate if seen else 0.0))
-    if seen is None or not seen.seed_sd or not effect or not claim.direction:
+    interval = claim.interval
+    effect = abs(claim.size or (interval.estimate if interval else 0.0))
+    if interval is None or not interval.seed_sd or not effect or not claim.direction:
         return None
-    return seeds_needed(effect, seen.seed_sd, power_wanted, alpha, seen.example_se or 0.0)
+    return seeds_needed(effect, interval.seed_sd, power_wanted, alpha, interval.example_se or 0.0)

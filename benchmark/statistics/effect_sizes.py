@@ -12,8 +12,7 @@ def cv_star(values: Sequence[float]) -> float | None:
     """CV* (Belz et al., small-sample coefficient of variation) in percent: (1 + 1/4n) (s / c4) / |m| * 100.
 
     c4(n) = sqrt(2 / (n - 1)) Gamma(n/2) / Gamma((n-1)/2) makes the standard deviation unbiased for normal
-    values.
-    None for fewer than 2 values or a mean of 0, where it has no meaning.
+    values. None for fewer than 2 values or a mean of 0, where it has no meaning.
     """
     n = len(values)
     if n < 2 or np.mean(values) == 0:
@@ -23,8 +22,7 @@ def cv_star(values: Sequence[float]) -> float | None:
 
 
 def effect_ratio(ours: Sequence[float], published: Sequence[float]) -> float | None:
-    """Our mean difference over the paper's mean difference, over the same comparisons: 1 is the paper's
-    effect, 0 none.
+    """Our mean difference over the paper's, over the same comparisons: 1 is the paper's effect, 0 none.
 
     None without comparisons or where the paper's mean difference is 0.
     """
@@ -34,8 +32,9 @@ def effect_ratio(ours: Sequence[float], published: Sequence[float]) -> float | N
 
 
 def sign_agreement(ours: Sequence[float], published: Sequence[float]) -> tuple[int, int]:
-    """(k, K): of the K comparisons with a published difference other than 0, ours has the same sign in k; a 0
-    of ours does not agree.
+    """(k, K): of the K comparisons with a published difference other than 0, ours has the same sign in k.
+
+    A 0 of ours does not agree.
     """
     if len(ours) != len(published):
         raise ValueError(f"sign_agreement: {len(ours)} differences of ours but {len(published)} published")

@@ -13,7 +13,7 @@ from benchmark.statistics.t_tests import Array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairedScores:
-    """Two arms on one dataset: a (S_a, N) and b (S_b, N), percent, one row a seed, one column an example, the
+    """Two arms on one dataset: a (S_a, N) and b (S_b, N), percent; a row per seed, a column per example, the
     same columns in both.
 
     clusters (N,): the context of each example, any labels that sort. Contexts, not examples, are the units
@@ -34,15 +34,16 @@ class PairedScores:
             object.__setattr__(self, name, scores)
             if scores.ndim != 2 or not scores.shape[0]:
                 raise ValueError(
-                    f"{self.dataset}: arm {name} has shape {scores.shape}; it must be (seeds, examples), one seed or more"
+                    f"{self.dataset}: arm {name} has shape {scores.shape}; "
+                    "it must be (seeds, examples), one seed or more"
                 )
             if not np.isfinite(scores).all():
                 raise ValueError(f"{self.dataset}: arm {name} has a score that is not a finite number")
         object.__setattr__(self, "clusters", np.asarray(self.clusters))
         if not self.a.shape[1] == self.b.shape[1] == self.clusters.size == len(self.clusters):
             raise ValueError(
-                f"{self.dataset}: arm a has {self.a.shape[1]} examples, arm b {self.b.shape[1]}, clusters {self.clusters.shape}; "
-                "they must be the same examples"
+                f"{self.dataset}: arm a has {self.a.shape[1]} examples, arm b {self.b.shape[1]}, "
+                f"clusters {self.clusters.shape}; they must be the same examples"
             )
         if not self.a.shape[1]:
             raise ValueError(f"{self.dataset}: no examples")
@@ -50,14 +51,15 @@ class PairedScores:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A difference a - b and its interval at `level`; low and high are None where one seed of a scalar allows
-    none.
+    """A difference a - b and its interval at `level`.
 
-    p: two-sided, of no difference. n_seeds: of the arm (and dataset) that has fewest. se, df: standard error
-        and (Satterthwaite) degrees of
-    freedom, None for resampling. seed_sd: standard deviation of one seed's difference (its part of se is
-    seed_sd / sqrt(n_seeds)).
-    example_se: the part of se that comes from the choice of examples, which more seeds do not shrink.
+    Attributes:
+        low, high: None where one seed of a scalar allows none.
+        p: two-sided, of no difference.
+        n_seeds: of the arm (and dataset) that has fewest.
+        se, df: standard error and (Satterthwaite) degrees of freedom, None for resampling.
+        seed_sd: standard deviation of one seed's difference (its part of se is seed_sd / sqrt(n_seeds)).
+        example_se: the part of se that comes from the choice of examples, which more seeds do not shrink.
     """
 
     estimate: float
@@ -74,8 +76,8 @@ class Interval:
 
 
 def context_sums(scores: PairedScores) -> tuple[Array, Array, Array]:
-    """Sums of the scores over each of C contexts, arm a (S_a, C) and arm b (S_b, C), and the examples of each
-    context (C,).
+    """Sums of the scores over each of C contexts, arm a (S_a, C) and arm b (S_b, C), and each context's
+    examples (C,).
     """
     _, index = np.unique(scores.clusters, return_inverse=True)
     sizes = np.bincount(index).astype(np.float64)

@@ -1,23 +1,20 @@
-"""Reproduction: is the published number what this pipeline gives? (shared/design/statistics.md,
-"Reproduction, cell by cell")
+"""Reproduction: is the published number what this pipeline gives?
 
-Both sides score the same test examples, so example noise is shared and the seeds (ours and theirs) and the
-rounding are the noise.
-n seeds give mean m and sd s; P is the published value, h half its rounding unit, n_pub the runs behind P; d =
-m - P.
+Both sides score the same test examples, so example noise is shared, and the seeds (ours and theirs) and the
+rounding are the noise. n seeds give mean m and standard deviation s; P is the published value, h half its
+rounding unit, n_pub the runs behind P; d = m - P.
 
-    moderated variance     s~^2 = (d0 s_pool^2 + (n-1) s^2) / (d0 + n - 1),  df = min(d0 + n - 1, sum over the
-    pool of n - 1),
-                           pooled over the table's cells, averages apart from cells (limma: Smyth 2004, with
-                           d0 given)
-    prediction interval    m -+ t.975 s~ sqrt(1/n + 1/n_pub): where another n_pub runs' mean would lie
-    reproduced             |d| + h + t.95 s~ sqrt(1/n) < margin           (two one-sided tests; P taken as fixed)
-    not reproduced         Holm over all judged cells of p = 2 P(T > max(|d| - h, 0) / (s~ sqrt(1/n + 1/n_pub))) below alpha
-    inconclusive           neither, with the seeds that would settle it
+    moderated variance    s~^2 = (d0 s_pool^2 + (n-1) s^2) / (d0 + n - 1), pooled over the table's cells, averages
+                          apart from cells (limma: Smyth 2004, with d0 given);
+                          df = min(d0 + n - 1, sum of n - 1 over the pool)
+    prediction interval   m -+ t.975 s~ sqrt(1/n + 1/n_pub): where another n_pub runs' mean would lie
+    reproduced            |d| + h + t.95 s~ sqrt(1/n) < margin: two one-sided tests; P taken as fixed
+    not reproduced        p = 2 P(T > max(|d| - h, 0) / (s~ sqrt(1/n + 1/n_pub))) below alpha, by Holm over all
+                          judged cells
+    inconclusive          neither, with the seeds that would settle it
 
 `judge_cells` is what a table calls. `judge_arrays` is the same arithmetic on arrays with any leading axes:
-`tools.calibration` runs
-it on thousands of simulated tables at once.
+`tools.calibration` runs it on thousands of simulated tables at once.
 """
 
 from __future__ import annotations
@@ -38,17 +35,73 @@ REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "reproduced", "not reproduced", "inco
 NOT_COMPARABLE, MISSING = "not comparable", "missing"
 SMALLEST_GAIN_MARGIN = 0.3
 """Half of a claimed gain smaller than this is no margin: rounding and seeds alone would fill it."""
+SETTLED = 0.8
+"""The probability with which so many seeds settle an inconclusive cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReproductionRule:
+    """What the verdicts rest on.
+
+    margin_cell, margin_average: points within which a number is reproduced. d0: prior degrees of freedom of
+    the pooled variance; 0: each cell's own. n_pub: runs behind a printed number. alpha: the level of both
+    tests. estimand: what our mean is held against, the number as printed or the mean behind it, which carries
+    the paper's own run noise.
+
+    Raises:
+        ValueError: naming the field that is not finite or out of range.
+    """
+
+    margin_cell: float = 1.0
+    margin_average: float = 0.5
+    d0: float = 4.0
+    n_pub: int = 1
+    alpha: float = 0.05
+    estimand: Estimand = "printed"
+
+    def __post_init__(self) -> None:
+        for name, value in (("margin_cell", self.margin_cell), ("margin_average", self.margin_average)):
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} is {value}; it must be above 0")
+        if not (math.isfinite(self.d0) and self.d0 >= 0):
+            raise ValueError(f"d0 is {self.d0}; it must be at least 0")
+        if self.n_pub < 1:
+            raise ValueError(f"n_pub is {self.n_pub}; it must be at least 1")
+        if not 0 < self.alpha < 0.5:
+            raise ValueError(f"alpha is {self.alpha}; it must lie between 0 and .5")
+        if self.estimand not in ("printed", "mean"):
+            raise ValueError(f"estimand is {self.estimand!r}; it must be 'printed' or 'mean'")
+
+    def margin(self, cell: CellData) -> float:
+        """The margin of a cell: that of its kind, tightened to half of a claimed gain unless that is too
+        small to be one.
+        """
+        default = self.margin_average if cell.kind == "average" else self.margin_cell
+        half_gain = abs(cell.claimed_gain or 0.0) / 2
+        return min(default, half_gain) if half_gain >= SMALLEST_GAIN_MARGIN else default
+
+    def equivalence_se(self, spread: ArrayLike, n: ArrayLike) -> Array:
+        """Standard error of m about the estimand: the printed number is fixed, the mean behind it is not."""
+        noise = 1 / self.n_pub if self.estimand == "mean" else 0.0
+        return np.asarray(spread) * np.sqrt(1 / np.asarray(n, float) + noise)
+
+
+PLAIN_RULE = ReproductionRule()
+"""The rule with its defaults."""
 
 
 @dataclass(frozen=True, slots=True)
 class CellData:
     """One printed number and our runs of it.
 
-    published: the paper's value, printed with `decimals` decimals. values: ours, one a seed, same unit
-        (percent). kind: "average" for a
-    mean over datasets. claimed_gain: the gain over another row that the paper claims for this cell, or None.
-    gate: why this cell cannot
-    be compared (profile, backbone, data digest, …), or None; a gated cell is described but never judged.
+    Attributes:
+        published: the paper's value, printed with `decimals` decimals.
+        values: ours, one per seed, same unit (percent).
+        kind: "average" for a mean over datasets.
+        claimed_gain: the gain over another row that the paper claims for this cell, or None.
+        gate: why this cell cannot be compared (profile, backbone, data digest, …), or None; a gated cell is
+            described
+            but never judged.
     """
 
     key: str
@@ -64,14 +117,15 @@ class CellData:
 class CellVerdict:
     """What is said about one cell. Intervals are (low, high); None where the runs do not allow the figure.
 
-    mean, sd, n: of our seeds. delta: mean - published. pi95: 95 % prediction interval of the paper's value,
-        around our mean.
-    ci90: 90 % interval of delta, widened by the rounding; inside (-margin, margin) means reproduced.
-        moderated_sd, df: what the
-    intervals rest on (a gated cell: its own sd and n - 1). seeds_needed: for an inconclusive cell, the seeds
-    of ours at which it would be
-    settled with 80 % probability if the truth were what we see now; None: no number does (the paper's own run
-    noise is too large).
+    Attributes:
+        mean, sd, n: of our seeds.
+        delta: mean - published.
+        pi95: 95 % prediction interval of the paper's value, around our mean.
+        ci90: 90 % interval of delta, widened by the rounding; inside (-margin, margin) means reproduced.
+        moderated_sd, df: what the intervals rest on (a gated cell: its plain sd and n - 1).
+        seeds_needed: for an inconclusive cell, the seeds of ours at which it would be settled with 80 %
+            probability if
+            the truth were what we see now; None: no number does (the paper's run noise is too large).
     """
 
     key: str
@@ -108,14 +162,13 @@ class TableStatistics:
 
 
 def moderated_sd(sd: ArrayLike, n: ArrayLike, groups: ArrayLike, d0: float = 4.0) -> tuple[Array, Array]:
-    """(s~, df), both (..., C), from the seeds' sd (..., C), seeds a cell n (C,) and group labels (C,);
+    """(s~, df), both (..., C), from the seeds' sd (..., C), numbers of seeds n (C,) and group labels (C,);
     variances pool within a group.
 
     s_pool^2 = sum (n-1) s^2 / sum (n-1) over the group; s~^2 = (d0 s_pool^2 + (n-1) s^2) / (d0 + n - 1). d0 =
-    0 is the plain sd.
-    df = d0 + n - 1, but never more than the group's sum (n-1): two averages of three seeds hold 4 degrees of
-    freedom, not 6 (limma does
-    the same; without it a table's lone average at n = 3 would be covered 86 % of the time instead of 95 %).
+    0 is the plain sd. df = d0 + n - 1, but never more than the group's sum (n-1): two averages of three seeds
+    hold 4 degrees of freedom, not 6 (limma does the same; without it a table's lone average at n = 3 would be
+    covered 86 % of the time instead of 95 %).
     """
     variance, n, groups = np.asarray(sd, float) ** 2, np.asarray(n, float), np.asarray(groups)
     pooled, held = np.empty_like(variance), np.empty_like(n)
@@ -135,160 +188,115 @@ def judge_arrays(
     half_unit: ArrayLike,
     margin: ArrayLike,
     groups: ArrayLike,
-    d0: float = 4.0,
-    n_pub: int = 1,
-    alpha: float = 0.05,
-    estimand: Estimand = "printed",
+    rule: ReproductionRule = PLAIN_RULE,
 ) -> TableStatistics:
     """Judge tables of C comparable cells: mean, sd, published (..., C); n, half_unit, margin, groups (C,);
-    every s~ must be above 0.
+    every s~ must be above 0. The margins are these, not those of the rule.
     """
     n, half_unit = np.asarray(n, float), np.asarray(half_unit, float)
     delta = np.asarray(mean, float) - np.asarray(published, float)
-    spread, df = moderated_sd(sd, n, groups, d0)
-    both = spread * np.sqrt(1 / n + 1 / n_pub)
+    spread, df = moderated_sd(sd, n, groups, rule.d0)
+    both = spread * np.sqrt(1 / n + 1 / rule.n_pub)
     p = t_two_sided(np.maximum(np.abs(delta) - half_unit, 0) / both, df)
     p_holm = holm(p)
-    half_width = half_unit + t_quantile(1 - alpha, df) * _equivalence_se(spread, n, n_pub, estimand)
+    half_width = half_unit + t_quantile(1 - rule.alpha, df) * rule.equivalence_se(spread, n)
     reproduced = np.abs(delta) + half_width < margin
     return TableStatistics(
-        delta,
-        spread,
-        df,
-        t_quantile(0.975, df) * both,
-        half_width,
-        p,
-        p_holm,
-        reproduced,
-        (p_holm < alpha) & ~reproduced,
+        delta=delta,
+        sd=spread,
+        df=df,
+        prediction_half_width=t_quantile(0.975, df) * both,
+        equivalence_half_width=half_width,
+        p=p,
+        p_holm=p_holm,
+        reproduced=reproduced,
+        not_reproduced=(p_holm < rule.alpha) & ~reproduced,
     )
 
 
-def judge_cells(
-    cells: Sequence[CellData],
-    margin_cell: float = 1.0,
-    margin_average: float = 0.5,
-    d0: float = 4.0,
-    n_pub: int = 1,
-    alpha: float = 0.05,
-    estimand: Estimand = "printed",
-) -> list[CellVerdict]:
+def judge_cells(cells: Sequence[CellData], rule: ReproductionRule = PLAIN_RULE) -> list[CellVerdict]:
     """Judge one table's cells, in their order: missing, not comparable, reproduced, not reproduced,
     inconclusive.
 
     Variances pool and Holm runs over the comparable cells only, so the verdicts do not depend on gated cells
-    or on the cells' order.
-    A cell with one seed, or whose seeds (and all others of its kind) give identical values, is not
-    comparable. Where the paper claims
-    a gain, half of it is the margin if that is at least .3 and tighter than `margin_cell` / `margin_average`.
+    or on the cells' order. A cell with one seed, or whose seeds (and all others of its kind) give identical
+    values, is not comparable. Where the paper claims a gain, half of it is the margin if that is at least .3
+    and tighter than the rule's.
 
     Raises:
-        ValueError: naming the cell or the parameter that is not finite or out of range.
+        ValueError: naming the cell whose number is not finite.
     """
-    _check_parameters(margin_cell, margin_average, d0, n_pub, alpha, estimand)
     reasons = [_gate(cell) for cell in cells]
     for kind in ("cell", "average"):
         open_cells = [i for i, cell in enumerate(cells) if reasons[i] is None and cell.kind == kind]
         # With d0 = 0 each cell stands on its own variance; otherwise one varying cell lends the others some.
         alone = [i for i in open_cells if min(cells[i].values) == max(cells[i].values)]
-        if d0 == 0 or len(alone) == len(open_cells):
+        if rule.d0 == 0 or len(alone) == len(open_cells):
             for i in alone:
                 reasons[i] = "every seed gives the same value: no variance to judge with (is the seed used?)"
-    verdicts = [_described(cell, reason, n_pub) for cell, reason in zip(cells, reasons, strict=True)]
+    verdicts = [_described(cell, reason, rule.n_pub) for cell, reason in zip(cells, reasons, strict=True)]
     judged = [i for i, reason in enumerate(reasons) if reason is None]
-    if not judged:
-        return verdicts
-    chosen = [cells[i] for i in judged]
-    n = np.array([len(cell.values) for cell in chosen])
-    half_unit = np.array([_half_unit(cell) for cell in chosen])
-    margin = np.array([_margin(cell, margin_cell, margin_average) for cell in chosen])
+    if judged:
+        for i, verdict in zip(judged, _judged([cells[i] for i in judged], rule), strict=True):
+            verdicts[i] = verdict
+    return verdicts
+
+
+def _judged(cells: Sequence[CellData], rule: ReproductionRule) -> list[CellVerdict]:
+    """The verdicts of comparable cells."""
+    margin = np.array([rule.margin(cell) for cell in cells])
     table = judge_arrays(
-        [np.mean(cell.values) for cell in chosen],
-        [_sd(cell.values) for cell in chosen],
-        n,
-        [cell.published for cell in chosen],
-        half_unit,
-        margin,
-        [cell.kind for cell in chosen],
-        d0,
-        n_pub,
-        alpha,
-        estimand,
+        mean=[np.mean(cell.values) for cell in cells],
+        sd=[_sd(cell.values) for cell in cells],
+        n=[len(cell.values) for cell in cells],
+        published=[cell.published for cell in cells],
+        half_unit=[_half_unit(cell) for cell in cells],
+        margin=margin,
+        groups=[cell.kind for cell in cells],
+        rule=rule,
     )
-    for j, i in enumerate(judged):
-        cell, delta, width = chosen[j], float(table.delta[j]), float(table.equivalence_half_width[j])
-        mean, away = float(np.mean(cell.values)), float(table.prediction_half_width[j])
-        ci90, seeds = (delta - width, delta + width), None
+    verdicts = []
+    for j, cell in enumerate(cells):
+        mean, delta = float(np.mean(cell.values)), float(table.delta[j])
+        away, width = float(table.prediction_half_width[j]), float(table.equivalence_half_width[j])
+        seeds = None
         if table.reproduced[j]:
-            verdict, reason = (
-                REPRODUCED,
-                f"the {1 - 2 * alpha:.0%} interval of the difference lies within ±{margin[j]:g}",
-            )
+            verdict = REPRODUCED
+            reason = f"the {1 - 2 * rule.alpha:.0%} interval of the difference lies within ±{margin[j]:g}"
         elif table.not_reproduced[j]:
-            verdict = NOT_REPRODUCED
-            reason = f"ours is {abs(delta):.1f} {'above' if delta > 0 else 'below'} the paper (Holm p {table.p_holm[j]:.2g})"
+            verdict, side = NOT_REPRODUCED, "above" if delta > 0 else "below"
+            reason = f"ours is {abs(delta):.1f} {side} the paper (Holm p {table.p_holm[j]:.2g})"
         else:
-            pool = sum(other.kind == cell.kind for other in chosen)
-            settings = (
-                float(table.sd[j]),
-                half_unit[j],
-                margin[j],
-                d0,
-                n_pub,
-                alpha,
-                estimand,
-                len(chosen),
-                pool,
-            )
-            verdict, seeds = INCONCLUSIVE, _seeds_to_settle(len(cell.values), delta, *settings)
+            pool = sum(other.kind == cell.kind for other in cells)
+            seeds = _seeds_to_settle(cell, delta, float(table.sd[j]), rule, len(cells), pool)
+            verdict = INCONCLUSIVE
             more = (
                 f"{seeds} seeds would settle it"
                 if seeds
                 else "no number of our seeds settles it against one printed value"
             )
             reason = f"neither within ±{margin[j]:g} nor different; {more}"
-        verdicts[i] = CellVerdict(
-            key=cell.key,
-            verdict=verdict,
-            reason=reason,
-            n=len(cell.values),
-            mean=mean,
-            sd=_sd(cell.values),
-            delta=delta,
-            pi95=(mean - away, mean + away),
-            ci90=ci90,
-            margin=float(margin[j]),
-            moderated_sd=float(table.sd[j]),
-            df=float(table.df[j]),
-            cv_star=cv_star(cell.values),
-            p=float(table.p[j]),
-            p_holm=float(table.p_holm[j]),
-            seeds_needed=seeds,
+        verdicts.append(
+            CellVerdict(
+                key=cell.key,
+                verdict=verdict,
+                reason=reason,
+                n=len(cell.values),
+                mean=mean,
+                sd=_sd(cell.values),
+                delta=delta,
+                pi95=(mean - away, mean + away),
+                ci90=(delta - width, delta + width),
+                margin=float(margin[j]),
+                moderated_sd=float(table.sd[j]),
+                df=float(table.df[j]),
+                cv_star=cv_star(cell.values),
+                p=float(table.p[j]),
+                p_holm=float(table.p_holm[j]),
+                seeds_needed=seeds,
+            )
         )
     return verdicts
-
-
-def _equivalence_se(spread: ArrayLike, n: ArrayLike, n_pub: int, estimand: Estimand) -> Array:
-    """Standard error of m about the estimand: the printed number is fixed, the mean behind it carries the
-    paper's own run noise.
-    """
-    return np.asarray(spread) * np.sqrt(1 / np.asarray(n, float) + (1 / n_pub if estimand == "mean" else 0.0))
-
-
-def _check_parameters(
-    margin_cell: float, margin_average: float, d0: float, n_pub: int, alpha: float, estimand: str
-) -> None:
-    for name, value in (("margin_cell", margin_cell), ("margin_average", margin_average)):
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"judge_cells: {name} is {value}; it must be above 0")
-    if not (math.isfinite(d0) and d0 >= 0):
-        raise ValueError(f"judge_cells: d0 is {d0}; it must be at least 0")
-    if n_pub < 1:
-        raise ValueError(f"judge_cells: n_pub is {n_pub}; it must be at least 1")
-    if not 0 < alpha < 0.5:
-        raise ValueError(f"judge_cells: alpha is {alpha}; it must lie between 0 and .5")
-    if estimand not in ("printed", "mean"):
-        raise ValueError(f"judge_cells: estimand is {estimand!r}; it must be 'printed' or 'mean'")
 
 
 def _gate(cell: CellData) -> str | None:
@@ -309,7 +317,7 @@ def _gate(cell: CellData) -> str | None:
 
 
 def _described(cell: CellData, reason: str | None, n_pub: int) -> CellVerdict:
-    """The verdict of a gated cell: its figures rest on its own seeds alone (sd, n - 1 degrees of freedom)."""
+    """The verdict of a gated cell: its figures rest on its seeds alone (sd, n - 1 degrees of freedom)."""
     n, reason = len(cell.values), reason or ""
     if not n:
         return CellVerdict(key=cell.key, verdict=MISSING, reason=reason, n=0)
@@ -344,43 +352,25 @@ def _half_unit(cell: CellData) -> float:
     return 0.5 * 10.0**-cell.decimals
 
 
-def _margin(cell: CellData, margin_cell: float, margin_average: float) -> float:
-    """The margin of a cell: the default for its kind, tightened to half of a claimed gain of at least twice
-    `SMALLEST_GAIN_MARGIN`.
-    """
-    default = margin_average if cell.kind == "average" else margin_cell
-    half_gain = abs(cell.claimed_gain or 0.0) / 2
-    return min(default, half_gain) if half_gain >= SMALLEST_GAIN_MARGIN else default
-
-
 def _seeds_to_settle(
-    n_now: int,
-    delta: float,
-    sd: float,
-    half_unit: float,
-    margin: float,
-    d0: float,
-    n_pub: int,
-    alpha: float,
-    estimand: Estimand,
-    cells: int,
-    pool: int,
-    probability: float = 0.8,
+    cell: CellData, delta: float, sd: float, rule: ReproductionRule, cells: int, pool: int
 ) -> int | None:
-    """Seeds of ours, more than the `n_now` there are, at which the cell would be reproduced or not reproduced
-    with this probability.
+    """Seeds of ours, more than there are, at which the cell would be reproduced or not reproduced with
+    probability `SETTLED`.
 
     The printed value stays as it is and our seeds vary around the delta and sd seen now; Holm counts as
-    Bonferroni over `cells`, and the
-    variance is pooled over `pool` of them with as many seeds each.
+    Bonferroni over `cells`, and the variance is pooled over `pool` of them with as many seeds each.
     """
     from scipy.special import ndtr
 
+    half_unit, margin = _half_unit(cell), rule.margin(cell)
+
     def settled(n: Array) -> Array:
-        se, df = sd / np.sqrt(n), np.minimum(d0 + n - 1, pool * (n - 1))
-        room = margin - half_unit - t_quantile(1 - alpha, df) * _equivalence_se(sd, n, n_pub, estimand)
+        se, df = sd / np.sqrt(n), np.minimum(rule.d0 + n - 1, pool * (n - 1))
+        room = margin - half_unit - t_quantile(1 - rule.alpha, df) * rule.equivalence_se(sd, n)
         same = np.where(room > 0, ndtr((room - delta) / se) - ndtr((-room - delta) / se), 0.0)
-        bar = half_unit + t_quantile(1 - alpha / (2 * cells), df) * sd * np.sqrt(1 / n + 1 / n_pub)
+        both = sd * np.sqrt(1 / n + 1 / rule.n_pub)
+        bar = half_unit + t_quantile(1 - rule.alpha / (2 * cells), df) * both
         return np.maximum(same, ndtr((delta - bar) / se) + ndtr((-bar - delta) / se))
 
-    return fewest_seeds(settled, probability, n_now + 1)
+    return fewest_seeds(settled, SETTLED, len(cell.values) + 1)

@@ -1,4 +1,4 @@
-"""One seed a side: what can be said about these very models on other examples. Contexts are resampled or
+"""One seed per arm: what can be said about these very models on other examples. Contexts are resampled or
 swapped, seeds are not.
 
 Both functions hold one block of draws at a time (`BLOCK` numbers), whatever the number of resamples.
@@ -24,8 +24,8 @@ def paired_bootstrap(
     dataset.
 
     Seeds are averaged first and stay as they are: the interval says nothing about other seeds, and its
-    `method` says so. p is that of
-    `approximate_randomization`. 10,000 resamples of 17,000 contexts take about 1 s.
+    `method` says so. p is that of `approximate_randomization`. 10,000 resamples of 17,000 contexts take about
+    1 s.
     """
     check_scores(scores, level)
     rng = np.random.default_rng(rng_seed)
@@ -69,7 +69,7 @@ def _difference_sums(scores: PairedScores) -> tuple[Array, Array]:
 
 
 def _bootstrap_means(differences: Array, sizes: Array, resamples: int, rng: np.random.Generator) -> Array:
-    """Mean difference an example in `resamples` (R,) samples of C contexts drawn with replacement."""
+    """Mean difference per example in `resamples` (R,) samples of C contexts drawn with replacement."""
     contexts, means = len(sizes), np.empty(resamples)
     rows = max(1, BLOCK // contexts)
     for start in range(0, resamples, rows):
@@ -85,7 +85,7 @@ def _random_signs(weights: Array, resamples: int, rng: np.random.Generator) -> A
     """Sum of +-weights with fair random signs, `resamples` times (R,).
 
     Eight signs are one random byte: the sums of each eight weights under all 256 sign patterns are tabulated
-        once and looked up.
+    once and looked up.
     """
     eights = np.append(weights, np.zeros(-len(weights) % 8)).reshape(-1, 8)
     signs = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[None], axis=0).reshape(8, 256)

@@ -23,9 +23,8 @@ def t_quantile(probability: float, df: ArrayLike) -> Any:
     from scipy.special import ndtri, stdtrit
 
     df = np.asarray(df, float)
-    return np.where(np.isinf(df), ndtri(probability), stdtrit(np.where(np.isinf(df), 1.0, df), probability))[
-        ()
-    ]
+    finite = stdtrit(np.where(np.isinf(df), 1.0, df), probability)
+    return np.where(np.isinf(df), ndtri(probability), finite)[()]
 
 
 def t_two_sided(statistic: ArrayLike, df: ArrayLike) -> Any:
@@ -58,9 +57,8 @@ def power(
     sign it reports.
 
     sd: standard deviation of one seed's (paired) difference. example_se: the part of the standard error that
-        more seeds do not shrink
-    (test examples); the degrees of freedom then follow Satterthwaite, examples counting as many. All
-    broadcast; n >= 2.
+    more seeds do not shrink (test examples); the degrees of freedom then follow Satterthwaite, examples
+    counting as many. All broadcast; n >= 2.
     """
     from scipy.special import nctdtr
 
@@ -83,7 +81,8 @@ def seeds_needed(
     """
     if not (np.isfinite([effect, sd, example_se]).all() and sd > 0 and example_se >= 0):
         raise ValueError(
-            f"seeds_needed: effect {effect}, sd {sd} (must be above 0), example_se {example_se} (must be at least 0)"
+            f"seeds_needed: effect {effect}, sd {sd} (must be above 0), "
+            f"example_se {example_se} (must be at least 0)"
         )
     return fewest_seeds(lambda n: power(effect, sd, n, alpha, example_se), power_wanted)
 

@@ -28,10 +28,11 @@ def difference(path: Path, shown: str, profile: str, values: Mapping[str, Any]) 
         ConfigError: another profile's file, a key that the file does not have, a value that it does not
             allow.
     """
-    own = load(path).profile
-    if own != profile:
+    present = load(path).profile
+    if present != profile:
         raise ConfigError(
-            f"{shown}: profile {own}, but the study ran on {profile}: `python -m benchmark.profile {profile}` first"
+            f"{shown}: profile {present}, but the study ran on {profile}: `python -m benchmark.profile "
+            f"{profile}` first"
         )
     old = path.read_text(encoding="utf-8")
     new = old

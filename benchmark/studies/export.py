@@ -1,4 +1,6 @@
-"""`studies/NAME.best.yaml`: what a study has found, as a small file that git and a frozen DVC stage carry."""
+"""`studies/NAME.best.yaml`: the best values of a study, as a small file that git and a frozen DVC stage
+carry.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,16 @@ from optuna.trial import FrozenTrial
 
 from benchmark.config.params import repository_root
 from benchmark.config.yaml_file import read_yaml
-from benchmark.studies.identity import Identity, identity_of
+from benchmark.studies.identity import StudyIdentity, identity_of
 from benchmark.studies.space import Space
 from benchmark.studies.status import counts, finished, front
 from bmt.errors import ConfigError
 from bmt.runtime.files import write_text
 
-HEAD = "# Written by `python -m benchmark.search --study {name} --export`: the best values of a study, on validation carved from train.\n"
+HEAD = (
+    "# Written by `python -m benchmark.search --study {name} --export`: the best values of a study,"
+    " on validation carved from train.\n"
+)
 FIELDS = ("study", "profile", "cell", "objective", "trial", "values")
 
 
@@ -63,8 +68,8 @@ def best(study: optuna.Study, number: int | None = None) -> dict[str, Any]:
         "seeds": identity.seeds,
         "pruner": identity.pruner,
         "space": {
-            name: {"low": own["low"], "high": own["high"], "log": own["log"]}
-            for name, own in identity.space.items()
+            name: {"low": ends["low"], "high": ends["high"], "log": ends["log"]}
+            for name, ends in identity.space.items()
         },
         "changed": identity.changed,
         "study_digest": identity.digest,
@@ -81,16 +86,16 @@ def best(study: optuna.Study, number: int | None = None) -> dict[str, Any]:
     return said
 
 
-def _rounded(trial: FrozenTrial, identity: Identity) -> dict[str, float]:
-    return {own.key: own.rounded(trial.params[own.name]) for own in Space.read(identity.space).ranges}
+def _rounded(trial: FrozenTrial, identity: StudyIdentity) -> dict[str, float]:
+    return {part.key: part.rounded(trial.params[part.name]) for part in Space.read(identity.space).ranges}
 
 
 def score(trial: FrozenTrial) -> dict[str, float]:
     """Macro F1 in percent and union density, rounded as people read them."""
-    found = {"macro_f1": round(trial.values[0], 4)}
+    parts = {"macro_f1": round(trial.values[0], 4)}
     if "density" in trial.user_attrs:
-        found["union_density"] = round(trial.user_attrs["density"], 6)
-    return found
+        parts["union_density"] = round(trial.user_attrs["density"], 6)
+    return parts
 
 
 def read_best(study: str) -> dict[str, Any]:

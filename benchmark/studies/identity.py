@@ -18,7 +18,7 @@ KEY = "bmt.identity"
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class StudyIdentity:
     """What all trials of a study share.
 
     Attributes:
@@ -45,10 +45,10 @@ class Identity:
 
     @property
     def digest(self) -> str:
-        """Of all that is compared."""
-        return json_digest(self._compared())
+        """Of all that decides whether two studies are the same."""
+        return json_digest(self._deciding())
 
-    def _compared(self) -> dict[str, Any]:
+    def _deciding(self) -> dict[str, Any]:
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         del plain["params_sha256"], plain["changed"]  # what a change does stands in `settings`
         return plain
@@ -58,21 +58,21 @@ class Identity:
         return json.dumps(asdict(self))
 
 
-def identity_of(study: optuna.Study) -> Identity:
+def identity_of(study: optuna.Study) -> StudyIdentity:
     """The identity that a study carries.
 
     Raises:
         ConfigError: it carries none: it was made by something else.
     """
     try:
-        return Identity(**json.loads(study.user_attrs[KEY]))
+        return StudyIdentity(**json.loads(study.user_attrs[KEY]))
     except (KeyError, TypeError, ValueError):
         raise ConfigError(
             f"study {study.study_name!r}: not made by this command: take another --study or --storage"
         ) from None
 
 
-def claim(study: optuna.Study, ours: Identity) -> bool:
+def claim(study: optuna.Study, ours: StudyIdentity) -> bool:
     """Write our identity on a new study, or check that an old one's is the same; True for a new one.
 
     Raises:
@@ -83,18 +83,19 @@ def claim(study: optuna.Study, ours: Identity) -> bool:
         study.set_user_attr(KEY, ours.text())
     theirs = identity_of(study)
     if theirs.digest != ours.digest:
-        found, wanted = theirs._compared(), ours._compared()
-        odd = [key for key in wanted if found[key] != wanted[key]]
-        shown = "; ".join(f"{key} {_words(found[key])}, here {_words(wanted[key])}" for key in odd)
+        there, here = theirs._deciding(), ours._deciding()
+        odd = [key for key in here if there[key] != here[key]]
+        shown = "; ".join(f"{key} {_words(there[key])}, here {_words(here[key])}" for key in odd)
         raise ConfigError(
-            f"study {study.study_name!r} is another one: it has {shown}. Take another --study name, or call it as before"
+            f"study {study.study_name!r} is another one: it has {shown}. Take another --study name, or call "
+            "it as before"
         )
     return new
 
 
 def _words(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {own['low']:g} to {own['high']:g}" for name, own in value.items())
+        return ", ".join(f"{name} {ends['low']:g} to {ends['high']:g}" for name, ends in value.items())
     if isinstance(value, list):
         return ",".join(map(str, value))
     return value[:12] if isinstance(value, str) and len(value) == 64 else str(value)

@@ -1,9 +1,8 @@
 """MLflow: one run for the study, a nested one for each trial, with the status that the trial came to.
 
 A finished trial is FINISHED, and so is a pruned one, which its tag `trial.state` tells apart; a failed one is
-FAILED with the reason, an
-interrupted one KILLED; a killed worker's run is KILLED when its trial is queued again, or by `python -m
-benchmark.track sync`.
+FAILED with the reason, an interrupted one KILLED; a killed worker's run is KILLED when its trial is queued
+again, or by `python -m benchmark.track sync`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import optuna
 from optuna.trial import TrialState
 
 from benchmark.config.params import as_flat, repository_root
-from benchmark.studies.identity import Identity, identity_of
+from benchmark.studies.identity import StudyIdentity, identity_of
 from benchmark.studies.settings import Settings
 from benchmark.studies.space import Space, Values
 from benchmark.studies.status import counts, front
@@ -77,13 +76,13 @@ def study_run(
 def reference(study: optuna.Study) -> str | None:
     """The study's run, waiting a while for the worker that makes it."""
     end = time.monotonic() + WAIT_SECONDS
-    while (found := study.user_attrs.get(REFERENCE)) is None and time.monotonic() < end:
+    while (run := study.user_attrs.get(REFERENCE)) is None and time.monotonic() < end:
         time.sleep(0.5)
-    return found
+    return run
 
 
 def trial_runs(
-    study: optuna.Study, settings: Settings, space: Space, identity: Identity
+    study: optuna.Study, settings: Settings, space: Space, identity: StudyIdentity
 ) -> Callable[[optuna.Trial, Values], Any]:
     """The context that each trial is recorded in."""
     described, parent = environment.describe(), reference(study)

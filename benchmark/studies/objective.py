@@ -96,7 +96,7 @@ class Objective:
         measure: how one seed is scored.
         seeds: of the trainings of a trial; the score is the mean over them.
         objective: one of OBJECTIVES.
-        pruner: one of pruning.PRUNERS, the study's own.
+        pruner: one of pruning.PRUNERS, as the study has it.
         recorded: the context that a trial is recorded in.
     """
 

@@ -2,12 +2,11 @@
 (dataset, seed).
 
 hyperband: the macro F1 so far is reported at each evaluation, the mean over the seeds done and the best of
-the present one. The resource is
-the number of evaluations; a third goes on at each rung.
+the present one. The resource is the number of evaluations; a third goes on at each rung.
 
 wilcoxon: each dataset's F1 is reported after each seed. A trial is given up between two seeds when its F1s,
-paired by dataset and seed, are
-below the best trial's (one-sided signed-rank test, p < .1). So it needs two seeds or more.
+paired by dataset and seed, are below the best trial's (one-sided signed-rank test, p < .1). So it needs two
+seeds or more.
 """
 
 from __future__ import annotations
@@ -35,7 +34,8 @@ def check_pruner(kind: str, objective: str, seeds: int, evaluations: int) -> Non
         return
     if objective != "f1":
         raise ConfigError(
-            f"--pruner {kind}: not with --objective {objective}: Optuna prunes searches for one value only; --pruner none"
+            f"--pruner {kind}: not with --objective {objective}: Optuna prunes searches for one value only; "
+            "--pruner none"
         )
     if kind == "wilcoxon" and seeds < 2:
         raise ConfigError(
@@ -43,7 +43,8 @@ def check_pruner(kind: str, objective: str, seeds: int, evaluations: int) -> Non
         )
     if kind == "hyperband" and seeds * evaluations < 2:
         raise ConfigError(
-            "--pruner hyperband: a training has one evaluation only, so there is nothing to give up: --set training.evaluate_every=N"
+            "--pruner hyperband: a training has one evaluation only, so there is nothing to give up: --set "
+            "training.evaluate_every=N"
         )
 
 

@@ -2,10 +2,8 @@
 and the trial's number.
 
 Optuna's samplers hold one stream of random numbers: two workers with one seed would try the same values, and
-a study that goes on would
-begin that stream again. Here every trial has a sampler of its own, so that what a trial draws depends on its
-number and on what the study
-knows by then, and not on which worker takes it.
+a study that goes on would begin that stream again. Here every trial has a sampler of its own, so that what a
+trial draws depends on its number and on what the study knows by then, and not on which worker takes it.
 """
 
 from __future__ import annotations
@@ -67,15 +65,15 @@ def sampler(kind: str, seed: int, startup: int) -> BaseSampler:
     first generation is).
     """
 
-    def make(own: int) -> BaseSampler:
+    def make(trial_seed: int) -> BaseSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if kind == "gp":
-                return GPSampler(seed=own, n_startup_trials=startup, warn_independent_sampling=False)
+                return GPSampler(seed=trial_seed, n_startup_trials=startup, warn_independent_sampling=False)
             if kind == "nsga2":
-                return NSGAIISampler(seed=own, population_size=POPULATION)
+                return NSGAIISampler(seed=trial_seed, population_size=POPULATION)
             return TPESampler(
-                seed=own, n_startup_trials=startup, multivariate=True, warn_independent_sampling=False
+                seed=trial_seed, n_startup_trials=startup, multivariate=True, warn_independent_sampling=False
             )
 
     return Keyed(make, seed)

@@ -15,7 +15,7 @@ import yaml
 
 from benchmark.config.cells import nearest
 from benchmark.config.params import Config, load, repository_root
-from benchmark.config.profiles import profile_path
+from benchmark.config.profiles import params_file
 from benchmark.config.yaml_file import read_yaml
 from bmt.errors import ConfigError
 
@@ -78,8 +78,8 @@ def read_settings(
     Raises:
         ConfigError: an unreadable file, a malformed change, a key that a study cannot change.
     """
-    path = Path(params) if params else profile_path(profile) if profile else repository_root() / "params.yaml"
-    shown = params or (f"profiles/{path.name}" if profile else "params.yaml")
+    named = params_file(params, profile)
+    path, shown = Path(named) if named else repository_root() / "params.yaml", named or "params.yaml"
     values = read_yaml(path, shown, "`python -m benchmark.profile sample` writes a params.yaml")
     if not isinstance(values, dict):
         raise ConfigError(f"{shown}: keys and values expected; profiles/sample.yaml shows the form")
@@ -88,7 +88,7 @@ def read_settings(
         key, sign, value = text.partition("=")
         if not sign:
             raise ConfigError(f"--set {text}: not of the form KEY=VALUE, as in training.epochs_mt=0.5")
-        if not any(key == own or key.startswith(f"{own}.") for own in MAY_CHANGE):
+        if not any(key == part or key.startswith(f"{part}.") for part in MAY_CHANGE):
             raise ConfigError(f"--set {text}: a study cannot change {key}: only {', '.join(MAY_CHANGE)}")
         try:
             changed[key] = yaml.safe_load(value)

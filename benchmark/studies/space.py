@@ -95,27 +95,33 @@ class Space:
     @staticmethod
     def read(plain: Mapping[str, Mapping[str, Any]]) -> Space:
         """The inverse of `plain`."""
-        return Space(tuple(Range(name, **own) for name, own in plain.items()))
+        return Space(tuple(Range(name, **ends) for name, ends in plain.items()))
 
     def suggest(self, trial: optuna.Trial) -> Values:
         """The trial's values."""
-        return {own.name: own.suggest(trial) for own in self.ranges}
+        return {part.name: part.suggest(trial) for part in self.ranges}
 
     def changes(self, values: Mapping[str, float]) -> dict[str, float]:
         """Values by their keys in a params file."""
-        return {own.key: values[own.name] for own in self.ranges}
+        return {part.key: values[part.name] for part in self.ranges}
 
     def plain(self) -> dict[str, dict[str, Any]]:
         """As plain values, for a file or a comparison."""
         return {
-            own.name: {"key": own.key, "low": own.low, "high": own.high, "log": own.log, "whole": own.whole}
-            for own in self.ranges
+            part.name: {
+                "key": part.key,
+                "low": part.low,
+                "high": part.high,
+                "log": part.log,
+                "whole": part.whole,
+            }
+            for part in self.ranges
         }
 
     @property
     def text(self) -> str:
         """All ranges in words."""
-        return ", ".join(own.text for own in self.ranges)
+        return ", ".join(part.text for part in self.ranges)
 
 
 def space_of(
@@ -153,7 +159,8 @@ def space_of(
         known_name(name, tuple({*GATES, "p_f"}), "search parameter")
         if name not in matters:
             raise ConfigError(
-                f"search parameter {name}: changes nothing for arm {arm} (mask {kind}): one of {', '.join(matters)}"
+                f"search parameter {name}: changes nothing for arm {arm} (mask {kind}): one of "
+                f"{', '.join(matters)}"
             )
     return Space(tuple(_range(config, arm, name, given.get(name)) for name in searched))
 
@@ -183,22 +190,23 @@ def _range(config: Config, arm: str, name: str, given: tuple[float, float] | Non
     return made
 
 
-def _check(own: Range, low: float, high: float) -> None:
+def _check(part: Range, low: float, high: float) -> None:
     """Both ends within the knob's bounds, and something between them."""
-    where = f"--range {own.name}={low:g}:{high:g}"
+    where = f"--range {part.name}={low:g}:{high:g}"
     for end in (low, high):
-        if not math.isfinite(end) or (own.whole and end != int(end)):
-            raise ConfigError(f"{where}: {end:g} is not allowed: a {'whole ' if own.whole else ''}number")
-        if not _within(end, own.key):
-            also = "; gamma < 0 < 1 < zeta (eq. 11)" if own.name in ("gamma", "zeta") else ""
-            raise ConfigError(f"{where}: {own.key} {end:g} is not allowed: {allowed(_knob(own.key))}{also}")
-    if own.log and low <= 0:
+        if not math.isfinite(end) or (part.whole and end != int(end)):
+            raise ConfigError(f"{where}: {end:g} is not allowed: a {'whole ' if part.whole else ''}number")
+        if not _within(end, part.key):
+            also = "; gamma < 0 < 1 < zeta (eq. 11)" if part.name in ("gamma", "zeta") else ""
+            raise ConfigError(f"{where}: {part.key} {end:g} is not allowed: {allowed(_knob(part.key))}{also}")
+    if part.log and low <= 0:
         raise ConfigError(
-            f"{where}: {own.key} {low:g} is not allowed: above 0, for the search is on a log scale"
+            f"{where}: {part.key} {low:g} is not allowed: above 0, for the search is on a log scale"
         )
     if not low < high:
         raise ConfigError(
-            f"{where}: the range is empty: LOW must be below HIGH; to hold a value fixed, --set {own.key}={low:g}"
+            f"{where}: the range is empty: LOW must be below HIGH; to hold a value fixed, --set "
+            f"{part.key}={low:g}"
         )
 
 
@@ -219,14 +227,14 @@ def _within(value: float, key: str) -> bool:
 
 def present(config: Config, space: Space) -> Values | None:
     """The params file's own values, where all of them lie in the space; else None."""
-    found: Values = {}
-    for own in space.ranges:
-        section, *rest = own.key.split(".")
+    values: Values = {}
+    for part in space.ranges:
+        section, *rest = part.key.split(".")
         value = getattr(config.mask, rest[0]) if section == "mask" else config.arms[rest[0]].p_f
-        if value is None or not own.holds(value):
+        if value is None or not part.holds(value):
             return None
-        found[own.name] = value
-    return found
+        values[part.name] = value
+    return values
 
 
 def words(values: Mapping[str, float], names: Iterable[str] | None = None) -> str:

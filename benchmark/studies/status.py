@@ -27,12 +27,12 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
     Raises:
         BMTError: there is none.
     """
-    found = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if not found:
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if not trials:
         raise BMTError(
             f"study {study.study_name!r}: no finished trial ({counts_text(study)}): run `--trials N` first"
         )
-    return found
+    return trials
 
 
 def counts(study: optuna.Study) -> dict[str, int]:
@@ -75,8 +75,8 @@ def table(study: optuna.Study) -> str:
         "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
     head = (
-        f"study {study.study_name}: {identity.cell}, profile {identity.profile}, objective {identity.objective}, pruner {identity.pruner}, "
-        f"seeds {','.join(map(str, identity.seeds))}"
+        f"study {study.study_name}: {identity.cell}, profile {identity.profile}, objective "
+        f"{identity.objective}, pruner {identity.pruner}, seeds {','.join(map(str, identity.seeds))}"
     )
     return "\n".join([head, *lines, *_best(study)])
 

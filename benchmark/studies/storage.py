@@ -2,10 +2,9 @@
 otherwise.
 
 SQLite is for the workers of one host; several hosts share a server, e.g.
-postgresql+psycopg://user@host/database. A trial's worker gives
-a sign of life every `heartbeat` seconds. Where it has been silent for three times as long, the next worker
-fails its trial and queues the
-same values again, three times at most.
+postgresql+psycopg://user@host/database. A trial's worker gives a sign of life every `heartbeat` seconds.
+Where it has been silent for three times as long, the next worker fails its trial and queues the same values
+again, three times at most.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial
 
 from benchmark.config.params import repository_root
-from benchmark.studies import mlflow_runs as tracks
+from benchmark.studies import mlflow_runs
 from benchmark.tracking import mlflow_store as tracking
 from bmt.errors import BMTError, ConfigError
 
@@ -47,8 +46,8 @@ def storage_url(name: str, given: str | None = None) -> str:
     Raises:
         ConfigError: it is MLflow's own database. Both keep their version in a table `alembic_version`.
     """
-    own = "sqlite:///" + quote(str(repository_root() / "studies" / f"{name}.db"))
-    url = given or os.environ.get("OPTUNA_STORAGE") or own
+    default = "sqlite:///" + quote(str(repository_root() / "studies" / f"{name}.db"))
+    url = given or os.environ.get("OPTUNA_STORAGE") or default
     if url == tracking.store_uri() or (_file(url) is not None and _file(url) == _file(tracking.store_uri())):
         raise ConfigError(
             f"--storage {tracking.public(url)}: this is MLflow's database: a study needs one of its own"
@@ -100,7 +99,7 @@ def open_storage(url: str, heartbeat: int = HEARTBEAT) -> RDBStorage:
 
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
     """Queue a dead worker's trial again, and end its MLflow run."""
-    tracks.bury(study.study_name, trial.number)
+    mlflow_runs.bury(study.study_name, trial.number)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)(study, trial)
@@ -151,17 +150,17 @@ def reachable(url: str) -> Iterator[None]:
         ) from None
     except Exception as error:
         # Optuna's loop can hide a database's error behind a defect of its own (UnboundLocalError, 5.0)
-        if (found := _database_error(error)) is None:
+        if (cause := _database_error(error)) is None:
             raise
         raise BMTError(
-            f"the study's database {where}: {_line(found)}; run the same command again when it answers"
+            f"the study's database {where}: {_line(cause)}; run the same command again when it answers"
         ) from error
     finally:
         threading.excepthook = before
 
 
 def _database_error(error: BaseException | None) -> BaseException | None:
-    """The database's own error behind `error`, or None."""
+    """The error of the database behind `error`, or None."""
     while error is not None:
         if isinstance(error, sqlalchemy.exc.SQLAlchemyError):
             return error
@@ -171,18 +170,18 @@ def _database_error(error: BaseException | None) -> BaseException | None:
 
 def _tell_of_silence(failed: threading.ExceptHookArgs) -> None:
     """A heartbeat that the database did not take is a line; other threads' errors keep their traceback."""
-    found = _database_error(failed.exc_value)
-    if found is None:
+    cause = _database_error(failed.exc_value)
+    if cause is None:
         threading.__excepthook__(failed)
     else:
-        print(f"study: no sign of life could be written: {_line(found)}", file=sys.stderr, flush=True)
+        print(f"study: no sign of life could be written: {_line(cause)}", file=sys.stderr, flush=True)
 
 
 def _no_driver(error: ImportError) -> str:
     missing = getattr(error.__cause__, "name", None) or error.name
     return (
-        f"its driver{f' {missing}' if missing else ''} is not installed: for PostgreSQL pip install 'psycopg[binary]' and write "
-        "postgresql+psycopg://user@host/database"
+        f"its driver{f' {missing}' if missing else ''} is not installed: for PostgreSQL pip install "
+        "'psycopg[binary]' and write postgresql+psycopg://user@host/database"
     )
 
 

@@ -12,8 +12,8 @@ import optuna
 
 from benchmark.cli.allocator import keep_freed_memory
 from benchmark.config.digests import params_digest
-from benchmark.studies import mlflow_runs as tracks
-from benchmark.studies.identity import Identity
+from benchmark.studies import mlflow_runs
+from benchmark.studies.identity import StudyIdentity
 from benchmark.studies.objective import Objective
 from benchmark.studies.pruning import check_pruner
 from benchmark.studies.settings import Settings, read_settings
@@ -21,7 +21,7 @@ from benchmark.studies.space import Space, present, space_of
 from benchmark.studies.status import counts_text
 from benchmark.studies.storage import HEARTBEAT, open_storage, reachable, storage_url
 from benchmark.studies.training import Trained, check_validation
-from benchmark.studies.worker import Budget, enter_study, quiet_optuna, say, work
+from benchmark.studies.worker import TrialBudget, enter_study, quiet_optuna, say, work
 from benchmark.tracking.environment import cpu_count
 from bmt.errors import BMTError
 from bmt.runtime.files import json_digest
@@ -50,7 +50,8 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     settings = read_settings(options.params, options.profile, options.changes)
     config = settings.config()
     check_validation(config)
-    cell = f"{options.backbone or next(iter(config.backbones))}.{options.regime}.{options.arm}.s{options.seeds[0]}"
+    backbone = options.backbone or next(iter(config.backbones))
+    cell = f"{backbone}.{options.regime}.{options.arm}.s{options.seeds[0]}"
     space = _space(options, settings, cell)
     trained = Trained.of(settings, cell, space)
     kind = options.pruner or ("hyperband" if options.objective == "f1" else "none")
@@ -76,15 +77,17 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
             "space": identity.space,
             "cell": identity.cell,
         }
-        with tracks.study_run(
-            study, tracks.experiment_of(config), told | {"seeds": identity.seeds, "changed": identity.changed}
+        with mlflow_runs.study_run(
+            study,
+            mlflow_runs.experiment_of(config),
+            told | {"seeds": identity.seeds, "changed": identity.changed},
         ):
             if options.workers > 1:
                 _start_workers(given, options.workers, url)
             else:
-                recorded = tracks.trial_runs(study, settings, space, identity)
+                recorded = mlflow_runs.trial_runs(study, settings, space, identity)
                 objective = Objective(space, trained, options.seeds, options.objective, kind, recorded)
-                work(study, objective, Budget(options.trials, options.finished, options.timeout, beat))
+                work(study, objective, TrialBudget(options.trials, options.finished, options.timeout, beat))
         say(f"study {options.study}: {counts_text(study)}; {_best(study)}")
 
 
@@ -99,19 +102,22 @@ def _space(options: argparse.Namespace, settings: Settings, cell: str) -> Space:
         else [name.strip() for name in options.search.split(",") if name.strip()]
     )
     space = space_of(config, arm, names, options.ranges, options.objective == "f1_density")
-    for corner in ({own.key: own.low for own in space.ranges}, {own.key: own.high for own in space.ranges}):
+    for corner in (
+        {part.key: part.low for part in space.ranges},
+        {part.key: part.high for part in space.ranges},
+    ):
         settings.config(corner)  # what the params file's other checks say of the ends
     return space
 
 
-def _identity(options: argparse.Namespace, trained: Trained, kind: str) -> Identity:
+def _identity(options: argparse.Namespace, trained: Trained, kind: str) -> StudyIdentity:
     """What the study is. The searched values are at one end in its digest of settings: the params file's own
     do not matter.
     """
     from benchmark.config.digests import section_digest
 
-    at_low = trained.settings.config({own.key: own.low for own in trained.space.ranges})
-    return Identity(
+    at_low = trained.settings.config({part.key: part.low for part in trained.space.ranges})
+    return StudyIdentity(
         profile=trained.config.profile,
         cell=trained.cell.name.rpartition(".")[0],
         space=trained.space.plain(),
@@ -146,7 +152,8 @@ def _start_workers(given: Sequence[str], workers: int, url: str) -> None:
     command = [sys.executable, "-m", "benchmark.search", *_for_worker(given)]
     threads = str(max(1, cpu_count() // workers))
     environment = {"OMP_NUM_THREADS": threads} | os.environ | {"OPTUNA_STORAGE": url}
-    started = [subprocess.Popen(command, env=environment) for _ in range(workers)]
+    # a session each: Ctrl-C reaches them through the end of this block alone, and is told in one line
+    started = [subprocess.Popen(command, env=environment, start_new_session=True) for _ in range(workers)]
     try:
         statuses = [process.wait() for process in started]
     finally:

@@ -20,7 +20,7 @@ from benchmark.config.backbones import Located, locate
 from benchmark.config.cells import Cell
 from benchmark.config.folders import Places
 from benchmark.config.params import Config, find_cell
-from benchmark.runs.cell_data import CellData, training_data
+from benchmark.runs.cell_data import SourceData, training_data
 from benchmark.runs.cell_masks import masks_and_anchor
 from benchmark.runs.cell_run import CellRun
 from benchmark.runs.single_task_reference import with_reference
@@ -54,7 +54,7 @@ class Trained:
     cell: Cell
     space: Space
     place: Located
-    data: CellData
+    data: SourceData
 
     @staticmethod
     def of(settings: Settings, cell: str, space: Space) -> Trained:

@@ -17,7 +17,7 @@ from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, UpdateF
 from optuna.trial import FrozenTrial, TrialState
 
 from benchmark.cli.progress import duration
-from benchmark.studies.identity import Identity, claim
+from benchmark.studies.identity import StudyIdentity, claim
 from benchmark.studies.objective import OBJECTIVES, Objective
 from benchmark.studies.pruning import pruner
 from benchmark.studies.samplers import sampler
@@ -37,7 +37,7 @@ def say(line: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class TrialBudget:
     """When a worker stops.
 
     Attributes:
@@ -60,7 +60,7 @@ class Budget:
 def enter_study(
     storage: optuna.storages.BaseStorage,
     name: str,
-    identity: Identity,
+    identity: StudyIdentity,
     evaluations: int,
     sampling: tuple[str, int, int] = ("tpe", 0, 5),
     first: Values | None = None,
@@ -87,12 +87,12 @@ def enter_study(
     return study
 
 
-def work(study: optuna.Study, objective: Objective, budget: Budget, tell: Tell = say) -> None:
+def work(study: optuna.Study, objective: Objective, budget: TrialBudget, tell: Tell = say) -> None:
     """Run trials until the study has as many as the budget says, or the time is over.
 
     Where other workers run the last of them, this one waits: a killed worker's trial is queued again and
-    taken up here. Trials that end
-    by a ModelError (a loss that is no number) are failed ones, and others follow.
+    taken up here. Trials that end by a ModelError (a loss that is no number) are failed ones, and others
+    follow.
 
     Raises:
         ModelError: FAILURES of this worker's trials failed one after the other.
@@ -123,7 +123,8 @@ def work(study: optuna.Study, objective: Objective, budget: Budget, tell: Tell =
         if running and budget.reached(finished + running, pruned):
             if not told:
                 tell(
-                    f"study {study.study_name}: {finished + pruned} trials, {running} with other workers: waiting for them"
+                    f"study {study.study_name}: {finished + pruned} trials, {running} with other workers: "
+                    "waiting for them"
                 )
                 told = True
             time.sleep(POLL_SECONDS)
@@ -134,11 +135,13 @@ def work(study: optuna.Study, objective: Objective, budget: Budget, tell: Tell =
             if isinstance(error, ValueError) and "Cannot tell a" not in str(error):
                 raise
             tell(
-                "a trial gave no sign of life for so long that it was given to another worker: what came of it here is dropped"
+                "a trial gave no sign of life for so long that it was given to another worker: what came of "
+                "it here is dropped"
             )
         if len(failed) >= FAILURES:
             raise ModelError(
-                f"study {study.study_name}: {FAILURES} trials failed one after the other, the last: {failed[-1]}"
+                f"study {study.study_name}: {FAILURES} trials failed one after the other, the last: "
+                f"{failed[-1]}"
             )
     tell(f"study {study.study_name}: the time is over")
 
@@ -177,13 +180,14 @@ def trial_line(study: optuna.Study, trial: FrozenTrial) -> str:
         value = f" at macro F1 {trial.value:.2f}" if trial.value is not None else ""
         return f"{head}pruned{value}; {words(trial.params)}; {seconds}"
     if len(trial.values) > 1:
-        return f"{head}macro F1 {trial.values[0]:.2f}, union density {trial.values[1]:.3f}; {words(trial.params)}; {seconds}"
+        scores = f"macro F1 {trial.values[0]:.2f}, union density {trial.values[1]:.3f}"
+        return f"{head}{scores}; {words(trial.params)}; {seconds}"
     best = study.best_trial
     beside = "the best" if best.number == trial.number else f"best {best.value:.2f}, trial {best.number}"
     return f"{head}macro F1 {trial.values[0]:.2f} ({beside}); {words(trial.params)}; {seconds}"
 
 
 def quiet_optuna() -> None:
-    """Optuna's own lines away: ours tell the same, one a trial."""
+    """Optuna's own lines away: ours tell the same, one per trial."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=ExperimentalWarning)

@@ -14,6 +14,7 @@ import heapq
 import json
 import multiprocessing
 import os
+import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -131,7 +132,6 @@ def build(
         pass  # absent, stale or damaged: made anew
     chosen = None if limit is None else _choose(path, limit, train)
     report = ReadingReport()
-    _keep_freed_blocks()
     with write_folder_aside(out_dir) as aside, _collector_paused():
         with closing(bmt.qa.mrqa.passages(path, report, options.strict, tokens=False)) as source:
             chunks = _chunks(source if chosen is None else _only(source, chosen))
@@ -198,22 +198,13 @@ def load(folder: str | Path, key: str | None = None) -> Features:
     return Features(tables[0], tables[1], meta)
 
 
-def outdated(
-    meta: dict[str, Any], data: DataSettings, tokenizer: Any = None, path: str | Path | None = None
-) -> list[str]:
-    """The inputs of features whose `meta` this is that are no longer what `build` would use now, by their
-    names in `meta["inputs"]`.
-
-    The settings and the code are always compared, the tokenizer and the MRQA file if they are given. Empty:
-    nothing changed.
+def outdated(meta: dict[str, Any], data: DataSettings) -> list[str]:
+    """The settings and the code of features whose `meta` this is that are no longer what `build` would use
+    now, by their names in `meta["inputs"]`. Empty: nothing changed.
     """
     used = meta.get("inputs", {})
     now: dict[str, Any] = {name: getattr(data, name) for name in ("window", "overlap", "question")}
     now |= {"special_tokens": list(data.special_tokens), "code_sha256": _code_digest()}
-    if tokenizer is not None:
-        now["tokenizer_sha256"] = encoder(tokenizer, data.special_tokens).digest
-    if path is not None:
-        now["file_sha256"] = file_digest(path)
     return [name for name, value in now.items() if used.get(name) != value]
 
 
@@ -249,15 +240,16 @@ def carve(
     return np.array(rest, dtype=np.int64), np.array(held, dtype=np.int64)
 
 
-def _keep_freed_blocks() -> None:
-    """Let glibc keep up to 62 MB of freed blocks for the arrays of the next chunk: faulting in new pages
-    takes a twentieth of the time.
-
-    It does so by itself once it has freed a large block (mallopt(3), M_MMAP_THRESHOLD: the threshold is
-    dynamic, at most 32 MiB, and twice that much is kept), whose pages need not have been touched. Other
-    allocators take no notice.
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Processes that are started in the block never see Ctrl-C, which a terminal sends to all of them: this
+    process, which sees it after the block, ends them.
     """
-    np.empty(31 << 20, dtype=np.uint8)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -353,7 +345,8 @@ def _work(
     )
     try:
         for chunk in chunks:
-            waiting.append(pool.submit(_cut_in_worker, chunk))
+            with _ctrl_c_held_back():
+                waiting.append(pool.submit(_cut_in_worker, chunk))
             if len(waiting) >= 3 * workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -371,7 +364,6 @@ _worker: dict[str, Any] = {}
 
 def _start_worker(spec: Encoder, cut: Cut, train: bool) -> None:
     gc.disable()  # as in `_collector_paused`
-    _keep_freed_blocks()
     # One thread per process: the processes are the parallelism.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     _worker.update(spec=spec, tokenizer=text_tokenizer(spec), cut=cut, train=train)

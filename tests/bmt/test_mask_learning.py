@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +14,9 @@ from torch import nn
 from bmt.errors import ConfigError, ModelError
 from bmt.mask_learning import gates_by_dataset, learn_masks, mask_settings
 from bmt.mask_selection import kth_largest, top_share
+from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl
+from bmt.runtime.stopping import StoppedError
 from tests.support import tiny
 
 
@@ -335,3 +338,32 @@ def test_delta_is_kept_only_where_asked_as_the_mean_over_datasets() -> None:
 def test_settings_that_do_not_go_together_are_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         mask_settings(None, changes)
+
+
+def test_a_delta_is_the_same_after_a_stop_between_two_datasets(tmp_path: Path) -> None:
+    """The first dataset's w is in its checkpoint: nothing else has it once another is learned."""
+    batches = {"a": planted(0)[1], "b": planted(1)[1]}
+    options = {**TOY, "steps": 20, "lam": 1e-3, "keep_delta": True}
+    whole, resumed = Regression(), Regression()
+    learn_masks(whole, batches, **options)
+    calls = iter(range(100))
+    control = RunControl(checkpoints=Checkpoints(tmp_path, "f"), stop=lambda: next(calls) == 25)
+    with pytest.raises(StoppedError, match="stopped at step 5 of 20"):
+        learn_masks(resumed, batches, control=control, **options)
+    assert bool((resumed.encoder.weight == 0).all())
+    learn_masks(resumed, batches, control=RunControl(checkpoints=Checkpoints(tmp_path, "f")), **options)
+    assert torch.equal(whole.encoder.weight, resumed.encoder.weight) and whole.encoder.weight.any()
+
+
+def test_the_histogram_s_edges_are_as_far_as_adam_can_move_alpha() -> None:
+    _, batch_at = planted()
+    options = {**TOY, "steps": 6, "alpha0": 1.0, "alpha_lr": 0.05}
+    alpha = learn_masks(Regression(), {"toy": batch_at}, **options).about["alpha"]
+    assert (alpha["edges"][0], alpha["edges"][-1]) == pytest.approx((0.7, 1.3))
+    far = learn_masks(Regression(), {"toy": batch_at}, **{**options, "alpha_lr": 9.0}).about["alpha"]
+    assert (far["edges"][0], far["edges"][-1]) == pytest.approx((-19.0, 21.0))
+
+
+@pytest.mark.parametrize(("density", "count"), [(0.3, 3), (0.25, 2), (0.01, 1), (1.0, 9)])
+def test_a_share_of_the_weights_is_rounded_to_the_nearest_number(density: float, count: int) -> None:
+    assert int(top_share({"x": torch.arange(9.0)}, density, (0,))["x"].sum()) == count

@@ -426,3 +426,80 @@ def test_a_refresh_leaves_newly_closed_weights_where_they_are(
         assert (after[True][name][~closed] != at_refresh[name][~closed]).any() or not (~closed).any(), name
         moved += int((after[False][name][closed] != at_refresh[name][closed]).sum())
     assert decays or moved > 1000  # weight decay's own guard holds closed weights in any case
+
+
+def test_a_wrapped_optimizer_is_masked_as_the_one_inside() -> None:
+    """As accelerate wraps it; twice, to be sure."""
+
+    class Wrapper(torch.optim.Optimizer):
+        def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+            self.optimizer = optimizer
+            self.param_groups = optimizer.param_groups
+
+        def step(self, closure: object = None) -> None:  # type: ignore[override]
+            self.optimizer.step()
+
+    model, masks = tiny.bert(), masks_for(tiny.bert(), 0.3, "A")
+    start = {name: p.detach().clone() for name, p in model.named_parameters()}
+    wrapper = Wrapper(Wrapper(torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)))
+    with mask_updates(wrapper, model, masks) as masked:
+        loss_on(model, *ids()).backward()
+        wrapper.step()
+    assert masked.step == 1
+    for name in masks.shapes:
+        closed = ~masks.mask("A", name)
+        parameter = dict(model.named_parameters())[name]
+        assert torch.equal(parameter[closed], start[name][closed]), name
+        assert (parameter[~closed] != start[name][~closed]).any(), name
+
+
+def test_a_pause_gives_back_the_rows_that_were_said() -> None:
+    model, masks = tiny.bert(), masks_for(tiny.bert())
+    with mask_updates(torch.optim.SGD(model.parameters(), lr=0.1), model, masks) as masked:
+        masked.rows([0, 0, 1, 1, 2, 2, 2])
+        groups = masked.groups
+        with masked.paused():
+            assert masked.groups is None and not masked.active
+            loss_on(model, *ids()).backward()
+        assert masked.groups is groups and masked.active
+
+
+def test_the_random_mask_of_a_step_is_the_same_in_all_its_backward_passes() -> None:
+    """Drawn once per step and tensor: a step of two passes draws as often as a step of one."""
+    model, draws = tiny.bert(), []
+
+    class Counted(RandomMask):
+        def draw(self, name: str, shape: object, step: int, device: object = "cpu") -> torch.Tensor:
+            draws.append((step, name))
+            return RandomMask.draw(self, name, shape, step, device)  # type: ignore[arg-type]
+
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with mask_updates(optimizer, model, Counted(0.5)):
+        for _ in range(2):
+            for _ in range(3):
+                loss_on(model, *ids()).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    assert len(draws) == len(set(draws)) and {step for step, _ in draws} == {0, 1}
+
+
+def test_a_refresh_settles_the_moments_of_weights_that_every_mask_closes_and_of_no_other() -> None:
+    first, second = masks_for(tiny.bert(), 0.9), masks_for(tiny.bert(), 0.2)
+    model = tiny.bert()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    with mask_updates(optimizer, model, first) as masked:
+        masked.rows([0, 0, 1, 1, 2, 2, 2])
+        loss_on(model, *ids()).backward()
+        optimizer.step()
+        before = {
+            (name, key): optimizer.state[p][key].clone()
+            for name, p in model.named_parameters()
+            for key in ("exp_avg", "exp_avg_sq")
+        }
+        masked.use({d: {name: second.mask(d, name) for name in second.shapes} for d in "ABC"}, settle=True)
+    union, parameters = second.union(), dict(model.named_parameters())
+    for (name, key), value in before.items():
+        opened = (
+            union.mask("union", name) if name in union.shapes else torch.ones_like(value, dtype=torch.bool)
+        )
+        assert torch.equal(optimizer.state[parameters[name]][key], value * opened), (name, key)

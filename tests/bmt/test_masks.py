@@ -166,3 +166,19 @@ def test_the_bits_of_a_file_are_most_significant_first() -> None:
     assert unpack(
         torch.tensor([128, 64], dtype=torch.uint8), (2, 5)
     ).flatten().nonzero().flatten().tolist() == [0, 9]
+
+
+def test_masks_of_a_model_with_other_parameters_beside_are_refused(tmp_path: Path) -> None:
+    """Every masked tensor fits; the digest of the architecture does not."""
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4))
+    Masks.of({"A": {"0.weight": torch.ones(4, 3, dtype=torch.bool)}}, model).save(tmp_path / "m.safetensors")
+    larger = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
+    Masks.load(tmp_path / "m.safetensors").check_fits(larger)
+    with pytest.raises(ModelError, match="another model than this Sequential: other parameters stand beside"):
+        Masks.load(tmp_path / "m.safetensors", larger)
+
+
+def test_two_empty_masks_overlap_wholly() -> None:
+    model = torch.nn.Linear(3, 4)
+    masks = Masks.of({d: {"weight": torch.zeros(4, 3, dtype=torch.bool)} for d in "AB"}, model)
+    assert masks.jaccard("A", "B") == masks.chance_jaccard("A", "B") == 1.0

@@ -142,3 +142,16 @@ def test_each_row_is_in_its_own_datasets_group_and_in_no_other() -> None:
             assert rows == {
                 dataset: [r for r in range(count) if owner[r] == dataset] for dataset in set(owner)
             }, owner
+
+
+def test_under_bf16_the_datasets_parts_are_added_in_fp32() -> None:
+    """256 + 1 is 256 in bf16, whose numbers have eight bits."""
+    model = nn.Linear(1, 1, bias=False)
+    masks = Masks.of({d: {"weight": torch.ones(1, 1, dtype=torch.bool)} for d in "AB"}, model)
+    x = torch.tensor([[[16.0]], [[1.0]]])
+    with mask_updates(torch.optim.SGD(model.parameters(), lr=0.0), model, masks) as masked:
+        masked.rows([0, 1])
+        with torch.autocast("cpu", torch.bfloat16):
+            out = model(x)
+        (out.float() * x).sum().backward()
+    assert out.dtype == torch.bfloat16 and model.weight.grad is not None and float(model.weight.grad) == 257.0

@@ -166,3 +166,13 @@ def test_compact_state_meets_a_soft_mask_that_waits_for_the_clip() -> None:
     for name, p in after[0].items():
         torch.testing.assert_close(p, after[1][name], rtol=1e-6, atol=1e-8)
         assert not torch.equal(p, start[name]) or name.endswith("key.bias")
+
+
+def test_masks_that_are_changed_on_the_way_leave_their_object_as_it_was() -> None:
+    model = tiny.bert()
+    masks = soft_masks(model, "A")
+    before = masks.mask("A", NAME).clone()
+    with mask_updates(torch.optim.SGD(model.parameters(), lr=0.1), model, masks) as masked:
+        masked.use({"A": {NAME: torch.zeros_like(before)}})
+        assert not masked.unpacked[NAME].any()
+    assert torch.equal(masks.mask("A", NAME), before) and before.any()

@@ -1,4 +1,6 @@
-"""The public face of bmt: about twenty names, documented, imported only when used; README, docs and examples use no other."""
+"""The public face of bmt: about twenty names, documented, imported only when used; README, docs and examples
+use no other.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ HARNESS = re.compile(r"benchmark|\bdvc\b|mlflow|params\.yaml|python -m|shared/",
 
 
 def names_of_code(text: str) -> set[str]:
-    """What Python code takes of bmt: `from bmt import a`, `import bmt; bmt.b`, and as `x.y` what it imports from a module inside."""
+    """What Python code takes of bmt: `from bmt import a`, `import bmt; bmt.b`, and as `x.y` what it imports
+    from a module inside.
+    """
     names: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "bmt":

@@ -167,7 +167,8 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", session, features=[scheme])
         self.call("Page.navigate", session, url=path.absolute().as_uri())
         page.evaluate(
-            "new Promise(done => document.readyState == 'complete' ? done() : addEventListener('load', () => done()))"
+            "new Promise(done => document.readyState == 'complete' ? done() : addEventListener('load', () "
+            "=> done()))"
         )
         return page
 

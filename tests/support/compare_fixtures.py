@@ -1,7 +1,6 @@
 """Results folders for the tests of `benchmark.compare`, fabricated once.
 
-pytest_plugins = ("tests.support.compare_fixtures",)
-pytestmark = pytest.mark.usefixtures("papers_read_once")
+pytest_plugins = ("tests.support.compare_fixtures",) pytestmark = pytest.mark.usefixtures("papers_read_once")
 """
 
 from __future__ import annotations

@@ -105,7 +105,8 @@ def _work(root: Path, verb: str, hook: Callable[[], contextlib.AbstractContextMa
     told = os.open(root / f"{verb}.told", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(told, 1)
     os.dup2(told, 2)
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     sys.argv = [verb, CELL]
     with counted(GateLearner, "step", root), counted(Stepper, "take", root), hook():
         run_command(MAINS[verb])

@@ -79,8 +79,8 @@ def make_results(
     """Write `<cell>.json` and `<cell>.parquet` of every arm and seed; returns the names of the cells.
 
     f1(arm, dataset, seed): the run's mean F1 in percent, met exactly; EM is `em_below` less. scatter: how
-    much runs differ in which
-    examples they get right (0: in their number only). change: edits each JSON before it is written.
+    much runs differ in which examples they get right (0: in their number only). change: edits each JSON
+    before it is written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     sizes = SMALL if sizes is None else sizes

@@ -1,12 +1,14 @@
 """Studies whose trials cost nothing: the score is a closed form of the values, the dataset and the seed.
 
-python -m tests.support.study_maker URL NAME TRIALS SECONDS [HEARTBEAT]     one worker, whose trials take
-SECONDS each
+python -m tests.support.study_maker URL NAME TRIALS SECONDS HEARTBEAT TOGETHER
+
+is one worker, whose trials take SECONDS each; its first one ends when TOGETHER workers have begun one.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -16,11 +18,11 @@ from typing import Any
 import optuna
 
 from benchmark.cli.commands import run_command
-from benchmark.studies.identity import Identity
+from benchmark.studies.identity import StudyIdentity
 from benchmark.studies.objective import Objective, Recorder, Score
 from benchmark.studies.space import Range, Space, Values
 from benchmark.studies.storage import open_storage, reachable
-from benchmark.studies.worker import Budget, enter_study, quiet_optuna, work
+from benchmark.studies.worker import TrialBudget, enter_study, quiet_optuna, work
 from bmt.errors import ModelError
 from bmt.settings import IN_DOMAIN
 
@@ -52,10 +54,11 @@ def macro(values: Values, seed: int = 100) -> float:
 @dataclass(frozen=True, slots=True)
 class Formula:
     """Scores a seed by `macro`; evaluation k of EVALUATIONS has k / EVALUATIONS of it. seconds: that a score
-    takes.
+    takes. begun: called when one begins.
     """
 
     seconds: float = 0.0
+    begun: Callable[[], None] = lambda: None
     fails: Callable[[Values], bool] = lambda values: False
 
     @property
@@ -69,6 +72,7 @@ class Formula:
     def __call__(
         self, values: Values, seed: int, evaluated: Callable[[int, float], None], run: Recorder
     ) -> Score:
+        self.begun()
         if self.fails(values):
             raise ModelError("the training loss is nan near step 7")
         score = macro(values, seed)
@@ -83,7 +87,7 @@ class Formula:
         )
 
 
-def identity(**changes: Any) -> Identity:
+def identity(**changes: Any) -> StudyIdentity:
     fields: dict[str, Any] = {
         "profile": "tiny",
         "cell": "bert.mt.bmt",
@@ -97,7 +101,7 @@ def identity(**changes: Any) -> Identity:
         "changed": {},
         "params_sha256": "d" * 64,
     }
-    return Identity(**(fields | changes))
+    return StudyIdentity(**(fields | changes))
 
 
 def enter(
@@ -123,21 +127,27 @@ def search(
     """Run trials with what the study's identity says; the lines that were told."""
     from benchmark.studies.identity import identity_of
 
-    own, lines = identity_of(study), []
-    objective = Objective(SPACE, measure or Formula(), own.seeds, own.objective, own.pruner, **options)
-    work(study, objective, Budget(trials, finished, heartbeat=heartbeat), lines.append)
+    known, lines = identity_of(study), []
+    objective = Objective(SPACE, measure or Formula(), known.seeds, known.objective, known.pruner, **options)
+    work(study, objective, TrialBudget(trials, finished, heartbeat=heartbeat), lines.append)
     return lines
 
 
-def main(url: str, name: str, trials: str, seconds: str, heartbeat: str = "20") -> None:
+def main(url: str, name: str, trials: str, seconds: str, heartbeat: str, together: str) -> None:
     """One worker."""
     with reachable(url):
         study = enter(url, name, heartbeat=int(heartbeat))
-        objective = Objective(SPACE, Formula(float(seconds)), [100])
+
+        def meet() -> None:
+            study.set_user_attr(f"worker {os.getpid()}", True)
+            while sum(key.startswith("worker ") for key in study.user_attrs) < int(together):
+                time.sleep(0.02)
+
+        objective = Objective(SPACE, Formula(float(seconds), meet), [100])
         work(
             study,
             objective,
-            Budget(int(trials), heartbeat=int(heartbeat)),
+            TrialBudget(int(trials), heartbeat=int(heartbeat)),
             lambda line: print(line, flush=True),
         )
 

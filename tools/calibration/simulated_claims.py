@@ -1,8 +1,7 @@
 """Simulated claims with known truth, judged by the very functions that `benchmark.compare` uses.
 
 Contexts hold several questions. On a question two arms with paired seeds differ by -100, 0 or 100 points, as
-exact match does; scores of
-arms whose seeds are not paired are normal.
+exact match does; scores of arms whose seeds are not paired are normal.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ TRUTH = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class EvaluationSets:
     """The test sets of a claim: D datasets of `contexts` contexts with `questions` questions in all, unevenly
     spread.
     """
@@ -41,7 +40,9 @@ class Layout:
     questions: int
 
 
-def claim_coverage(layout: Layout, n: int, seed_sd: float, claims: int, rng: np.random.Generator) -> Rates:
+def claim_coverage(
+    layout: EvaluationSets, n: int, seed_sd: float, claims: int, rng: np.random.Generator
+) -> Rates:
     """Coverage of nominal 95 % intervals of a macro difference by n seeds with paired seeds.
 
     crossed: `claim_interval`; seeds_only: t over the seeds' macro differences; examples_only:
@@ -66,7 +67,7 @@ def claim_coverage(layout: Layout, n: int, seed_sd: float, claims: int, rng: np.
 
 
 def separate_coverage(
-    layout: Layout,
+    layout: EvaluationSets,
     seeds: tuple[int, int],
     separate: tuple[bool, bool],
     paired: bool,
@@ -80,9 +81,9 @@ def separate_coverage(
     hits = []
     for _ in range(claims):
         effects = []
-        for n, apart in zip(seeds, separate, strict=True):
+        for n, is_separate in zip(seeds, separate, strict=True):
             drawn = rng.standard_normal((layout.datasets, n)) * seed_sd
-            effects.append(drawn if apart else np.broadcast_to(drawn[0], drawn.shape))
+            effects.append(drawn if is_separate else np.broadcast_to(drawn[0], drawn.shape))
         scores = []
         for d in range(layout.datasets):
             context = _contexts(layout, rng)
@@ -102,11 +103,11 @@ def confirmation_rates(effect: float, seed_sd: float, claims: int, rng: np.rando
     find it.
     """
     seeds = seeds_needed(effect, seed_sd) or 0
-    found = []
+    hits = []
     for _ in range(claims):
         interval = seed_interval((effect + seed_sd * rng.standard_normal(seeds)).tolist(), [0.0] * seeds)
-        found.append(interval.p is not None and interval.p < 0.05)
-    return {"seeds": float(seeds), "power": float(np.mean(found))}
+        hits.append(interval.p is not None and interval.p < 0.05)
+    return {"seeds": float(seeds), "power": float(np.mean(hits))}
 
 
 def claim_table_rates(
@@ -135,14 +136,14 @@ def _covers(interval: Interval) -> bool:
     return interval.low is not None and interval.high is not None and interval.low <= TRUTH <= interval.high
 
 
-def _contexts(layout: Layout, rng: np.random.Generator) -> NDArray[np.int64]:
+def _contexts(layout: EvaluationSets, rng: np.random.Generator) -> NDArray[np.int64]:
     """The context of each question (N,); every context has at least one."""
     return np.concatenate(
         [np.arange(layout.contexts), rng.integers(0, layout.contexts, layout.questions - layout.contexts)]
     )
 
 
-def _exact_match(name: str, layout: Layout, means: Array, rng: np.random.Generator) -> PairedScores:
+def _exact_match(name: str, layout: EvaluationSets, means: Array, rng: np.random.Generator) -> PairedScores:
     """Exact match of two arms, (S, N) each, whose mean difference is `means` (S,) points.
 
     They differ on half of the questions of a quarter of the contexts: 12.5 % of them, so 1 point is a leaning

@@ -1,8 +1,7 @@
 """Simulated tables with known truth, judged by the very functions that `benchmark.compare` uses.
 
 A table here has rows of six datasets and their average: two rows unless said otherwise, 14 printed numbers,
-the paper's from n_pub runs,
-rounded to .1.
+the paper's from n_pub runs, rounded to .1.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from benchmark.statistics.reproduction import Estimand, TableStatistics, judge_arrays
+from benchmark.statistics.reproduction import Estimand, ReproductionRule, TableStatistics, judge_arrays
 from benchmark.statistics.t_tests import Array, t_quantile
 
 COLUMNS = 6
@@ -52,12 +51,10 @@ def reproduction_rates(
     Without a gap: false_alarm (tables with any "not reproduced"), coverage, worst_coverage (95 % prediction
         interval, over the printed
     numbers), naive_coverage (the confidence interval of our mean alone), reproduced (cells). With
-    `alternatives` also: found_one (one
-    cell in the table is off by 1.5 and found), found_all (all are off by 1.5: share found), and at a gap
-    equal to the margin
-    false_printed, false_mean (cells, estimand printed or mean), false_average (averages, estimand printed),
-    false_fixed (cells, estimand
-    printed, the gap counted from the printed number itself: what that estimand promises).
+    `alternatives` also: found_one (one cell in the table is off by 1.5 and found), found_all (all are off by
+    1.5: share found), and at a gap equal to the margin false_printed, false_mean (cells, estimand printed or
+    mean), false_average (averages, estimand printed), false_fixed (cells, estimand printed, the gap counted
+    from the printed number itself: what that estimand promises).
     """
     rows: dict[str, list[Array]] = {}
     groups, cells = world.groups, len(world.sd)
@@ -74,9 +71,8 @@ def reproduction_rates(
         gap: Array | float, estimand: Estimand = "printed", from_printed: bool = False
     ) -> tuple[TableStatistics, Array]:
         mean, sd, published = _draw_tables(world, gap, size, rng, from_printed)
-        judged = judge_arrays(
-            mean, sd, seeds, published, half_unit, margin, groups, d0, n_pub, 0.05, estimand
-        )
+        rule = ReproductionRule(d0=d0, n_pub=n_pub, estimand=estimand)
+        judged = judge_arrays(mean, sd, seeds, published, half_unit, margin, groups, rule)
         return judged, sd
 
     for start in range(0, tables, TABLES_AT_ONCE):
@@ -111,8 +107,8 @@ def _draw_tables(
     truth = rng.uniform(60, 90, (tables, 1, cells))
 
     def noise(count: int) -> Array:
-        shared, own = np.sqrt(world.correlation), np.sqrt(1 - world.correlation)
-        drawn = own * rng.standard_normal((tables, count, cells)) + shared * rng.standard_normal(
+        shared, alone = np.sqrt(world.correlation), np.sqrt(1 - world.correlation)
+        drawn = alone * rng.standard_normal((tables, count, cells)) + shared * rng.standard_normal(
             (tables, count, 1)
         )
         return np.array(world.sd) * drawn

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tools.calibration.simulated_claims import (
-    Layout,
+    EvaluationSets,
     claim_coverage,
     claim_table_rates,
     confirmation_rates,
@@ -21,17 +21,17 @@ SPREADS = {f"{sd:g}": (sd,) * 12 for sd in (0.3, 0.5, 0.8, 1.0)} | {
     ".2 to 1.0": tuple(0.2 + 0.8 * i / 11 for i in (0, 11, 3, 8, 5, 6, 1, 10, 2, 9, 4, 7)),
     "in .3, out .8": (0.3,) * 6 + (0.8,) * 6,
 }
-LAYOUTS = (
-    Layout("1 dataset, 1,500 questions, 750 contexts", 1, 750, 1500),
-    Layout("1 dataset, 258 questions, 31 contexts", 1, 31, 258),
-    Layout("6 datasets, 500 questions, 250 contexts", 6, 250, 500),
+EVALUATION_SETS = (
+    EvaluationSets("1 dataset, 1,500 questions, 750 contexts", 1, 750, 1500),
+    EvaluationSets("1 dataset, 258 questions, 31 contexts", 1, 31, 258),
+    EvaluationSets("6 datasets, 500 questions, 250 contexts", 6, 250, 500),
 )
 
 Row = dict[str, str | float]
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RateTable:
     """One table of the report. columns: (key in the rows, heading). A float is a share, shown in percent,
     unless its key is in `plain`.
     """
@@ -44,23 +44,24 @@ class Table:
     rows: list[Row] = field(default_factory=list)
 
 
-Job = tuple[str, Row, Callable[[np.random.Generator], Rates]]
+Simulation = tuple[str, Row, Callable[[np.random.Generator], Rates]]
 """Table key, what identifies the row, and the simulation of its figures."""
 
 
-def tables() -> list[Table]:
+def tables() -> list[RateTable]:
     """The tables of the report, without rows."""
     coverage = (("coverage", "interval covers"), ("worst_coverage", "worst cell"))
     alarm = ("false_alarm", 'false "not reproduced", per table')
     return [
-        Table(
+        RateTable(
             "reproduction",
             "Reproduction verdicts by seeds and spread",
-            "12 datasets and 2 averages, published from one run. No gap: tables with any false alarm, coverage of the 95 % prediction"
-            " interval (mean over the table's 14 numbers, and its worst), cells called reproduced. A cell 1.5 off: found when it is the"
-            " only one, and the share found when all are. A gap equal to the margin (1.0 a cell, .5 an average): wrongly called"
-            " reproduced, by estimand; the gap is counted from the mean behind the printed number, in the last column from the printed"
-            " number itself.",
+            "12 datasets and 2 averages, published from one run. No gap: tables with any false alarm, "
+            "coverage of the 95 % prediction interval (mean over the table's 14 numbers, and its worst), "
+            "cells called reproduced. A cell 1.5 off: found when it is the only one, and the share found "
+            "when all are. A gap equal to the margin (1.0 for a cell, .5 for an average): wrongly called "
+            "reproduced, by estimand; the gap is counted from the mean behind the printed number, in the "
+            "last column from the printed number itself.",
             (
                 ("n", "seeds"),
                 ("sd", "sd"),
@@ -75,11 +76,13 @@ def tables() -> list[Table]:
                 ("false_fixed", "gap from the printed number = margin: reproduced (printed)"),
             ),
         ),
-        Table(
+        RateTable(
             "sizes",
             "Smaller and larger tables",
-            "A row is six datasets and their average; Table 4 has one row of ours, Table 6 eight (EM and F1 of four). The promises are for"
-            ' two rows and three seeds or more: with two seeds of unequal spread a single row is too quick with "not reproduced", and in'
+            "A row is six datasets and their average; Table 4 has one row of ours, Table 6 eight (EM and F1 "
+            "of four). The promises are for"
+            " two rows and three seeds or more: with two seeds of unequal spread a single row is too quick "
+            'with "not reproduced", and in'
             " large tables the intervals are wider than they would have to be.",
             (
                 ("n", "seeds"),
@@ -91,10 +94,11 @@ def tables() -> list[Table]:
                 ("false_fixed", "gap from the printed number = margin: reproduced (printed)"),
             ),
         ),
-        Table(
+        RateTable(
             "variance",
             "Why the variance is moderated (3 seeds)",
-            "d0 = 0 is each cell's own standard deviation, d0 = 4 is ours, full pooling gives every cell the table's.",
+            "d0 = 0 is the standard deviation of each cell alone, d0 = 4 is ours, full pooling gives every "
+            "cell the table's.",
             (
                 ("d0", "d0"),
                 ("sd", "sd"),
@@ -104,11 +108,12 @@ def tables() -> list[Table]:
                 ("found_all", "all off by 1.5: found"),
             ),
         ),
-        Table(
+        RateTable(
             "published",
             "What is assumed about the paper's runs (sd .5)",
-            "The paper's number is the mean of so many runs; the verdict assumes n_pub. Naive: the 95 % confidence interval of our mean"
-            " alone. Correlated: the cells of one seed rise and fall together, correlation .5.",
+            "The paper's number is the mean of so many runs; the verdict assumes n_pub. Naive: the 95 % "
+            "confidence interval of our mean alone. Correlated: the cells of one seed rise and fall "
+            "together, correlation .5.",
             (
                 ("n", "seeds"),
                 ("runs", "runs behind it"),
@@ -121,11 +126,11 @@ def tables() -> list[Table]:
                 ("false_mean", "the same (mean)"),
             ),
         ),
-        Table(
+        RateTable(
             "claims",
             "Coverage of nominal 95 % intervals of a claim",
-            "Seeds crossed with contexts (ours), Student's t over seeds, bootstrap over contexts. sd: of one seed's difference. Two seeds"
-            " get an interval but no verdict, and are outside the bounds.",
+            "Seeds crossed with contexts (ours), Student's t over seeds, bootstrap over contexts. sd: of "
+            "one seed's difference. Two seeds get an interval but no verdict, and are outside the bounds.",
             (
                 ("n", "seeds"),
                 ("sd", "sd"),
@@ -137,23 +142,24 @@ def tables() -> list[Table]:
             ),
             ("width",),
         ),
-        Table(
+        RateTable(
             "separate",
             "Coverage where seeds are separate (ST) or not paired",
             "6 datasets of 500 questions, sd .8.",
             (("a", "arm a"), ("b", "arm b"), ("rows", "rows"), ("crossed", "crossed")),
         ),
-        Table(
+        RateTable(
             "seeds",
             "Seeds needed to confirm +1.2 at 80 % power",
             "`seeds_needed`, and how often that many seeds find the difference.",
             (("sd", "sd of one seed's difference"), ("seeds", "seeds"), ("power", "power")),
             ("seeds",),
         ),
-        Table(
+        RateTable(
             "verdicts",
             "Verdicts on tables of ten claims of +1.2 (sd .5)",
-            "Shares of the claims, and of the tables with any verdict but undecided: where nothing is true, the false alarms.",
+            "Shares of the claims, and of the tables with any verdict but undecided: where nothing is true, "
+            "the false alarms.",
             (
                 ("n", "seeds"),
                 ("truth", "true difference"),
@@ -166,9 +172,9 @@ def tables() -> list[Table]:
     ]
 
 
-def jobs(repetitions: int) -> list[Job]:
+def jobs(repetitions: int) -> list[Simulation]:
     """Every row of every table with the simulation that fills it."""
-    made: list[Job] = []
+    made: list[Simulation] = []
     claims = max(1, repetitions // 10)
 
     def add(table: str, row: Row, simulate: Callable[..., Rates], *arguments: Any, **options: Any) -> None:
@@ -218,7 +224,7 @@ def jobs(repetitions: int) -> list[Job]:
             add("published", row, reproduction_rates, world, repetitions, n_pub=n_pub)
     for n in (2, 3, 5, 10):
         for sd in (0.3, 0.5, 0.8, 1.0):
-            for layout in LAYOUTS:
+            for layout in EVALUATION_SETS:
                 add(
                     "claims",
                     {"n": str(n), "sd": f"{sd:g}", "layout": layout.name},
@@ -235,9 +241,12 @@ def jobs(repetitions: int) -> list[Job]:
         ((3, 3), (False, True), False),
         ((5, 3), (False, False), False),
     ):
-        arms = [f"{'ST' if apart else 'MT'}, {n} seeds" for n, apart in zip(seeds, separate, strict=True)]
+        arms = [
+            f"{'ST' if is_separate else 'MT'}, {n} seeds"
+            for n, is_separate in zip(seeds, separate, strict=True)
+        ]
         row = {"a": arms[0], "b": arms[1], "rows": "paired" if paired else "not paired"}
-        add("separate", row, separate_coverage, LAYOUTS[2], seeds, separate, paired, 0.8, claims)
+        add("separate", row, separate_coverage, EVALUATION_SETS[2], seeds, separate, paired, 0.8, claims)
     for sd in (0.3, 0.5, 0.8, 1.0):
         add("seeds", {"sd": f"{sd:g}"}, confirmation_rates, 1.2, sd, claims)
     for n in (3, 5, 10):

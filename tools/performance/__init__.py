@@ -1,3 +1,3 @@
-"""What `tools.performance` measures: ratios inside one run, the variants taking turns so that a slow
-moment hits all of them.
+"""What `tools.performance` measures: ratios inside one run, the variants taking turns so that a slow moment
+hits all of them.
 """

@@ -24,7 +24,7 @@ PEAK = 8.0
 
 
 @dataclass(frozen=True, slots=True)
-class Questions:
+class FileQuestions:
     """Windows of one dataset's file, in the order of their examples, with contexts and gold answers of each
     example row.
     """
@@ -35,18 +35,18 @@ class Questions:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredWindows:
     """Batches of window rows with the model's scores and the positions that a span may take: what a forward
     pass leaves.
     """
 
-    questions: Questions
+    questions: FileQuestions
     batches: list[tuple[np.ndarray, Tensor, Tensor, Tensor]]
     starts: np.ndarray
     ends: np.ndarray
 
 
-def scores(questions: Questions, vocabulary: Vocabulary, batch: int, seed: int) -> Scored:
+def scores(questions: FileQuestions, vocabulary: Vocabulary, batch: int, seed: int) -> ScoredWindows:
     """Synthetic scores: noise, and two likely answers of up to ten tokens in every window."""
     windows = questions.windows
     longest = int(windows.lengths.max())
@@ -68,11 +68,11 @@ def scores(questions: Questions, vocabulary: Vocabulary, batch: int, seed: int) 
         batches.append(
             (take, torch.from_numpy(starts[take, :width]), torch.from_numpy(ends[take, :width]), made.allowed)
         )
-    return Scored(questions, batches, starts, ends)
+    return ScoredWindows(questions, batches, starts, ends)
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ScoredAnswers:
     """Answers by example row, and EM and F1 of the examples in their order."""
 
     texts: list[str]
@@ -80,7 +80,7 @@ class Answered:
     f1: list[float]
 
 
-def ours(scored: Scored, decode: DecodeSettings) -> Answered:
+def ours(scored: ScoredWindows, decode: DecodeSettings) -> ScoredAnswers:
     """Decoding as `bmt.qa.decoding.predict` does after the forward pass, and `bmt.qa.metrics.score`."""
     metrics._bag.cache_clear()  # no gold answer is known from a round before
     questions = scored.questions
@@ -89,17 +89,17 @@ def ours(scored: Scored, decode: DecodeSettings) -> Answered:
     )
     texts = [prediction.text for prediction in predictions]
     em, f1 = metrics.score(texts, [questions.answers[prediction.example] for prediction in predictions])
-    return Answered(texts, em.tolist(), f1.tolist())
+    return ScoredAnswers(texts, em.tolist(), f1.tolist())
 
 
-def ours_spans(scored: Scored, decode: DecodeSettings) -> np.ndarray:
+def ours_spans(scored: ScoredWindows, decode: DecodeSettings) -> np.ndarray:
     """First token, last token and score of every window's best span (windows, 3)."""
-    found = np.empty((len(scored.questions.windows), 3))
+    best = np.empty((len(scored.questions.windows), 3))
     for take, start, end, allowed in scored.batches:
-        found[take] = torch.stack(
+        best[take] = torch.stack(
             [part.double() for part in best_spans(start, end, allowed, decode)], 1
         ).numpy()
-    return found
+    return best
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,47 +113,47 @@ class RecipeInput:
     ends: np.ndarray
 
 
-def recipe_input(scored: Scored, each_window: bool = False) -> RecipeInput:
+def recipe_input(scored: ScoredWindows, each_window: bool = False) -> RecipeInput:
     """With `each_window`, every window is an example of its own, so that its best span can be seen."""
-    own, questions = scored.questions.windows, scored.questions
+    rows_of, questions = scored.questions.windows, scored.questions
     windows = []
-    for row in range(len(own)):
-        pairs, start = own.offsets[row].reshape(-1, 2).tolist(), int(own.context_start[row])
-        outside = len(own.input_ids[row]) - start - len(pairs)
-        example = row if each_window else int(own.example[row])
+    for row in range(len(rows_of)):
+        pairs, start = rows_of.offsets[row].reshape(-1, 2).tolist(), int(rows_of.context_start[row])
+        outside = len(rows_of.input_ids[row]) - start - len(pairs)
+        example = row if each_window else int(rows_of.example[row])
         windows.append(
             {
                 "example_id": str(example),
                 "offset_mapping": [None] * start + [tuple(pair) for pair in pairs] + [None] * outside,
             }
         )
-    of_id = {window["example_id"]: int(own.example[row]) for row, window in enumerate(windows)}
+    of_id = {window["example_id"]: int(rows_of.example[row]) for row, window in enumerate(windows)}
     examples = [{"id": key, "context": questions.contexts[row]} for key, row in of_id.items()]
     return RecipeInput(
         examples, windows, [questions.answers[row] for row in of_id.values()], scored.starts, scored.ends
     )
 
 
-def by_recipe(given: RecipeInput, decode: DecodeSettings) -> Answered:
+def by_recipe(given: RecipeInput, decode: DecodeSettings) -> ScoredAnswers:
     """The recipe's loops."""
-    found = recipe.best_answers(
+    best = recipe.best_answers(
         given.examples, given.windows, given.starts, given.ends, decode.max_answer_tokens
     )
-    texts = [found[example["id"]]["text"] for example in given.examples]
-    return Answered(texts, *recipe.score(texts, given.answers))
+    texts = [best[example["id"]]["text"] for example in given.examples]
+    return ScoredAnswers(texts, *recipe.score(texts, given.answers))
 
 
-def differences(scored: Scored, decode: DecodeSettings) -> dict[str, int]:
+def differences(scored: ScoredWindows, decode: DecodeSettings) -> dict[str, int]:
     """Where the two differ: windows whose best span has other tokens, examples with another answer, and other
     EM or F1.
     """
     given = recipe_input(scored, each_window=True)
-    found = recipe.best_answers(
+    best = recipe.best_answers(
         given.examples, given.windows, given.starts, given.ends, decode.max_answer_tokens
     )
     spans = ours_spans(scored, decode)
     windows = sum(
-        found[given.windows[row]["example_id"]]["tokens"] != (int(i), int(j))
+        best[given.windows[row]["example_id"]]["tokens"] != (int(i), int(j))
         for row, (i, j) in enumerate(spans[:, :2])
     )
     left, right = ours(scored, decode), by_recipe(recipe_input(scored), decode)

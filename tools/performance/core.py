@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from bmt.settings import IN_DOMAIN, MaskSettings
-from tools.performance.paired_timing import Timing, take_turns
+from tools.performance.figures import MeasuredFigure, Measurement, ratio
+from tools.performance.paired_timing import take_turns
 
 SHAPES: dict[str, dict[str, int]] = {
     "minilm": {
@@ -45,10 +47,12 @@ SHAPES: dict[str, dict[str, int]] = {
 PLAIN = "plain step"
 TARGETS = {"six masks": 1.15, "six masks, compact state": 1.15, "random mask": 1.10, "mask learning": 1.30}
 """The largest ratio to the plain step that the project allows itself."""
+MOST_MASKS = 100.0
+"""Megabytes that six masks of RoBERTa-base may take."""
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class CoreSetting:
     """What is run: a shape of `SHAPES`, rows of `tokens` tokens, the device, bf16 by autocast or fp32."""
 
     shape: str
@@ -80,16 +84,16 @@ def random_masks(model: nn.Module, embeddings: float = 0.3, layers: float = 0.3)
     draw, parameters = torch.Generator().manual_seed(1), dict(model.named_parameters())
     parts = []
     for dataset in IN_DOMAIN:
-        own = {
+        opened = {
             name: torch.rand(parameters[name].shape, generator=draw)
             < (embeddings if kind_of(name) in ("embedding", "position") else layers)
             for name in target_names(model)
         }
-        parts.append(Masks.of({dataset: own}, model))
+        parts.append(Masks.of({dataset: opened}, model))
     return Masks.joined(parts, {"kind": "random"})
 
 
-def batch(setting: Setting) -> tuple[dict[str, Tensor], list[str]]:
+def batch(setting: CoreSetting) -> tuple[dict[str, Tensor], list[str]]:
     """Rows without padding, and whose they are: the six datasets in turn."""
     draw = torch.Generator().manual_seed(2)
     ids = torch.randint(
@@ -122,7 +126,7 @@ def one_step(
 
 
 @contextmanager
-def variants(setting: Setting) -> Iterator[dict[str, Callable[[], None]]]:
+def variants(setting: CoreSetting) -> Iterator[dict[str, Callable[[], None]]]:
     """The steps that are compared, each on a model and optimizer of its own."""
     inputs, names = batch(setting)
     first = random_model(setting.shape, setting.device)
@@ -146,7 +150,7 @@ def variants(setting: Setting) -> Iterator[dict[str, Callable[[], None]]]:
             return step
 
         learned = MaskSettings(alpha0=0.0, density=0.3)
-        learner, plain = (
+        fused, plain = (
             GateLearner(
                 model := copy.deepcopy(first),
                 target_names(model),
@@ -157,17 +161,17 @@ def variants(setting: Setting) -> Iterator[dict[str, Callable[[], None]]]:
             for kind in ("fused", "plain")
         )
 
-        def learn(own: GateLearner) -> Callable[[], None]:
+        def learn(learner: GateLearner) -> Callable[[], None]:
             def loss() -> Tensor:
                 with (
                     torch.autocast(setting.device.type, dtype=torch.bfloat16)
                     if setting.bf16
                     else nullcontext()
                 ):
-                    value: Tensor = own.model(**inputs).loss
+                    value: Tensor = learner.model(**inputs).loss
                 return value
 
-            return lambda: own.step(loss, count=False) and None
+            return lambda: learner.step(loss, count=False) and None
 
         steps[PLAIN] = masked(copy.deepcopy(first), None)
         steps["random mask"] = masked(copy.deepcopy(first), RandomMask(0.5))
@@ -176,15 +180,15 @@ def variants(setting: Setting) -> Iterator[dict[str, Callable[[], None]]]:
         steps["six masks, compact state"] = masked(
             copy.deepcopy(first), random_masks(first, 0.02, 0.6), compact=True
         )
-        steps["mask learning"] = learn(learner)
+        steps["mask learning"] = learn(fused)
         steps["mask learning, plain formulas"] = learn(plain)
-        steps["one backward a dataset"] = _one_backward_a_dataset(
+        steps["one backward per dataset"] = _one_backward_per_dataset(
             copy.deepcopy(first), masks, inputs, names, setting.bf16
         )
         yield steps
 
 
-def _one_backward_a_dataset(
+def _one_backward_per_dataset(
     model: nn.Module, masks: Masks, inputs: dict[str, Tensor], names: list[str], bf16: bool
 ) -> Callable[[], None]:
     """The oracle of the grouped backward: the rows of each dataset forward and backward on their own, each
@@ -226,15 +230,47 @@ def _one_backward_a_dataset(
     return step
 
 
-def measure(setting: Setting, rounds: int, bar: Bar) -> dict[str, Timing]:
-    """Times of every variant."""
+def measured_steps(setting: CoreSetting, rounds: int, bar: Bar) -> Measurement:
+    """Ratios of every variant to the plain step."""
     wait = torch.cuda.synchronize if setting.device.type == "cuda" else (lambda: None)
     with variants(setting) as steps:
-        return take_turns(steps, PLAIN, rounds, bar=bar, wait=wait)
+        timings = take_turns(steps, PLAIN, rounds, bar=bar, wait=wait)
+    plain = median(timings[PLAIN].seconds)
+    title = f"{setting.shape}, {setting.rows} windows of {setting.tokens} tokens"
+    notes = (
+        f"{'bf16' if setting.bf16 else 'fp32'}, {torch.get_num_threads()} CPU threads, torch "
+        f"{torch.__version__}.",
+        f"A plain step takes {plain:.3f} s, {setting.rows * setting.tokens / plain:,.0f} tokens/s;"
+        " ratios to it.",
+    )
+    figures = tuple(
+        ratio(name, timing.ratios, TARGETS.get(name)) for name, timing in timings.items() if name != PLAIN
+    )
+    record = {name: {"ratios": timing.ratios, "seconds": timing.seconds} for name, timing in timings.items()}
+    return Measurement(title, figures, notes, {"timings": record})
+
+
+def measured_sizes(shape: str, device: torch.device) -> Measurement:
+    """Bytes of six masks of RoBERTa-base, and of AdamW's state for `shape`."""
+    sizes, (dense, compact, saved) = mask_sizes(), optimizer_bytes(shape, device)
+    notes = (
+        f"Six masks of RoBERTa-base's encoder ({sizes['weights'] / 1e6:.1f}M weights), index included.",
+        f"AdamW's moments for {shape} under one mask that opens 2 % of the embeddings and 60 % of the layers,"
+        " values and index counted.",
+    )
+    figures = (
+        MeasuredFigure("six masks in memory", sizes["memory"] / 1e6, target=MOST_MASKS, unit="MB"),
+        MeasuredFigure("six masks on disk", sizes["disk"] / 1e6, target=MOST_MASKS, unit="MB"),
+        MeasuredFigure("moments, dense", dense / 1e6, unit="MB"),
+        MeasuredFigure("moments, compact", compact / 1e6, unit="MB"),
+        MeasuredFigure("saved by compact moments", saved, unit="%"),
+    )
+    record = {"mask_bytes": sizes, "optimizer_bytes": {"dense": dense, "compact": compact}}
+    return Measurement("Sizes", figures, notes, record)
 
 
 COUNT = 7
-"""Variants that `measure` times."""
+"""Variants that `measured_steps` times."""
 
 
 def mask_sizes(shape: str = "roberta-base") -> dict[str, float]:
@@ -276,8 +312,8 @@ def optimizer_bytes(
     share that is saved.
     """
     model = random_model(shape, device)
-    masks, own = random_masks(model, embeddings, layers), {id(parameter) for parameter in model.parameters()}
-    found = []
+    masks, of_model = random_masks(model, embeddings, layers), {id(p) for p in model.parameters()}
+    total = []
     for compact in (False, True):
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
         with mask_updates(optimizer, model, masks.union(), compact=compact):
@@ -291,8 +327,11 @@ def optimizer_bytes(
                 if value.dim()
             )
             stand_in = sum(
-                p.numel() for group in optimizer.param_groups for p in group["params"] if id(p) not in own
+                p.numel()
+                for group in optimizer.param_groups
+                for p in group["params"]
+                if id(p) not in of_model
             )
-            found.append(float(held + 8 * stand_in))  # 4 bytes of index and 4 of value
+            total.append(float(held + 8 * stand_in))  # 4 bytes of index and 4 of value
         optimizer.zero_grad(set_to_none=True)
-    return found[0], found[1], 1 - found[1] / found[0]
+    return total[0], total[1], 1 - total[1] / total[0]

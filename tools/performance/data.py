@@ -25,10 +25,10 @@ from bmt.settings import IN_DOMAIN, DataSettings, DecodeSettings, TrainingSettin
 from bmt.training.microbatches import Limits, micro_batches
 from tools.performance import answers, padding
 from tools.performance import feature_building as building
-from tools.performance.figures import Figure, Part, ratio
+from tools.performance.figures import MeasuredFigure, Measurement, ratio
 from tools.performance.generated_files import large, squad_like
 from tools.performance.paired_timing import take_turns
-from tools.performance.separate_process import Found, Job, apart
+from tools.performance.separate_process import FileJob, Usage, in_new_process
 
 TO_RECIPE_ANSWERS = 10.0
 MOST_MEMORY, MOST_GROWTH = 1000.0, 50.0
@@ -38,7 +38,7 @@ to its end.
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class SubjectSizes:
     """How much is measured. The defaults are what the targets are stated for; tests take less."""
 
     contexts: int = 2000  # of the generated set, five questions each
@@ -51,7 +51,7 @@ class Sizes:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class DataSubject:
     """What it is measured on: a folder of MRQA files, the backbone's tokenizer and where it lies, the
     settings.
     """
@@ -61,24 +61,25 @@ class Subject:
     source: str
     revision: str | None
     data: DataSettings
-    sizes: Sizes = Sizes()
+    sizes: SubjectSizes = SubjectSizes()
 
     def files(self, split: str | None = None) -> list[tuple[Path, bool]]:
         """The MRQA files and whether each is for training; of one split or of both. Raises DataError where
         there is none.
         """
-        found = sorted(self.folder.glob(f"*_domain/*.{split or '*'}.jsonl.gz"))
-        if not found:
+        paths = sorted(self.folder.glob(f"*_domain/*.{split or '*'}.jsonl.gz"))
+        if not paths:
             raise DataError(
-                f"{self.folder}: no {split or 'MRQA'} files (<domain>/<Dataset>.<split>.jsonl.gz) there: fetch them with "
-                "`python -m benchmark.fetch --manifest real --out data/raw/mini`, or name their folder with --data"
+                f"{self.folder}: no {split or 'MRQA'} files (<domain>/<Dataset>.<split>.jsonl.gz) there: "
+                "fetch them with `python -m benchmark.fetch --manifest real --out data/raw/mini`, or name "
+                "their folder with --data"
             )
-        return [(path, ".train." in path.name) for path in found]
+        return [(path, ".train." in path.name) for path in paths]
 
-    def job(self, path: Path, out: Path | None, **more: Any) -> Job:
+    def job(self, path: Path, out: Path | None, **more: Any) -> FileJob:
         """Work on a file in a process of its own."""
         data = self.data
-        return Job(
+        return FileJob(
             str(path),
             None if out is None else str(out),
             self.source,
@@ -90,23 +91,23 @@ class Subject:
         )
 
 
-def subject(folder: Path, params: Path) -> Subject:
+def data_subject(folder: Path, params: Path) -> DataSubject:
     """The MRQA files of a folder, with MiniLM's tokenizer as the params file names it and the project's
     default windows.
     """
     from bmt.qa.model import open_tokenizer
 
-    own = load(params).backbones["minilm"]
-    place, data = locate("minilm", own), DataSettings()
+    backbone = load(params).backbones["minilm"]
+    place, data = locate("minilm", backbone), DataSettings()
     tokenizer = open_tokenizer(place.source, revision=place.revision, markers=data.special_tokens)
-    return Subject(folder, tokenizer, str(place.source), place.revision, data)
+    return DataSubject(folder, tokenizer, str(place.source), place.revision, data)
 
 
-def features(subject: Subject, rounds: int, bar: Bar) -> Part:
+def features(subject: DataSubject, rounds: int, bar: Bar) -> Measurement:
     """Features of the real files and of a generated set: against the tokenizer alone and the recipe, CPU
     seconds of one process.
     """
-    figures: list[Figure] = []
+    figures: list[MeasuredFigure] = []
     notes, record = [], {}
     with tempfile.TemporaryDirectory(prefix="bmt-speed-") as folder:
         made = squad_like(Path(folder) / "SQuAD.train.jsonl.gz", subject.sizes.contexts)
@@ -114,7 +115,7 @@ def features(subject: Subject, rounds: int, bar: Bar) -> Part:
             ("real files", subject.files(), building.TO_FLOOR, building.TO_RECIPE),
             ("generated, five questions a context", [(made, True)], None, building.TO_RECIPE_GENERATED),
         ):
-            work = building.Work(tuple(files), subject.tokenizer, subject.data)
+            work = building.FeatureWork(tuple(files), subject.tokenizer, subject.data)
             timings, windows = building.timed(work, rounds, bar)
             figures += building.figures(timings, where, *targets)
             told = (
@@ -128,33 +129,35 @@ def features(subject: Subject, rounds: int, bar: Bar) -> Part:
                 "windows": windows,
             }
     notes.append(
-        f"Windows of {subject.data.window} tokens that share {subject.data.overlap}; CPU seconds of one process, one thread."
+        f"Windows of {subject.data.window} tokens that share {subject.data.overlap}; CPU seconds of one "
+        "process, one thread."
     )
-    return Part("Features", tuple(figures), tuple(notes), record)
+    return Measurement("Features", tuple(figures), tuple(notes), record)
 
 
-def processes(subject: Subject, rounds: int, bar: Bar) -> Part:
+def processes(subject: DataSubject, rounds: int, bar: Bar) -> Measurement:
     """What a second process brings to enough work, wall seconds."""
     with tempfile.TemporaryDirectory(prefix="bmt-speed-") as folder:
         path, contexts = Path(folder) / "SQuAD.train.jsonl.gz", subject.sizes.contexts
-        trial = apart(subject.job(squad_like(path, contexts), Path(folder) / "trial"))
+        trial = in_new_process(subject.job(squad_like(path, contexts), Path(folder) / "trial"))
         bar.advance(1, f"one process, {trial.seconds:.1f} s")
         path = squad_like(path, max(contexts, int(contexts * subject.sizes.seconds / trial.seconds)))
-        found: dict[int, list[Found]] = {1: [], 2: []}
+        usages: dict[int, list[Usage]] = {1: [], 2: []}
         for number in range(rounds):
             for workers in (1, 2) if number % 2 == 0 else (2, 1):
-                found[workers].append(
-                    apart(subject.job(path, Path(folder) / f"{number}-{workers}", workers=workers))
+                usages[workers].append(
+                    in_new_process(subject.job(path, Path(folder) / f"{number}-{workers}", workers=workers))
                 )
-                bar.advance(1, f"{workers} processes, {found[workers][-1].seconds:.1f} s")
+                bar.advance(1, f"{workers} processes, {usages[workers][-1].seconds:.1f} s")
         same = _bytes(Path(folder) / "0-1") == _bytes(Path(folder) / "0-2")
-    one, two = ([run.seconds for run in found[workers]] for workers in (1, 2))
-    cpu_one, cpu_two = ([run.cpu for run in found[workers]] for workers in (1, 2))
+    one, two = ([run.seconds for run in usages[workers]] for workers in (1, 2))
+    cpu_one, cpu_two = ([run.cpu for run in usages[workers]] for workers in (1, 2))
     enough = f"{min(one):.0f} s and more in one process" + (
         "" if min(one) >= building.LONG_ENOUGH else ": too little work to judge"
     )
     notes = (
-        f"Wall seconds of making features, workers' start included; {enough}; {'the same' if same else 'DIFFERENT'} bytes.",
+        f"Wall seconds of making features, workers' start included; {enough}; "
+        f"{'the same' if same else 'DIFFERENT'} bytes.",
     )
     figures = (
         ratio(
@@ -170,10 +173,10 @@ def processes(subject: Subject, rounds: int, bar: Bar) -> Part:
         ),
     )
     record = {"seconds": {"1": one, "2": two}, "cpu": {"1": cpu_one, "2": cpu_two}, "same bytes": same}
-    return Part("A second process", figures, notes, record)
+    return Measurement("A second process", figures, notes, record)
 
 
-def memory(subject: Subject, rounds: int, bar: Bar) -> Part:
+def memory(subject: DataSubject, rounds: int, bar: Bar) -> Measurement:
     """Peak memory of reading a large file and of making its features, each in a process of its own. `rounds`
     does not matter.
     """
@@ -181,15 +184,15 @@ def memory(subject: Subject, rounds: int, bar: Bar) -> Part:
         path = large(Path(folder) / "TriviaQA.train.jsonl.gz", subject.sizes.bytes)
         size = path.stat().st_size
         bar.advance(1, f"file of {size / 1e6:.0f} MB")
-        whole = apart(subject.job(path, None))
-        tenth = apart(subject.job(path, None, questions=max(1, whole.questions // 10)))
+        whole = in_new_process(subject.job(path, None))
+        tenth = in_new_process(subject.job(path, None, questions=max(1, whole.questions // 10)))
         bar.advance(1, f"reading, {whole.peak / 1e6:.0f} MB")
-        built = apart(subject.job(path, Path(folder) / "features"))
+        built = in_new_process(subject.job(path, Path(folder) / "features"))
         bar.advance(1, f"features, {built.peak / 1e6:.0f} MB")
     figures = (
-        Figure("peak memory of making features", built.peak / 1e6, target=MOST_MEMORY, unit="MB"),
-        Figure("peak memory of reading alone", whole.peak / 1e6, unit="MB"),
-        Figure(
+        MeasuredFigure("peak memory of making features", built.peak / 1e6, target=MOST_MEMORY, unit="MB"),
+        MeasuredFigure("peak memory of reading alone", whole.peak / 1e6, unit="MB"),
+        MeasuredFigure(
             "what reading the last nine tenths adds to it",
             (whole.peak - tenth.peak) / 1e6,
             target=MOST_GROWTH,
@@ -197,18 +200,19 @@ def memory(subject: Subject, rounds: int, bar: Bar) -> Part:
         ),
     )
     notes = (
-        f"A generated gz file of {size / 1e6:.0f} MB, {whole.questions:,} questions on as many contexts; one process; imports of torch and "
-        "transformers counted in the first figure. Reading keeps the ids seen, to find duplicates.",
+        f"A generated gz file of {size / 1e6:.0f} MB, {whole.questions:,} questions on as many contexts; "
+        "one process; imports of torch and transformers counted in the first figure. Reading keeps the ids "
+        "seen, to find duplicates.",
     )
     record = {
         "bytes": size,
         "questions": whole.questions,
         "peaks": {"features": built.peak, "read": whole.peak, "a tenth": tenth.peak},
     }
-    return Part("Memory on a large file", figures, notes, record)
+    return Measurement("Memory on a large file", figures, notes, record)
 
 
-def padded(subject: Subject, rounds: int, bar: Bar) -> Part:
+def padded(subject: DataSubject, rounds: int, bar: Bar) -> Measurement:
     """Padding of the default mixed batches of the six source datasets. `rounds` does not matter."""
     training = TrainingSettings()
     sets, rows = [], {}
@@ -227,47 +231,49 @@ def padded(subject: Subject, rounds: int, bar: Bar) -> Part:
         shares, parts = padding.padding(
             sets,
             rows,
-            lambda own, picks: micro_batches(
-                own, picks, Limits(training.padding, training.micro_batch, training.micro_tokens)
+            lambda windows, picks: micro_batches(
+                windows, picks, Limits(training.padding, training.micro_batch, training.micro_tokens)
             ),
             window=subject.data.window,
             batch=training.batch,
             steps=subject.sizes.steps,
         )
     figures = tuple(
-        Figure(name, share, target=padding.AT_MOST if name == padding.OURS else None, unit="%")
+        MeasuredFigure(name, share, target=padding.AT_MOST if name == padding.OURS else None, unit="%")
         for name, share in shares.items()
     )
     notes = (
-        f"{subject.sizes.steps:,} steps of {training.batch} windows of at most {subject.data.window} tokens, mixed as training mixes them; "
-        f"ours passes a step's windows in {parts:.2f} parts on average, its gradient that of the whole batch.",
+        f"{subject.sizes.steps:,} steps of {training.batch} windows of at most {subject.data.window} "
+        f"tokens, mixed as training mixes them; ours passes a step's windows in {parts:.2f} parts on "
+        "average, its gradient that of the whole batch.",
     )
-    return Part("Padding of mixed batches", figures, notes, {"shares": shares, "parts": parts})
+    return Measurement("Padding of mixed batches", figures, notes, {"shares": shares, "parts": parts})
 
 
-def decoded(subject: Subject, rounds: int, bar: Bar) -> Part:
+def decoded(subject: DataSubject, rounds: int, bar: Bar) -> Measurement:
     """Decoding and scoring against the recipe's loops on the dev files' windows, CPU seconds of one thread;
     the answers are compared.
     """
     decode, left = DecodeSettings(), subject.sizes.windows
     vocabulary = Vocabulary.of(subject.tokenizer)
-    scored: list[answers.Scored] = []
+    scored: list[answers.ScoredWindows] = []
     with tempfile.TemporaryDirectory(prefix="bmt-speed-") as folder:
         # dev files first; where they have too few windows, train files too
         for number, (path, _) in enumerate([*subject.files("dev"), *subject.files("train")]):
             if left > 0:
                 made = build(path, subject.tokenizer, subject.data, Path(folder) / str(number), train=False)
-                own = _questions(made, left)
-                scored.append(answers.scores(own, vocabulary, TrainingSettings().evaluation_batch, number))
-                left -= len(own.windows)
+                asked = _questions(made, left)
+                scored.append(answers.scores(asked, vocabulary, TrainingSettings().evaluation_batch, number))
+                left -= len(asked.windows)
     if left > 0:
         raise DataError(
-            f"{subject.folder}: {subject.sizes.windows - left} windows, {subject.sizes.windows} are needed: put more files there"
+            f"{subject.folder}: {subject.sizes.windows - left} windows, {subject.sizes.windows} are needed: "
+            "put more files there"
         )
-    given = [answers.recipe_input(own) for own in scored]
+    given = [answers.recipe_input(one) for one in scored]
     variants: dict[str, Callable[[], Any]] = {
-        "ours": lambda: [answers.ours(own, decode) for own in scored],
-        "recipe": lambda: [answers.by_recipe(own, decode) for own in given],
+        "ours": lambda: [answers.ours(one, decode) for one in scored],
+        "recipe": lambda: [answers.by_recipe(one, decode) for one in given],
     }
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -276,10 +282,10 @@ def decoded(subject: Subject, rounds: int, bar: Bar) -> Part:
     finally:
         torch.set_num_threads(threads)
     unequal = {
-        key: sum(answers.differences(own, decode)[key] for own in scored)
+        key: sum(answers.differences(one, decode)[key] for one in scored)
         for key in ("windows", "answers", "em", "f1")
     }
-    examples = sum(len(own.examples) for own in given)
+    examples = sum(len(one.examples) for one in given)
     figure = ratio(
         "decoding and scoring: times as fast as the recipe", timings["recipe"].ratios, TO_RECIPE_ANSWERS, True
     )
@@ -290,21 +296,21 @@ def decoded(subject: Subject, rounds: int, bar: Bar) -> Part:
         )
     notes = (
         f"{subject.sizes.windows:,} windows of {examples:,} questions, synthetic scores, one thread: ours "
-        f"{median(timings['ours'].seconds):.2f} s, the recipe {median(timings['recipe'].seconds):.2f} s. Every window's best span, every "
-        "answer, EM and F1 are equal.",
+        f"{median(timings['ours'].seconds):.2f} s, the recipe {median(timings['recipe'].seconds):.2f} s. "
+        "Every window's best span, every answer, EM and F1 are equal.",
     )
     record = {
         "seconds": {name: timing.seconds for name, timing in timings.items()},
         "differences": unequal,
         "examples": examples,
     }
-    return Part("Answers", (figure,), notes, record)
+    return Measurement("Answers", (figure,), notes, record)
 
 
-def _questions(made: Features, windows: int) -> answers.Questions:
+def _questions(made: Features, windows: int) -> answers.FileQuestions:
     """The first `windows` windows of a file's features, with its examples."""
     table = made.windows.slice(0, windows)
-    return answers.Questions(
+    return answers.FileQuestions(
         Windows.of(table, str(made.meta["dataset"])),
         made.examples["context"].to_pylist(),
         made.examples["answers"].to_pylist(),
@@ -315,7 +321,9 @@ def _bytes(folder: Path) -> list[bytes]:
     return [(folder / name).read_bytes() for name in ("windows.arrow", "examples.arrow")]
 
 
-PARTS: dict[str, tuple[Callable[[Subject, int, Bar], Part], Callable[[Subject, int], int], bool]] = {
+PARTS: dict[
+    str, tuple[Callable[[DataSubject, int, Bar], Measurement], Callable[[DataSubject, int], int], bool]
+] = {
     "features": (
         features,
         lambda subject, rounds: building.turns(len(subject.files()), rounds) + building.turns(1, rounds),

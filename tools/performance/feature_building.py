@@ -15,7 +15,7 @@ from bmt.qa.features import CHUNK_CHARACTERS, build
 from bmt.qa.tokenizer import encoder, text_tokenizer
 from bmt.settings import DataSettings
 from tools.performance import recipe
-from tools.performance.figures import Figure, against, ratio
+from tools.performance.figures import MeasuredFigure, against, ratio
 from tools.performance.paired_timing import Timing, take_turns
 
 FLOOR, PREPARE, RECIPE = "tokenizer alone", "prepare", "recipe"
@@ -25,7 +25,7 @@ LONG_ENOUGH = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class FeatureWork:
     """What is made into features: MRQA files and whether each is for training, a transformers tokenizer,
     window and overlap.
     """
@@ -40,21 +40,21 @@ def texts(path: Path, seen: set[str]) -> tuple[list[str], list[str]]:
     contexts: list[str] = []
     questions: list[str] = []
     for passage in bmt.qa.mrqa.passages(path):
-        for own, kind in (
+        for text, kind in (
             (passage.context, contexts),
             *((example.question.strip(), questions) for example in passage.examples),
         ):
-            if own not in seen:
-                seen.add(own)
-                kind.append(own)
+            if text not in seen:
+                seen.add(text)
+                kind.append(text)
     return contexts, questions
 
 
-def grouped(own: Sequence[str], characters: int = CHUNK_CHARACTERS) -> Iterator[list[str]]:
+def grouped(all_texts: Sequence[str], characters: int = CHUNK_CHARACTERS) -> Iterator[list[str]]:
     """The texts in groups of at least `characters` characters."""
     group: list[str] = []
     size = 0
-    for text in own:
+    for text in all_texts:
         group.append(text)
         size += len(text)
         if size >= characters:
@@ -65,7 +65,7 @@ def grouped(own: Sequence[str], characters: int = CHUNK_CHARACTERS) -> Iterator[
 
 
 def variants(
-    path: Path, train: bool, work: Work, folder: Path, seen: set[str], windows: dict[str, int]
+    path: Path, train: bool, work: FeatureWork, folder: Path, seen: set[str], windows: dict[str, int]
 ) -> dict[str, Callable[[], None]]:
     """The floor, ours and the recipe on one file, in this process; what they write goes to new folders under
     `folder`.
@@ -75,7 +75,7 @@ def variants(
         windows: is told how many windows the last two made.
     """
     backend = text_tokenizer(encoder(work.tokenizer, work.data.special_tokens))
-    contexts, questions = (list(grouped(own)) for own in texts(path, seen))
+    contexts, questions = (list(grouped(group)) for group in texts(path, seen))
 
     def floor() -> None:
         # as little as features can do with: offsets of the contexts, ids alone of the questions
@@ -97,7 +97,7 @@ def variants(
     return {FLOOR: floor, PREPARE: prepare, RECIPE: whole_recipe}
 
 
-def timed(work: Work, rounds: int, bar: Bar) -> tuple[dict[str, Timing], dict[str, int]]:
+def timed(work: FeatureWork, rounds: int, bar: Bar) -> tuple[dict[str, Timing], dict[str, int]]:
     """CPU seconds of the three variants over all files, and the windows that ours and the recipe made.
 
     The variants take turns file by file, the smallest first, which alone has a round that does not count.
@@ -109,14 +109,14 @@ def timed(work: Work, rounds: int, bar: Bar) -> tuple[dict[str, Timing], dict[st
         windows: dict[str, int] = {}
         with tempfile.TemporaryDirectory(prefix="bmt-speed-") as folder:
             made = variants(path, train, work, Path(folder), seen, windows)
-            found = take_turns(made, FLOOR, rounds, bar=bar, clock=time.process_time, warm=number == 0)
-        for name, timing in found.items():
-            seconds[name] = [whole + own for whole, own in zip(seconds[name], timing.seconds, strict=True)]
+            timings = take_turns(made, FLOOR, rounds, bar=bar, clock=time.process_time, warm=number == 0)
+        for name, timing in timings.items():
+            seconds[name] = [whole + more for whole, more in zip(seconds[name], timing.seconds, strict=True)]
         counts = {name: count + windows[name] for name, count in counts.items()}
     base = seconds[FLOOR]
     return {
-        name: Timing(tuple(own), tuple(a / b for a, b in zip(own, base, strict=True)))
-        for name, own in seconds.items()
+        name: Timing(tuple(taken), tuple(a / b for a, b in zip(taken, base, strict=True)))
+        for name, taken in seconds.items()
     }, counts
 
 
@@ -127,7 +127,7 @@ def turns(files: int, rounds: int) -> int:
 
 def figures(
     timings: dict[str, Timing], where: str, to_floor: float | None, to_recipe: float
-) -> tuple[Figure, ...]:
+) -> tuple[MeasuredFigure, ...]:
     """The ratios of one set of files."""
     return (
         ratio(f"{where}: prepare to the tokenizer alone", timings[PREPARE].ratios, to_floor),

@@ -11,18 +11,18 @@ from tools.performance.paired_timing import Timing
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """One row: a name, what was found (all rounds, for the spread), and what the project allows itself.
+class MeasuredFigure:
+    """One row: a name, what was measured (all rounds, for the spread), and what the project allows itself.
 
     Attributes:
-        found: the figure itself: a median ratio, a share of 1, megabytes.
+        value: the figure itself: a median ratio, a share of 1, megabytes.
         rounds: the figure of every round; empty where there is but one.
         target: the largest value allowed, or with `at_least` the smallest; None: only told.
         unit: "x" (a ratio), "%" (a share of 1), "MB", "h" or "n" (a number).
     """
 
     name: str
-    found: float
+    value: float
     rounds: tuple[float, ...] = ()
     target: float | None = None
     at_least: bool = False
@@ -33,7 +33,7 @@ class Figure:
         """Whether the target is kept; None without one."""
         if self.target is None:
             return None
-        return self.found >= self.target if self.at_least else self.found <= self.target
+        return self.value >= self.target if self.at_least else self.value <= self.target
 
     def row(self) -> str:
         """The table's row."""
@@ -48,7 +48,7 @@ class Figure:
             else f"{'at least' if self.at_least else 'at most'} {self._text(self.target)}"
         )
         kept = "" if self.kept is None else "yes" if self.kept else "no"
-        return f"| {self.name} | {self._text(self.found)} | {spread} | {target} | {kept} |"
+        return f"| {self.name} | {self._text(self.value)} | {spread} | {target} | {kept} |"
 
     def _text(self, value: float) -> str:
         shown = {
@@ -62,13 +62,13 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Measurement:
     """A part of the measurement: its title, its figures, sentences that say on what they were taken, and what
     else the JSON file keeps.
     """
 
     title: str
-    figures: tuple[Figure, ...]
+    figures: tuple[MeasuredFigure, ...]
     notes: tuple[str, ...]
     record: dict[str, Any] = field(default_factory=dict)
 
@@ -79,7 +79,7 @@ class Part:
 
     def lines(self) -> list[str]:
         """Markdown: a heading, the notes, the table."""
-        table = ["| | found | smallest to largest | target | kept |", "| --- | ---: | ---: | ---: | --- |"]
+        table = ["| | measured | smallest to largest | target | kept |", "| --- | ---: | ---: | ---: | --- |"]
         return [
             f"### {self.title}",
             "",
@@ -93,9 +93,11 @@ class Part:
 
 def against(timings: dict[str, Timing], name: str, base: str) -> tuple[float, ...]:
     """Ratio of `name` to `base` in each round."""
-    return tuple(own / other for own, other in zip(timings[name].seconds, timings[base].seconds, strict=True))
+    return tuple(one / other for one, other in zip(timings[name].seconds, timings[base].seconds, strict=True))
 
 
-def ratio(label: str, ratios: Sequence[float], target: float | None, at_least: bool = False) -> Figure:
+def ratio(
+    label: str, ratios: Sequence[float], target: float | None, at_least: bool = False
+) -> MeasuredFigure:
     """The median of ratios as a figure."""
-    return Figure(label, median(ratios), tuple(ratios), target, at_least)
+    return MeasuredFigure(label, median(ratios), tuple(ratios), target, at_least)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 @dataclass(slots=True)
-class Passed:
+class ForwardCounts:
     """Token ids and attention mask of every pass, (rows, tokens) each; no mask: nothing is padded."""
 
     passes: list[tuple[Tensor, Tensor | None]] = field(default_factory=list)
@@ -23,13 +23,13 @@ class Passed:
         """The tokens of every window without its padding, sorted: equal for two sides that have seen the same
         windows.
         """
-        found: list[tuple[int, ...]] = []
+        windows: list[tuple[int, ...]] = []
         for ids, mask in self.passes:
             real = (
                 torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.reshape(len(ids), -1).bool()
             )
-            found += [tuple(own[there].tolist()) for own, there in zip(ids.cpu(), real.cpu(), strict=True)]
-        return sorted(found)
+            windows += [tuple(row[there].tolist()) for row, there in zip(ids.cpu(), real.cpu(), strict=True)]
+        return sorted(windows)
 
     @property
     def tokens(self) -> int:
@@ -48,9 +48,9 @@ class Passed:
 
 
 @contextmanager
-def watched(model: nn.Module) -> Iterator[Passed]:
+def watched(model: nn.Module) -> Iterator[ForwardCounts]:
     """While the block runs, what passes `model` is noted. Nothing is copied or waited for."""
-    passed = Passed()
+    passed = ForwardCounts()
 
     def note(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
         passed.passes.append((kwargs["input_ids"], kwargs.get("attention_mask")))

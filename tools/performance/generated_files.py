@@ -73,14 +73,18 @@ def passage(draw: random.Random, name: str, length: int, questions: int) -> dict
         last = first + draw.randrange(4)
         begin, end = tokens[first][1], tokens[last][1] + len(chosen[last])
         question, question_tokens = _joined([*draw.choices(words(), k=draw.randint(6, 14)), "?"])
-        found = {"text": context[begin:end], "char_spans": [[begin, end - 1]], "token_spans": [[first, last]]}
+        answer = {
+            "text": context[begin:end],
+            "char_spans": [[begin, end - 1]],
+            "token_spans": [[first, last]],
+        }
         qas.append(
             {
                 "qid": f"{name}-{number}",
                 "question": question,
                 "question_tokens": question_tokens,
-                "answers": [found["text"]],
-                "detected_answers": [found],
+                "answers": [answer["text"]],
+                "detected_answers": [answer],
             }
         )
     return {"id": name, "context": context, "context_tokens": tokens, "qas": qas}

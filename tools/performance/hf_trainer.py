@@ -18,11 +18,11 @@ from torch import nn
 
 from bmt.qa.model import quiet_transformers
 from bmt.settings import TrainingSettings
-from tools.performance.forward_counts import Passed, watched
+from tools.performance.forward_counts import ForwardCounts, watched
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class TrainerSetting:
     """How Trainer is fed.
 
     Attributes:
@@ -41,35 +41,35 @@ class Setting:
 
 TO_THE_WINDOW = "Trainer, windows padded to the longest allowed (its recipe's default)"
 SETTINGS = (
-    Setting(TO_THE_WINDOW, "max_length"),
-    Setting("Trainer, padded to a batch's longest window"),
-    Setting("Trainer, windows of like length together", like=True),
-    Setting("Trainer, windows of like length together, loaded by a process", like=True, workers=1),
+    TrainerSetting(TO_THE_WINDOW, "max_length"),
+    TrainerSetting("Trainer, padded to a batch's longest window"),
+    TrainerSetting("Trainer, windows of like length together", like=True),
+    TrainerSetting("Trainer, windows of like length together, loaded by a process", like=True, workers=1),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class TimedRun:
     """A run: wall and CPU seconds of this process, the mean loss of its steps, what passed the model."""
 
     seconds: float
     cpu: float
     loss: float
-    passed: Passed
+    passed: ForwardCounts
 
 
 def train(
     model: nn.Module,
     rows: Sequence[dict[str, Any]],
     tokenizer: Any,
-    setting: Setting,
+    setting: TrainerSetting,
     training: TrainingSettings,
     window: int,
     out: Path,
-) -> Ran:
+) -> TimedRun:
     """Train `model` on the recipe's rows in their order, `training.batch` a step, once; the clock runs from
-    the first step's begin to the
-    last one's end, so that starting, and loading the first batch, are not counted against Trainer.
+    the first step's begin to the last one's end, so that starting, and loading the first batch, are not
+    counted against Trainer.
 
     Args:
         rows: windows as the recipe makes them, not padded, in the order in which Trainer's sampler gives
@@ -130,7 +130,7 @@ def train(
         trainer.remove_callback(PrinterCallback)
         with watched(model) as passed:
             loss = trainer.train().training_loss
-    return Ran(clock.ended[0] - clock.began[0], clock.ended[1] - clock.began[1], loss, passed)
+    return TimedRun(clock.ended[0] - clock.began[0], clock.ended[1] - clock.began[1], loss, passed)
 
 
 def predict(

@@ -1,4 +1,4 @@
-"""The speed of training at the paper's scale on a GPU: tokens a second, share of the matrix peak, memory,
+"""The speed of training at the paper's scale on a GPU: tokens per second, share of the matrix peak, memory,
 hours of one MT (w/ BMT) run.
 
     FLOPs of a step = 6 * encoder weights * tokens + 12 * layers * hidden size * sum of squared window lengths
@@ -36,21 +36,21 @@ from bmt.training.sampling import Sampler
 from bmt.training.step import Stepper, adamw
 from bmt.training.validation import evaluate
 from tools.performance.core import SHAPES, random_masks, random_model
-from tools.performance.figures import Figure, Part
+from tools.performance.figures import MeasuredFigure, Measurement
 from tools.performance.same_windows import File
 from tools.performance.separate_process import peak_memory
-from tools.performance.training import Subject, as_questions
+from tools.performance.training import TrainingSubject, as_questions
 
 VOCABULARY = Vocabulary(pad=1, token_types=False)  # RoBERTa's
 MFU, HOURS = 0.45, 1.0
-"""At least this share of the measured matrix peak at `BUDGET` tokens a step, without masks; at most so many
+"""At least this share of the measured matrix peak at `BUDGET` tokens per step, without masks; at most so many
 hours for a run.
 """
 BUDGET = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class PaperScale:
     """What is run: a shape of `core.SHAPES`, the paper's params file, the device, and how large a matrix
     finds the peak.
     """
@@ -63,7 +63,7 @@ class Scale:
 
 
 def peak(device: torch.device, size: int, repeats: int = 10) -> float:
-    """FLOPs a second of a bf16 product of two square matrices, the best of five tries."""
+    """FLOPs per second of a bf16 product of two square matrices, the best of five tries."""
     left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     best = 0.0
     for _ in range(5):
@@ -78,7 +78,7 @@ def peak(device: torch.device, size: int, repeats: int = 10) -> float:
 
 def step_flops(model: nn.Module, shape: str, lengths: np.ndarray) -> float:
     """FLOPs that forward and backward on windows of these lengths need."""
-    own = SHAPES[shape]
+    sizes = SHAPES[shape]
     weights = sum(
         value.numel()
         for name, value in model.named_parameters()
@@ -86,11 +86,11 @@ def step_flops(model: nn.Module, shape: str, lengths: np.ndarray) -> float:
     )
     return float(
         6 * weights * lengths.sum()
-        + 12 * own["num_hidden_layers"] * own["hidden_size"] * (lengths.astype(np.float64) ** 2).sum()
+        + 12 * sizes["num_hidden_layers"] * sizes["hidden_size"] * (lengths.astype(np.float64) ** 2).sum()
     )
 
 
-def measured(subject: Subject, scale: Scale, rounds: int, bar: Bar) -> Part:
+def measured(subject: TrainingSubject, scale: PaperScale, rounds: int, bar: Bar) -> Measurement:
     """Steps of the paper's batch and of `BUDGET` tokens, with and without six masks; mask learning;
     evaluation; the hours of a run.
     """
@@ -100,76 +100,81 @@ def measured(subject: Subject, scale: Scale, rounds: int, bar: Bar) -> Part:
     with tempfile.TemporaryDirectory(prefix="bmt-speed-") as folder:
         files = subject.files("train", Path(folder))
         highest = peak(scale.device, scale.matrix)
-        found = {
-            (batch, masked): _steps(files, scale, own, masked, subject.steps, rounds, bar)
-            for batch, own in (("batch", training), ("budget", large))
+        speeds = {
+            (batch, masked): _step_speed(files, scale, settings, masked, subject.steps, rounds, bar)
+            for batch, settings in (("batch", training), ("budget", large))
             for masked in (False, True)
         }
-        a_mask_step = _mask_step(files, scale, paper, training, subject.steps, rounds, bar)
-        windows_a_second = _evaluation(files, scale, Plan(training=training), subject.questions, bar)
-        a_question = float(np.mean([len(file.rows) / len(file.made.examples) for file in files]))
-    hours = run_hours(paper, a_question, found["batch", True].seconds, a_mask_step, windows_a_second)
-    label = {"batch": f"{training.batch} windows a step", "budget": f"{scale.budget:,} tokens a step"}
+        mask_step = _mask_step(files, scale, paper, training, subject.steps, rounds, bar)
+        windows_per_second = _evaluation(files, scale, Plan(training=training), subject.questions, bar)
+        per_question = float(np.mean([len(file.rows) / len(file.made.examples) for file in files]))
+    hours = run_hours(paper, per_question, speeds["batch", True].seconds, mask_step, windows_per_second)
+    label = {"batch": f"{training.batch} windows per step", "budget": f"{scale.budget:,} tokens per step"}
     figures = []
-    for (batch, masked), own in found.items():
+    for (batch, masked), speed in speeds.items():
         name, plain = f"{label[batch]}, {'six masks' if masked else 'no mask'}", not masked
-        figures.append(Figure(f"{name}: real tokens a second", own.tokens_a_second, own.each, unit="n"))
+        figures.append(
+            MeasuredFigure(f"{name}: real tokens per second", speed.tokens_per_second, speed.each, unit="n")
+        )
         target = MFU if batch == "budget" and plain else None
         figures.append(
-            Figure(
+            MeasuredFigure(
                 f"{name}: share of the matrix peak",
-                own.flops / own.seconds / highest,
+                speed.flops / speed.seconds / highest,
                 target=target,
                 at_least=True,
                 unit="%",
             )
         )
-        figures.append(Figure(f"{name}: peak memory", own.memory / 1e6, unit="MB"))
+        figures.append(MeasuredFigure(f"{name}: peak memory", speed.memory / 1e6, unit="MB"))
     figures.append(
-        Figure("hours of one MT (w/ BMT) run at the paper's scale, estimated", hours, target=HOURS, unit="h")
+        MeasuredFigure(
+            "hours of one MT (w/ BMT) run at the paper's scale, estimated", hours, target=HOURS, unit="h"
+        )
     )
     notes = (
-        f"{scale.shape}'s shape with dropout .1, {precision}; {subject.steps} steps a round; bf16 matrix peak "
-        f"{highest / 1e12:,.0f} TFLOP/s, measured.",
-        f"The run: {paper.data.train_cap:,} questions of each dataset, {a_question:.2f} windows a question, {paper.training.epochs_mt:g} "
-        f"epochs, {training.batch} windows a step; {paper.mask.steps:,} steps of mask learning a dataset at {a_mask_step * 1e3:.0f} ms; "
-        f"validation at {windows_a_second:,.0f} windows a second. The authors needed 36 hours on a V100.",
+        f"{scale.shape}'s shape with dropout .1, {precision}; {subject.steps} steps per round; bf16 matrix "
+        f"peak {highest / 1e12:,.0f} TFLOP/s, measured.",
+        f"The run: {paper.data.train_cap:,} questions of each dataset, {per_question:.2f} windows per "
+        f"question, {paper.training.epochs_mt:g} epochs, {training.batch} windows per step; "
+        f"{paper.mask.steps:,} steps of mask learning per dataset at {mask_step * 1e3:.0f} ms; validation "
+        f"at {windows_per_second:,.0f} windows per second. The authors needed 36 hours on a V100.",
     )
     record = {
         "peak": highest,
         "steps": {
-            f"{batch}, {'six masks' if masked else 'no mask'}": own.seconds
-            for (batch, masked), own in found.items()
+            f"{batch}, {'six masks' if masked else 'no mask'}": speed.seconds
+            for (batch, masked), speed in speeds.items()
         },
-        "mask step": a_mask_step,
-        "evaluation windows a second": windows_a_second,
-        "windows a question": a_question,
+        "mask step": mask_step,
+        "evaluation windows per second": windows_per_second,
+        "windows per question": per_question,
     }
-    return Part(f"Training, {scale.shape}'s shape", tuple(figures), notes, record)
+    return Measurement(f"Training, {scale.shape}'s shape", tuple(figures), notes, record)
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """Steps of one kind: seconds and FLOPs of a step, real tokens a second (median, and of each round), most
-    bytes allocated.
+class StepSpeed:
+    """Steps of one kind: seconds and FLOPs of a step, real tokens per second (median, and of each round),
+    most bytes allocated.
     """
 
     seconds: float
     flops: float
-    tokens_a_second: float
+    tokens_per_second: float
     each: tuple[float, ...]
     memory: float
 
 
-def _steps(
+def _step_speed(
     files: Sequence[File],
-    scale: Scale,
+    scale: PaperScale,
     training: TrainingSettings,
     masked: bool,
     steps: int,
     rounds: int,
     bar: Bar,
-) -> Steps:
+) -> StepSpeed:
     device, sets, rows = (
         scale.device,
         [file.windows for file in files],
@@ -198,19 +203,19 @@ def _steps(
             _wait(device)
             if number >= 0:
                 seconds.append(time.perf_counter() - began)
-                own = np.array([lengths[which][row] for picks in drawn for which, row in picks])
-                tokens.append(int(own.sum()))
-                flops.append(step_flops(model, scale.shape, own))
+                window_lengths = np.array([lengths[which][row] for picks in drawn for which, row in picks])
+                tokens.append(int(window_lengths.sum()))
+                flops.append(step_flops(model, scale.shape, window_lengths))
             bar.advance(1, "six masks" if masked else "no mask")
     each = tuple(count / took for count, took in zip(tokens, seconds, strict=True))
-    return Steps(
+    return StepSpeed(
         sum(seconds) / rounds / steps, sum(flops) / rounds / steps, median(each), each, _memory(device)
     )
 
 
 def _mask_step(
     files: Sequence[File],
-    scale: Scale,
+    scale: PaperScale,
     paper: Config,
     training: TrainingSettings,
     steps: int,
@@ -223,7 +228,7 @@ def _mask_step(
         GateLearner(model, target_names(model), paper.mask, (0, "mask", "speed")),
         autocast_for(training.precision, scale.device),
     )
-    found = []
+    seconds = []
     for number in range(-1, rounds):
         _wait(scale.device)
         began = time.perf_counter()
@@ -239,13 +244,13 @@ def _mask_step(
             learner.step(loss, count=False)
         _wait(scale.device)
         if number >= 0:
-            found.append((time.perf_counter() - began) / steps)
+            seconds.append((time.perf_counter() - began) / steps)
         bar.advance(1, "mask learning")
-    return median(found)
+    return median(seconds)
 
 
-def _evaluation(files: Sequence[File], scale: Scale, plan: Plan, questions: int, bar: Bar) -> float:
-    """Windows a second of a second evaluation of `questions` questions a dataset."""
+def _evaluation(files: Sequence[File], scale: PaperScale, plan: Plan, questions: int, bar: Bar) -> float:
+    """Windows per second of a second evaluation of `questions` questions a dataset."""
     model = random_model(scale.shape, scale.device)
     asked = [as_questions(file, questions) for file in files]
     seconds = 0.0
@@ -256,7 +261,7 @@ def _evaluation(files: Sequence[File], scale: Scale, plan: Plan, questions: int,
         _wait(scale.device)
         seconds = time.perf_counter() - began
         bar.advance(1, "evaluation")
-    return sum(len(own.rows) for own in asked) / seconds
+    return sum(len(one.rows) for one in asked) / seconds
 
 
 def run_hours(
@@ -266,7 +271,7 @@ def run_hours(
 
     Args:
         step, mask_step: seconds of a step of tuning with six masks, and of mask learning.
-        evaluated: windows a second of validation.
+        evaluated: windows per second of validation.
     """
     datasets, training = len(paper.data.train), paper.training
     steps = total_steps(

@@ -47,7 +47,7 @@ def padding(
         window: the longest window allowed.
     """
     sampler = Sampler(rows, batch, SamplingSettings(), seed)
-    lengths = [own.lengths for own in sets]
+    lengths = [windows.lengths for windows in sets]
     whole: list[list[int]] = []
     ours: list[list[int]] = []
     for step in range(steps):

@@ -63,6 +63,6 @@ def take_turns(
         bar.advance(1, name)
     base = seconds[baseline]
     return {
-        name: Timing(tuple(own), tuple(a / b for a, b in zip(own, base, strict=True)))
-        for name, own in seconds.items()
+        name: Timing(tuple(taken), tuple(a / b for a, b in zip(taken, base, strict=True)))
+        for name, taken in seconds.items()
     }

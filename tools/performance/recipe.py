@@ -1,11 +1,9 @@
 """The baseline: the question-answering recipe that comes with transformers, as most projects run it.
 
 Features: `datasets.map` over a fast tokenizer that cuts, strides and returns offsets, with a Python loop that
-aligns each answer to tokens.
-Answers: for every example a Python loop over the best starts and ends of its windows. Scores: the organisers'
-functions, answer by answer.
-Only the choice among spans is ours (log-probabilities over the context and position 0), so that the answers
-can be held against ours.
+aligns each answer to tokens. Answers: for every example a Python loop over the best starts and ends of its
+windows. Scores: the organisers' functions, answer by answer. Only the choice among spans is ours
+(log-probabilities over the context and position 0), so that the answers can be held against ours.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ N_BEST = 20
 
 
 def questions(path: str | Path) -> Iterator[dict[str, Any]]:
-    """One row a question: id, question, context, and answers as SQuAD has them: texts and their first
+    """One row per question: id, question, context, and answers as SQuAD has them: texts and their first
     characters.
     """
     with gzip.open(path, "rt", encoding="utf-8") as stream:
@@ -35,7 +33,7 @@ def questions(path: str | Path) -> Iterator[dict[str, Any]]:
             if "context" not in record:
                 continue
             for qa in record["qas"]:
-                found = [
+                spans = [
                     (answer["text"], span[0])
                     for answer in qa["detected_answers"]
                     for span in answer["char_spans"]
@@ -45,8 +43,8 @@ def questions(path: str | Path) -> Iterator[dict[str, Any]]:
                     "question": qa["question"],
                     "context": record["context"],
                     "answers": {
-                        "text": [text for text, _ in found],
-                        "answer_start": [start for _, start in found],
+                        "text": [text for text, _ in spans],
+                        "answer_start": [start for _, start in spans],
                     },
                 }
 
@@ -185,24 +183,24 @@ def best_answers(
                             "window": row,
                         }
                     )
-        best = sorted(tried, key=lambda found: found["score"], reverse=True)[:N_BEST]
-        for found in best:
-            found["text"] = example["context"][found["offsets"][0] : found["offsets"][1]]
-        scores = np.array([found["score"] for found in best])
+        best = sorted(tried, key=lambda candidate: candidate["score"], reverse=True)[:N_BEST]
+        for candidate in best:
+            candidate["text"] = example["context"][candidate["offsets"][0] : candidate["offsets"][1]]
+        scores = np.array([candidate["score"] for candidate in best])
         shares = np.exp(scores - scores.max())
-        for found, share in zip(best, shares / shares.sum(), strict=True):
-            found["probability"] = share
+        for candidate, share in zip(best, shares / shares.sum(), strict=True):
+            candidate["probability"] = share
         answers[example["id"]] = best[0]
     return answers
 
 
 def _log_probabilities(scores: np.ndarray, offsets: Sequence[Any]) -> np.ndarray:
     """Ours in NumPy: the log-softmax over the context's tokens and position 0, -inf elsewhere."""
-    own = scores[: len(offsets)]
+    of_window = scores[: len(offsets)]
     allowed = np.array([pair is not None for pair in offsets])
     allowed[0] = True
-    high = own[allowed].max()
-    return np.where(allowed, own - high - np.log(np.exp(own[allowed] - high).sum()), -np.inf)
+    high = of_window[allowed].max()
+    return np.where(allowed, of_window - high - np.log(np.exp(of_window[allowed] - high).sum()), -np.inf)
 
 
 def score(texts: Sequence[str], answers: Sequence[Sequence[str]]) -> tuple[list[float], list[float]]:

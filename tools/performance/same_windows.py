@@ -49,9 +49,9 @@ class File:
         return File(path, made, windows, rows[windows.context_start[rows] < before])
 
 
-def source_files(found: Sequence[tuple[Path, bool]]) -> list[Path]:
+def source_files(files: Sequence[tuple[Path, bool]]) -> list[Path]:
     """The files of the source datasets, in the order of `IN_DOMAIN`."""
-    names = {path.name.split(".")[0]: path for path, _ in found}
+    names = {path.name.split(".")[0]: path for path, _ in files}
     return [names[name] for name in IN_DOMAIN if name in names]
 
 
@@ -63,23 +63,24 @@ def recipe_rows(
     Raises:
         DataError: it makes no such window: the two sides would not train on the same.
     """
-    function, found = recipe.train_features(literal(tokenizer), data.window, data.overlap), {}
+    function, made = recipe.train_features(literal(tokenizer), data.window, data.overlap), {}
     for which, file in enumerate(files):
         wanted = {row for other, row in picks if other == which}
         if not wanted:
             continue
         ids = file.made.examples["id"].take(np.unique(file.windows.example[list(wanted)])).to_pylist()
         columns = function(_columns(questions(file.path, ids)))
-        own = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        by_tokens = {tuple(window["input_ids"]): window for window in own}
+        windows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        by_tokens = {tuple(window["input_ids"]): window for window in windows}
         for row in wanted:
             window = by_tokens.get(tuple(file.windows.input_ids[row].tolist()))
             if window is None:
                 raise DataError(
-                    f"{file.path}: the recipe makes no window {row} of {file.windows.dataset}: ours has other tokens there"
+                    f"{file.path}: the recipe makes no window {row} of {file.windows.dataset}: ours has "
+                    "other tokens there"
                 )
-            found[which, row] = window
-    return found
+            made[which, row] = window
+    return made
 
 
 def literal(tokenizer: Any) -> Any:
@@ -102,7 +103,7 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class RoundWindows:
     """What a round trains on: the same windows, in mixed batches and in batches of like length."""
 
     mixed: list[list[Pick]]
@@ -111,14 +112,13 @@ class Drawn:
 
 def rounds_of(
     files: Sequence[File], sampler: Sampler, batch: int, steps: int, rounds: int, seed: int = 0
-) -> list[Drawn]:
+) -> list[RoundWindows]:
     """The windows of each round: `steps` batches of those that Trainer would group by length, and the same
     windows in mixed batches.
 
     Trainer sorts up to 50 batches together, and as many only where its dataset has 200: so 200 steps of
-    windows are drawn as training
-    draws them and grouped by Trainer's own sampler. Each round takes some of these batches at random, short
-    and long ones in proportion.
+    windows are drawn as training draws them and grouped by Trainer's own sampler. Each round takes some of
+    these batches at random, short and long ones in proportion.
     """
     import torch
     from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -130,13 +130,13 @@ def rounds_of(
     )
     batches = [grouped[at : at + batch] for at in range(0, len(grouped), batch)]
     by_length = sorted(range(len(batches)), key=lambda at: sum(lengths[index] for index in batches[at]))
-    draw, found = np.random.default_rng(seed), []
+    draw, drawn = np.random.default_rng(seed), []
     strata = [
-        draw.permutation(own) for own in np.array_split(by_length, steps)
+        draw.permutation(part) for part in np.array_split(by_length, steps)
     ]  # a round has one of each: all lengths in proportion
     for number in range(rounds):
-        like = [[pool[index] for index in batches[own[number]]] for own in strata]
+        like = [[pool[index] for index in batches[order[number]]] for order in strata]
         every = [pick for part in like for pick in part]
         mixed = [every[index] for index in draw.permutation(len(every))]
-        found.append(Drawn([mixed[at : at + batch] for at in range(0, len(mixed), batch)], like))
-    return found
+        drawn.append(RoundWindows([mixed[at : at + batch] for at in range(0, len(mixed), batch)], like))
+    return drawn

@@ -1,7 +1,7 @@
 """Work done in a process of its own, so that its memory and its workers' start are its own: `python -m
 tools.performance.separate_process` with a job.
 
-The job and what was found are JSON, on the command line and on the last line of the output.
+The job and its usage are JSON, on the command line and on the last line of the output.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bmt.settings import DataSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class FileJob:
     """What the process does.
 
     Attributes:
@@ -46,7 +46,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Usage:
     """Wall seconds of the work without imports, CPU seconds of it and of its workers, peak memory of the
     process in bytes, questions.
     """
@@ -57,7 +57,7 @@ class Found:
     questions: int
 
 
-def work(job: Job) -> Found:
+def do_job(job: FileJob) -> Usage:
     """Do it in this process."""
     if job.out is None:
         began, used, count = time.perf_counter(), cpu_seconds(), 0
@@ -65,19 +65,19 @@ def work(job: Job) -> Found:
             count += 1
             if count == job.questions:
                 break
-        return Found(time.perf_counter() - began, cpu_seconds() - used, peak_memory(), count)
+        return Usage(time.perf_counter() - began, cpu_seconds() - used, peak_memory(), count)
     from bmt.qa.model import open_tokenizer  # as `benchmark.prepare` does, with all that it imports
 
     data = DataSettings(window=job.window, overlap=job.overlap, question=job.question)
     tokenizer = open_tokenizer(job.source, revision=job.revision, markers=data.special_tokens)
     began, used = time.perf_counter(), cpu_seconds()
     made = build(job.path, tokenizer, data, job.out, train=True, options=BuildOptions(job.workers))
-    return Found(
+    return Usage(
         time.perf_counter() - began, cpu_seconds() - used, peak_memory(), made.meta["counts"]["examples"]
     )
 
 
-def apart(job: Job) -> Found:
+def in_new_process(job: FileJob) -> Usage:
     """Do it in a new process, its tokenizer on one thread. Raises DataError where that process fails."""
     environment = os.environ | {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tools.performance.separate_process", json.dumps(asdict(job))]
@@ -86,10 +86,11 @@ def apart(job: Job) -> Found:
     )
     if done.returncode:
         raise DataError(
-            f"{job.path}: the measuring process failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
+            f"{job.path}: the measuring process failed: "
+            f"{(done.stderr.strip().splitlines() or ['no message'])[-1]}"
         )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return Found(**found)
+    usage: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return Usage(**usage)
 
 
 def cpu_seconds() -> float:
@@ -111,4 +112,4 @@ def peak_memory() -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(work(Job(**json.loads(sys.argv[1]))))))
+    print(json.dumps(asdict(do_job(FileJob(**json.loads(sys.argv[1]))))))

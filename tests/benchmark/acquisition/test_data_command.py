@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,9 @@ import pytest
 
 from benchmark import data
 from benchmark.acquisition.dataset_table import beside_the_paper
+from benchmark.acquisition.inspection import marked, short
 from benchmark.paper import tables as papers
+from benchmark.rendering.document import phrases, plain_text
 from bmt.errors import ConfigError, DataError
 from bmt.qa.features import build
 from bmt.settings import DataSettings
@@ -50,38 +53,48 @@ def folder(root):
     return raw
 
 
-def run(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["data", *map(str, arguments)])
-    return data.main()
+def run(*arguments):
+    return data.main(list(map(str, arguments)))
 
 
-def test_stats_prints_a_line_a_file_in_the_papers_order(folder, monkeypatch, capsys):
-    assert run(monkeypatch, "stats", folder) == 0
+def test_stats_prints_a_line_a_file_in_the_papers_order(folder, capsys):
+    assert run("stats", folder) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines[1:5]] == [
+    assert [line.split()[:2] for line in lines[3:7]] == [
         ["SQuAD", "train"],
         ["SQuAD", "dev"],
         ["DROP", "dev"],
         ["Mine", "?"],
     ]
-    assert lines[2].split() == ["SQuAD", "dev", "1", "2", "3", "4.0", "11.0", "0"]
-    assert lines[3].split() == ["DROP", "dev", "1", "2", "1", "4.0", "2.0", "1"]
+    assert lines[2].split() == [
+        "dataset",
+        "split",
+        "contexts",
+        "questions",
+        "spans",
+        "Q",
+        "words",
+        "C",
+        "words",
+        "irregular",
+    ]
+    assert lines[4].split() == ["SQuAD", "dev", "1", "2", "3", "4.0", "11.0", "0"]
+    assert lines[5].split() == ["DROP", "dev", "1", "2", "1", "4.0", "2.0", "1"]
     assert (
-        lines[5].startswith("no file of HotpotQA, TriviaQA")
-        and "SQuAD" not in lines[5]
-        and "TextbookQA" in lines[5]
+        lines[8].startswith("no file of HotpotQA, TriviaQA")
+        and "SQuAD" not in lines[8]
+        and "TextbookQA" in lines[8]
     )
 
 
-def test_stats_prints_table_1_beside_the_papers(folder, monkeypatch, capsys):
-    assert run(monkeypatch, "stats", folder) == 0
+def test_stats_prints_table_1_beside_the_papers(folder, capsys):
+    assert run("stats", folder) == 0
     lines = capsys.readouterr().out.splitlines()
-    table = {line.split()[0]: line.replace("no data", "none").split()[1:] for line in lines[10:22]}
+    table = {line.split()[0]: line.replace("no data", "none").split()[1:] for line in lines[12:24]}
     train = str(sum(len(line["qas"]) for line in corpus(4)[1:]))
-    assert lines[7].startswith("Table 1 of the paper, beside these files")
-    assert (
-        lines[8].split() == ["Q", "C", "Train", "Dev", "Test"] and lines[9].split() == ["paper", "ours"] * 5
-    )
+    assert lines[10].startswith("Table 1 of the paper, beside these files")
+    names = [f"{name} {whose}" for name in ("Q", "C", "Train", "Dev", "Test") for whose in ("paper", "ours")]
+    assert lines[11].split() == f"dataset {' '.join(names)}".split()
     assert (
         len(table) == 12
         and table["SQuAD"][:2] == ["11", "4.0"]
@@ -89,7 +102,8 @@ def test_stats_prints_table_1_beside_the_papers(folder, monkeypatch, capsys):
     )
     assert table["DROP"] == ["11", "4.0", "243", "2.0", "-", "-", "1503", "2", "1501", "none"]
     assert table["TextbookQA"] == ["11", "none", "657", "none", "-", "-", "1503", "none", "1508", "none"]
-    assert lines[22:] == ["0 of the 18 Train and Dev counts that the paper prints are these files'"]
+    assert lines[24:26] == ["  Q, C: mean words of a question, of its context; counts are questions", ""]
+    assert lines[26:] == ["0 of the 18 Train and Dev counts that the paper prints are these files'"]
 
 
 def test_table_1_counts_what_agrees():
@@ -97,8 +111,8 @@ def test_table_1_counts_what_agrees():
         "SQuAD": {"Q": 11.2, "C": 137.0, "Train": 86588, "Dev": 10507, "Test": None},
         "HotpotQA": {"Train": 72928, "Dev": 5901},
     }
-    lines = beside_the_paper(rows, papers.load().tables["1"])
-    assert lines[3].split() == [
+    table, said = beside_the_paper(rows, papers.load().tables["1"])
+    assert table.groups[0].rows[0].cells == (
         "SQuAD",
         "11",
         "11.2",
@@ -110,14 +124,14 @@ def test_table_1_counts_what_agrees():
         "10507",
         "-",
         "-",
-    ]
-    assert lines[-1] == "3 of the 18 Train and Dev counts that the paper prints are these files'"
+    )
+    assert said.text == "3 of the 18 Train and Dev counts that the paper prints are these files'"
 
 
-def test_stats_json_is_table_1_as_compare_reads_it(folder, root, monkeypatch, capsys):
+def test_stats_json_is_table_1_as_compare_reads_it(folder, root, capsys):
     from benchmark.runs.results import read_facts
 
-    assert run(monkeypatch, "stats", folder, "--json") == 0
+    assert run("stats", folder, "--json") == 0
     written = root / "results" / "raw" / "table_1.json"
     assert capsys.readouterr().out.splitlines()[-1] == f"wrote {written}"
     facts, fault = read_facts(written.parent, "1")
@@ -130,18 +144,18 @@ def test_stats_json_is_table_1_as_compare_reads_it(folder, root, monkeypatch, ca
     assert facts["rows"]["SQuAD"]["C"] > 11, "of the train file"
 
 
-def test_stats_stops_at_a_file_that_cannot_be_read(folder, monkeypatch):
+def test_stats_stops_at_a_file_that_cannot_be_read(folder):
     write(folder / "in_domain" / "NewsQA.dev.jsonl.gz", [HEADER, b"{"])
     with pytest.raises(DataError, match=r"NewsQA\.dev\.jsonl\.gz, line 2: not JSON"):
-        run(monkeypatch, "stats", folder)
+        run("stats", folder)
 
 
-def test_check_reports_every_file_and_goes_on_after_a_broken_one(folder, monkeypatch, capsys):
+def test_check_reports_every_file_and_goes_on_after_a_broken_one(folder, capsys):
     broken = write(
         folder / "in_domain" / "NewsQA.dev.jsonl.gz",
         [HEADER, passage(CONTEXT, question(CONTEXT, "old")), b"{"],
     )
-    assert run(monkeypatch, "check", folder) == 1
+    assert run("check", folder) == 1
     out = capsys.readouterr().out
     drop = folder / "out_of_domain" / "DROP.dev.jsonl.gz"
     assert f"error: {broken}, line 3: not JSON" in out
@@ -156,23 +170,23 @@ def test_check_reports_every_file_and_goes_on_after_a_broken_one(folder, monkeyp
         "1 files with irregularities, 1 not read to their end\n"
     )
     broken.unlink()
-    assert run(monkeypatch, "check", folder) == 0
+    assert run("check", folder) == 0
     capsys.readouterr()
-    assert run(monkeypatch, "check", folder, "--list", "0") == 0
+    assert run("check", folder, "--list", "0") == 0
     assert "question 'r2'" not in capsys.readouterr().out
 
 
-def test_check_strict_fails_on_an_irregularity(folder, monkeypatch, capsys):
-    assert run(monkeypatch, "check", folder / "in_domain", "--strict") == 0
-    assert run(monkeypatch, "check", folder, "--strict") == 1
+def test_check_strict_fails_on_an_irregularity(folder, capsys):
+    assert run("check", folder / "in_domain", "--strict") == 0
+    assert run("check", folder, "--strict") == 1
     assert (
         "DROP.dev.jsonl.gz, line 2: question 'r2': question without a usable span" in capsys.readouterr().out
     )
     with pytest.raises(ConfigError, match="--list: -1 is not allowed"):
-        run(monkeypatch, "check", folder, "--list", "-1")
+        run("check", folder, "--list", "-1")
 
 
-def test_show_marks_spans_in_the_context_and_in_every_window(folder, root, monkeypatch, capsys):
+def test_show_marks_spans_in_the_context_and_in_every_window(folder, root, capsys):
     settings = DataSettings(window=14, overlap=4, question=4)
     file = folder / "in_domain" / "SQuAD.dev.jsonl.gz"
     made = build(
@@ -185,26 +199,25 @@ def test_show_marks_spans_in_the_context_and_in_every_window(folder, root, monke
         root / "data" / "features" / "raw" / "wide" / "SQuAD.dev",
         train=False,
     )
-    assert run(monkeypatch, "show", "d1", "--data", folder) == 0
+    assert run("show", "d1", "--data", folder) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"SQuAD  d1  ({data.short(file)}, context ")
-    assert lines[1:4] == ["question: Where is old?", "answers:  old", "spans:    characters 10–13, 45–48"]
-    assert lines[4] == "context:  [PAR] The «old» mill was built in 1804. It was «old»."
-    own = [row for row in made.windows.to_pylist() if row["example"] == 0]
-    assert len(own) > 1 and lines[5].startswith(
-        f"windows:  {len(own)} of at most 14 tokens, overlap 4 ({data.short(root / 'data' / 'features' / 'raw' / 'tiny')}"
-    )
-    assert len(lines) == 6 + 2 * len(own)
-    assert "'old'" in lines[6] and lines[7].startswith("     [PAR] The «old» mill")
-    assert lines[-1].endswith("«old».") and lines[-2].startswith(f"  {len(own)}: ")
-    assert run(monkeypatch, "show", "d1", "--data", folder, "--backbone", "wide") == 0
+    assert lines[0].startswith(f"SQuAD  d1  ({short(file)}, context ") and lines[1] == ""
+    assert lines[2:5] == ["question  Where is old?", "answers   old", "spans     characters 10–13, 45–48"]
+    assert lines[5] == "context   [PAR] The «old» mill was built in 1804. It was «old»."
+    windows = [row for row in made.windows.to_pylist() if row["example"] == 0]
+    where = short(root / "data" / "features" / "raw" / "tiny" / "SQuAD.dev")
+    about = f"{len(windows)} of at most 14 tokens, overlap 4 ({where}), question: Where is old?"
+    assert len(windows) > 1 and lines[6] == f"windows   {about}"
+    assert len(lines) == 7 + 2 * len(windows)
+    assert lines[7] == "1. 14 tokens, 7 of the context (characters 0–31); tokens 8–8 'old'"
+    assert lines[8].startswith("   text  [PAR] The «old» mill")
+    assert lines[-1].endswith("«old».") and lines[-2].startswith(f"{len(windows)}. ")
+    assert run("show", "d1", "--data", folder, "--backbone", "wide") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[5].startswith("windows:  1 of at most 60 tokens") and lines[7].strip() == lines[
-        4
-    ].removeprefix("context:  ")
+    assert lines[6].startswith("windows   1 of at most 60 tokens")
+    assert lines[8].strip().removeprefix("text  ") == lines[5].removeprefix("context   ")
     assert (
         run(
-            monkeypatch,
             "show",
             "d1",
             "--data",
@@ -214,58 +227,67 @@ def test_show_marks_spans_in_the_context_and_in_every_window(folder, root, monke
         )
         == 0
     )
-    assert capsys.readouterr().out.startswith("windows:  1 of at most 60 tokens"), (
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "d1" and lines[2].startswith("windows  1 of at most 60 tokens"), (
         "the windows alone, where the raw files are gone"
     )
 
 
-def test_show_without_features_says_how_to_make_them_and_an_unknown_id_is_an_error(
-    folder, monkeypatch, capsys
-):
-    assert run(monkeypatch, "show", "m1", "--data", folder) == 0
+def test_show_without_features_says_how_to_make_them_and_an_unknown_id_is_an_error(folder, capsys):
+    assert run("show", "m1", "--data", folder) == 0
     lines = capsys.readouterr().out.splitlines()
     assert (
-        lines[4] == "context:  old «mill»"
-        and lines[5].startswith("windows:  none")
-        and "benchmark.prepare" in lines[5]
+        lines[5] == "context   old «mill»"
+        and lines[6].startswith("windows   none")
+        and "`python -m benchmark.prepare`" in lines[6]
     )
     with pytest.raises(DataError, match="nobody: no question with this id in"):
-        run(monkeypatch, "show", "nobody", "--data", folder)
+        run("show", "nobody", "--data", folder)
 
 
 def test_marked_joins_overlapping_spans_and_cuts_to_the_window():
-    assert data.marked("abcdef", 0, 6, [(1, 3), (2, 4)]) == "a«bcd»ef"
-    assert data.marked("abcdef", 1, 5, [(4, 5), (1, 2)]) == "«b»cd«e»"
-    assert data.marked("abc", 0, 3, []) == "abc"
+    for spans, start, end, text in (
+        ([(1, 3), (2, 4)], 0, 6, "a«bcd»ef"),
+        ([(4, 5), (1, 2)], 1, 5, "«b»cd«e»"),
+        ([], 0, 6, "abcdef"),
+    ):
+        assert plain_text(marked("abcdef", start, end, spans)) == text
+    strong = [phrase.text for phrase in phrases(marked("abcdef", 0, 6, [(1, 3)])) if phrase.look == "strong"]
+    assert strong == ["«bc»"]
 
 
-def test_a_terminal_gets_bold_spans_and_lines_of_its_width(monkeypatch):
+def test_a_terminal_gets_bold_spans_and_lines_of_its_width(folder, monkeypatch, capsys):
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(data.shutil, "get_terminal_size", lambda: os.terminal_size((40, 24)))
-    text = data.marked(
-        "The old mill by the river was built in 1804 by  two brothers.", 0, 61, [(8, 12), (39, 43)]
-    )
-    assert text.count("\x1b[1;32m") == 2
-    assert data.STYLE.sub("", data.wrapped(text, 5)).split("\n") == [
-        "The old «mill» by the river was",
-        "     built in «1804» by  two brothers.",
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    assert run("show", "d1", "--data", folder) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("\x1b[1;32m«old»") == 2
+    plain = re.sub("\x1b\\[[0-9;]*m", "", shown).splitlines()
+    assert max(map(len, plain)) <= 40
+    assert [line.rstrip() for line in plain if "mill" in line or "«old»." in line] == [
+        "context   [PAR] The «old» mill was built",
+        "          in 1804. It was «old».",
     ]
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
-    assert data.wrapped("word " * 50, 5) == "word " * 50
 
 
-def test_a_text_cannot_steer_the_terminal():
-    assert data.printable("a\x1b[31m\r\n\tb\u202e é 日本") == "a\ufffd[31m   b\ufffd é 日本"
+def test_a_text_cannot_steer_the_terminal(folder, capsys):
+    context = "a\x1b[31m\r\n\tb\u202e é 日本 mill"
+    write(
+        folder / "Evil.jsonl",
+        [{"header": {"dataset": "Evil"}}, passage(context, question(context, "mill", "e1"))],
+    )
+    assert run("show", "e1", "--data", folder) == 0
+    assert "context   a\ufffd[31m   b\ufffd é 日本 «mill»\n" in capsys.readouterr().out
 
 
-def test_an_empty_folder_and_a_single_file(folder, root, monkeypatch, capsys):
+def test_an_empty_folder_and_a_single_file(folder, root, capsys):
     (root / "empty").mkdir()
     with pytest.raises(
         DataError, match=r"empty: no \*\.jsonl\.gz or \*\.jsonl there: run `python -m benchmark\.fetch`"
     ):
-        run(monkeypatch, "stats", root / "empty")
-    assert run(monkeypatch, "stats", folder / "Mine.jsonl") == 0
+        run("stats", root / "empty")
+    assert run("stats", folder / "Mine.jsonl") == 0
     assert "Mine" in capsys.readouterr().out
 
 
@@ -293,8 +315,8 @@ def test_the_command_line(folder):
     assert command("nothing").returncode == 2
 
 
-def test_table_1_of_the_real_files_has_their_published_sizes(real_data, root, monkeypatch, capsys):
-    assert run(monkeypatch, "stats", real_data, "--json") == 0
+def test_table_1_of_the_real_files_has_their_published_sizes(real_data, root, capsys):
+    assert run("stats", real_data, "--json") == 0
     facts = json.loads((root / "results" / real_data.name / "table_1.json").read_text(encoding="utf-8"))
     rows = facts["rows"]
     assert len(rows) == 11 and "TextbookQA" not in rows

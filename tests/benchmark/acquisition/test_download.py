@@ -50,7 +50,7 @@ def server() -> Iterator[FileServer]:
 
 @pytest.fixture
 def network() -> Network:
-    return Network(Patience(timeout=0.1, attempts=4, first_wait=1.0, longest_wait=5.0), Waits())
+    return Network(Patience(timeout=60.0, attempts=4, first_wait=1.0, longest_wait=5.0), Waits())
 
 
 def waits(network: Network) -> list[float]:
@@ -184,6 +184,7 @@ def test_a_silent_server_is_given_up(server: FileServer, network: Network, tmp_p
     server.will("/f", *[stalled(0)] * 4)
     with pytest.raises(UnavailableError, match=r"stalled \(4 attempts\)$"):
         network.download(f"{server.url}/f", tmp_path / "part", silent())
+    assert server.patience == {60.0}
 
 
 def test_a_body_of_unknown_length_cannot_be_called_whole(

@@ -28,7 +28,7 @@ from bmt.errors import DataError
 from bmt.qa import mrqa
 from tests.support.file_server import FileServer, running, served, status, truncated
 
-QUICK = Patience(timeout=0.5, attempts=3, first_wait=0.001, longest_wait=0.002)
+QUICK = Patience(timeout=60.0, attempts=3, first_wait=0.001, longest_wait=0.002)
 INT, TEXT = pa.int32(), pa.string()
 TOKENS, SPANS = {"tokens": TEXT, "offsets": INT}, {"start": INT, "end": INT}
 

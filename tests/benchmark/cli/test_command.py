@@ -211,7 +211,7 @@ WORDS = {
     "transfer": ["minilm.mt.bmt.s0"],
     "compare": ["--paper-table", "3"],
     "plan": ["--paper-table", "3"],
-    "search": ["--study", "x", "--status"],
+    "search": ["--study", "x", "--trials", "1"],
     "data": ["check"],
     "masks": ["minilm.mt.bmt.s0"],
     "contrast": ["bmt", "none"],

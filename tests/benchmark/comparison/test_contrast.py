@@ -79,3 +79,19 @@ def test_what_cannot_be_held_against_each_other_is_named(faithful: Path, tmp_pat
         edit(apart, path.stem, lambda record: record.update(datasets={}))
     with pytest.raises((DataError, ConfigError), match=r"no dataset in common|no results of this arm"):
         contrast.main(["bmt", "none", "--results", str(apart)])
+
+
+def test_the_same_in_other_formats(faithful: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = {}
+    for form in ("terminal", "markdown", "latex", "html", "json"):
+        assert contrast.main(["bmt", "none", "--results", str(faithful), "--format", form]) == 0
+        shown[form] = capsys.readouterr().out
+    assert contrast.main(["bmt", "none", "--results", str(faithful)]) == 0
+    assert capsys.readouterr().out == shown["markdown"]  # no terminal here
+    table = rows_of(shown["markdown"])
+    rows = {key: numbers for key, numbers in table.items() if key[0] not in ("dataset", "---", "**average**")}
+    for (dataset, metric), numbers in rows.items():
+        for form in ("terminal", "latex", "html"):
+            line = next(line for line in shown[form].splitlines() if dataset in line and metric in line)
+            assert all(number in line for number in numbers[:4]), (form, line)
+    assert len(rows) == 2 * (6 + 6)

@@ -18,7 +18,7 @@ from torch import nn
 from transformers import RobertaConfig, RobertaForQuestionAnswering, RobertaModel
 
 from benchmark.compare import main
-from benchmark.comparison.parameter_counts import SHAPES, Count, Shape, count, counted
+from benchmark.comparison.parameter_counts import SHAPES, ParameterCount, Shape, count, counted
 from benchmark.paper.tables import load
 from bmt.layers import target_names
 from bmt.masks import Masks
@@ -95,12 +95,12 @@ def test_the_bytes_of_a_mask_are_those_of_masks_in_memory() -> None:
 
 def test_roberta_base_s_numbers() -> None:
     assert (BASE.encoder, BASE.pooler, BASE.head, BASE.adapter) == (124_055_040, 590_592, 1_538, 1_789_056)
-    assert count(BASE, adapter=False, learned=False) == Count(124_647_170, 124_647_170)
-    assert count(BASE, adapter=True, learned=False) == Count(135_389_196, 1_790_594)
-    assert count(BASE, adapter=False, learned=True) == Count(
+    assert count(BASE, adapter=False, learned=False) == ParameterCount(124_647_170, 124_647_170)
+    assert count(BASE, adapter=True, learned=False) == ParameterCount(135_389_196, 1_790_594)
+    assert count(BASE, adapter=False, learned=True) == ParameterCount(
         124_647_170 + 6 * 248_110_080, 124_647_170 + 6 * 248_110_080
     )
-    assert count(BASE, adapter=True, learned=True) == Count(
+    assert count(BASE, adapter=True, learned=True) == ParameterCount(
         135_389_196 + 6 * 248_110_080, 1_790_594 + 248_110_080
     )
     assert count(BASE, adapter=False, learned=True, datasets=1).total == 124_647_170 + 248_110_080

@@ -11,9 +11,16 @@ import numpy as np
 import pytest
 
 from benchmark.error_analysis import rules
-from benchmark.error_analysis.cases import ALL_RIGHT, ALL_WRONG, DIFFER, UNSETTLED, Wrong, group_of
+from benchmark.error_analysis.context_text import best_span, content_words, excerpt, sentence, shared_words
+from benchmark.error_analysis.outcomes import (
+    ALL_RIGHT,
+    ALL_WRONG,
+    DIFFER,
+    UNSETTLED,
+    WrongCriterion,
+    group_of,
+)
 from benchmark.error_analysis.rules import ANNOTATION, KNOWLEDGE, REASONING, UNDECIDED, category, fired
-from benchmark.error_analysis.wording import best_span, content_words, excerpt, sentence, shared_words
 from bmt.qa.metrics import exact_match, f1
 from bmt.qa.mrqa import Example
 from tests.conftest import ROOT
@@ -339,7 +346,15 @@ def test_groups_are_exclusive_and_as_told():
 
 def test_when_an_answer_is_wrong():
     percent = np.array([0.0, 40.0, 100.0])
-    assert Wrong("em").of(percent).tolist() == Wrong("f1").of(percent).tolist() == [True, False, False]
-    assert Wrong("f1", 40.0).of(percent).tolist() == [True, False, False]
-    assert Wrong("f1", 40.1).of(percent).tolist() == [True, True, False]
-    assert (str(Wrong("em")), str(Wrong("f1")), str(Wrong("f1", 40.5))) == ("EM 0", "F1 0", "F1 below 40.5")
+    assert (
+        WrongCriterion("em").of(percent).tolist()
+        == WrongCriterion("f1").of(percent).tolist()
+        == [True, False, False]
+    )
+    assert WrongCriterion("f1", 40.0).of(percent).tolist() == [True, False, False]
+    assert WrongCriterion("f1", 40.1).of(percent).tolist() == [True, True, False]
+    assert (str(WrongCriterion("em")), str(WrongCriterion("f1")), str(WrongCriterion("f1", 40.5))) == (
+        "EM 0",
+        "F1 0",
+        "F1 below 40.5",
+    )

@@ -22,10 +22,11 @@ from hypothesis import strategies as st
 from benchmark.audit import main
 from benchmark.paper.tables import Ours, Row, load
 from benchmark.paper_audit.audit import audit_paper
+from benchmark.paper_audit.audit_document import audit_document
 from benchmark.paper_audit.backbones import same_backbone
 from benchmark.paper_audit.findings import BEYOND, CHECKS, IMPLAUSIBLE, IMPOSSIBLE, SEVERITIES, Audit, Finding
-from benchmark.paper_audit.output import print_audit, to_markdown, to_text
 from benchmark.paper_audit.printed_numbers import mean, percent, printed, spread, stated
+from benchmark.rendering import print_document, render
 from bmt.errors import ConfigError
 from tests.conftest import ROOT
 from tests.support.paper_maker import AVG, IN, KS, MadePaper, make_paper
@@ -587,7 +588,7 @@ def test_what_the_findings_rest_on_stands_in_the_papers_text():
 
 def test_the_document_is_what_the_command_gives():
     document = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
-    assert document == to_markdown(audit_paper(load())), (
+    assert document == render(audit_document(audit_paper(load())), "markdown"), (
         "run python -m benchmark.audit --format markdown --out docs/audit.md"
     )
 
@@ -609,8 +610,10 @@ def test_the_status_says_whether_anything_was_found(clean, capsys):
     text = capsys.readouterr().out
     assert text.splitlines()[-1].endswith(": 11 findings (1 impossible, 7 implausible, 3 beyond rounding)")
     assert (
-        "impossible: Table 9, UnifiedQA-base few-shot (K = 16), EM, F1, TextbookQA\n  printed   EM 34.2, F1 33.8\n"
-        in text
+        "\nImpossible\nNo experiment can give it, by the definition of the measure.\n\n"
+        "1. Table 9, UnifiedQA-base few-shot (K = 16), EM, F1, TextbookQA (exact match at most F1)\n"
+        "   printed  EM 34.2, F1 33.8\n"
+        "   follows  EM is at most F1: an answer that matches exactly has an F1 of 1\n" in text
     )
     assert "\x1b" not in text  # piped: plain
 
@@ -668,27 +671,33 @@ def test_several_formats_are_written_side_by_side(clean, tmp_path, capsys):
                 "--paper",
                 str(clean),
                 "--format",
-                "terminal,markdown,json",
+                "terminal,markdown,json,html,latex",
                 "--out",
                 str(tmp_path / "out" / "audit"),
             ]
         )
         == 0
     )
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"audit.txt", "audit.md", "audit.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "audit.txt",
+        "audit.md",
+        "audit.json",
+        "audit.html",
+        "audit.tex",
+    }
     audit = audit_paper(load(clean))
-    assert (tmp_path / "out" / "audit.txt").read_text() == to_text(audit)
-    assert (tmp_path / "out" / "audit.md").read_text() == to_markdown(audit)
+    assert (tmp_path / "out" / "audit.txt").read_text() == render(audit_document(audit), "terminal")
+    assert (tmp_path / "out" / "audit.md").read_text() == render(audit_document(audit), "markdown")
     assert capsys.readouterr().out == ""
 
 
 def test_a_terminal_gets_the_same_words_in_colour(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")
-    print_audit(audit_paper(load()))
+    print_document(audit_document(audit_paper(load())))
     shown = capsys.readouterr().out
     assert (
-        "\x1b[1;31mimpossible: " in shown
+        "\x1b[1;31mTable 9, UnifiedQA-base few-shot" in shown
         and "34.2, F1 33.8" in shown
         and "UnifiedQA-base [8] (Avg. F1" in shown
     )
@@ -698,7 +707,7 @@ def test_a_terminal_gets_the_same_words_in_colour(monkeypatch, capsys):
     ("arguments", "message"),
     [
         (["--paper", "absent"], "absent: no such folder"),
-        (["--format", "html"], "--format 'html': not allowed: of terminal, markdown, json"),
+        (["--format", "pdf"], "--format 'pdf': not allowed: of terminal, markdown, latex, html, json"),
         (["--format", "markdown,json"], "several formats need --out"),
     ],
 )

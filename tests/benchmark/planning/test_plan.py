@@ -8,7 +8,7 @@ import functools
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -19,11 +19,17 @@ from benchmark.config.cells import parse
 from benchmark.config.digests import section_digest
 from benchmark.config.params import load
 from benchmark.paper import tables as papers
+from benchmark.planning import execution
 from benchmark.planning import throughput as speed
+from benchmark.planning.assembly import seconds_of
+from benchmark.planning.processes import Processes
 from benchmark.planning.schedule import DONE, FAILED
-from benchmark.planning.workload import cell_work
+from benchmark.planning.states import CHECKPOINT, MISSING, TRAINED, RunState
+from benchmark.planning.throughput import Speed
+from benchmark.planning.workload import Workload, cell_work
 from bmt.errors import ConfigError
 from tests.support import project
+from tests.support.in_process import InProcess
 from tests.support.results_maker import make_results
 
 CELLS = ["bert.mt.mask.s0", "bert.mt.mask.s1", "bert.mt.bmt.s0"]
@@ -376,7 +382,7 @@ def test_without_features_the_papers_counts_are_assumed(root: Path) -> None:
 
 def test_the_nearest_runs_give_the_speed(root: Path) -> None:
     arms, cell = load().arms, parse("bert.mt.mask.s0")
-    measured: list[speed.Record] = []
+    measured: list[speed.SpeedRecord] = []
 
     def now() -> tuple[float, str]:
         found = speed.speed_of(cell, "tiny", arms, DEVICE, False, measured, None)
@@ -393,7 +399,7 @@ def test_the_nearest_runs_give_the_speed(root: Path) -> None:
         ("bert.st-SQuAD.mask.s0", "tiny", 50.0, "1 run of this arm in the other regime"),
         ("bert.mt.mask.s1", "tiny", 60.0, "1 run of this arm"),
     ):
-        measured.append(speed.Record(profile, parse(name), DEVICE, value))
+        measured.append(speed.SpeedRecord(profile, parse(name), DEVICE, value))
         assert now() == (value, words)
 
 
@@ -414,7 +420,7 @@ def test_only_what_was_timed_counts_and_a_cell_once(root: Path) -> None:
     (root / "results" / "tiny" / "table_1.json").write_text('{"schema": 1}')
     write_training(root, "bert.mt.mask.s0", 250.0)
     write_training(root, "bert.mt.mask.s2", 0.0)
-    assert sorted((record.cell.name, record.tokens_per_second) for record in speed.records(root)) == [
+    assert sorted((record.cell.name, record.tokens_per_second) for record in speed.speed_records(root)) == [
         ("bert.mt.mask.s0", 250.0),
         ("bert.mt.mask.s1", 1.0),
     ]
@@ -471,10 +477,48 @@ def test_bad_input_is_one_line(root: Path, arguments: list[str], message: str) -
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_params_file_that_is_named_is_named_in_the_commands(
+    root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text((root / "params.yaml").read_text().replace("profile: tiny", "profile: mine"))
+    plan_of_file = planned(capsys, "--paper-table", "3", "--params", str(file))
+    assert (plan_of_file["profile"], plan_of_file["params"]) == ("mine", str(file))
+    commands = [command for run in plan_of_file["runs"] for command in run["commands"]]
+    assert commands and all(command[-2:] == ["--params", str(file)] for command in commands)
+
+
+@pytest.mark.parametrize(
+    ("state", "commands", "done", "seconds"),
+    [
+        (MISSING, 2, 0, 162 + 20),  # (1000 + 1.25 x 400 + (300 + 60) / 3) / 10, and 10 s per command
+        (CHECKPOINT, 2, 25, 84.5 + 20),  # masks are made; 3/4 of tuning and validation, and the evaluation
+        (CHECKPOINT, 2, 120, 2 + 20),  # a checkpoint beyond the steps now planned leaves none of them
+        (TRAINED, 1, 0, 2 + 10),
+        (TRAINED, 0, 0, 0),
+    ],
+)
+def test_seconds_are_those_of_what_is_left(state: str, commands: int, done: int, seconds: float) -> None:
+    work = Workload(
+        steps=100, windows=800, tuning=1000, masks=400, validation=300, evaluation=60, prepared=True
+    )
+    speed_of_run = Speed(10.0, "measured")
+    assert seconds_of(work, speed_of_run, commands, RunState(state), done) == pytest.approx(seconds)
+
+
 def test_run_makes_what_is_missing_and_a_failure_does_not_stop_the_rest(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two ST cells are missing in Table 5; the features of one dataset are damaged. Real processes."""
+    """Two ST cells are missing in Table 5; the features of one dataset are damaged. That cell is tried by a real
+    process; the other is made where the test runs, so that its two commands import nothing again.
+    """
+
+    class OneChild(InProcess):
+        def _run(self, command: tuple[str, ...], slot: str | None, log: BinaryIO) -> int | None:
+            child = "bert.st-SQuAD.none.s0" in command
+            return Processes._run(self, command, slot, log) if child else super()._run(command, slot, log)
+
+    monkeypatch.setattr(execution, "Processes", OneChild)
     write_corpus(root / "corpus")
     project.write_bert(root / "backbones" / "bert", project.corpus_texts(root / "corpus"))
     values = project.params(["bert"], CELLS, manifest=str(root / "corpus"))

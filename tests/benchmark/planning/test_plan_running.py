@@ -5,37 +5,45 @@ and signals.
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from benchmark.planning import states
-from benchmark.planning.execution import Told, run_jobs
+from benchmark.planning.execution import Announcer, run_jobs
 from benchmark.planning.processes import Processes, children_environment
-from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, Outcome, makespan, run_all
+from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, JobOutcome, makespan, run_all
+from tests.support.waiting import wait_until
 
 
 class Fake:
-    """Does jobs by sleeping; keeps who began and ended, and how many ran at once."""
+    """Does jobs by doing nothing; keeps who began and ended, and how many ran at once.
 
-    def __init__(self, fails: tuple[str, ...] = (), seconds: float = 0.01) -> None:
-        self.fails, self.seconds, self.lock = fails, seconds, threading.Lock()
+    together: jobs after the first wait until as many have run at once. endless: they wait to be stopped.
+    """
+
+    def __init__(self, fails: tuple[str, ...] = (), together: int = 1, endless: bool = False) -> None:
+        self.fails, self.together, self.endless = fails, together, endless
+        self.lock = threading.Condition()
         self.events: list[tuple[str, str]] = []
         self.running: dict[str, str | None] = {}
         self.most, self.stopped = 0, threading.Event()
 
-    def __call__(self, job: Job, slot: str | None) -> Outcome:
+    def __call__(self, job: Job, slot: str | None) -> JobOutcome:
         with self.lock:
             assert slot is None or slot not in self.running.values()  # one job a GPU
             self.running[job.name] = slot
             self.most = max(self.most, len(self.running))
             self.events.append(("begin", job.name))
-        self.stopped.wait(self.seconds)
+            self.lock.notify_all()
+            if len(self.events) > 1:
+                assert self.lock.wait_for(lambda: self.most >= self.together, timeout=120)
+        if self.endless:
+            self.stopped.wait()
         with self.lock:
             del self.running[job.name]
             self.events.append(("end", job.name))
-        return Outcome(FAILED, "as asked") if job.name in self.fails else Outcome(DONE, seconds=1.0)
+        return JobOutcome(FAILED, "as asked") if job.name in self.fails else JobOutcome(DONE, seconds=1.0)
 
     def stop(self) -> None:
         self.stopped.set()
@@ -62,7 +70,7 @@ JOBS = [
 def test_jobs_run_in_order_within_the_slots_and_wait_for_what_they_need(
     slots: tuple[str | None, ...],
 ) -> None:
-    fake = Fake()
+    fake = Fake(together=len(slots))
     outcomes = run_jobs(JOBS, tuple(slot for slot in slots if slot), len(slots), "best", Path(), fake)
     assert {outcome.state for outcome in outcomes.values()} == {DONE} and len(outcomes) == 6
     at = {event: place for place, event in enumerate(fake.events)}
@@ -95,17 +103,16 @@ def test_a_failed_job_stops_only_those_that_need_it(capsys: pytest.CaptureFixtur
 
 
 def test_an_interrupt_stops_what_runs_waits_for_it_and_starts_nothing_more() -> None:
-    class Interrupting(Told):
+    class Interrupting(Announcer):
         def started(self, job: Job, slot: str | None) -> None:
             if job.name == "mask":
                 raise KeyboardInterrupt
 
-    fake = Fake(seconds=30)
+    fake = Fake(endless=True)
     jobs = [job("bmt"), job("mask"), job("none")]
-    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run_all(jobs, (None, None), fake, Interrupting(jobs, 2, 1.0, "best"))
-    assert fake.stopped.is_set() and not fake.running and time.monotonic() - began < 10
+    assert fake.stopped.is_set() and not fake.running
     assert {name for _, name in fake.events} == {"bmt", "mask"}
 
 
@@ -119,13 +126,13 @@ def test_the_makespan_is_that_of_the_same_order() -> None:
 def test_the_time_left_is_corrected_by_what_was_done() -> None:
     jobs = [job("a", 10), job("b", 10), job("c", 20), Job("data", (), 0.0, guessed=True)]
     now = [100.0]
-    told = Told(jobs, 1, 1.0, "best", clock=lambda: now[0])
+    told = Announcer(jobs, 1, 1.0, "best", clock=lambda: now[0])
     assert told.seconds_left() == 40
-    told.ended(jobs[3], Outcome(DONE, seconds=500.0))
+    told.ended(jobs[3], JobOutcome(DONE, seconds=500.0))
     told.started(jobs[0], None)
     now[0] += 4
     assert told.seconds_left() == 36
-    told.ended(jobs[0], Outcome(DONE, seconds=30.0))
+    told.ended(jobs[0], JobOutcome(DONE, seconds=30.0))
     assert told.seconds_left() == 90
     told.started(jobs[1], None)
     now[0] += 12
@@ -145,15 +152,15 @@ def test_models_go_when_nothing_needs_them_any_more(tmp_path: Path) -> None:
         job("transfer", needs=("source",)),
     ]
     jobs += [with_model("held"), job("late", needs=("held",))]
-    told = Told(jobs, 1, 1.0, "none")
+    told = Announcer(jobs, 1, 1.0, "none")
     left = lambda: {path.parent.name for path in tmp_path.glob("*/model")}  # noqa: E731
     for own, state in zip(jobs[:3], (DONE, DONE, FAILED)):
-        told.ended(own, Outcome(state, "why" if state == FAILED else ""))
+        told.ended(own, JobOutcome(state, "why" if state == FAILED else ""))
     assert left() == {"source", "broken", "held"}
-    told.ended(jobs[3], Outcome(DONE))
+    told.ended(jobs[3], JobOutcome(DONE))
     assert left() == {"broken", "held"}
-    told.ended(jobs[4], Outcome(DONE))
-    told.ended(jobs[5], Outcome(FAILED, "why"))
+    told.ended(jobs[4], JobOutcome(DONE))
+    told.ended(jobs[5], JobOutcome(FAILED, "why"))
     assert left() == {"broken", "held"}  # to be run again: it needs its source
 
 
@@ -183,21 +190,19 @@ def test_a_job_is_its_commands_with_its_gpu_its_threads_and_a_log(
 
 def test_a_run_that_another_process_makes_is_left_alone_and_stop_ends_it(tmp_path: Path) -> None:
     marks = tmp_path / "marks"
-    wait = f"import signal, sys, time; signal.signal(15, lambda *_: (open({str(marks)!r}, 'a').write('ended'), sys.exit(143))); "
-    wait += f"open({str(marks)!r}, 'a').write('began '); time.sleep(60)"
+    wait = "import signal, sys, time; "
+    wait += f"signal.signal(15, lambda *_: (open({str(marks)!r}, 'a').write('ended'), sys.exit(143))); "
+    wait += f"open({str(marks)!r}, 'a').write('began '); time.sleep(600)"
     first = Processes(tmp_path, {})
-    outcomes: list[Outcome] = []
+    outcomes: list[JobOutcome] = []
     thread = threading.Thread(target=lambda: outcomes.append(first(script("a", wait, "print()"), None)))
     thread.start()
-    until = time.monotonic() + 20
-    while not marks.exists() and time.monotonic() < until:
-        time.sleep(0.02)
-    time.sleep(0.1)
+    wait_until(lambda: marks.exists() and marks.read_text() == "began ", thread.is_alive)
     assert states.being_made(tmp_path / "a.log")
     other = Processes(tmp_path, {})(script("a", "print('twice')"), None)
     assert other.state == NOT_RUN and "another process makes it now" in other.text
     first.stop()
-    thread.join(20)
+    thread.join()
     assert not thread.is_alive() and marks.read_text() == "began ended"
     assert outcomes[0].state == FAILED and outcomes[0].text.startswith("exit status 143")
     assert not states.being_made(tmp_path / "a.log") and not states.being_made(tmp_path / "b.log")

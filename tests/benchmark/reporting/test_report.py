@@ -16,7 +16,7 @@ from benchmark.comparison import table_comparison as comparison
 from benchmark.comparison.matching import Setting
 from benchmark.config.params import load
 from benchmark.paper import tables as papers
-from benchmark.reporting.heat import short
+from benchmark.reporting.heat_maps import short
 from benchmark.reporting.plots import HEIGHT
 from benchmark.runs import results
 from tests.support.html_tree import Node, parse
@@ -63,7 +63,7 @@ def page(project) -> Node:
     return parse((project / "reports" / "sample" / "report.html").read_text(encoding="utf-8"))
 
 
-def compared(project: Path, table: str) -> comparison.Report:
+def compared(project: Path, table: str) -> comparison.TableReport:
     """What `compare` says of a table, from the same folder."""
     config, paper = load(project / "params.yaml"), papers.load(None)
     setting = Setting(

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from markupsafe import Markup
 
-from benchmark.reporting.heat import CELL, heat_map, highest, short
-from benchmark.reporting.markup import Markup, number, tag
-from benchmark.reporting.masks import chance
-from benchmark.reporting.palette import (
-    DARK,
+from benchmark.rendering.palette import COLOURS
+from benchmark.reporting.chart_colours import (
     HEAT_DARK,
     HEAT_LIGHT,
     HEAT_STEPS,
-    LIGHT,
     SERIES,
     arm_series,
     heat_step,
     ramp,
     rgb,
 )
-from benchmark.reporting.plots import HEIGHT, Axes, Line, Mark, line_plot, scatter_plot
+from benchmark.reporting.heat_maps import CELL, HeatGrid, heat_map, scale_top, short
+from benchmark.reporting.masks import chance
+from benchmark.reporting.plots import HEIGHT, Axes, Line, Mark, bar_plot, field_plot, line_plot, scatter_plot
 from benchmark.reporting.scales import Scale, from_zero, spanning, tick_step
 from benchmark.reporting.strips import (
     BAR,
@@ -31,6 +30,7 @@ from benchmark.reporting.strips import (
     strip_ticks,
     symmetric,
 )
+from benchmark.reporting.svg import number, tag
 from benchmark.reporting.training import stepped, with_mean
 from tests.support.html_tree import Node, parse
 
@@ -44,14 +44,13 @@ def shares(node: Node, *names: str) -> list[float]:
 def test_markup_escapes_texts_and_attributes_but_not_markup():
     assert (
         tag("p", "a < b & c", Markup("<b>x</b>"), title='"<x>"')
-        == '<p title="&quot;&lt;x&gt;&quot;">a &lt; b &amp; c<b>x</b></p>'
+        == '<p title="&#34;&lt;x&gt;&#34;">a &lt; b &amp; c<b>x</b></p>'
     )
+    assert tag("text", "\x1b[31m red\n\ud800") == "<text>\ufffd[31m red \ufffd</text>"
     assert (
-        tag("rect", x=1.0, y=2.345, width="3%", class_="a", hidden=True, id=None)
-        == '<rect x="1" y="2.35" width="3%" class="a" hidden/>'
+        tag("rect", x=1.0, y=2.345, width="3%", class_="a", aria_hidden="true", id=None)
+        == '<rect x="1" y="2.35" width="3%" class="a" aria-hidden="true"/>'
     )
-    assert tag("meta", name="viewport") == '<meta name="viewport">'
-    assert tag("td", "") == "<td></td>"
     assert [number(value) for value in (-0.001, 12.5, 12.0, 0.126)] == ["0", "12.5", "12", "0.13"]
 
 
@@ -122,7 +121,7 @@ def test_a_forest_line_without_interval_paper_or_claimed_side_draws_none():
 
 
 def test_the_forest_axis_stands_at_the_same_places():
-    axis = parse(forest_axis(Scale(-2.2, 2.2), "points"))
+    axis = parse(forest_axis(Scale(-2.2, 2.2)))
     texts = list(axis.all("text"))
     assert [text.text for text in texts] == ["−2", "−1", "0", "+1", "+2"]
     assert [shares(text, "x")[0] for text in texts] == [4.55, 27.27, 50.0, 72.73, 95.45]
@@ -185,9 +184,7 @@ def test_a_heat_map_has_a_cell_for_each_value_with_its_colour_and_number():
             "k",
             "name",
             "words",
-            ["a", "b"],
-            ["x", "y", "z", "w"],
-            [[0.0, 0.25, None, 0.5], [0.1, 0.2, 0.3, 0.4]],
+            HeatGrid(["a", "b"], ["x", "y", "z", "w"], [[0.0, 0.25, None, 0.5], [0.1, 0.2, 0.3, 0.4]]),
             0.5,
         )
     )
@@ -222,7 +219,7 @@ def test_a_heat_map_has_a_cell_for_each_value_with_its_colour_and_number():
 def test_heat_scales():
     assert [heat_step(value, 0.5) for value in (-1.0, 0.0, 0.013, 0.25, 0.5, 9.0)] == [0, 0, 1, 10, 20, 20]
     assert heat_step(1.0, 0.0) == 0
-    assert [highest([value, None]) for value in (0.62, 0.7, 0.041, 0.004, 5.31)] == pytest.approx(
+    assert [scale_top([0.0, value]) for value in (0.62, 0.7, 0.041, 0.004, 5.31)] == pytest.approx(
         [0.7, 0.7, 0.05, 0.004, 5.4]
     )
     assert [short(value) for value in (0.314, 1.0, 0.999, 5.31, 0.0)] == [".31", "1.0", "1.0", "5.3", ".00"]
@@ -283,6 +280,28 @@ def test_marks_of_a_scatter_plot_stand_at_their_values():
     assert [title.text for title in plot.all("title")] == ["name", "one", "two"]
 
 
+def test_a_field_colours_the_cells_that_are_known_and_marks_stand_on_it():
+    field = [[0.0, 0.5, None, 1.0], [None, 0.25, 0.75, None]]
+    plot = parse(field_plot("k", "name", "words", field, [Mark("one", 1, 50.0, 60.0)], AXES))
+    cells = [(node["x"], node["y"], node["class"]) for node in plot.all("rect")]
+    assert cells == [
+        ("0%", "0", "h0"),
+        ("25%", "0", "h10"),
+        ("75%", "0", "h20"),
+        ("25%", str(HEIGHT // 2), "h5"),
+        ("50%", str(HEIGHT // 2), "h15"),
+    ]
+    (mark,) = [node for node in plot.all("svg") if "x" in node.attributes]
+    assert (mark["x"], mark["y"], next(mark.all("path"))["class"]) == ("50%", str(HEIGHT // 2), "mark s1")
+    assert [text.text for text in plot.all("text", "y-tick")] == ["50", "55", "60", "65", "70"]
+
+
+def test_bars_have_lengths_in_proportion_and_their_values_behind_them():
+    plot = parse(bar_plot("k", "name", "words", [("lam", 0.6), ("zeta", 0.3), ("gamma", 0.0)]))
+    assert [shares(bar, "width")[0] for bar in plot.all("rect", "mark")] == [90.0, 45.0, 0.0]
+    assert [text.text for text in plot.all("text")] == ["lam", "0.60", "zeta", "0.30", "gamma", "0.00"]
+
+
 def test_seeds_are_pale_below_their_mean_at_the_steps_that_all_have():
     one = Line("bmt.s0", 0, ((1.0, 10.0), (2.0, 20.0), (3.0, 99.0)))
     two = Line("bmt.s1", 0, ((1.0, 30.0), (2.0, 50.0)))
@@ -331,7 +350,7 @@ def test_the_contrast_formula_gives_the_known_values():
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_texts_and_marks_have_the_contrast_that_wcag_aa_asks_for(dark):
-    colours, stops = (DARK, HEAT_DARK) if dark else (LIGHT, HEAT_LIGHT)
+    colours, stops = {name: pair[dark] for name, pair in COLOURS.items()}, HEAT_DARK if dark else HEAT_LIGHT
     for text in ("ink", "quiet", "accent", "good", "bad", "open"):
         assert contrast(colours[text], colours["ground"]) >= 4.5, text
     for tone in ("good", "bad", "open"):

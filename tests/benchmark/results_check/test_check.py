@@ -19,7 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmark import check
+from benchmark.results_check import folder_check
 from benchmark.results_check.findings import CHECKS
+from benchmark.results_check.folder_check import check_folder
 from benchmark.runs.seal import OWNER, SEAL, seal
 from bmt.errors import ConfigError
 from tests.conftest import ROOT
@@ -112,11 +114,11 @@ def copy(honest: Path, tmp_path: Path) -> Path:
 
 
 def faults(folder: Path) -> list[str]:
-    return [str(fault) for fault in check.check_folder(folder).findings.faults]
+    return [str(fault) for fault in check_folder(folder).findings.faults]
 
 
 def notes(folder: Path) -> list[str]:
-    return [note.text for note in check.check_folder(folder).findings.notes]
+    return [note.text for note in check_folder(folder).findings.notes]
 
 
 # --- doctors
@@ -596,7 +598,7 @@ def test_a_doctored_folder_is_caught(
     doctor, said = DOCTORED[kind][name]
     doctor(copy)
     pattern = ".*".join(map(re.escape, said.split(" … ")))
-    found = [fault for fault in check.check_folder(copy).findings.faults if fault.check == kind]
+    found = [fault for fault in check_folder(copy).findings.faults if fault.check == kind]
     assert any(re.search(pattern, str(fault)) for fault in found), faults(copy)
     assert check.main([str(copy)]) == 1
     out = capsys.readouterr().out
@@ -670,13 +672,9 @@ def test_fabricated_scores_without_answers_that_have_them_are_told(tmp_path: Pat
 
 def test_mixed_profiles_are_told_from_the_one_that_is_asked_for(copy: Path) -> None:
     edit(lambda r: r.update(profile="mini"), *ALL)(copy)
-    assert [
-        str(fault) for fault in check.check_folder(copy).findings.faults if fault.check == "agreement"
-    ] == []
+    assert [str(fault) for fault in check_folder(copy).findings.faults if fault.check == "agreement"] == []
     asked = [
-        str(fault)
-        for fault in check.check_folder(copy, "paper").findings.faults
-        if fault.check == "agreement"
+        str(fault) for fault in check_folder(copy, "paper").findings.faults if fault.check == "agreement"
     ]
     assert len(asked) == 6 and asked[0].startswith(
         'roberta-base.mt.bmt.s0.json: profile: "mini"; this folder is of "paper": '
@@ -690,7 +688,7 @@ def test_mixed_profiles_are_told_from_the_one_that_is_asked_for(copy: Path) -> N
 def test_an_honest_folder_has_no_fault_and_nothing_unchecked(
     honest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    checked = check.check_folder(honest)
+    checked = check_folder(honest)
     assert checked.findings.faults == []
     assert checked.findings.notes == []
     assert (checked.runs, checked.predictions, checked.profile) == (6, 6 * 130, "paper")
@@ -1035,8 +1033,13 @@ def test_usage_and_unreadable_folders(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(ConfigError, match=r"no results there: needs <cell>\.json and <cell>\.parquet"):
         check.main([str(tmp_path)])
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
-    with pytest.raises(ConfigError, match=r"^--profile mini: .*results/mini: no such folder"):
+    with pytest.raises(ConfigError, match=r"^--profile mini: not allowed: .* a folder results/mini$"):
         check.main(["--profile", "mini"])
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "mini.yaml").write_bytes((ROOT / "profiles" / "mini.yaml").read_bytes())
+    for option, value in (("--profile", "mini"), ("--params", str(tmp_path / "profiles" / "mini.yaml"))):
+        with pytest.raises(ConfigError, match=r"^--profile mini: .*results/mini: no such folder"):
+            check.main([option, value])
     with pytest.raises(SystemExit) as left:
         check.main([str(tmp_path), "--format", "html"])
     assert left.value.code == 2
@@ -1061,7 +1064,7 @@ def test_the_command_starts_without_torch_and_leaves_with_its_status(copy: Path,
 def test_large_folders_show_progress(
     honest: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(check, "LARGE", 780)
+    monkeypatch.setattr(folder_check, "LARGE", 780)
     assert check.main([str(honest)]) == 0
     said = capsys.readouterr().err.splitlines()
     assert [line.split(" in ")[0] for line in said] == [

@@ -113,6 +113,20 @@ def test_separate_seeds_add_the_datasets_variances() -> None:
         claim_interval(scores)
 
 
+def test_paired_seeds_of_one_separate_arm_pair_by_row() -> None:
+    """One model on all datasets against models trained apart: row s of both is one observation, whichever is apart."""
+    rng = np.random.default_rng(5)
+    scores = [
+        PairedScores(
+            name, 80 + rng.standard_normal((3, 60)), 79 + rng.standard_normal((3, 60)), np.arange(60) // 2
+        )
+        for name in ("one", "two")
+    ]
+    together = claim_interval(scores)
+    assert claim_interval(scores, separate_a=True) == together == claim_interval(scores, separate_b=True)
+    assert claim_interval(scores, separate_a=True, separate_b=True).df != together.df
+
+
 def test_unpaired_arms_with_different_seeds() -> None:
     full = paired(seeds=5)
     scores = PairedScores("d", full.a, full.b[:3], full.clusters)
@@ -365,6 +379,8 @@ def test_claims_of_no_difference() -> None:
         "contradicted",
         "undecided",
     ]
+    mirrored = [ClaimData("c", 0, interval(e, h), 1.0) for e, h in ((-0.1, 0.4), (-2.0, 0.5), (-0.8, 0.6))]
+    assert [judge_claims([claim])[0].verdict for claim in mirrored] == ["upheld", "contradicted", "undecided"]
     assert judge_claims([inside])[0].p_holm == pytest.approx(stats.t.sf((1.0 - 0.1) / inside.interval.se, 20))
     with pytest.raises(ValueError, match="claim c: a claim of no difference"):
         judge_claims([ClaimData("c", 0, interval(0.1, 0.4))])

@@ -15,6 +15,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from benchmark.statistics import (
     CellData,
+    ReproductionRule,
     cv_star,
     effect_ratio,
     holm,
@@ -28,6 +29,7 @@ from benchmark.statistics import (
     t_quantile,
     t_two_sided,
 )
+from benchmark.statistics.reproduction import _seeds_to_settle
 
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
@@ -186,7 +188,7 @@ def test_moderated_variance_lies_between_own_and_pooled(sd: list[float], d0: flo
 
 def test_one_cell_alone_is_the_textbook_t_prediction_interval() -> None:
     values = (80.0, 81.0, 83.0)
-    verdict = judge_cells([CellData("a", 80.5, 1, values)], n_pub=1)[0]
+    verdict = judge_cells([CellData("a", 80.5, 1, values)], ReproductionRule(n_pub=1))[0]
     mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
     away = stats.t.ppf(0.975, 2) * sd * math.sqrt(1 / 3 + 1)
     assert verdict.pi95 == pytest.approx((mean - away, mean + away))
@@ -276,7 +278,10 @@ def test_without_any_variance_nothing_is_judged() -> None:
     lent = judge_cells([*same, CellData("c", 80.0, 1, (80.0, 80.2, 80.4))])
     assert all(verdict.moderated_sd > 0 and verdict.verdict == "reproduced" for verdict in lent)
     assert [
-        verdict.verdict for verdict in judge_cells([*same, CellData("c", 80.0, 1, (80.0, 80.2, 80.4))], d0=0)
+        verdict.verdict
+        for verdict in judge_cells(
+            [*same, CellData("c", 80.0, 1, (80.0, 80.2, 80.4))], ReproductionRule(d0=0)
+        )
     ][:2] == ["not comparable"] * 2
 
 
@@ -298,7 +303,7 @@ def test_margin_follows_the_claimed_gain_but_never_widens() -> None:
 
 def test_estimand_mean_asks_for_more() -> None:
     cells = noisy_cells()
-    printed, mean = judge_cells(cells), judge_cells(cells, estimand="mean")
+    printed, mean = judge_cells(cells), judge_cells(cells, ReproductionRule(estimand="mean"))
     wider = [
         (b.ci90[1] - b.ci90[0] - 0.1) / (a.ci90[1] - a.ci90[0] - 0.1)
         for a, b in zip(printed, mean, strict=True)
@@ -306,7 +311,9 @@ def test_estimand_mean_asks_for_more() -> None:
     assert wider == pytest.approx([2.0] * 12)  # sqrt(1/3 + 1) / sqrt(1/3)
     assert sum(v.verdict == "reproduced" for v in mean) < sum(v.verdict == "reproduced" for v in printed)
     assert [v.p for v in mean] == [v.p for v in printed]
-    assert judge_cells(cells, estimand="mean", n_pub=10**9)[0].ci90 == pytest.approx(printed[0].ci90)
+    assert judge_cells(cells, ReproductionRule(estimand="mean", n_pub=10**9))[0].ci90 == pytest.approx(
+        printed[0].ci90
+    )
 
 
 def test_rounding_is_respected() -> None:
@@ -374,6 +381,30 @@ def test_seeds_to_settle_a_lone_average_keep_their_word() -> None:
     assert 0.72 < (table.reproduced | table.not_reproduced).mean() < 0.9
 
 
+@pytest.mark.parametrize(("cells", "pool"), [(1, 1), (1, 12), (2, 2), (3, 12), (30, 12)])
+def test_seeds_to_settle_a_difference_count_holm_over_the_table(cells: int, pool: int) -> None:
+    """A cell 1.6 off, sd .6: so many seeds that the corrected test finds it with 80 % probability, by hand."""
+    rule, delta, sd = ReproductionRule(), 1.6, 0.6
+    cell = CellData("a", 80.0, 1, (81.0, 81.6, 82.2))
+
+    def found(n: int) -> float:
+        df = min(rule.d0 + n - 1, pool * (n - 1))
+        bar = 0.05 + stats.t.ppf(1 - 0.05 / (2 * cells), df) * sd * math.sqrt(1 / n + 1)
+        return float(stats.norm.sf((bar - delta) / (sd / math.sqrt(n))))
+
+    needed = next((n for n in range(4, 1001) if found(n) >= 0.8), None)
+    assert (needed is None) == (cells == 30)
+    assert _seeds_to_settle(cell, delta, sd, rule, cells, pool) == needed
+
+
+def test_a_difference_that_is_found_but_lies_within_the_margin_is_reproduced() -> None:
+    """Many seeds find any difference: what is within the margin is not called different for that."""
+    values = tuple(80.3 + 0.01 * math.sin(i) for i in range(12))
+    table = judge_arrays([np.mean(values)], [np.std(values, ddof=1)], [12], [80.0], [0.05], [1.0], ["cell"])
+    assert table.p_holm[0] < 1e-4 and table.reproduced[0] and not table.not_reproduced[0]
+    assert judge_cells([CellData("a", 80.0, 1, values)])[0].verdict == "reproduced"
+
+
 def test_bad_numbers_name_the_cell() -> None:
     good = (80.0, 80.1, 80.2)
     with pytest.raises(ValueError, match=r"cell x: .*run 1 is nan"):
@@ -391,7 +422,7 @@ def test_bad_numbers_name_the_cell() -> None:
         "estimand": "both",
     }.items():
         with pytest.raises(ValueError, match=option):
-            judge_cells([CellData("x", 80.0, 1, good)], **{option: value})  # type: ignore[arg-type]
+            ReproductionRule(**{option: value})  # type: ignore[arg-type]
     assert judge_cells([]) == []
 
 

@@ -18,14 +18,14 @@ from optuna.trial import TrialState
 
 from benchmark import search as command
 from benchmark.config.params import load
-from benchmark.studies import apply, figures, status
+from benchmark.studies import apply, status, study_page
 from benchmark.studies.identity import identity_of
 from benchmark.studies.pruning import check_pruner
 from benchmark.studies.settings import read_settings
 from benchmark.studies.space import Range, Space, present, space_of
 from benchmark.studies.storage import find_study, open_storage, storage_url
 from benchmark.studies.value_field import interpolated
-from benchmark.studies.worker import Budget
+from benchmark.studies.worker import TrialBudget
 from bmt.errors import BMTError, ConfigError, ModelError
 from tests.conftest import ROOT
 from tests.support.html_tree import parse
@@ -204,7 +204,11 @@ def test_a_number_of_finished_trials_can_be_asked_for(url: str) -> None:
     search(study, 3, finished=4)
     counted = status.counts(study)
     assert counted["finished"] == 4 and counted["pruned"] >= 1
-    assert Budget(3, 2).reached(2, 1) and not Budget(3, 2).reached(1, 5) and not Budget(3, 2).reached(2, 0)
+    assert (
+        TrialBudget(3, 2).reached(2, 1)
+        and not TrialBudget(3, 2).reached(1, 5)
+        and not TrialBudget(3, 2).reached(2, 0)
+    )
 
 
 def test_hyperband_goes_on_over_the_seeds_as_one_course(url: str) -> None:
@@ -259,7 +263,9 @@ def test_a_search_for_f1_and_density_keeps_the_front(url: str) -> None:
         )
         assert beaten != (trial.number in {one.number for one in front})
     assert [trial.values[0] for trial in front] == sorted((trial.values[0] for trial in front), reverse=True)
-    assert {trial.number for trial in figures.not_beaten(study.trials)} == {trial.number for trial in front}
+    assert {trial.number for trial in study_page.not_beaten(study.trials)} == {
+        trial.number for trial in front
+    }
 
 
 def test_a_pruner_with_nothing_to_decide_on_is_refused() -> None:
@@ -570,7 +576,7 @@ def test_the_figures_are_one_page_that_loads_nothing(study: optuna.Study, reposi
     ] == [f"trial {number}" for number in range(6)]
     pareto = page.one("section", id_="pareto").one("table").rows()[1:]
     assert {int(row[0]) for row in pareto if row[3] == "yes"} == {
-        trial.number for trial in figures.not_beaten(study.trials)
+        trial.number for trial in study_page.not_beaten(study.trials)
     }
 
 
@@ -579,7 +585,7 @@ def test_a_field_is_linear_between_its_points_and_unknown_outside() -> None:
     from benchmark.reporting.scales import Scale
 
     axes = Axes(Scale(0, 1), Scale(0, 1, HEIGHT, 0), "x", "y")
-    corners = [(x, y, 10 * x + y, "") for x in (0.0, 1.0) for y in (0.0, 1.0)]
+    corners = [(x, y, 10 * x + y) for x in (0.0, 1.0) for y in (0.0, 1.0)]
     field = interpolated(corners, axes)
     rows, columns = field.shape
     for row, column in ((0, 0), (rows - 1, columns - 1), (3, 7)):
@@ -600,7 +606,7 @@ def test_a_field_is_linear_between_its_points_and_unknown_outside() -> None:
         (("--trials", "2", "--arm", "nowhere"), "arm: 'nowhere' is not known"),
         (("--trials", "2", "--range", "gamma=-1:0.5"), "gamma < 0 < 1 < zeta"),
         (("--trials", "2", "--set", "data.val_source=dev"), "a study cannot change data.val_source"),
-        (("--trials", "2", "--profile", "nowhere"), "profiles/ has none of that name"),
+        (("--trials", "2", "--profile", "nowhere"), "--profile nowhere: not allowed: one of"),
     ],
 )
 def test_calls_that_make_no_sense_are_refused(
@@ -632,12 +638,13 @@ def test_arguments_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_commands_choices_are_the_rooms_own() -> None:
-    from benchmark.studies import objective, pruning, samplers
+    from benchmark.studies import objective, pruning, samplers, search_options
 
-    assert command.SAMPLERS == samplers.SAMPLERS and command.PRUNERS == pruning.PRUNERS
-    assert tuple(objective.OBJECTIVES) == command.OBJECTIVES
+    assert search_options.SAMPLERS == samplers.SAMPLERS and search_options.PRUNERS == pruning.PRUNERS
+    assert tuple(objective.OBJECTIVES) == search_options.OBJECTIVES
     assert (
-        isinstance(command.parser(), argparse.ArgumentParser) and "example:" in command.parser().format_help()
+        isinstance(search_options.parser(), argparse.ArgumentParser)
+        and "example:" in search_options.parser().format_help()
     )
 
 

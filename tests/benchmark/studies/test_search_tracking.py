@@ -13,7 +13,7 @@ import pytest
 from optuna.trial import TrialState
 
 from benchmark import search as command
-from benchmark.studies import mlflow_runs as tracks
+from benchmark.studies import mlflow_runs
 from benchmark.studies.identity import identity_of
 from benchmark.studies.settings import read_settings
 from benchmark.studies.storage import requeue, storage_url
@@ -45,9 +45,9 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tracked(study: Any, trials: int, measure: Formula) -> None:
     """Run trials with the study's run and the trials' below it."""
     settings = read_settings()
-    experiment = tracks.experiment_of(settings.config())
-    with tracks.study_run(study, experiment, {"objective": "f1"}):
-        recorded = tracks.trial_runs(study, settings, SPACE, identity_of(study))
+    experiment = mlflow_runs.experiment_of(settings.config())
+    with mlflow_runs.study_run(study, experiment, {"objective": "f1"}):
+        recorded = mlflow_runs.trial_runs(study, settings, SPACE, identity_of(study))
         search(study, trials, measure, recorded=recorded)
 
 
@@ -58,7 +58,7 @@ def test_every_trial_is_a_nested_run_with_the_status_it_came_to(repository: Path
     runs = contents(uri, "bmt-sample-studies")
     assert set(runs) == {"first", *(f"first.t{trial.number:03d}" for trial in study.trials)}
     parent = runs["first"]
-    assert parent["status"] == "FINISHED" and parent["id"] == study.user_attrs[tracks.REFERENCE]
+    assert parent["status"] == "FINISHED" and parent["id"] == study.user_attrs[mlflow_runs.REFERENCE]
     states = set()
     for trial in study.trials:
         own = runs[f"first.t{trial.number:03d}"]
@@ -109,11 +109,11 @@ def test_a_later_call_goes_on_with_the_studys_run_and_files_are_put_beside_it(re
 def test_a_second_worker_uses_the_run_of_the_first(repository: Path) -> None:
     study = enter(storage_url("first"))
     with (
-        tracks.study_run(study, "bmt-sample-studies", {}) as first,
-        tracks.study_run(study, "bmt-sample-studies", {}) as second,
+        mlflow_runs.study_run(study, "bmt-sample-studies", {}) as first,
+        mlflow_runs.study_run(study, "bmt-sample-studies", {}) as second,
     ):
         assert first is not None and second is None
-        assert tracks.reference(enter(storage_url("first"))) == first.reference
+        assert mlflow_runs.reference(enter(storage_url("first"))) == first.reference
     assert set(contents(tracking.store_uri(), "bmt-sample-studies")) == {"first"}
 
 
@@ -122,7 +122,7 @@ def test_a_killed_trials_run_is_ended_as_killed_when_it_is_queued_again(reposito
     study = enter(storage_url("first"))
     trial = study.ask()
     SPACE.suggest(trial)
-    place = tracks.trial_folder("first", 0)
+    place = mlflow_runs.trial_folder("first", 0)
     dead = Journal(place / "journal" / "20260101T000000-00000000.jsonl")
     dead.append(
         "run",
@@ -154,7 +154,7 @@ def test_no_password_reaches_mlflow(repository: Path, monkeypatch: pytest.Monkey
         assert one["tags"].get("mlflow.source.name", "") == "" and "secret" not in json.dumps(
             one["tags"] | one["params"]
         )
-    assert tracks.command() == "python -m benchmark.search --storage postgresql+psycopg://host/d"
+    assert mlflow_runs.command() == "python -m benchmark.search --storage postgresql+psycopg://host/d"
 
 
 def test_three_failures_end_the_study_but_not_without_a_word(repository: Path) -> None:

@@ -20,7 +20,7 @@ from benchmark.acquisition.sample_corpus import write as write_corpus
 from benchmark.config.cells import parse
 from benchmark.config.params import load
 from benchmark.runs.training_run import train_cell
-from benchmark.studies import mlflow_runs as tracks
+from benchmark.studies import mlflow_runs
 from benchmark.studies.storage import find_study, storage_url
 from benchmark.tracking.journal import journals, read_entries
 from bmt.errors import ConfigError, DataError
@@ -139,7 +139,7 @@ def test_hyperband_prunes_a_training_at_an_evaluation(prepared: Path) -> None:
     for trial in cut:
         entries = [
             entry
-            for path in journals([tracks.trial_folder("pruned", trial.number)])
+            for path in journals([mlflow_runs.trial_folder("pruned", trial.number)])
             for entry in read_entries(path)[0]
         ]
         seen = [

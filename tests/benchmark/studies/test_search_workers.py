@@ -6,22 +6,22 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.trial import TrialState
 
-from benchmark import search as command
-from benchmark.studies import study_run as running
+from benchmark.studies import search_options, study_run
 from benchmark.studies.status import counts, table
 from bmt.errors import BMTError
 from tests.conftest import ROOT
 from tests.support import postgres
-from tests.support.study_maker import Formula, enter, search
+from tests.support.study_maker import SPACE, Formula, enter, search
+from tests.support.waiting import wait_until
 
 HEARTBEAT = 1  # seconds: a worker that is silent for three is dead
 
@@ -45,8 +45,10 @@ def server() -> Iterator[str]:
         yield address
 
 
-def worker(url: str, trials: int, seconds: float, name: str = "first") -> subprocess.Popen[str]:
-    arguments = [url, name, str(trials), str(seconds), str(HEARTBEAT)]
+def worker(
+    url: str, trials: int, seconds: float, name: str = "first", together: int = 1
+) -> subprocess.Popen[str]:
+    arguments = [url, name, str(trials), str(seconds), str(HEARTBEAT), str(together)]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.support.study_maker", *arguments],
         cwd=ROOT,
@@ -56,20 +58,24 @@ def worker(url: str, trials: int, seconds: float, name: str = "first") -> subpro
     )
 
 
-def wait_for(what: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.2)
+def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    wait_until(what, lambda: process.poll() is None)
 
 
 def kill_in_a_trial(url: str) -> optuna.Study:
     """Start a worker, and kill -9 it in its first trial, after it has given a sign of life."""
     study = enter(url, heartbeat=HEARTBEAT)
     killed = worker(url, 2, 600)
-    wait_for(lambda: any(trial.intermediate_values or trial.params for trial in study.get_trials()), killed)
-    time.sleep(2 * HEARTBEAT)
+    engine = sqlalchemy.create_engine(url)
+
+    def gave_a_sign_of_life() -> bool:
+        drawn = [trial._trial_id for trial in study.get_trials() if len(trial.params) == len(SPACE.ranges)]
+        beats = sqlalchemy.text("SELECT trial_id FROM trial_heartbeats")
+        with engine.connect() as connection:
+            return bool(set(drawn) & set(connection.execute(beats).scalars()))
+
+    wait_for(gave_a_sign_of_life, killed)
+    engine.dispose()
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()
     assert [trial.state for trial in study.get_trials()] == [TrialState.RUNNING]
@@ -92,8 +98,8 @@ def check_shared(url: str, name: str) -> None:
     """Two workers at once, on a database that neither has seen: every trial once, all with different values,
     a third joins later.
     """
-    both = [worker(url, 8, 0.4, name) for _ in range(2)]
-    said = [process.communicate(timeout=240)[0] for process in both]
+    both = [worker(url, 8, 0.05, name, together=2) for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     study = enter(url, name)
     ran = [
@@ -175,17 +181,17 @@ def test_workers_get_the_calls_arguments_but_its_own() -> None:
         "3",
         "--figures",
     ]
-    assert running._for_worker(given) == ["--study", "x", "--trials", "4"]
-    options = command.parser().parse_args(
-        running._for_worker([*given, "--storage=a", "--workers", "3", "--range", "gamma=-1:-0.5"])
+    assert study_run._for_worker(given) == ["--study", "x", "--trials", "4"]
+    options = search_options.parser().parse_args(
+        study_run._for_worker([*given, "--storage=a", "--workers", "3", "--range", "gamma=-1:-0.5"])
     )
     assert (options.workers, options.ranges, options.storage) == (1, ["gamma=-1:-0.5"], None)
 
 
 def test_a_call_whose_workers_all_fail_fails(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setattr(running, "_for_worker", lambda given: ["--study", "a/b", "--status"])
+    monkeypatch.setattr(study_run, "_for_worker", lambda given: ["--study", "a/b", "--status"])
     with pytest.raises(BMTError, match="all 2 workers failed"):
-        running._start_workers([], 2, url)
+        study_run._start_workers([], 2, url)
 
 
 def test_two_workers_share_a_study_on_postgresql(server: str) -> None:

@@ -312,6 +312,28 @@ def test_a_run_that_a_slow_server_made_twice_is_one_in_the_end(tmp_path):
     assert [(run.info.status, len(run.data.metrics)) for run in runs] == [("FINISHED", 3)]
 
 
+def test_what_another_run_was_delivered_does_not_count_for_the_one_that_is_found(tmp_path):
+    """The state is of a run that the store has no more; the one with this journal's key has nothing yet."""
+    path, uri = write(tmp_path), make(tmp_path)
+    store = tracking.connect(uri)
+    made = store.create("bmt-test", "k1", entries(path)[0]["time"], {"journal.id": "k1"})
+    journal.write_state(path, store.uri, {"run_id": "0" * 32, "delivered": 7, "status": "RUNNING"})
+    upload = Delivery(path, store)
+    assert (upload.deliver(), upload.run_id) == (10, made.id)
+    assert len(contents(uri)["k1"]["metrics"]["train/loss"]) == 4
+
+
+def test_of_two_runs_that_both_have_entries_none_is_removed(tmp_path):
+    path, uri = write(tmp_path), make(tmp_path)
+    store = tracking.connect(uri)
+    ours, other, _ = (store.create("bmt-test", name, 1, {"journal.id": "k1"}) for name in ("k1", "k2", "k3"))
+    store.send(other.id, [("tag", delivery.MARK, "k1:3")])
+    journal.write_state(path, store.uri, {"run_id": ours.id, "delivered": 0, "creating": True})
+    Delivery(path, store).deliver()
+    stages = {name: run["stage"] for name, run in contents(uri).items()}
+    assert stages == {"k1": "active", "k2": "active", "k3": "deleted"}
+
+
 def test_nesting_has_two_levels_also_from_journals_alone(tmp_path):
     write(tmp_path, "20260101T000000-00000001")
     write(tmp_path, "20260101T000000-00000002", parent="20260101T000000-00000001")

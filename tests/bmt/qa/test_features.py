@@ -5,6 +5,7 @@ split by context.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -277,12 +278,10 @@ def test_strict_raises_at_the_first_irregularity(tokenizer, tmp_path):
 
 def test_features_know_what_of_theirs_has_changed(file, tokenizer, tmp_path, monkeypatch):
     meta = build(file, tokenizer, DATA, tmp_path / "out", train=True).meta
-    assert outdated(meta, DATA) == outdated(meta, replace(DATA, dev_cap=3), tokenizer, file) == []
-    other = write(tmp_path / "other.jsonl.gz", corpus(20, seed=1))
+    assert outdated(meta, DATA) == outdated(meta, replace(DATA, dev_cap=3)) == []
     changed = replace(DATA, window=41, overlap=9, question=15, special_tokens=MARKERS[:2])
     settings = ["window", "overlap", "question", "special_tokens"]
     assert outdated(meta, changed) == settings
-    assert outdated(meta, changed, fast("t5"), other) == [*settings, "tokenizer_sha256", "file_sha256"]
     change_code(monkeypatch, tmp_path, "windows", "\nCHANGED = 1\n")
     assert outdated(meta, DATA) == ["code_sha256"]
     assert len(outdated({}, DATA)) == 5
@@ -445,3 +444,49 @@ def test_no_question_of_the_real_files_is_dropped(real_data, tmp_path, window, o
         assert made.meta["counts"]["truncated_questions"] == (
             3 if file.name.startswith("TriviaQA.train") else 0
         ), file
+
+
+INTERRUPTED = """
+import os, signal, sys
+from concurrent.futures import ProcessPoolExecutor, wait
+from pathlib import Path
+import bmt.qa.features as features
+from bmt.settings import DataSettings
+from tests.support.tiny_tokenizers import fast
+
+class Pool(ProcessPoolExecutor):
+    futures = []
+    def submit(self, *given):
+        self.futures.append(super().submit(*given))
+        if len(self.futures) == int(sys.argv[3]):
+            if len(self.futures) > 1:
+                wait(self.futures[:1])
+            os.killpg(0, signal.SIGINT)
+        return self.futures[-1]
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    features.ProcessPoolExecutor, features.CHUNK_CHARACTERS = Pool, 300
+    try:
+        options = features.BuildOptions(2)
+        features.build(sys.argv[1], fast("bert"), DataSettings(window=40, overlap=8, question=16), Path(sys.argv[2]), train=True, options=options)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("submit", [1, 2], ids=["the worker is starting", "the worker waits for work"])
+def test_ctrl_c_reaches_the_parent_alone(submit: int, file, tmp_path) -> None:
+    """A terminal sends it to the whole group. The workers say nothing, and end with the pool."""
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED)
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run(
+        [sys.executable, str(script), str(file), str(tmp_path / "out"), str(submit)],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
+    assert not (tmp_path / "out").exists()

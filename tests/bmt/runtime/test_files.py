@@ -78,3 +78,39 @@ def test_a_kill_between_write_and_rename_leaves_the_old_file(write: str, tmp_pat
     assert status == 9 and target.read_text() == "old"
     remove_half_written(tmp_path, "x.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_half_written_files_of_a_name_go_at_once_or_when_they_are_old(tmp_path: Path) -> None:
+    def left_behind() -> list[str]:
+        return sorted(path.name for path in tmp_path.iterdir())
+
+    for name in (".x.json.12.part", ".x.json.13.old", ".y.json.12.part", "x.json"):
+        (tmp_path / name).write_text("half")
+    (tmp_path / ".x.14.part").mkdir()
+    remove_half_written(tmp_path, "x.json", seconds=3600)
+    assert len(left_behind()) == 5
+    os.utime(tmp_path / ".x.json.12.part", (0, 0))
+    remove_half_written(tmp_path, "x.json", seconds=3600)
+    assert left_behind() == [".x.14.part", ".x.json.13.old", ".y.json.12.part", "x.json"]
+    remove_half_written(tmp_path, "x.json", "x")
+    assert left_behind() == [".y.json.12.part", "x.json"]
+
+
+def test_a_folder_that_is_replaced_is_whole_at_every_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old folder is renamed, not emptied: where the new one cannot take its name, its files are still there."""
+    target = tmp_path / "folder"
+    with write_folder_aside(target) as aside:
+        (aside / "one").write_text("one")
+    rename = os.replace
+
+    def fail(source: Path, to: Path) -> None:
+        if Path(to) == target:
+            raise OSError("no")
+        rename(source, to)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no"), write_folder_aside(target) as aside:
+        (aside / "two").write_text("two")
+    assert [path.read_text() for path in tmp_path.rglob("one")] == ["one"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +264,24 @@ def test_learned_masks_hold_in_training() -> None:
     one = source_masks("learned", tiny.bert(), data(), mixture, PLAN, seed=0)
     assert one.datasets == ("all",)
     run(steps=2, masks=one)
+
+
+def test_em_and_f1_together_move_the_shares_and_macro_f1_alone_chooses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    course = [
+        {"A": (10.0, 20.0), "B": (10.0, 20.0)},
+        {"A": (40.0, 20.0), "B": (10.0, 30.0)},  # EM + F1 moved by 30 and 10; macro F1 is 25
+        {"A": (95.0, 10.0), "B": (95.0, 39.0)},  # macro F1 is 24.5
+    ]
+    scores, reported = iter(course), []
+    monkeypatch.setattr("bmt.training.model_selection.evaluate", lambda *_: next(scores))
+    plan = Plan(replace(PLAN.training, evaluate_every=2))
+    _, outcome = run(steps=6, plan=plan, report=lambda step, metrics: reported.append((step, metrics)))
+    assert [row["weight/A"] for row in outcome.curve] == [0.5, 0.5, 0.75]
+    assert [row["macro_f1"] for row in outcome.curve] == [20.0, 25.0, 24.5] and outcome.best_step == 4
+    shares = [metrics["sampling/weight/B"] for _, metrics in reported if "sampling/weight/B" in metrics]
+    assert shares == pytest.approx([0.5, 0.25, 94 / (45 + 94)])  # of the steps to come
 
 
 def test_early_stopping_counts_evaluations_without_gain() -> None:

@@ -16,6 +16,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
+import bmt.training.model_selection
+import bmt.transfer.adapter_tuning
 import bmt.transfer.few_shot
 import bmt.transfer.target_tuning
 import bmt.transfer.transfer_runs
@@ -28,6 +30,7 @@ from bmt.qa.model import span_logits, span_nll
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl, unheard
+from bmt.runtime.stopping import Stop, StoppedError, never
 from bmt.settings import FewShotSettings, MaskSettings, TrainingSettings
 from bmt.training.data import TrainingData
 from bmt.training.plan import Plan
@@ -295,6 +298,42 @@ def test_of_equal_f1_the_lowest_loss_is_best_and_patience_counts_f1(monkeypatch:
     ]
 
 
+def test_of_equal_f1_and_loss_the_earliest_is_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    f1s, losses = iter([50.0, 60.0, 60.0, 60.0]), iter([5.0, 3.0, 3.0, 4.0])
+    monkeypatch.setattr(bmt.transfer.target_tuning, "evaluate", lambda *_: {"T": (0.0, next(f1s))})
+    monkeypatch.setattr(bmt.transfer.target_tuning, "mean_loss", lambda *_: next(losses))
+    target = questions()
+    tuned = tune_on(tiny_bert(), target, draw(target, 16, 7), replace(FEW, steps=3))
+    assert (tuned.steps, tuned.best_step, tuned.best_f1) == (3, 1, 60.0)
+
+
+def test_the_best_epoch_outlives_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F1 is 60 after the first update and 40 from then on; the run is cut before the third."""
+    settings, target = replace(FEW, steps=4), questions()
+    split = draw(target, 16, 7)
+    data = TrainingData(
+        [target.windows], {"T": split.train}, [those_of(target, split.validation)], tiny.VOCAB
+    )
+    monkeypatch.setattr(bmt.transfer.target_tuning, "mean_loss", lambda *_: 1.0)
+
+    def go(
+        f1s: list[float], stop: Stop = never, kept: Checkpoints | None = None
+    ) -> tuple[Any, TuningOutcome]:
+        scores, model = iter(f1s), tiny_bert()
+        monkeypatch.setattr(bmt.transfer.target_tuning, "evaluate", lambda *_: {"T": (0.0, next(scores))})
+        control = RunControl(checkpoints=kept, stop=stop)
+        plan = protocol(settings).target_plan
+        return model, tune(model, data, plan, settings, seed=1, control=control)
+
+    whole, outcome = go([50.0, 60.0, 40.0, 40.0, 40.0])
+    asked, kept = iter(range(9)), Checkpoints(tmp_path, "f")
+    with pytest.raises(StoppedError, match=r"^stopped at update 2 of 4 on T$"):
+        go([50.0, 60.0, 40.0], lambda: next(asked) >= 2, kept)
+    resumed, again = go([40.0, 40.0], kept=kept)
+    assert again == outcome and outcome.best_step == 1
+    assert all(torch.equal(p, q) for p, q in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
 def test_where_nothing_is_gained_the_averaged_model_itself_is_tested() -> None:
     model, target = model_with(), questions()
     ruinous = replace(FEW, lr=0.5, steps=3)
@@ -535,6 +574,24 @@ def test_phase_two_never_leaves_a_lower_validation_score_than_it_found() -> None
     assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
     with pytest.raises(ModelError, match="dataset 'C' has no adapter"):
         phase_two(model_with(("A", "B")))
+
+
+def test_an_adapter_that_tuning_made_worse_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bmt.transfer.adapter_tuning, "evaluate", lambda *_: dict.fromkeys(NAMES, (0.0, 50.0)))
+    scores = {"A": (0.0, 49.0), "B": (0.0, 51.0), "C": (0.0, 50.0)}
+    monkeypatch.setattr(
+        bmt.training.model_selection,
+        "evaluate",
+        lambda model, questions, *_: {questions[0].windows.dataset: scores[questions[0].windows.dataset]},
+    )
+    model = model_with()
+    before = values(model)
+    tuned = phase_two(model, training={"head_lr": 1e-2})
+    assert [one.kept for one in tuned] == [False, True, False]
+    for name, parameter in model.named_parameters():
+        if not in_encoder(name):
+            rows = [bool((parameter[row] != before[name][row]).any()) for row in range(3)]
+            assert rows == [False, True, False], name
 
 
 def test_mean_loss_is_without_dropout_and_leaves_the_mode() -> None:

@@ -1,0 +1,75 @@
+"""What a comparison reads: a paper, a results folder, and the profile that says how runs are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.comparison.matching import Setting
+from benchmark.config.params import CompareSettings, Config
+from benchmark.config.results_options import configuration, results_place, shown_folder
+from benchmark.paper import tables
+from benchmark.paper.tables import Paper, Table, table_id
+from benchmark.runs import results
+from benchmark.runs.results import Results
+from bmt.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonInputs:
+    """config: of the runs' profile, None where it has no file here. source: the folder as it may be shown."""
+
+    paper: Paper
+    results: Results
+    setting: Setting
+    settings: CompareSettings
+    config: Config | None
+    source: str
+
+    def table(self, name: str) -> Table:
+        """The table of `--paper-table`.
+
+        Raises:
+            ConfigError: the paper has no such table.
+        """
+        table = self.paper.tables.get(table_id(name))
+        if table is None:
+            raise ConfigError(f"--paper-table {name}: not allowed: one of {', '.join(self.paper.tables)}")
+        return table
+
+
+def read_inputs(
+    folder: Path | None,
+    profile: str | None,
+    paper_folder: Path | None = None,
+    seeds: tuple[int, ...] | None = None,
+    params: str | None = None,
+) -> ComparisonInputs:
+    """Read a paper and a results folder.
+
+    Args:
+        folder: the results; None: `results/<profile>`.
+        profile: None: the runs' own for a given folder, else that of params.yaml.
+        paper_folder: None: the paper of this project.
+        seeds: those that count; None: all.
+        params: a params file in a profile's place.
+
+    Raises:
+        ConfigError: a folder or profile that does not exist, a paper that cannot be read.
+    """
+    paper = tables.load(paper_folder)
+    place, name, config, active = results_place(folder, profile, params)
+    runs = results.read(place)
+    if not name and len(runs.profiles) == 1:
+        config, active = configuration(runs.profiles[0])
+    setting = Setting(
+        profile=name or ", ".join(runs.profiles) or "unknown",
+        seeds=seeds,
+        listed=tuple(config.every_cell) if config else (),
+        active=active,
+        whole=folder is None,
+        commands=paper_folder is None,
+        sizes=tuple(config.fewshot.sizes) if config else (),
+    )
+    settings = config.compare if config else CompareSettings()
+    return ComparisonInputs(paper, runs, setting, settings, config, shown_folder(place))

@@ -1,0 +1,245 @@
+"""An error analysis as a document: what was looked at, the counts, the rules, and examples of each list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.error_analysis.analysis import ErrorAnalysis, ListedExample
+from benchmark.error_analysis.context_text import best_span, excerpt
+from benchmark.error_analysis.outcomes import (
+    ALL_RIGHT,
+    ALL_WRONG,
+    DIFFER,
+    GROUPS,
+    LISTS,
+    MIXED,
+    RIGHT,
+    WRONG,
+    RunAnswer,
+    group_of,
+)
+from benchmark.error_analysis.rules import CATEGORIES, RULES, UNDECIDED
+from benchmark.rendering.document import (
+    Block,
+    Column,
+    Document,
+    Heading,
+    Inline,
+    ListItem,
+    Paragraph,
+    Phrase,
+    TextList,
+    TextRow,
+    TextTable,
+    Tone,
+    text_table,
+)
+from benchmark.rendering.phrases import counted
+from bmt.qa.mrqa import Example
+
+AROUND = 220
+"""Characters of the context on each side of the gold answer."""
+COMBINATIONS = 12
+"""Rows of the table of what the arms do together: three arms have 27."""
+LONGEST = 200
+"""Characters of an answer that are shown."""
+MARKS = {RIGHT: "✓", WRONG: "✗", MIXED: "~"}
+TONES: dict[str, Tone] = {RIGHT: "good", WRONG: "bad", MIXED: "open"}
+SHORT = {ALL_WRONG: "all wrong", DIFFER: "differ", ALL_RIGHT: "all right"}
+"""The groups that rules are counted for, as narrow columns call them."""
+HEURISTIC = (
+    "The categories are heuristics: the rules below sort by form alone, the paper states no criteria of its own, and no "
+    "annotator has checked them. An example is put into a category if rules of that category and of no other fire, else "
+    "it is undecided."
+)
+BASE_RATE = (
+    "A rule about answers fires for an example if it does for at least half of its wrong answers. The last column is the "
+    "base rate: a rule that fires as often where every arm is right says little of why arms are wrong. A dash: a rule "
+    "about wrong answers."
+)
+
+
+def error_document(analysis: ErrorAnalysis, command: str = "", first: int | None = None) -> Document:
+    """The whole of it.
+
+    Args:
+        command: how the analysis was made; "" where it need not be said.
+        first: examples shown per list and category; None: all that were kept.
+    """
+    names = [arm.name for arm in analysis.choice.arms]
+    title = f"Errors of {', '.join(names)} (profile {analysis.profile})"
+    blocks: list[Block] = [Paragraph(Phrase(command, "code"))] if command else []
+    blocks.append(TextList(tuple(_about(analysis))))
+    blocks += [Heading("Examples"), _group_table(analysis)]
+    if len(names) > 1:
+        marks = ", ".join(f"{mark} {state}" for state, mark in MARKS.items())
+        blocks += [Heading(f"What the arms do together ({marks})"), _pattern_table(analysis, names)]
+    for group in LISTS:
+        if analysis.groups[group]:
+            blocks += [Heading(f"{group.capitalize()}: categories"), _category_table(analysis, group)]
+    blocks += [
+        Heading("Rules"),
+        Paragraph(HEURISTIC, "open"),
+        _rule_table(analysis),
+        Paragraph(BASE_RATE, "quiet"),
+    ]
+    for group in LISTS:
+        if analysis.groups[group] and analysis.limit:
+            blocks += _list_blocks(analysis, group, names, first)
+    return Document(title, tuple(blocks))
+
+
+def _about(analysis: ErrorAnalysis) -> list[str]:
+    """What was looked at, and how."""
+    seeds = analysis.choice.seeds
+    several = len(seeds) > 1
+    lines = [
+        f"runs: {', '.join(f'{arm.name} = {arm.identity.stem}' for arm in analysis.choice.arms)}; "
+        f"seed{'s' * several} {', '.join(map(str, seeds))}; results in {analysis.source}, "
+        f"questions and contexts in {analysis.data}",
+        f"an answer is wrong: {analysis.wrong}"
+        + ("; the paper takes F1 0 (--metric f1)" if str(analysis.wrong) != "F1 0" else ""),
+    ]
+    if several:
+        lines.append(
+            "an arm is wrong on an example where all its seeds are, right where none is; otherwise its seeds disagree (~)"
+        )
+    return lines + [f"note: {note}" for note in analysis.notes]
+
+
+def _group_table(analysis: ErrorAnalysis) -> TextTable:
+    rows = {
+        name: [counts.examples, *(counts.groups[group] for group in GROUPS)]
+        for name, counts in analysis.counts.items()
+    }
+    return _summed(("dataset", "examples", *GROUPS), rows)
+
+
+def _pattern_table(analysis: ErrorAnalysis, names: Sequence[str]) -> TextTable:
+    """The commonest combinations of what the arms are, the others in one row."""
+    patterns = analysis.patterns.most_common()
+    rows: list[Sequence[Inline]] = [
+        (group_of(states), *(Phrase(MARKS[state], tone=TONES[state]) for state in states), f"{count:,}")
+        for states, count in patterns[:COMBINATIONS]
+    ]
+    if rest := patterns[COMBINATIONS:]:
+        total = f"{sum(count for _, count in rest):,}"
+        rows.append((f"{len(rest)} others", *([""] * len(names)), total))
+    return text_table((Column("", "left", label="group"), *names, "examples"), rows)
+
+
+def _category_table(analysis: ErrorAnalysis, group: str) -> TextTable:
+    rows = {}
+    for name, counts in analysis.counts.items():
+        by_category = {category: counts.of_category(group, category) for category in CATEGORIES}
+        none = counts.categories[group, UNDECIDED, 0]
+        several = counts.of_category(group, UNDECIDED) - none
+        rows[name] = [*by_category.values(), none, several, counts.groups[group]]
+    columns = ("dataset", *CATEGORIES, "undecided: no rule", "undecided: several", "all")
+    return _summed(columns, rows)
+
+
+def _summed(columns: Sequence[str], numbers: dict[str, list[int]]) -> TextTable:
+    """A row per dataset, and of several their sum."""
+    rows = [TextRow((name, *(f"{number:,}" for number in row))) for name, row in numbers.items()]
+    if len(numbers) > 1:
+        total = [sum(column) for column in zip(*numbers.values(), strict=True)]
+        rows.append(TextRow(("all datasets", *(f"{number:,}" for number in total)), strong=True))
+    return text_table([Column(columns[0], "left"), *(Column(name, least=9) for name in columns[1:])], rows)
+
+
+def _rule_table(analysis: ErrorAnalysis) -> TextTable:
+    """Every rule, its sentence and how often it fires; on right answers, too, where it looks at the question alone."""
+    groups = analysis.groups
+    columns = [
+        Column("rule", "left"),
+        Column("category", "left", least=12),
+        Column("fires if", "left", least=30),
+    ]
+    columns += [Column(f"{SHORT[group]} ({groups[group]:,})", least=11) for group in SHORT]
+    rows = []
+    for rule in RULES:
+        counts = [
+            _share(analysis.rules[rule.name, group], groups[group])
+            if rule.of_question or group != ALL_RIGHT
+            else "-"
+            for group in SHORT
+        ]
+        rows.append((rule.name, rule.category, rule.text, *counts))
+    return text_table(columns, rows)
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count:,} ({100 * count / total:.1f} %)" if total else "0"
+
+
+def _list_blocks(analysis: ErrorAnalysis, group: str, names: Sequence[str], first: int | None) -> list[Block]:
+    """A list's examples, by category and in it by dataset."""
+    kept = [listed for by_dataset in analysis.listed[group].values() for listed in by_dataset]
+    title = f"{group.capitalize()} ({counted(analysis.groups[group], 'example')}, {len(kept):,} in the file)"
+    said = f"At most {analysis.limit} per dataset, drawn by a digest of their ids (--limit)"
+    said += "." if first is None else f"; of each category {first} here."
+    blocks: list[Block] = [Heading(title), Paragraph(said, "quiet")]
+    for category in (*CATEGORIES, UNDECIDED):
+        examples = [listed for listed in kept if listed.category == category]
+        if examples:
+            blocks.append(Heading(category.capitalize(), 3))
+            for listed in examples[:first]:
+                blocks += _example_blocks(listed, names)
+    return blocks
+
+
+def _example_blocks(listed: ListedExample, names: Sequence[str]) -> tuple[Heading, TextList]:
+    example = listed.example
+    gold = " · ".join(shortened(answer) for answer in dict.fromkeys(example.answers))
+    items = [
+        ListItem(Phrase(shortened(example.question), "strong"), label="question"),
+        ListItem(Phrase(gold, tone="good"), label="gold"),
+    ]
+    for name, state, answers in zip(names, listed.outcome.states, listed.answers, strict=True):
+        items.append(
+            ListItem(Phrase(answer_line(answers), tone=TONES[state]), label=f"{name} {MARKS[state]}")
+        )
+    rules = ", ".join(f"{rule.name} ({rule.category})" for rule in listed.fired) or "none"
+    items += [ListItem(gold_in_context(example), label="context"), ListItem(rules, label="rules")]
+    return Heading(f"{example.dataset} · {listed.outcome.id}", 4), TextList(tuple(items))
+
+
+def answer_line(answers: Sequence[RunAnswer]) -> str:
+    """The different answers of an arm's seeds, each with its F1, and with its seeds where there are several."""
+    by_text: dict[tuple[str, float, float], list[int]] = {}
+    for answer in answers:
+        by_text.setdefault((answer.text, answer.em, answer.f1), []).append(answer.seed)
+    said = []
+    for (text, em, f1), seeds in by_text.items():
+        score = "EM" if em >= 100 else f"F1 {f1:.0f}"
+        whose = f"; seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" if len(answers) > 1 else ""
+        said.append(f"{shortened(text) or '(nothing)'} ({score}{whose})")
+    return " · ".join(said)
+
+
+def shortened(text: str) -> str:
+    """On one line, at most LONGEST characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST].rstrip()} …"
+
+
+def gold_in_context(example: Example) -> Inline:
+    """An excerpt of the context with the gold answer marked; of several places of an answer the one whose sentence
+    shares most words with the question.
+    """
+    best = best_span(example.question, example.context, example.spans)
+    if best is None:
+        (_, end), *_ = excerpt(example.context, (0, 0), 2 * AROUND)
+        why = "no place of an answer is marked in the file; the context begins"
+        return f"{example.context[:end]} …", Phrase(f" ({why})", tone="quiet")
+    (start, end), _ = best
+    (left, right), before, after = excerpt(example.context, (start, end), AROUND)
+    more = len(example.spans) - 1
+    remark = f" ({counted(more, 'more place')} of an answer)" if more else ""
+    return (
+        ("… " if before else "") + example.context[left:start],
+        Phrase(f"«{example.context[start:end]}»", "strong", "good"),
+        example.context[end:right] + (" …" if after else ""),
+        Phrase(remark, tone="quiet"),
+    )

@@ -1,0 +1,149 @@
+"""A call of `python -m benchmark.plan`: what it asks for, the plan, and the runs that are made."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.comparison.gate import TableData
+from benchmark.comparison.matching import Matcher, Setting, find_stand_in
+from benchmark.config.folders import Places
+from benchmark.config.params import load, repository_root
+from benchmark.config.profiles import as_seen
+from benchmark.paper import tables as papers
+from benchmark.planning import assembly, disk, execution, throughput
+from benchmark.planning.assembly import TablePlan
+from benchmark.planning.cells import PlannedRun, planned_runs
+from benchmark.planning.plan_text import Terms
+from benchmark.planning.schedule import JobOutcome
+from benchmark.planning.states import ProfileFiles
+from benchmark.runs import results
+from bmt.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """What a call asks for.
+
+    Attributes:
+        paper_table: number of the table, as `3` or `A.10`.
+        params: the params file whose cells they are, as `params_file`; None: the root's params.yaml.
+        seeds: of the cells; None: those that the profile lists for a cell, else 0.
+        also: further cells by name.
+        keep: `best`, or `none`: a cell's model goes when nothing needs it any more.
+        gpus: one run at a time on each of these; empty: `slots` runs at a time on this machine's device.
+        run: the missing runs are to be made, so a GPU that is named must be there.
+    """
+
+    paper_table: str
+    params: str | None = None
+    seeds: tuple[int, ...] | None = None
+    also: tuple[str, ...] = ()
+    keep: str = "best"
+    slots: int = 1
+    gpus: tuple[str, ...] = ()
+    run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedPlan:
+    """A plan with what it was made from, so that it can be made again for another params file."""
+
+    plan: TablePlan
+    needed: Sequence[PlannedRun]
+    terms: Terms
+    present: ProfileFiles
+    machine: assembly.Machine
+    params_file: Path
+
+
+def plan_table(request: PlanRequest) -> RequestedPlan:
+    """The runs that a table needs, with their states, commands and estimates.
+
+    Raises:
+        ConfigError: no such table, profile or cell; GPUs that are not on this machine.
+    """
+    paper = papers.load()
+    table = paper.tables.get(papers.table_id(request.paper_table))
+    if table is None:
+        raise ConfigError(
+            f"--paper-table {request.paper_table}: not allowed: one of {', '.join(paper.tables)}"
+        )
+    config, params = load(request.params), request.params
+    file = Path(params) if params else repository_root() / "params.yaml"
+    present = ProfileFiles(config, places := Places.of(config), results.read(places.results))
+    profile_cells = tuple(config.every_cell)
+    stand_in = find_stand_in(table, present.results, paper.requires, profile_cells)
+    setting = Setting(config.profile, listed=profile_cells)
+    matcher = Matcher(present.results, paper.requires, setting, stand_in, TableData({}, ()))
+    needed, unavailable = planned_runs(table, config, matcher, request.seeds, request.also)
+    device, gpu = throughput.this_device()
+    if request.run and request.gpus and not gpu:
+        gpus = ",".join(request.gpus)
+        raise ConfigError(f"--gpus {gpus}: not allowed with --run: no GPU is seen on this machine ({device})")
+    records, folders = throughput.speed_records(places.root), disk.run_folders(places)
+    machine = assembly.Machine(device, gpu or bool(request.gpus), records, folders)
+    plan = assembly.assemble(needed, unavailable, present, machine, params)
+    terms = Terms(
+        table=table,
+        profile=config.profile,
+        params=params,
+        stand_in=stand_in,
+        slots=request.slots,
+        gpus=request.gpus,
+        keep=request.keep,
+        wall=assembly.wall_seconds(assembly.jobs_of(plan, present), request.slots, shared=not request.gpus),
+        free=shutil.disk_usage(places.root).free,
+        threads=config.training.threads,
+        listed=profile_cells,
+    )
+    return RequestedPlan(plan, needed, terms, present, machine, file)
+
+
+def make_missing_runs(requested: RequestedPlan) -> Mapping[str, JobOutcome]:
+    """Run what the plan lacks, under a copy of the params file; how each job ended, by name."""
+    plan, terms, present = requested.plan, requested.terms, requested.present
+    if not assembly.jobs_of(plan, present):
+        return {}
+    copy = as_seen(execution.frozen_params(requested.params_file, present.logs))
+    frozen = assembly.assemble(requested.needed, plan.unavailable, present, requested.machine, copy)
+    jobs = assembly.jobs_of(frozen, present)
+    return execution.run_jobs(jobs, terms.gpus, terms.slots, terms.keep, present.logs)
+
+
+def chosen_gpus(text: str | None) -> tuple[str, ...]:
+    """The GPUs of `--gpus 0,1`, in that order.
+
+    Raises:
+        ConfigError: anything else than numbers or UUIDs, each once.
+    """
+    if text is None:
+        return ()
+    parts = tuple(part.strip() for part in text.split(","))
+    well_formed = all(re.fullmatch(r"\d{1,3}|(GPU|MIG)-[\w/-]+", part) for part in parts)
+    if not well_formed or len(set(parts)) < len(parts):
+        raise ConfigError(
+            f"--gpus {text!r}: not allowed: numbers of GPUs with commas between, each once, as 0,1"
+        )
+    return parts
+
+
+def chosen_jobs(jobs: int | None, gpus: tuple[str, ...]) -> int:
+    """Runs at a time: those asked for, else one per GPU, else 1.
+
+    Raises:
+        ConfigError: fewer than 1, or another number than there are GPUs given.
+    """
+    if jobs is None:
+        return len(gpus) or 1
+    if jobs < 1:
+        raise ConfigError(f"--jobs {jobs}: not allowed: at least 1")
+    if gpus and jobs != len(gpus):
+        raise ConfigError(
+            f"--jobs {jobs}: not allowed with --gpus {','.join(gpus)}: {len(gpus)}, one on each GPU; leave "
+            "it out"
+        )
+    return jobs

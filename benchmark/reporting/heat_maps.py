@@ -1,0 +1,101 @@
+"""A heat map with its numbers in it: rows down, columns across; x in percent of the width, y in pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from benchmark.rendering.phrases import fixed
+from benchmark.reporting.chart_colours import HEAT_STEPS, heat_step
+from benchmark.reporting.charts import Chart, DataTable, Legend
+from benchmark.reporting.svg import Attributes, boxed, decoration, image, percent, placed, tag
+
+CELL = 26
+LETTER = 7.4
+"""Pixels that a letter of a label takes, about."""
+SLANT = 0.71
+NARROWEST, WIDEST = 25, 90
+"""Pixels of a column: room for its number, and no wider than a figure wants."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatGrid:
+    """`values[row][column]`, None where nothing is known, and the names of both."""
+
+    rows: Sequence[str]
+    columns: Sequence[str]
+    values: Sequence[Sequence[float | None]]
+
+    @property
+    def known(self) -> list[float]:
+        """All values that are known."""
+        return [value for row in self.values for value in row if value is not None]
+
+
+def heat_map(key: str, title: str, description: str, grid: HeatGrid, top: float) -> Markup:
+    """The values on a scale from 0 to `top`."""
+    width, drawn = 100 / max(len(grid.columns), 1), []
+    for i, (row, line) in enumerate(zip(grid.rows, grid.values, strict=True)):
+        y = i * CELL
+        drawn.append(tag("text", row, x=-8, y=y + CELL / 2, class_="row-label"))
+        for j, (column, value) in enumerate(zip(grid.columns, line, strict=True)):
+            hover = tag("title", f"{row}, {column}: {fixed(value, 3)}")
+            kind = "unknown" if value is None else f"h{heat_step(value, top)}"
+            place: Attributes = {"x": percent(j * width), "y": y, "width": percent(width), "height": CELL}
+            drawn.append(tag("rect", hover, **place, class_=f"cell {kind}"))
+            if value is not None:
+                middle: Attributes = {"x": percent((j + 0.5) * width), "y": y + CELL / 2}
+                drawn.append(tag("text", short(value), **middle, class_="value"))
+    for j, column in enumerate(grid.columns):
+        label = tag("text", column, transform="rotate(-45)", class_="column-label")
+        drawn.append(placed(percent((j + 0.5) * width), -6, label))
+    drawing = image(key, title, description, CELL * len(grid.rows), *drawn, class_="heat")
+    return boxed("heat-box", drawing, _label_room(grid))
+
+
+def heat_chart(key: str, title: str, description: str, grid: HeatGrid, top: float) -> Chart:
+    """A heat map with its data as a table."""
+    rows = [
+        [row, *(fixed(value, 4) for value in line)] for row, line in zip(grid.rows, grid.values, strict=True)
+    ]
+    drawing = heat_map(f"{key}-map", title, description, grid, top)
+    return Chart(key, title, drawing, DataTable(title, ("", *grid.columns), rows), scrolls=True)
+
+
+def colour_bar(top: float, what: str) -> Legend:
+    """What the colours mean: from 0 to `top`."""
+    width = 100 / (HEAT_STEPS + 1)
+    steps = [
+        tag("rect", x=percent(width * step), width=percent(width + 0.2), y=0, height=10, class_=f"h{step}")
+        for step in range(HEAT_STEPS + 1)
+    ]
+    return Legend(what, ((decoration(10, *steps), short(top)),), scale=True)
+
+
+def short(value: float) -> str:
+    """Two digits after the point, without the leading zero: .31, 1.0."""
+    if round(value, 2) == 1:
+        return "1.0"
+    return f"{value:.2f}".removeprefix("0") if value < 1 else f"{value:.1f}"
+
+
+def scale_top(values: Sequence[float]) -> float:
+    """The top of a scale that holds `values`: the next tenth of a power of ten."""
+    most = max(values, default=0.0)
+    step = 0.1 if most > 0.1 else 0.01 if most > 0.01 else 0.001
+    return max(step, -(-round(most / step, 6) // 1) * step)
+
+
+def _label_room(grid: HeatGrid) -> str:
+    """Margins that hold the labels, and the least width that keeps the numbers apart."""
+    left = 14 + LETTER * max(map(len, grid.rows), default=0)
+    longest, last = (
+        max(map(len, grid.columns), default=0),
+        len(grid.columns[-1]) if grid.columns else 0,
+    )
+    above = 16 + 0.9 * SLANT * LETTER * longest
+    right = max(6.0, 0.9 * SLANT * LETTER * last - 8)
+    widths = f"min-width: {NARROWEST * len(grid.columns)}px; max-width: {WIDEST * len(grid.columns)}px"
+    return f"margin: {above:.0f}px {right:.0f}px 4px {left:.0f}px; {widths}"

@@ -1,0 +1,198 @@
+"""A study as one HTML page that loads nothing and runs no script: history, importance, gamma against zeta, F1 against
+density.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from benchmark.config.params import repository_root
+from benchmark.rendering.phrases import fixed
+from benchmark.reporting.charts import Chart, ChartSection, DataTable, chart_page, line_legend, mark_legend
+from benchmark.reporting.plots import HEIGHT, Axes, Line, Mark, bar_plot, field_plot, line_plot, scatter_plot
+from benchmark.reporting.scales import Scale, spanning
+from benchmark.studies.identity import StudyIdentity, identity_of
+from benchmark.studies.space import words
+from benchmark.studies.status import counts_text, finished, front
+from benchmark.studies.value_field import interpolated, shares_of_range
+from bmt.runtime.files import write_text
+
+FEWEST = 4
+"""Finished trials below which an importance says nothing."""
+TRIAL, PRUNED, BEST = 0, 6, 1
+"""Series of the palette."""
+IMPORTANCE = (
+    "Share of the importance that Optuna's PED-ANOVA gives each parameter, over the whole range. With tens of trials it "
+    "is a hint, not a finding."
+)
+FIELD = (
+    "The stronger the colour, the better, from the worst to the best finished trial. Between trials the colour is "
+    "interpolated linearly, outside them nothing is known. The other parameters differ from trial to trial."
+)
+PARETO = (
+    "One mark per trial: the share of weights that some mask opens, and the macro F1 that came of it. Up and to the left "
+    "is better."
+)
+
+
+def page_path(study: str) -> Path:
+    """The file of a study's page."""
+    return repository_root() / "studies" / f"{study}.html"
+
+
+def write_page(study: optuna.Study) -> Path:
+    """Write the page. Raises BMTError where no trial has finished."""
+    path = page_path(study.study_name)
+    write_text(path, study_page(study))
+    return path
+
+
+def study_page(study: optuna.Study) -> str:
+    """The page as HTML."""
+    identity, done = identity_of(study), finished(study)
+    ranges = ", ".join(
+        f"{name} {ends['low']:g} to {ends['high']:g}{' (log)' if ends['log'] else ''}"
+        for name, ends in identity.space.items()
+    )
+    about = (
+        f"{identity.cell} · profile {identity.profile} · {counts_text(study)} · "
+        f"seeds {', '.join(map(str, identity.seeds))} · searched: {ranges}"
+    )
+    sections = (history(study), importance(study, done), value_field(identity, done), pareto(study, done))
+    return chart_page(
+        "study.html.j2",
+        title=f"Study {study.study_name}",
+        heading=f"Study {study.study_name}",
+        about=("Macro F1 on validation questions carved from train; no dev set was read.", about),
+        contents=[(section.key, section.heading, ()) for section in sections],
+        made_by=f"python -m benchmark.search --study {study.study_name} --figures",
+        chart_sections=sections,
+    )
+
+
+def history(study: optuna.Study) -> ChartSection:
+    """Macro F1 of every trial, and the best so far."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    scores = {state: _scores(trials, state) for state in (TrialState.COMPLETE, TrialState.PRUNED)}
+    done, pruned = scores[TrialState.COMPLETE], scores[TrialState.PRUNED]
+    best = tuple(zip((x for x, _ in done), accumulate((y for _, y in done), max), strict=True))
+    reached = best[-1][1]
+    first = next(x for x, score in best if score == reached)
+    lines = [
+        Line("best so far", BEST, best, kept=(first, reached)),
+        Line("finished trials", TRIAL, done),
+        *([Line("pruned trials, where they stood", PRUNED, pruned)] if pruned else []),
+    ]
+    numbers, f1 = zip(*(point for line in lines for point in line.points), strict=True)
+    axes = Axes(spanning(numbers), spanning(f1, HEIGHT, 0, margin=0.1), "trial", "macro F1")
+    title, said = "Macro F1 by trial", f"{len(done)} finished trials; the best macro F1 is {fixed(reached)}."
+    rows = [
+        [
+            str(trial.number),
+            trial.state.name.lower(),
+            fixed(trial.values[0] if trial.values else None),
+            words(trial.params),
+        ]
+        for trial in trials
+    ]
+    data = DataTable(title, ("trial", "state", "macro F1", "values"), rows)
+    chart = Chart("history-plot", title, line_plot("history-plot", title, said, lines, axes), data)
+    legend = line_legend([(line.series, line.name) for line in lines], "Lines")
+    return ChartSection("history", "History", legend=legend, charts=(chart,))
+
+
+def importance(study: optuna.Study, done: Sequence[FrozenTrial]) -> ChartSection:
+    """How much of the difference between good and bad trials goes with each parameter (PED-ANOVA)."""
+    key, heading = "importance", "Importance"
+    shares = importances(study, done)
+    if shares is None:
+        why = f"{len(done)} finished trials that differ are too few to say which parameter matters: {FEWEST} at least."
+        return ChartSection(key, heading, note=why)
+    said = "Shares by parameter; the values stand in the table."
+    plot = bar_plot(f"{key}-plot", "Importance", said, list(shares.items()))
+    data = DataTable(
+        "Importance", ("parameter", "share"), [[name, fixed(x, 3)] for name, x in shares.items()]
+    )
+    chart = Chart(f"{key}-plot", "Importance for the macro F1", plot, data)
+    return ChartSection(key, heading, reading=IMPORTANCE, charts=(chart,))
+
+
+def importances(study: optuna.Study, done: Sequence[FrozenTrial]) -> dict[str, float] | None:
+    """{parameter: share}, largest first; None where the trials are too few or all alike."""
+    if len(done) < FEWEST or len({trial.values[0] for trial in done}) < 2:
+        return None
+    several = len(study.directions) > 1
+    target: Callable[[FrozenTrial], float] | None = (lambda trial: trial.values[0]) if several else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return dict(optuna.importance.get_param_importances(study, target=target))
+
+
+def value_field(identity: StudyIdentity, done: Sequence[FrozenTrial]) -> ChartSection:
+    """Macro F1 over gamma and zeta."""
+    key, heading, title = "stretches", "Gamma and zeta", "Macro F1 over gamma and zeta"
+    if not {"gamma", "zeta"} <= identity.space.keys():
+        return ChartSection(key, heading, note="This study does not search both gamma and zeta.")
+    points = [(trial.params["gamma"], trial.params["zeta"], trial.values[0]) for trial in done]
+    low, high = min(score for *_, score in points), max(score for *_, score in points)
+    gamma, zeta = ((identity.space[name]["low"], identity.space[name]["high"]) for name in ("gamma", "zeta"))
+    axes = Axes(Scale(*gamma), Scale(*zeta, HEIGHT, 0), "gamma", "zeta")
+    marks = [
+        Mark(f"trial {trial.number}: {score:.2f}", BEST if score == high else TRIAL, x, y)
+        for trial, (x, y, score) in zip(done, points, strict=True)
+    ]
+    field = shares_of_range(interpolated(points, axes), low, high)
+    said = f"{len(points)} trials, from {low:.2f} to {high:.2f}."
+    plot = field_plot(f"{key}-plot", title, said, field, marks, axes)
+    rows = [
+        [f"trial {trial.number}", fixed(x, 3), fixed(y, 3), fixed(score)]
+        for trial, (x, y, score) in zip(done, points, strict=True)
+    ]
+    data = DataTable(title, ("trial", "gamma", "zeta", "macro F1"), rows)
+    return ChartSection(key, heading, reading=FIELD, charts=(Chart(f"{key}-plot", title, plot, data),))
+
+
+def pareto(study: optuna.Study, done: Sequence[FrozenTrial]) -> ChartSection:
+    """Macro F1 against union density, and the trials that no other beats in both."""
+    key, heading = "pareto", "F1 against density"
+    known = [trial for trial in done if "density" in trial.user_attrs]
+    if not known:
+        return ChartSection(key, heading, note="No trial says its density.")
+    best = {trial.number for trial in (front(study) if len(study.directions) > 1 else not_beaten(known))}
+    marks, rows = [], []
+    for trial in known:
+        density, f1, on_front = trial.user_attrs["density"], trial.values[0], trial.number in best
+        name = f"trial {trial.number}: density {fixed(density, 3)}, macro F1 {fixed(f1)}"
+        marks.append(Mark(name, BEST if on_front else TRIAL, density, f1))
+        rows.append([str(trial.number), fixed(density, 4), fixed(f1), "yes" if on_front else "no"])
+    x, y = [mark.x for mark in marks], [mark.y for mark in marks]
+    axes = Axes(spanning(x, margin=0.1), spanning(y, HEIGHT, 0, margin=0.1), "union density", "macro F1")
+    said = f"{len(best)} of {len(known)} trials are on the front."
+    plot = scatter_plot(f"{key}-plot", heading, said, marks, axes)
+    data = DataTable(heading, ("trial", "union density", "macro F1", "on the front"), rows)
+    legend = mark_legend([(BEST, "on the Pareto front"), (TRIAL, "beaten by another")], "Trials")
+    chart = Chart(f"{key}-plot", "Macro F1 against union density", plot, data)
+    return ChartSection(key, heading, reading=PARETO, legend=legend, charts=(chart,))
+
+
+def not_beaten(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials that no other equals or beats in both F1 and density, and beats in one."""
+
+    def beats(a: FrozenTrial, b: FrozenTrial) -> bool:
+        mine, theirs = (a.values[0], -a.user_attrs["density"]), (b.values[0], -b.user_attrs["density"])
+        return mine != theirs and all(x >= y for x, y in zip(mine, theirs, strict=True))
+
+    return [trial for trial in trials if not any(beats(other, trial) for other in trials)]
+
+
+def _scores(trials: Sequence[FrozenTrial], state: TrialState) -> tuple[tuple[float, float], ...]:
+    """(number, macro F1) of the trials of a state that have one; of a pruned trial where it stood."""
+    return tuple(
+        (float(one.number), float(one.values[0])) for one in trials if one.state == state and one.values
+    )

@@ -1,0 +1,97 @@
+"""Windows as batches: which rows, padding, token types, what a span may be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from bmt.errors import DataError
+from bmt.qa.batches import Vocabulary, Windows, collate, length_batches
+from bmt.qa.windows import WINDOWS
+
+ROWS = [  # example, ids, first context token, tokens of the context, gold spans
+    (0, [1, 7, 2, 11, 12, 13, 2], 3, 3, []),
+    (0, [1, 7, 2, 12, 13, 2], 3, 2, [3, 4]),
+    (0, [1, 7, 2, 13, 14, 2], 3, 2, [3, 3, 4, 4]),
+    (1, [1, 8, 9, 2, 21, 2], 4, 1, []),
+    (2, [1, 8, 2, 31, 32, 33, 34, 2], 3, 4, [4, 5]),
+]
+
+
+def windows(dataset: str = "A") -> Windows:
+    columns = {
+        "example": [example for example, *_ in ROWS],
+        "input_ids": [ids for _, ids, *_ in ROWS],
+        "context_start": [start for _, _, start, *_ in ROWS],
+        "offsets": [[i for k in range(count) for i in (k, k + 1)] for *_, count, _ in ROWS],
+        "spans": [spans for *_, spans in ROWS],
+    }
+    return Windows.of(pa.table(columns, schema=WINDOWS), dataset)
+
+
+@pytest.mark.parametrize(
+    ("examples", "options", "rows"),
+    [
+        ([0, 1, 2], {}, [0, 1, 2, 3, 4]),
+        ([2, 0], {}, [4, 0, 1, 2]),
+        ([0, 1, 2], {"windows": "one"}, [1, 3, 4]),  # the first with an answer; the first where none has one
+        ([0, 1, 2], {"negatives": "drop"}, [1, 2, 4]),
+        ([0, 1, 2], {"windows": "one", "negatives": "drop"}, [1, 4]),
+        ([5], {}, []),
+    ],
+)
+def test_rows_of_examples(examples: list[int], options: dict[str, str], rows: list[int]) -> None:
+    assert windows().of_examples(np.array(examples), **options).tolist() == rows
+
+
+def test_a_batch_is_sorted_by_dataset_and_padded_to_its_longest_window() -> None:
+    batch = collate([windows("A"), windows("B")], [(1, 3), (0, 2), (1, 4), (0, 0)], Vocabulary(0, True))
+    assert batch.owner == [0, 0, 1, 1] and batch.tokens == 6 + 7 + 6 + 8
+    ids = batch.inputs["input_ids"].tolist()
+    assert ids == [
+        [1, 7, 2, 13, 14, 2, 0, 0],
+        [1, 7, 2, 11, 12, 13, 2, 0],
+        [1, 8, 9, 2, 21, 2, 0, 0],
+        [1, 8, 2, 31, 32, 33, 34, 2],
+    ]
+    assert batch.inputs["attention_mask"].tolist() == [[int(token != 0) for token in row] for row in ids]
+    assert batch.inputs["token_type_ids"].tolist() == [
+        [0, 0, 0, 1, 1, 1, 0, 0],
+        [0, 0, 0, 1, 1, 1, 1, 0],
+        [0, 0, 0, 0, 1, 1, 0, 0],
+        [0, 0, 0, 1, 1, 1, 1, 1],
+    ]
+    assert batch.allowed.int().tolist() == [
+        [1, 0, 0, 1, 1, 0, 0, 0],
+        [1, 0, 0, 1, 1, 1, 0, 0],
+        [1, 0, 0, 0, 1, 0, 0, 0],
+        [1, 0, 0, 1, 1, 1, 1, 0],
+    ]
+    assert batch.spans.tolist() == [
+        [[3, 3], [4, 4]],
+        [[0, 0], [-1, -1]],
+        [[0, 0], [-1, -1]],
+        [[4, 5], [-1, -1]],
+    ]
+
+
+def test_known_padding_is_a_mask_over_keys_or_none() -> None:
+    padded = collate([windows()], [(0, 0), (0, 1)], Vocabulary(0, False))
+    assert set(padded.inputs) == {"input_ids", "attention_mask"}
+    mask = padded.with_known_padding().inputs["attention_mask"]
+    assert mask.dtype == torch.bool and mask.shape == (2, 1, 1, 7)
+    assert mask[:, 0, 0].int().tolist() == padded.inputs["attention_mask"].tolist()
+    full = collate([windows()], [(0, 1), (0, 2)], Vocabulary(0, False)).with_known_padding()
+    assert set(full.inputs) == {"input_ids"}
+
+
+def test_batches_by_length_begin_with_the_longest() -> None:
+    batches = length_batches(np.array([3, 9, 5, 9, 1]), 2)
+    assert [batch.tolist() for batch in batches] == [[1, 3], [2, 0], [4]]
+
+
+def test_a_tokenizer_without_padding_is_refused() -> None:
+    with pytest.raises(DataError, match=r"object has no padding token: set tokenizer\.pad_token"):
+        Vocabulary.of(object())

@@ -1,0 +1,45 @@
+"""Random numbers by key: what masks on disk and runs that resume count on, value by value."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from bmt.runtime.keyed_random import bernoulli, choice, key_number, permutation, uniform, words
+
+
+def test_the_parts_of_a_key_are_told_apart() -> None:
+    keys = [("a", "b"), ("ab",), ("a", 1), ("a1",), ("a", 11), ("a1", 1), (0,), (0, 0)]
+    assert len({key_number(key) for key in keys}) == len(keys)
+    assert all(0 <= key_number(key) < 2**63 for key in keys)
+
+
+def test_the_numbers_of_a_key_are_those_of_every_release() -> None:
+    """Kept masks and checkpoints are made of them: another generator would go on with other draws."""
+    assert key_number(("a", 1)) == 4742018630964328543
+    assert words(3, ("a",)).tolist() == [623461075, 109266411, -841377107]
+    assert permutation(5, ("a",)).tolist() == [2, 1, 0, 4, 3]
+    assert bernoulli((8,), 0.5, ("a",)).tolist() == [True, False, False, True, True, False, False, True]
+    assert choice(np.array([0.2, 0.3, 0.5]), 5, ("a",)).tolist() == [1, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("p", [0.7, 0.3, 1 / 64, 1 / 65, 1e-3])
+def test_bernoulli_draws_have_their_probability(p: float) -> None:
+    n = 1 << 20
+    opened = int(bernoulli((n,), p, ("p", str(p))).sum())
+    assert abs(opened - n * p) < 5 * (n * p * (1 - p)) ** 0.5
+
+
+def test_a_small_probability_is_not_rounded_away() -> None:
+    """2^-18 is nothing in 16 bits: 16 of 2^22 draws are expected."""
+    assert 1 < int(bernoulli((1 << 22,), 2.0**-18, ("small",)).sum()) < 45
+    assert bool(bernoulli((100,), 1.0, ("all",)).all())
+
+
+def test_uniform_draws_are_off_the_ends_and_independent_of_the_global_generator() -> None:
+    torch.manual_seed(1)
+    a = uniform((1000,), ("u",))
+    torch.manual_seed(2)
+    assert torch.equal(a, uniform((1000,), ("u",))) and not torch.equal(a, uniform((1000,), ("v",)))
+    assert float(a.min()) > 0 and float(a.max()) < 1 and abs(float(a.mean()) - 0.5) < 0.05

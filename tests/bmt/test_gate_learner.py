@@ -1,0 +1,91 @@
+"""One step of the learner: what is keyed, what takes a gradient, what is clipped, how lambda follows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bmt.gate_learner import DAMPING, GateLearner
+from bmt.layers import target_names
+from bmt.settings import MaskSettings
+from tests.support import tiny
+
+
+def batch() -> dict[str, torch.Tensor]:
+    ids = torch.randint(5, 50, (4, 12), generator=torch.Generator().manual_seed(0))
+    ends = torch.tensor([2, 3, 4, 5])
+    return {"input_ids": ids, "start_positions": ends - 1, "end_positions": ends}
+
+
+def learner(**changes: object) -> tuple[torch.nn.Module, GateLearner]:
+    model = tiny.bert()
+    settings = MaskSettings(**({"alpha0": 0.3, "lam": 1e-3, "clip": None, "alpha_clip": None} | changes))  # type: ignore[arg-type]
+    return model, GateLearner(model, target_names(model), settings, (0, "mask", "A"))
+
+
+def norm(tensors: list[torch.Tensor]) -> float:
+    return float(torch.cat([tensor.flatten() for tensor in tensors]).norm())
+
+
+def test_dropout_is_keyed_by_the_step_and_the_dataset() -> None:
+    """What torch's generator gives inside the loss: other numbers at each step, the same in another run."""
+    draws: list[list[float]] = []
+    for _ in range(2):
+        model, steps = learner()
+        seen: list[float] = []
+
+        def loss(model: torch.nn.Module = model, seen: list[float] = seen) -> torch.Tensor:
+            seen.append(float(torch.rand(())))
+            return model(**batch()).loss
+
+        for _ in range(3):
+            torch.rand(7)  # what others draw between the steps is of no account
+            steps.step(loss)
+        draws.append(seen)
+    assert draws[0] == draws[1] and len(set(draws[0])) == 3
+
+
+def test_only_masked_parameters_take_a_gradient_and_all_give_it_back() -> None:
+    model, steps = learner()
+    model.bert.embeddings.LayerNorm.bias.requires_grad_(False)
+    wanted = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+
+    def loss() -> torch.Tensor:
+        assert {n for n, p in model.named_parameters() if p.requires_grad} == set(target_names(model))
+        return model(**batch()).loss
+
+    steps.step(loss)
+    assert {name: parameter.requires_grad for name, parameter in model.named_parameters()} == wanted
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(("clip", "alpha_clip"), [(1e-3, None), (None, 1e-4), (2e-3, 1e-4)])
+def test_alpha_and_w_are_clipped_each_at_its_own_norm(clip: float | None, alpha_clip: float | None) -> None:
+    """A first moment of Adam is a tenth of the gradient after one step."""
+    free, clipped = learner()[1], learner(clip=clip, alpha_clip=alpha_clip)[1]
+    norms = []
+    for steps in (free, clipped):
+        model = steps.model
+        steps.step(lambda model=model: model(**batch()).loss)  # type: ignore[misc]
+        optimizers = ((steps._w_optimizer, steps.w), (steps._alpha_optimizer, steps.alpha))
+        norms.append(
+            [10 * norm([o.state[v]["exp_avg"] for v in values.values()]) for o, values in optimizers]
+        )
+    (free_w, free_alpha), (w, alpha) = norms
+    assert free_w > 2e-3 and free_alpha > 1e-4
+    assert w == pytest.approx(free_w if clip is None else clip, rel=1e-3)
+    assert alpha == pytest.approx(free_alpha if alpha_clip is None else alpha_clip, rel=1e-3)
+
+
+def test_a_lagrangian_lambda_follows_what_the_density_is_too_large_by() -> None:
+    model, steps = learner(density=0.2, density_by="lagrangian", lam_lr=0.01)
+    multiplier = 1e-3
+    for _ in range(3):
+        steps.step(lambda: model(**batch()).loss)
+        error = steps.density() - 0.2
+        multiplier += 0.01 * error
+        assert steps.lam == pytest.approx(multiplier + DAMPING * 0.01 * error, rel=1e-12)
+    state = steps.tensors()
+    again = learner(density=0.2, density_by="lagrangian", lam_lr=0.01)[1]
+    again.restore(state)
+    assert (again.lam, again._multiplier, again.steps) == (steps.lam, steps._multiplier, 3)

@@ -1,0 +1,215 @@
+"""Rules of style that a reader counts on: short parameter lists, one meaning per name, narrow lines, messages
+that fit their package.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatch
+
+import pytest
+
+from tests.support.source_code import SourceFile, parameter_count, source_files
+
+MOST_PARAMETERS = 8
+LONGEST_LINE = 110
+EMPTY_NAMES = {
+    "apart",
+    "asked",
+    "compared",
+    "delivery",
+    "facts",
+    "field",
+    "footer",
+    "leftovers",
+    "listed",
+    "logged",
+    "passed",
+    "places",
+    "rounds",
+    "rows",
+    "seen",
+    "sources",
+    "steps",
+    "tracks",
+    "typed",
+    "utils",
+}
+"""Names that say nothing of what a thing is."""
+
+# Where a rule does not hold yet, as patterns of places. Lines only go from here.
+PENDING: dict[str, tuple[str, ...]] = {
+    "long_parameter_lists": (
+        "benchmark/acquisition/fetch.py:fetch",
+        "benchmark/paper_audit/within_table.py:_find",
+        "benchmark/statistics/reproduction.py:*",
+    ),
+    "repeated_class_names": (
+        "Answer",
+        "Arm",
+        "CellData",
+        "Figure",
+        "Finding",
+        "Line",
+        "Note",
+        "Part",
+        "Passage",
+        "Place",
+        "Rule",
+        "StoppedError",
+        "Table",
+    ),
+    "wide_lines": (
+        "benchmark/[!ps]*",
+        "benchmark/p[!l]*",
+        "benchmark/statistics/*",
+        "benchmark/studies/[fv]*",
+        "tests/benchmark/*",
+        "tests/bmt/*",
+        "tests/pipeline/*",
+        "tests/house/test_commands.py:*",
+        "tests/house/test_public_face.py:*",
+    ),
+    "empty_names": (
+        "benchmark/acquisition/hub.py:*",
+        "benchmark/paper/schema.py:*",
+        "benchmark/paper_audit/*",
+        "benchmark/rendering/*",
+        "benchmark/reporting/*",
+        "benchmark/results_check/*",
+        "benchmark/runs/results.py:*",
+        "bmt/qa/adapters.py:*",
+    ),
+    "makers_files": ("benchmark/statistics/*",),
+}
+
+Breaches = Iterator[str]
+"""A line per breach, which begins with its place."""
+
+
+def long_parameter_lists(files: Sequence[SourceFile]) -> Breaches:
+    """Functions of more than eight parameters: some of them belong together and have a name."""
+    for file in files:
+        for place, function in file.functions():
+            if (count := parameter_count(function)) > MOST_PARAMETERS:
+                yield f"{place} takes {count}"
+
+
+def repeated_class_names(files: Sequence[SourceFile]) -> Breaches:
+    """Classes of one name in two places."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        for node in file.classes():
+            places[node.name].append(file.path)
+    for name, paths in sorted(places.items()):
+        if len(paths) > 1:
+            yield f"{name} stands in {', '.join(paths)}"
+
+
+def wide_lines(files: Sequence[SourceFile]) -> Breaches:
+    """Lines of more than 110 characters."""
+    for file in files:
+        for number, line in enumerate(file.text.splitlines(), 1):
+            if len(line) > LONGEST_LINE:
+                yield f"{file.path}:{number} has {len(line)} characters"
+
+
+def layout_by_hand(files: Sequence[SourceFile]) -> Breaches:
+    """Places where the formatter is switched off."""
+    switch = re.compile(r"#\s*(fmt|yapf):\s*(skip|off)")
+    for file in files:
+        for number, line in enumerate(file.text.splitlines(), 1):
+            if switch.search(line):
+                yield f"{file.path}:{number} switches the formatter off"
+
+
+def empty_names(files: Sequence[SourceFile]) -> Breaches:
+    """Modules, folders and functions whose name does not say what they are; a method's is read with its
+    class.
+    """
+    for file in files:
+        if EMPTY_NAMES & set(file.module.split(".")):
+            yield f"{file.path} is an empty name"
+        for node in file.tree.body:
+            if (
+                isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+                and node.name.strip("_") in EMPTY_NAMES
+            ):
+                yield f"{file.path}:{node.name} is an empty name"
+
+
+def makers_files(files: Sequence[SourceFile]) -> Breaches:
+    """Mentions of ../shared, which users do not have; the data that may lie there is the one thing that can
+    be named.
+    """
+    for file in files:
+        for number, line in enumerate(file.text.splitlines(), 1):
+            if "shared/" in line.replace("../shared/data/mrqa_real", ""):
+                yield f"{file.path}:{number} names a file that users do not have"
+
+
+def harness_in_bmt(files: Sequence[SourceFile]) -> Breaches:
+    """Messages of `bmt`, which is used without them, that name the benchmark, its files or its tools."""
+    harness = re.compile(r"\b(benchmark|dvc|mlflow|optuna|params\.yaml|profiles?/)\b", re.IGNORECASE)
+    for file in files:
+        for string in file.strings() if file.path.startswith("bmt/") else ():
+            if harness.search(str(string.value)):
+                yield f"{file.path}:{string.lineno} says {string.value!r}"
+
+
+PRODUCT = ("bmt", "benchmark", "tools")
+EVERYTHING = (*PRODUCT, "tests", "examples")
+RULES: list[tuple[Callable[[Sequence[SourceFile]], Breaches], tuple[str, ...], str, str]] = [
+    # the rule, the folders it holds in, and two texts: one that breaks it once, one that keeps it
+    (
+        long_parameter_lists,
+        PRODUCT,
+        "class A:\n    def f(self, a, b, c, d, /, e, f, *, g, h, i): ...",
+        "class A:\n    def f(self, a, b, c, d, /, e, f, *, g, h): ...",
+    ),
+    (repeated_class_names, PRODUCT, "class A: ...\nif 1:\n    class A: ...", "class A: ...\nclass B: ..."),
+    (wide_lines, EVERYTHING, f"# {'x' * 109}", f"# {'x' * 108}"),
+    (layout_by_hand, EVERYTHING, f"a = 1  # {'fmt'}: skip", "a = 1  # format"),
+    (empty_names, PRODUCT, "def _rows(): ...", "class A:\n    def rows(self): ..."),
+    (makers_files, (*PRODUCT, "examples"), '"""See ../shared/x."""', '"""../shared/data/mrqa_real"""'),
+    (
+        harness_in_bmt,
+        ("bmt",),
+        'raise ValueError(f"{a}: run `dvc repro`")',
+        '"""For `benchmark.train`."""\na = "b"',
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "folders"), [rule[:2] for rule in RULES], ids=lambda value: getattr(value, "__name__", "")
+)
+def test_rule_holds(rule: Callable[[Sequence[SourceFile]], Breaches], folders: tuple[str, ...]) -> None:
+    pending = PENDING.get(rule.__name__, ())
+    breaches = [
+        line
+        for line in rule(source_files(*folders))
+        if not any(fnmatch(line.split(" ")[0], place) for place in pending)
+    ]
+    assert not breaches, f"{rule.__doc__}\n" + "\n".join(breaches)
+
+
+@pytest.mark.parametrize(
+    ("rule", "broken", "kept"),
+    [(rule, *texts) for rule, _, *texts in RULES],
+    ids=[rule[0].__name__ for rule in RULES],
+)
+def test_rule_catches(rule: Callable[[Sequence[SourceFile]], Breaches], broken: str, kept: str) -> None:
+    found, none = (list(rule([SourceFile("bmt/some.py", text, ast.parse(text))])) for text in (broken, kept))
+    assert (len(found), none) == (1, [])
+
+
+def test_empty_names_of_modules_and_folders() -> None:
+    nothing = ast.parse("")
+    paths = ("bmt/steps.py", "benchmark/utils/__init__.py", "bmt/step.py", "bmt/training/__init__.py")
+    assert [
+        line.split(" ")[0] for line in empty_names([SourceFile(path, "", nothing) for path in paths])
+    ] == list(paths[:2])

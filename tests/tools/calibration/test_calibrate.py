@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.statistics import judge_arrays
+from bmt.errors import ConfigError
+from tools.calibration import __main__ as calibrate
+from tools.calibration import simulated_tables
+from tools.calibration.promises import Bound
+from tools.calibration.simulated_claims import (
+    EvaluationSets,
+    claim_coverage,
+    claim_table_rates,
+    confirmation_rates,
+    separate_coverage,
+)
+from tools.calibration.simulated_tables import World, reproduction_rates
+from tools.calibration.worlds import SPREADS
+
+REPETITIONS = 200
+EQUAL = (0.5,) * 12
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, dict]:
+    """Status, markdown and JSON of one small run."""
+    folder = tmp_path_factory.mktemp("calibrate")
+    options = [
+        "--quick",
+        "--repetitions",
+        str(REPETITIONS),
+        "--out",
+        str(folder / "c.md"),
+        "--json",
+        str(folder / "c.json"),
+    ]
+    status = calibrate.main(options)
+    return status, (folder / "c.md").read_text(), json.loads((folder / "c.json").read_text())
+
+
+def test_quick_run_keeps_every_promise(written: tuple[int, str, dict]) -> None:
+    status, _, figures = written
+    assert [entry["text"] for entry in figures["bounds"] if not entry["holds"]] == [] and status == 0
+    assert len(figures["bounds"]) == 13
+    for rows in figures["tables"].values():
+        for row in rows:
+            shares = [
+                value
+                for key, value in row.items()
+                if isinstance(value, float) and key not in ("width", "seeds")
+            ]
+            assert shares and all(0 <= value <= 1 for value in shares)
+
+
+def honest(row: dict) -> bool:
+    """Whether the verdict assumes as many published runs as there were."""
+    return row.get("n_pub", "1") == row.get("runs", "1").split(",")[0]
+
+
+def test_document_holds_every_row_and_the_table_for_the_readme(written: tuple[int, str, dict]) -> None:
+    _, text, figures = written
+    excerpt = text.split("<!-- calibration:begin -->\n")[1].split("\n<!-- calibration:end -->")[0]
+    assert excerpt.startswith("| promise |") and len(excerpt.splitlines()) == 15
+    stated = next(line for line in excerpt.splitlines() if "`estimand: printed` (default)" in line)
+    largest = max(
+        row["false_printed"]
+        for key in ("reproduction", "published")
+        for row in figures["tables"][key]
+        if honest(row)
+    )
+    assert stated.endswith(f"| {largest:.1%} | none | - |")
+    assert f"python -m tools.calibration --repetitions {REPETITIONS} --seed 0" in text
+    assert sum(len(rows) for rows in figures["tables"].values()) == len(calibrate.jobs(10))
+    for table in calibrate.tables():
+        section = text.split(f"## {table.title}\n")[1].split("\n## ")[0]
+        assert sum(line.startswith("|") for line in section.splitlines()) == 2 + len(
+            figures["tables"][table.key]
+        )
+
+
+def test_rows_are_seeded_and_independent_of_each_other(
+    monkeypatch: pytest.MonkeyPatch, written: tuple[int, str, dict]
+) -> None:
+    rows = written[2]["tables"]["variance"]
+    chosen = [job for job in calibrate.jobs(REPETITIONS) if job[0] == "variance"][:3]
+    monkeypatch.setattr(calibrate, "jobs", lambda repetitions: chosen)
+    again = {table.key: table.rows for table in calibrate.calibrate(REPETITIONS, 0)}["variance"]
+    assert again == rows[:3]
+    assert {table.key: table.rows for table in calibrate.calibrate(REPETITIONS, 1)}["variance"] != rows[:3]
+
+
+def test_a_broken_statistic_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def too_sure(*arguments, **options):
+        *others, d0, n_pub, alpha, estimand = arguments
+        return judge_arrays(
+            *others, d0, 100 * n_pub, alpha, estimand, **options
+        )  # forgets the paper's own run noise
+
+    monkeypatch.setattr(simulated_tables, "judge_arrays", too_sure)
+    assert calibrate.main(["--quick", "--repetitions", "100"]) == 1
+    table = capsys.readouterr().out.split("calibration:begin")[1].split("calibration:end")[0]
+    assert table.count("**no**") >= 3 and 'false "not reproduced" per table' in next(
+        line for line in table.splitlines() if "**no**" in line
+    )
+
+
+def test_reproduction_rates_are_those_of_the_design() -> None:
+    for n, naive, false_printed in ((3, 0.83, 0.15), (5, 0.68, 0.20), (10, 0.49, 0.27)):
+        rates = reproduction_rates(World(n, EQUAL), 2000, np.random.default_rng(n))
+        assert rates["naive_coverage"] == pytest.approx(naive, abs=0.015)
+        assert rates["false_printed"] == pytest.approx(false_printed, abs=0.02)
+        assert 0.005 <= rates["false_mean"] <= 0.025
+        assert (
+            rates["false_fixed"] <= 0.05
+        )  # what the default estimand promises: the gap from the printed number itself
+        assert rates["false_alarm"] <= 0.037 + 0.01
+        assert 0.93 <= rates["coverage"] <= 0.97 + 0.005 and rates["worst_coverage"] >= 0.88
+
+
+def test_moderation_finds_more_than_plain_and_errs_less_than_full_pooling() -> None:
+    plain, ours = (
+        reproduction_rates(World(3, (0.3,) * 12), 1000, np.random.default_rng(0), d0=d0) for d0 in (0.0, 4.0)
+    )
+    assert ours["found_all"] > 5 * plain["found_all"]
+    spread = SPREADS[".2 to 1.0"]
+    moderated, pooled = (
+        reproduction_rates(World(3, spread), 1000, np.random.default_rng(0), d0=d0) for d0 in (4.0, 1e9)
+    )
+    assert moderated["false_alarm"] <= 0.05 < 0.08 < pooled["false_alarm"]
+    assert pooled["worst_coverage"] < 0.85 < moderated["worst_coverage"]
+
+
+def test_assuming_too_many_published_runs_is_seen() -> None:
+    honest = reproduction_rates(
+        World(10, EQUAL, 1), 500, np.random.default_rng(0), n_pub=1, alternatives=False
+    )
+    wrong = reproduction_rates(
+        World(10, EQUAL, 1), 500, np.random.default_rng(0), n_pub=3, alternatives=False
+    )
+    careful = reproduction_rates(
+        World(10, EQUAL, 3), 500, np.random.default_rng(0), n_pub=1, alternatives=False
+    )
+    assert careful["false_alarm"] <= honest["false_alarm"] < 0.05 < wrong["false_alarm"]
+    assert careful["coverage"] > honest["coverage"] > wrong["coverage"]
+
+
+def test_crossed_interval_covers_where_one_sided_ones_do_not() -> None:
+    few = claim_coverage(EvaluationSets("few contexts", 1, 31, 258), 10, 0.3, 300, np.random.default_rng(0))
+    assert few["crossed"] == pytest.approx(0.95, abs=0.04) and few["seeds_only"] < 0.7
+    many = claim_coverage(
+        EvaluationSets("many contexts", 1, 750, 1500), 5, 2.0, 300, np.random.default_rng(0)
+    )
+    assert many["crossed"] == pytest.approx(0.945, abs=0.045) and many["examples_only"] < 0.85
+
+
+def test_unpaired_and_separate_arms_are_covered() -> None:
+    layout = EvaluationSets("three", 3, 60, 120)
+    rates = [
+        separate_coverage(layout, (5, 4), kinds, False, 0.8, 200, np.random.default_rng(1))
+        for kinds in ((False, True), (True, True))
+    ]
+    assert all(0.9 <= rate["crossed"] <= 0.99 for rate in rates)
+
+
+def test_seeds_needed_and_claim_tables_keep_their_word() -> None:
+    rates = confirmation_rates(1.2, 0.8, 1000, np.random.default_rng(0))
+    assert rates["seeds"] == 6 and 0.8 <= rates["power"] <= 0.88
+    nothing = claim_table_rates(5, 0.0, 300, np.random.default_rng(0))
+    assert nothing["any"] <= 0.05 + 0.038  # three standard errors
+    true = claim_table_rates(10, 1.0, 50, np.random.default_rng(0))
+    assert true["upheld"] > 0.95 and true["contradicted"] == 0
+
+
+def test_arguments_out_of_range() -> None:
+    for arguments in (["--repetitions", "9"], ["--seed", "-1"]):
+        with pytest.raises(ConfigError, match="at least"):
+            calibrate.main(arguments)
+
+
+def test_quick_writes_no_document(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(calibrate, "calibrate", lambda repetitions, seed: calibrate.tables())
+    monkeypatch.setattr(
+        calibrate, "bounds", lambda filled, repetitions: [Bound("made up", 0.5, 0.9, 1.0, 0.01)]
+    )
+    monkeypatch.setattr("tools.calibration.page.table_markdown", lambda table: table.title)
+    assert calibrate.main(["--quick"]) == 1 and list(tmp_path.iterdir()) == []
+    readme = tmp_path / "README.md"
+    readme.write_text("# Title\n\n<!-- calibration:begin -->\nold\n<!-- calibration:end -->\n\nMore\n")
+    assert calibrate.main([]) == 1
+    line = "| made up | 50.0% | at least 90% | **no** |"
+    assert line in (tmp_path / "docs/calibration.md").read_text()
+    table = f"| promise | simulated | bound | kept |\n| --- | ---: | --- | --- |\n{line}"
+    wanted = f"# Title\n\n<!-- calibration:begin -->\n{table}\n<!-- calibration:end -->\n\nMore\n"
+    assert readme.read_text() == wanted
+    assert calibrate.main(["--out", str(tmp_path / "other.md")]) == 1 and readme.read_text() == wanted
+    readme.write_text("no table here")
+    assert calibrate.main([]) == 1 and readme.read_text() == "no table here"
+
+
+def test_the_document_in_the_repository_is_the_full_run() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "calibration.md").read_text()
+    assert (
+        f"python -m tools.calibration --repetitions {calibrate.FULL} --seed 0" in text
+        and "**no**" not in text
+    )
+    for table in calibrate.tables():
+        assert (
+            f"## {table.title}\n\n{table.note}\n\n| "
+            + " | ".join(heading for _, heading in table.columns)
+            + " |"
+            in text
+        )
+
+
+def test_the_readme_s_table_is_the_document_s() -> None:
+    """`python -m tools.calibration` writes both."""
+    root = Path(__file__).resolve().parents[3]
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    assert (
+        calibrate.with_promises(readme, (root / "docs" / "calibration.md").read_text(encoding="utf-8"))
+        == readme
+    )

@@ -1,0 +1,409 @@
+"""tools.performance data: the recipe and ours give the same windows, spans and answers; padding by
+hand; generated files; the page.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from benchmark.cli.progress import silent
+from bmt.errors import ConfigError, DataError
+from bmt.qa.batches import Vocabulary, Windows
+from bmt.qa.features import build
+from bmt.qa.metrics import score
+from bmt.qa.mrqa import read_mrqa, validate_mrqa
+from bmt.qa.windows import WINDOWS
+from bmt.settings import DataSettings, DecodeSettings
+from tests.conftest import ROOT
+from tests.support import tiny
+from tests.support.mrqa_files import HEADER, write
+from tests.support.mrqa_files import passage as line
+from tests.support.mrqa_files import question as asked
+from tests.support.tiny_tokenizers import fast
+from tools.performance import __main__ as speed
+from tools.performance import answers, data, padding, recipe
+from tools.performance import feature_building as building
+from tools.performance import paired_timing as rounds
+from tools.performance import separate_process as apart
+from tools.performance.figures import MeasuredFigure, Measurement, against, ratio
+from tools.performance.generated_files import large, passage, squad_like
+
+DATA = DataSettings(window=200, overlap=60, question=130)
+"""Room for the longest question: the recipe cuts none."""
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    made = fast("bert")
+    made.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    return made
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return squad_like(tmp_path / "SQuAD.train.jsonl.gz", 12, 3)
+
+
+def test_a_generated_file_is_good_mrqa_and_the_same_each_time(tmp_path: Path) -> None:
+    paths = [
+        squad_like(tmp_path / name / "SQuAD.train.jsonl.gz", 9, 5, seed)
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    first, again, other = (path.read_bytes() for path in paths)
+    assert first == again and first != other and first[3] == 0, (
+        "no file name in the gzip header: it would hold the process id"
+    )
+    report = validate_mrqa(paths[0], strict=True)
+    assert (report.dataset, report.split, report.contexts, report.questions, report.spans) == (
+        "SQuAD",
+        "train",
+        9,
+        45,
+        45,
+    )
+    assert report.repeated_contexts == 0 and 100 <= report.mean_context_tokens() <= 180
+    for example in read_mrqa(paths[0]):
+        assert [example.context[start:end] for start, end in example.spans] == list(example.answers)
+
+
+def test_a_large_file_has_its_size_and_no_context_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.performance.generated_files.POOL", 3)
+    path = large(tmp_path / "TriviaQA.train.jsonl.gz", 60_000)
+    assert 60_000 <= path.stat().st_size < 2_000_000
+    report = validate_mrqa(path, strict=True)
+    assert report.questions == report.contexts > 3 and report.repeated_contexts == 0
+    for number, example in enumerate(read_mrqa(path)):
+        assert example.context.endswith(f" {number:08d}") and example.context_id == f"{number:08d}"
+        assert example.context[slice(*example.spans[0])] == example.answers[0]
+    assert large(tmp_path / "b" / "TriviaQA.train.jsonl.gz", 60_000).read_bytes() == path.read_bytes()
+
+
+def test_a_generated_passage_asks_for_its_own_words() -> None:
+    import random
+
+    made = passage(random.Random(3), "n", 50, 2)
+    for word, at in made["context_tokens"]:
+        assert made["context"][at : at + len(word)] == word
+    assert len(made["context_tokens"]) == 50 and [qa["qid"] for qa in made["qas"]] == ["n-0", "n-1"]
+    for qa in made["qas"]:
+        found = qa["detected_answers"][0]
+        first, last = found["token_spans"][0]
+        assert found["text"] == " ".join(word for word, _ in made["context_tokens"][first : last + 1])
+
+
+def test_the_recipe_cuts_the_same_windows_with_the_same_spans(
+    file: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    ours = build(file, tokenizer, DATA, tmp_path / "train", train=True).windows.to_pylist()
+    theirs = recipe.features(file, tokenizer, DATA.window, DATA.overlap, tmp_path / "a.arrow", train=True)
+    assert len(theirs) == len(ours) > 36, "some contexts take several windows"
+    assert theirs["input_ids"][:] == [window["input_ids"] for window in ours]
+    assert all(
+        sum(types) == len(ids) - at
+        for types, ids, at in zip(
+            theirs["token_type_ids"],
+            theirs["input_ids"],
+            (window["context_start"] for window in ours),
+            strict=True,
+        )
+    )
+    spans = [tuple(window["spans"]) or (0, 0) for window in ours]
+    assert list(zip(theirs["start_positions"], theirs["end_positions"], strict=True)) == spans
+    assert (0, 0) in spans and len(set(spans)) > 10
+
+
+def test_the_recipe_keeps_the_same_offsets_for_evaluation(file: Path, tokenizer: Any, tmp_path: Path) -> None:
+    made = build(file, tokenizer, DATA, tmp_path / "dev", train=False)
+    theirs = recipe.features(file, tokenizer, DATA.window, DATA.overlap, tmp_path / "b.arrow", train=False)
+    ids = made.examples["id"].to_pylist()
+    for own, other in zip(made.windows.to_pylist(), theirs, strict=True):
+        assert other["example_id"] == ids[own["example"]]
+        pairs = other["offset_mapping"]
+        assert [at for at, pair in enumerate(pairs) if pair is not None] == list(
+            range(own["context_start"], own["context_start"] + len(own["offsets"]) // 2)
+        )
+        assert [edge for pair in pairs if pair is not None for edge in pair] == own["offsets"]
+
+
+def test_the_recipe_reads_what_a_file_says(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.jsonl.gz",
+        [HEADER, line("rain in Paris in spring", asked("rain in Paris in spring", "in"))],
+    )
+    assert list(recipe.questions(path)) == [
+        {
+            "id": "q1",
+            "question": "Where is in?",
+            "context": "rain in Paris in spring",
+            "answers": {"text": ["in"] * 4, "answer_start": [2, 5, 14, 20]},
+        }
+    ]
+
+
+def scored(count: int = 30, seed: int = 0) -> answers.ScoredWindows:
+    """Windows of two an example, with the word of the context's first letters as gold."""
+    own = tiny.windows("A", count, seed)
+    rows = np.arange(count, dtype=np.int32) // 2
+    windows = Windows("A", rows, own.input_ids, own.context_start, own.offsets, own.spans)
+    texts = [f"the {chr(97 + row % 26)}b ,a c{row} d e f g h i j k" for row in range(count // 2)]
+    return answers.scores(
+        answers.FileQuestions(windows, texts, [[text[4:9], text[:3]] for text in texts]), tiny.VOCAB, 4, seed
+    )
+
+
+@pytest.mark.parametrize("longest", [1, 4, 30])
+def test_both_give_the_same_answers(longest: int) -> None:
+    own, decode = scored(), DecodeSettings("joint", longest)
+    assert answers.differences(own, decode) == {"windows": 0, "answers": 0, "em": 0, "f1": 0}
+    found = answers.ours(own, decode)
+    assert len(found.texts) == 15 and len(set(found.texts)) > 5
+    given = answers.recipe_input(own)
+    assert answers.by_recipe(given, decode).texts == found.texts
+    em, f1 = score(found.texts, given.answers)
+    assert found.em == em.tolist() and found.f1 == f1.tolist()
+
+
+def test_a_difference_is_counted() -> None:
+    own = scored()
+    other = replace(own, starts=own.starts[::-1].copy())  # the recipe reads other scores than ours
+    found = answers.differences(other, DecodeSettings())
+    assert found["windows"] > 10 and found["answers"] > 3
+
+
+def test_the_recipes_answer_by_hand() -> None:
+    """The best two tokens, "de fg", have 3 + 2.5, the best token alone, "abc", has 1 + 4; [CLS] and the last
+    token never answer.
+    """
+    windows = [{"example_id": "x", "offset_mapping": [None, (0, 3), (4, 6), (7, 9), None]}]
+    starts, ends = np.array([[9, 1, 3, 0, 50]], np.float32), np.array([[9, 4, 0, 2.5, 50]], np.float32)
+    found = recipe.best_answers([{"id": "x", "context": "abc de fg"}], windows, starts, ends, 2)["x"]
+    assert (found["tokens"], found["text"], found["window"]) == ((2, 3), "de fg", 0)
+    normal = np.log(np.exp([9.0, 1, 3, 0]).sum()) + np.log(np.exp([9.0, 4, 0, 2.5]).sum())
+    assert found["score"] == pytest.approx(5.5 - normal, abs=1e-5)
+    assert (
+        recipe.best_answers([{"id": "x", "context": "abc de fg"}], windows, starts, ends, 1)["x"]["text"]
+        == "abc"
+    )
+
+
+def test_the_recipes_scores_are_the_organisers() -> None:
+    texts, golds = (
+        ["The Old Mill!", "a", "red mill", ""],
+        [["old mill", "x"], ["the"], ["the red red mill", "blue"], ["b"]],
+    )
+    em, f1 = recipe.score(texts, golds)
+    assert em == [1, 1, 0, 0] and f1 == [1, 0, pytest.approx(0.8), 0]
+    ours = score(texts, golds)
+    assert em == ours[0].tolist() and f1 == pytest.approx(ours[1].tolist())
+
+
+def test_padding_by_hand() -> None:
+    assert padding.waste([[3, 1], [2, 2]]) == pytest.approx(1 - 8 / 10)
+    assert padding.waste([[5], [1]]) == 0
+
+
+def windows_of(name: str, lengths: list[int]) -> Windows:
+    rows = {
+        "example": list(range(len(lengths))),
+        "input_ids": [[1] * length for length in lengths],
+        "context_start": [1] * len(lengths),
+        "offsets": [[] for _ in lengths],
+        "spans": [[] for _ in lengths],
+    }
+    return Windows.of(pa.table(rows, schema=WINDOWS), name)
+
+
+def test_padding_of_drawn_steps() -> None:
+    """Two windows a step, of 10 and 30 tokens in any mixture: alone they waste nothing; together with the
+    other, a third.
+    """
+    sets = [windows_of("A", [10] * 5), windows_of("B", [30] * 5)]
+    rows = {"A": np.arange(5), "B": np.arange(5)}
+    whole, parts = padding.padding(sets, rows, lambda _, picks: [picks], window=40, batch=2, steps=200)
+    alone, each = padding.padding(
+        sets, rows, lambda _, picks: [[pick] for pick in picks], window=40, batch=2, steps=200
+    )
+    assert (
+        (parts, each) == (1, 2)
+        and whole[padding.OURS] == whole[padding.RANDOM] == alone[padding.RANDOM]
+        and alone[padding.OURS] == 0
+    )
+    drawn = (1 - alone[padding.TO_THE_WINDOW]) * 40 * 400  # tokens; 10 a + 30 b, a + b = 400
+    mixed = whole[padding.RANDOM]
+    b = (drawn - 4000) / 20
+    assert b == pytest.approx(round(b)) and 150 < b < 250
+    # of m mixed steps each wastes 20 of 60: waste = 20 m / (drawn + 20 m)
+    m = drawn * mixed / (1 - mixed) / 20
+    assert m == pytest.approx(round(m)) and 60 < m < 140
+
+
+def test_texts_are_distinct_and_grouped(tmp_path: Path) -> None:
+    lines = [
+        HEADER,
+        line("rain in Paris", asked("rain in Paris", "in", "a"), asked("rain in Paris", "in", "b")),
+    ]
+    path = write(
+        tmp_path / "a.jsonl.gz", [*lines, line("rain in Paris", asked("rain in Paris", "Paris", "c"))]
+    )
+    seen = {"Where is Rome?"}
+    assert building.texts(path, seen) == (["rain in Paris"], ["Where is in?", "Where is Paris?"])
+    assert building.texts(path, seen) == ([], []) and len(seen) == 4
+    assert list(building.grouped(["abc", "d", "ef", "g"], 3)) == [["abc"], ["d", "ef"], ["g"]]
+    assert list(building.grouped([], 3)) == []
+
+
+def test_every_variant_of_features_runs_on_the_same_questions(
+    file: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    other = squad_like(tmp_path / "SQuAD.dev.jsonl.gz", 2, 2, seed=1)
+    bar = silent()
+    timings, windows = building.timed(
+        building.FeatureWork(((file, True), (other, False)), tokenizer, DATA), 2, bar
+    )
+    assert bar.count == building.turns(2, 2) == 15
+    assert (
+        set(timings) == {building.FLOOR, building.PREPARE, building.RECIPE}
+        and windows[building.PREPARE] == windows[building.RECIPE] > 36
+    )
+    assert all(len(timing.seconds) == 2 and min(timing.seconds) > 0 for timing in timings.values())
+    made = building.figures(timings, "here", 1.35, 0.5)
+    assert [figure.target for figure in made] == [1.35, 0.5, None]
+    assert made[1].rounds == against(timings, building.PREPARE, building.RECIPE)
+
+
+def test_figures_are_judged_and_written() -> None:
+    assert (
+        MeasuredFigure("a", 1.2, (1.1, 1.3), 1.35).row() == "| a | 1.20 | 1.10 to 1.30 | at most 1.35 | yes |"
+    )
+    assert (
+        MeasuredFigure("b", 9.5, (9.5,), 10, at_least=True).row() == "| b | 9.50 |  | at least 10.00 | no |"
+    )
+    assert MeasuredFigure("c", 0.0834, target=0.08, unit="%").row() == "| c | 8.3 % |  | at most 8.0 % | no |"
+    assert MeasuredFigure("d", 1234.4, unit="MB").row() == "| d | 1,234 MB |  |  |  |"
+    assert ratio("e", [3, 1, 2], 2).kept and not ratio("e", [3, 1, 2], 2.5, True).kept
+    assert Measurement("T", (MeasuredFigure("a", 1.0),), ("One.", "Two.")).lines()[:3] == [
+        "### T",
+        "",
+        "One. Two.",
+    ]
+
+
+def test_turns_take_the_given_clock() -> None:
+    ticks = iter(range(100))
+    found = rounds.take_turns(
+        {"a": lambda: next(ticks), "b": lambda: None}, "a", 1, bar=silent(), clock=lambda: float(next(ticks))
+    )
+    assert found["a"].seconds == (2.0,) and found["b"].seconds == (1.0,)
+    calls: list[int] = []
+    assert (
+        len(rounds.take_turns({"a": lambda: calls.append(1)}, "a", 3, bar=silent(), warm=False)["a"].seconds)
+        == len(calls)
+        == 3
+    )
+
+
+def test_work_apart_tells_its_questions_and_memory(file: Path) -> None:
+    job = apart.FileJob(str(file), None, "nowhere", None, 200, 60, 130)
+    found = apart.in_new_process(job)
+    assert found.questions == 36 and 5e6 < found.peak < 1e9 and found.seconds > 0
+    assert apart.do_job(replace(job, questions=7)).questions == 7
+    with pytest.raises(DataError, match=r"the measuring process failed: .*absent.jsonl.gz"):
+        apart.in_new_process(replace(job, path=str(file.with_name("absent.jsonl.gz"))))
+
+
+SIZES = data.SubjectSizes(contexts=4, steps=20, windows=30, seconds=0.01, bytes=30_000)
+
+
+@pytest.fixture
+def subject(tmp_path: Path, tokenizer: Any) -> data.DataSubject:
+    """Two small datasets and a backbone's folder with a tokenizer alone."""
+    for name, split in (("SQuAD", "train"), ("SQuAD", "dev"), ("NewsQA", "train")):
+        squad_like(tmp_path / "raw" / "in_domain" / f"{name}.{split}.jsonl.gz", 8, 2, seed=len(name + split))
+    tokenizer.save_pretrained(tmp_path / "backbone")
+    (tmp_path / "backbone" / "config.json").write_text('{"model_type": "bert"}')
+    return data.DataSubject(tmp_path / "raw", tokenizer, str(tmp_path / "backbone"), None, DATA, SIZES)
+
+
+def test_the_command_measures_every_part_and_keeps_the_page(
+    tmp_path: Path,
+    subject: data.DataSubject,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("tools.performance.generated_files.POOL", 3)
+    monkeypatch.setattr(data, "in_new_process", apart.do_job)
+    monkeypatch.setattr(data, "data_subject", lambda folder, params: subject)
+    monkeypatch.setattr("tools.performance.page.repository_root", lambda: tmp_path)
+    page = tmp_path / "docs" / "performance.md"
+    page.parent.mkdir()
+    page.write_text("a\n<!-- data cpu:begin -->\nold\n<!-- data cpu:end -->\nb\n")
+    assert speed.main(["data", "--rounds", "1", "--write", "--long"]) == 0
+    out, kept = capsys.readouterr().out, page.read_text()
+    names = [
+        "real files: prepare to the tokenizer alone",
+        "real files: prepare to the recipe",
+        "generated, five questions a context: prepare to the recipe",
+        "a step's windows padded to the longest of them",
+        "ours",
+        "decoding and scoring: times as fast as the recipe",
+        "two processes: times as fast as one",
+        "peak memory of making features",
+        "peak memory of reading alone",
+    ]
+    for name in names:
+        assert f"| {name} |" in out and f"| {name} |" in kept
+    assert kept.startswith(
+        "a\n<!-- data cpu:begin -->\n`python -m tools.performance data --long`"
+    ) and kept.endswith("<!-- data cpu:end -->\nb\n")
+    assert "old" not in kept and "30 windows of" in kept and "the same bytes" in kept
+    record = json.loads((tmp_path / "reports" / "speed" / "data.json").read_text())
+    assert list(record) == sorted(data.PARTS)
+    assert (
+        record["answers"]["differences"] == {"answers": 0, "em": 0, "f1": 0, "windows": 0}
+        and record["processes"]["same bytes"] is True
+    )
+    assert record["padding"]["shares"][padding.OURS] == record["padding"]["figures"][2]["value"]
+
+    page.write_text("<!-- data cpu:begin -->\n<!-- data cpu:end -->\n")
+    assert speed.main(["data", "--only", "padding", "--rounds", "1", "--write"]) == 0
+    out, again = capsys.readouterr().out, page.read_text()
+    assert "| ours |" in out and "prepare" not in out
+    assert all(f"| {name} |" in again for name in names), "what was not measured now stays"
+    assert (
+        again.index("### Features")
+        < again.index("### Padding")
+        < again.index("### Answers")
+        < again.index("### Memory")
+    )
+
+
+def test_parts_that_are_wanted() -> None:
+    assert data.wanted((), False) == ["features", "padding", "answers"] and data.wanted((), True) == list(
+        data.PARTS
+    )
+    assert data.wanted(["memory", "padding"], False) == ["padding", "memory"]
+
+
+def test_bad_input_is_named(
+    tmp_path: Path, subject: data.DataSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="--rounds 0"):
+        speed.main(["data", "--rounds", "0"])
+    absent = data.data_subject(tmp_path / "absent", ROOT / "profiles" / "mini.yaml")
+    assert Vocabulary.of(absent.tokenizer) == Vocabulary(0, True) and absent.data.window == 512
+    with pytest.raises(
+        DataError,
+        match=r"absent: no MRQA files .* `python -m benchmark.fetch --manifest real --out data/raw/mini`",
+    ):
+        absent.files()
+    with pytest.raises(DataError, match=r"raw: \d+ windows, 100000 are needed"):
+        data.decoded(replace(subject, sizes=replace(SIZES, windows=100_000)), 1, silent())
