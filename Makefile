@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro study test test-slow lint lock clean
+.PHONY: help setup repro status study test test-slow lint lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -30,6 +30,10 @@ setup: $(READY) ## make .venv and install the locked dependencies
 
 repro: $(READY) ## set up, then run the pipeline of params.yaml (dvc repro)
 	@$(BIN)/python -m dvc repro
+
+status: $(READY) ## set up, then which stages of the pipeline are stale: their digests are written anew before DVC looks
+	@$(BIN)/python -m dvc repro --quiet --single-item --force digests
+	@$(BIN)/python -m dvc status
 
 study: $(READY) ## set up, then a small Optuna study on the profile sample: the best values in studies/sample.best.yaml
 	@$(BIN)/python -m benchmark.fetch --params profiles/sample.yaml

@@ -11,6 +11,7 @@ from bmt.errors import ConfigError
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and prepare."""
     parser = command_parser("prepare", __doc__ or "", "python -m benchmark.prepare --workers 2")
+    parser.add_argument("backbone", nargs="?", help="of params.yaml (default: all)")
     add_params_options(parser)
     parser.add_argument(
         "--workers",
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     from benchmark.config.params import load
     from benchmark.config.profiles import params_file
 
-    prepare(load(params_file(given.params, given.profile)), given.workers, given.strict)
+    prepare(load(params_file(given.params, given.profile)), given.workers, given.strict, given.backbone)
     return 0
 
 

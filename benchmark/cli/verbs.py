@@ -4,6 +4,7 @@ from __future__ import annotations
 
 GROUPS: dict[str, dict[str, str]] = {
     "the pipeline, which `dvc repro` runs": {
+        "digests": "write what decides each stage, for DVC",
         "fetch": "get the files of a data source, each verified",
         "prepare": "cut the questions into windows for every backbone",
         "train": "train one cell: learn its masks, tune under them",

@@ -65,7 +65,7 @@ def read_inputs(
     setting = Setting(
         profile=name or ", ".join(runs.profiles) or "unknown",
         seeds=seeds,
-        listed=tuple(config.cells) if config else (),
+        listed=tuple(config.every_cell) if config else (),
         active=active,
         whole=folder is None,
         commands=paper_folder is None,

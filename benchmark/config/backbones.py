@@ -13,6 +13,19 @@ from benchmark.config.params import Backbone, repository_root
 from bmt.errors import ModelError
 from bmt.runtime.files import file_digest
 
+TOKENIZER_FILES = (
+    "added_tokens.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+)
+"""What transformers' tokenizers are read from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Located:
@@ -47,6 +60,20 @@ def locate(name: str, backbone: Backbone) -> Located:
             "weights; install it again"
         )
     return Located(folder, None, f"sha256:{digest}")
+
+
+def tokenizer_files(name: str, backbone: Backbone) -> list[Path]:
+    """The files of a backbone's tokenizer, by name; none where they are not at hand: on the hub, or not
+    installed.
+    """
+    try:
+        folder = (
+            _package_folder(name, backbone.name) if backbone.source == "package" else _folder(backbone.name)
+        )
+    except ModelError:
+        return []
+    files = [folder / file for file in TOKENIZER_FILES]
+    return [file for file in files if file.is_file()] if backbone.source != "hub" else []
 
 
 def _package_folder(name: str, module: str) -> Path:

@@ -6,7 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config.cells import Cell, is_word, known_name, parse
-from benchmark.config.pipeline_lists import check_published, check_tables, check_transfers, named_once
+from benchmark.config.pipeline_lists import (
+    check_published,
+    check_references,
+    check_tables,
+    check_transfers,
+    named_once,
+)
 from benchmark.config.schema import shown
 from bmt.errors import ConfigError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN, FewShotSettings, check_mask
@@ -53,6 +59,7 @@ def check_config(config: Config) -> None:
             check_cell(config, parse(name))
         except ConfigError as error:
             raise ConfigError(f"cells[{index}]: {error}") from None
+    check_references(config.references, config.cells, lambda cell: check_cell(config, cell))
     regularized = [name for name, arm in config.arms.items() if arm.regularizer != "none"]
     check_transfers(config.transfers, config.cells, regularized)
     generators = [name for name, backbone in config.backbones.items() if backbone.head == "generate"]

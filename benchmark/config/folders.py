@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-import bmt
 from benchmark.config.cells import Cell
 from benchmark.config.digests import masks_digest, section_digest
 from benchmark.config.params import Config, repository_root
-from bmt.runtime.files import file_digest, json_digest
+from bmt.runtime.files import json_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,28 @@ class Places:
         """Windows for a backbone's tokenizer: `<Dataset>.<split>/`."""
         return self.root / "data" / "features" / self.profile / backbone
 
+    @property
+    def digests(self) -> Path:
+        """What decides each instance of each stage (`benchmark.digests`), for DVC: `<stage>/<instance>.json`."""
+        return self.root / "data" / "digests" / self.profile
+
+    @property
+    def inputs(self) -> Path:
+        """Which data each cell reads, by digest: `<stage>/<cell>.json`."""
+        return self.root / "data" / "inputs" / self.profile
+
+    @property
+    def scores(self) -> Path:
+        """Validation scores of the ST cells that sampling is held against: `<ST cell>.json`; and
+        `needed.json`, by whom.
+        """
+        return self.root / "data" / "scores" / self.profile
+
+    @property
+    def references(self) -> Path:
+        """The scores that each cell's own sampling is held against: `<cell>.json`."""
+        return self.root / "data" / "references" / self.profile
+
     def run(self, cell: Cell) -> Path:
         """What training a cell leaves: model/, masks/, training.json, curve.csv."""
         return self.root / "runs" / self.profile / cell.name
@@ -51,20 +71,10 @@ class Places:
         """Masks that a cell has learned, kept for its resume and for the cells that use the same ones.
 
         Args:
-            data: digest of the features. backbone: identity of the weights. Both and the code of `bmt` are
-                part of the name: masks that
-                another state of any of them has made are never taken up.
+            data: digest of the features. backbone: identity of the weights. Both are part of the name, with
+                the settings and the
+                code that decide the masks: those that another state of any of them has made are never taken
+                    up.
         """
-        key = json_digest(
-            {"masks": masks_digest(config, cell), "data": data, "backbone": backbone, "code": code_digest()}
-        )
+        key = json_digest({"masks": masks_digest(config, cell), "data": data, "backbone": backbone})
         return self.root / ".checkpoints" / "masks" / f"s{cell.seed}-{key[:20]}.safetensors"
-
-
-@cache
-def code_digest() -> str:
-    """Digest of the files of `bmt` as they are installed."""
-    folder = Path(bmt.__file__).parent
-    return json_digest(
-        {str(path.relative_to(folder)): file_digest(path) for path in sorted(folder.rglob("*.py"))}
-    )

@@ -40,7 +40,7 @@ from bmt.settings import (
 Scalar = str | int | float | bool
 Name = Annotated[str, Meta(pattern=WORD)]
 
-LISTS = ("cells", "transfers", "published", "tables")
+LISTS = ("cells", "references", "transfers", "published", "tables")
 """What is to be made: no settings of a run."""
 
 
@@ -152,11 +152,17 @@ class Config:
     backbones: Annotated[dict[Name, Backbone], Meta(min_length=1)]
     arms: Annotated[dict[Name, Arm], Meta(min_length=1)]
     cells: list[str]
+    references: list[str]
     transfers: list[str]
     published: list[str]
     tables: list[str]
     compare: CompareSettings
     tracking: TrackingSettings
+
+    @property
+    def every_cell(self) -> list[str]:
+        """The cells that the pipeline trains: the references first."""
+        return [*self.references, *self.cells]
 
 
 def repository_root() -> Path:

@@ -1,19 +1,43 @@
-"""The lists of a params file that say what `dvc repro` makes beside its cells: few-shot transfers, published
-models, compared tables.
+"""The lists of a params file that say what `dvc repro` makes beside its cells: reference cells, few-shot
+transfers, published models, compared tables.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
-from benchmark.config.cells import known_name
+from benchmark.config.cells import Cell, known_name, parse
 from bmt.errors import ConfigError
 
 SOURCE_SEED = 0
 """Of the trained cell that a transfer starts from: `benchmark.plan` and `benchmark.compare` name the same."""
+
+
+def check_references(names: Sequence[str], cells: Sequence[str], check: Callable[[Cell], None]) -> None:
+    """Check the list `references`: the ST cells that are trained first, because the sampling of MT cells is
+    held against them.
+
+    Args:
+        check: raises ConfigError for a cell that the profile cannot have.
+
+    Raises:
+        ConfigError: key, value and what is allowed.
+    """
+    named_once("references", names)
+    for index, name in enumerate(names):
+        where = f"references[{index}]"
+        try:
+            cell = parse(name)
+            check(cell)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        if cell.dataset is None:
+            raise ConfigError(f"{where}: {name!r} is not allowed: an ST cell, as minilm.st-SQuAD.none.s0")
+        if name in cells:
+            raise ConfigError(f"{where}: {name!r} stands in cells too: take it out of one of them")
 
 
 def check_transfers(names: Sequence[str], cells: Sequence[str], regularized: Sequence[str]) -> None:

@@ -117,7 +117,7 @@ def planned_runs(
 
 def seeds_of(identity: Identity, config: Config, seeds: tuple[int, ...] | None) -> tuple[int, ...]:
     """The seeds of a cell: those asked for, else those that the profile lists for it, else 0."""
-    setting = Setting(config.profile, seeds=seeds, listed=tuple(config.cells), whole=True)
+    setting = Setting(config.profile, seeds=seeds, listed=tuple(config.every_cell), whole=True)
     return setting.expected(identity) or (0,)
 
 

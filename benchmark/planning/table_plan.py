@@ -75,7 +75,7 @@ def plan_table(request: PlanRequest) -> RequestedPlan:
     config, params = load(request.params), request.params
     file = Path(params) if params else repository_root() / "params.yaml"
     present = ProfileFiles(config, places := Places.of(config), results.read(places.results))
-    profile_cells = tuple(config.cells)
+    profile_cells = tuple(config.every_cell)
     stand_in = find_stand_in(table, present.results, paper.requires, profile_cells)
     setting = Setting(config.profile, listed=profile_cells)
     matcher = Matcher(present.results, paper.requires, setting, stand_in, TableData({}, ()))

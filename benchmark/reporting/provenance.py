@@ -157,7 +157,9 @@ def _terms(described: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _pipeline(config: Config, runs: Sequence[Evidence]) -> list[str]:
-    others = [one.run.cell for one in runs if one.run.cell not in config.cells and one.run.identity.K is None]
+    others = [
+        one.run.cell for one in runs if one.run.cell not in config.every_cell and one.run.identity.K is None
+    ]
     single = [f"python -m benchmark.train {cell} && python -m benchmark.evaluate {cell}" for cell in others]
     return [f"python -m benchmark.profile {config.profile}", "dvc repro", *single]
 

@@ -15,7 +15,6 @@ import json
 import multiprocessing
 import os
 import signal
-import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -30,18 +29,23 @@ import numpy as np
 import pyarrow as pa
 import tokenizers
 
-import bmt.qa.duplicate_ids
 import bmt.qa.mrqa
-import bmt.qa.token_offsets
-import bmt.qa.tokenizer
-import bmt.qa.windows
 from bmt.errors import DataError
 from bmt.qa.mrqa import Passage, ReadingReport
 from bmt.qa.tokenizer import Encoder, encoder, text_tokenizer
 from bmt.qa.windows import EXAMPLES, WINDOWS, Chunk, Cut, check_cut, cut_chunk
 from bmt.runtime.files import file_digest, json_digest, write_folder_aside, write_json
+from bmt.runtime.source_code import source_digest
 from bmt.settings import DataSettings
 
+MAKERS = (
+    "mrqa",
+    "duplicate_ids",
+    "tokenizer",
+    "token_offsets",
+    "windows",
+    "features",
+)  # the modules whose code decides
 CHUNK_CHARACTERS = 300_000  # of contexts in one record batch; about a tenth of a second of tokenising
 Progress = Callable[[int, str], None]
 
@@ -288,18 +292,11 @@ def _inputs(
 
 
 def _code_digest() -> str:
-    """Digest of the modules that make features."""
-    code = hashlib.sha256()
-    for module in (
-        bmt.qa.mrqa,
-        bmt.qa.duplicate_ids,
-        bmt.qa.tokenizer,
-        bmt.qa.token_offsets,
-        bmt.qa.windows,
-        sys.modules[__name__],
-    ):
-        code.update(Path(str(module.__file__)).read_bytes().replace(b"\r\n", b"\n"))
-    return code.hexdigest()
+    """Digest of the modules that make features, as far as they do something: a comment makes no feature
+    stale.
+    """
+    folder = Path(__file__).parent
+    return json_digest([source_digest(folder / f"{module}.py") for module in MAKERS])
 
 
 def _choose(path: str | Path, limit: int, train: bool) -> set[str]:

@@ -23,7 +23,8 @@ from tests.support import project
 
 CELL, ADAPTER = "bert.mt.bmt.s0", "bert.mt.bmt.adapter.s0"
 TRANSFER = "bert.mt.bmt.adapter.k2.s7"
-CHAIN = ["fetch", "prepare", f"train@{CELL}", f"evaluate@{CELL}"]
+CHAIN = ["digests", "fetch", "prepare@bert", "inputs", f"train@{CELL}", f"evaluate@{CELL}"]
+READING = {"digests", "inputs", "references"}  # what follows the settings and the data at once
 BEST, STUDY = "studies/sample.best.yaml", "study: sample\n"
 
 
@@ -102,7 +103,8 @@ def test_repro_runs_what_is_needed_and_outputs_travel(repository: Path) -> None:
     assert [name for name in first if name in CHAIN] == CHAIN and first.index("fetch") < first.index(
         "statistics"
     )
-    assert sorted(set(first) - set(CHAIN)) == ["compare@3", "report", "statistics"] and len(first) == 7
+    assert sorted(set(first) - set(CHAIN)) == ["compare@3", "references", "report", "statistics"]
+    assert len(first) == len(set(first))
     assert (repository / BEST).read_text() == STUDY  # frozen: neither made again nor removed
     again = dvc(repository, "repro")
     assert "up to date" in again and ran(again) == []
@@ -124,7 +126,8 @@ def test_repro_runs_what_is_needed_and_outputs_travel(repository: Path) -> None:
         f"train@{ADAPTER}",
         "transfer@bert.mt.bmt.adapter-2-7",
     ]
-    assert sorted(ran(dvc(repository, "repro"))) == expected
+    more = ran(dvc(repository, "repro"))
+    assert sorted(set(more) - READING) == expected and set(more) > READING
     assert (repository / "runs" / "tiny" / CELL / "model" / "model.safetensors").read_bytes() == before
     transferred = json.loads((repository / "results" / "tiny" / f"{TRANSFER}.json").read_text())
     assert (transferred["K"], transferred["seed"], transferred["source_cell"]) == (2, 7, ADAPTER)
@@ -133,6 +136,7 @@ def test_repro_runs_what_is_needed_and_outputs_travel(repository: Path) -> None:
         "profile tiny asks for K = 2"
     }
     project.write_params(repository, with_a_transfer(values, 19))
+    command(repository, sys.executable, "-m", "benchmark.digests")
     pending = ran(dvc(repository, "repro", "--dry"))
     assert [name for name in pending if name.startswith(("train", "transfer"))] == [
         "transfer@bert.mt.bmt.adapter-2-19"
@@ -163,6 +167,8 @@ def test_the_graph_is_the_pipeline(repository: Path) -> None:
     graph = dvc(repository, "dag", "--dot")
     chains = [
         [*CHAIN, "compare@3"],
+        ["digests", f"train@{CELL}"],
+        ["references", f"train@{CELL}"],
         ["fetch", "statistics", "compare@3"],
         [f"train@{ADAPTER}", "transfer@bert.mt.bmt.adapter-2-7", "compare@9"],
     ]
@@ -178,7 +184,8 @@ def test_the_stages_are_what_the_profile_asks_for(profile: str, repository: Path
     command(tmp_path, "git", "init", "-q")
     config = load(ROOT / "profiles" / f"{profile}.yaml")
     transfers = itertools.product(config.transfers, config.fewshot.sizes, config.fewshot.seeds)
-    expected = ["fetch", "prepare", "report", "statistics", "study"]
+    expected = ["digests", "fetch", "inputs", "references", "report", "statistics", "study"]
+    expected += [f"prepare@{name}" for name in config.backbones]
     expected += [f"{stage}@{cell}" for stage in ("train", "evaluate") for cell in config.cells]
     expected += [f"transfer@{source}-{K}-{seed}" for source, K, seed in transfers] + [
         f"compare@{table}" for table in config.tables

@@ -22,6 +22,7 @@ from tests.support.tiny_tokenizers import fast
 
 CONTEXT = "The old mill was built in 1804. It was old."
 GOOD = question(CONTEXT, "old", "good")
+RACE = {"header": {"dataset": "RACE", "split": "dev"}}
 DROP = {"header": {"dataset": "DROP", "split": "dev"}}
 
 
@@ -144,3 +145,32 @@ def test_strict_stops_at_the_first_also_where_features_are_there(root, monkeypat
     monkeypatch.setattr(sys, "argv", ["prepare", "--workers", "0"])
     with pytest.raises(ConfigError, match=r"^--workers: 0 is not allowed: at least 1$"):
         command.main()
+
+
+def test_one_backbone_is_prepared_alone_and_every_dev_file_that_is_there(root, capsys):
+    raw = root / "data" / "raw" / "tiny"
+    write(
+        raw / "out_of_domain" / "RACE.dev.jsonl.gz",
+        [RACE, passage("in 1804", question("in 1804", "1804", "race"))],
+    )
+    values = project.params(["bert", "roberta", "t5"], ["bert.mt.none.s0"])
+    values["data"] |= {"train": ["SQuAD"], "evaluate": ["SQuAD"]}
+    values["backbones"]["t5"]["head"] = "generate"
+    project.write_params(root, values)
+    prepare(load(), workers=1, only="bert")
+    features = root / "data" / "features" / "tiny"
+    assert [path.name for path in features.iterdir()] == ["bert"]
+    names = ["DROP.dev", "RACE.dev", "SQuAD.dev", "SQuAD.train"]
+    assert sorted(path.name for path in (features / "bert").iterdir() if path.is_dir()) == names
+    digests = {
+        name: meta["content_sha256"]
+        for name, meta in json.loads((features / "bert" / "features.json").read_text())["files"].items()
+    }
+    assert sorted(digests) == names and len(set(digests.values())) == 4
+    prepare(load(), workers=1, only="t5")
+    assert json.loads((features / "t5" / "features.json").read_text()) == {"files": {}}
+    assert capsys.readouterr().out.splitlines()[-1] == "t5 reads whole contexts as text: nothing to prepare"
+    with pytest.raises(
+        ConfigError, match=r"^backbone: 'brt' is not known \(did you mean bert\?\): one of bert, roberta, t5$"
+    ):
+        prepare(load(), workers=1, only="brt")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.config import digests
 from benchmark.config import folders as places
 from benchmark.config.params import find_cell, load
 from tests.conftest import ROOT
@@ -22,7 +23,9 @@ def test_kept_masks_are_shared_by_what_uses_the_same_ones_and_by_nothing_else(
         return where.masks(settings, find_cell(config, name), data, backbone)  # type: ignore[arg-type]
 
     first = path("minilm.mt.bmt.s0")
-    assert path("minilm.mt.fixed_random.s0") == first
+    assert path("minilm.mt.fixed_random.s0") == path("minilm.mt.bmt.adapter.s0") == first
+    warmed = replace(config, mask=replace(config.mask, head_warmup=2))
+    assert path("minilm.mt.bmt.s0", settings=warmed) != path("minilm.mt.fixed_random.s0", settings=warmed)
     others = [
         path("minilm.mt.bmt.s1"),
         path("minilm.mt.fisher.s0"),
@@ -35,5 +38,7 @@ def test_kept_masks_are_shared_by_what_uses_the_same_ones_and_by_nothing_else(
     assert (
         path("minilm.mt.bmt.s0", settings=replace(config, training=replace(config.training, lr=1.0))) == first
     )
-    monkeypatch.setattr(places, "code_digest", lambda: "another state of the code")
+    monkeypatch.setattr(
+        digests, "stage_code", lambda stage, traits: {"bmt.gates": "another state of the code"}
+    )
     assert path("minilm.mt.bmt.s0") != first

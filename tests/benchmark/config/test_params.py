@@ -579,9 +579,12 @@ MT_BMT, MT_NONE, ST_NONE = "minilm.mt.bmt.s0", "minilm.mt.none.s0", "minilm.st-S
         ("training.lr", 1e-4, {MT_BMT, MT_NONE, ST_NONE}),
         ("data.window", 160, {MT_BMT, MT_NONE, ST_NONE}),
         ("decode.mode", "greedy", {MT_BMT, MT_NONE, ST_NONE}),
-        ("source.manifest", "real", {MT_BMT, MT_NONE, ST_NONE}),
+        ("source.manifest", "real", set()),  # the data has a digest of its own
         ("backbones.minilm.sha256", None, {MT_BMT, MT_NONE, ST_NONE}),
         ("mask.lam", 1e-6, {MT_BMT}),
+        ("mask.targets", ["attention"], {MT_BMT}),
+        ("tuning.apply", "update", {MT_BMT}),
+        ("tuning.clip", 2.0, {MT_BMT, MT_NONE, ST_NONE}),
         ("sampling.floor", 0.05, {MT_BMT, MT_NONE}),
         ("training.epochs_mt", 3, {MT_BMT, MT_NONE}),
         ("data.train", ["SQuAD", "NewsQA"], {MT_BMT, MT_NONE}),

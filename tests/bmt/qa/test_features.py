@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 
 import bmt.qa.features
 from bmt.errors import ConfigError, DataError
-from bmt.qa.features import BuildOptions, build, carve, features_key, load, outdated
+from bmt.qa.features import MAKERS, BuildOptions, build, carve, features_key, load, outdated
 from bmt.qa.mrqa import read_mrqa
 from bmt.qa.windows import EXAMPLES, WINDOWS
 from bmt.runtime.files import file_digest
+from bmt.runtime.source_code import source_digest
 from bmt.settings import DataSettings
 from tests.support.mrqa_files import HEADER, corpus, passage, question, write
 from tests.support.tiny_tokenizers import MARKERS, fast, minilm
@@ -136,6 +137,15 @@ def test_the_same_key_reuses_and_touches_nothing(file, tokenizer, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
 
 
+def change_code(patch, folder, module, more):
+    """Let a module that makes features have more source than it has."""
+    place = folder / f"{module}.py"
+    source = Path(str(sys.modules[f"bmt.qa.{module}"].__file__))
+    place.write_text(source.read_text(encoding="utf-8") + more, encoding="utf-8")
+    digest = source_digest.__wrapped__  # without what it has kept
+    patch.setattr(bmt.qa.features, "source_digest", lambda path: digest(place if path == source else path))
+
+
 def test_everything_that_features_depend_on_is_in_the_key(file, tokenizer, tmp_path, monkeypatch):
     write(tmp_path / "other.jsonl.gz", corpus(20, seed=1))
     changes = {
@@ -153,13 +163,13 @@ def test_everything_that_features_depend_on_is_in_the_key(file, tokenizer, tmp_p
     monkeypatch.setattr(bmt.qa.features.tokenizers, "__version__", "0.0")
     keys["library"] = features_key(file, tokenizer, DATA, True)
     monkeypatch.undo()
-    for module in ("mrqa", "duplicate_ids", "tokenizer", "token_offsets", "windows", "features"):
-        place = tmp_path / f"{module}.py"
-        source = Path(str(sys.modules[f"bmt.qa.{module}"].__file__))
-        place.write_text(source.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+    for module in MAKERS:
         with monkeypatch.context() as patch:
-            patch.setattr(sys.modules[f"bmt.qa.{module}"], "__file__", str(place))
+            change_code(patch, tmp_path, module, "\nCHANGED = 1\n")
             keys[module] = features_key(file, tokenizer, DATA, True)
+    with monkeypatch.context() as patch:
+        change_code(patch, tmp_path, "mrqa", "\n# a comment\n")
+        assert features_key(file, tokenizer, DATA, True) == keys["none"]
     assert len(set(keys.values())) == len(keys)
     same = replace(DATA, train=["SQuAD"], dev_cap=3, validation_cap=7)
     assert features_key(file, fast("bert"), same, True) == keys["none"], (
@@ -272,9 +282,7 @@ def test_features_know_what_of_theirs_has_changed(file, tokenizer, tmp_path, mon
     changed = replace(DATA, window=41, overlap=9, question=15, special_tokens=MARKERS[:2])
     settings = ["window", "overlap", "question", "special_tokens"]
     assert outdated(meta, changed) == settings
-    place = tmp_path / "windows.py"
-    place.write_text("# changed", encoding="utf-8")
-    monkeypatch.setattr(sys.modules["bmt.qa.windows"], "__file__", str(place))
+    change_code(monkeypatch, tmp_path, "windows", "\nCHANGED = 1\n")
     assert outdated(meta, DATA) == ["code_sha256"]
     assert len(outdated({}, DATA)) == 5
 

@@ -1,0 +1,48 @@
+"""What each stage of the pipeline depends on, as small files that DVC compares (docs/pipeline.md).
+
+python -m benchmark.digests                 # settings and code of every stage: data/digests/<profile>/
+python -m benchmark.digests inputs          # the data that each cell reads: data/inputs/<profile>/
+python -m benchmark.digests scores CELL     # what sampling is held against, of a trained ST cell:
+data/scores/<profile>/
+python -m benchmark.digests references      # the same by the cells that need it: data/references/<profile>/
+"""
+
+from __future__ import annotations
+
+from benchmark.cli.commands import add_params_options, command_parser, run_command
+from bmt.errors import ConfigError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and write the files."""
+    parser = command_parser("digests", __doc__ or "", "python -m benchmark.digests && dvc status")
+    parser.add_argument(
+        "what", nargs="?", default="settings", choices=("settings", "inputs", "scores", "references")
+    )
+    parser.add_argument("cell", nargs="?", help="an ST cell, for scores")
+    add_params_options(parser)
+    given = parser.parse_args(arguments)
+    if (given.what == "scores") != (given.cell is not None):
+        raise ConfigError(f"{given.what}: {'needs a cell' if given.what == 'scores' else 'takes no cell'}")
+
+    from benchmark.config.folders import Places
+    from benchmark.config.params import find_cell, load
+    from benchmark.config.profiles import params_file
+    from benchmark.pipeline import digest_files
+
+    config = load(params_file(given.params, given.profile))
+    places = Places.of(config)
+    if given.what == "settings":
+        count = digest_files.write_digests(config, places)
+    elif given.what == "inputs":
+        count = digest_files.write_inputs(config, places)
+    elif given.what == "references":
+        count = digest_files.write_references(config, places)
+    else:
+        count = digest_files.write_scores(config, find_cell(config, given.cell), places)
+    print(f"{count} files of {given.what} written")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,361 @@
+"""The code in the digests: what stages lead to by their source, against what they import and what they really
+run.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+import yaml
+
+from benchmark import compare, fetch, report
+from benchmark.acquisition.feature_files import prepare
+from benchmark.acquisition.inspection import InspectedFolder, size_document
+from benchmark.acquisition.sample_corpus import write as write_corpus
+from benchmark.config.cells import parse
+from benchmark.config.code_closure import CodeTree
+from benchmark.config.deciding_code import (
+    DECIDING,
+    DOORS,
+    NOT_DECIDING,
+    READS,
+    STARTS,
+    cell_traits,
+    counts,
+    installed,
+    stage_code,
+)
+from benchmark.config.params import load
+from benchmark.runs.evaluation_run import evaluate_cell
+from benchmark.runs.training_run import train_cell
+from benchmark.runs.transfer_run import transfer_cell
+from bmt.runtime.source_code import source_digest
+from tests.conftest import ROOT
+from tests.support import project
+
+ALL = frozenset().union(*DOORS.values()) | {"span", "sample"}
+Ran = set[str]
+"""`module.name` of each function, or class of a method, of which the body was run."""
+
+
+def imported(module: str, tree: CodeTree) -> set[str]:
+    """The modules that a module imports, inside functions too, but not for a type checker: read apart from
+    the closure.
+    """
+    path = tree.file(module)
+    assert path is not None
+    names: set[str] = set()
+
+    def look(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if isinstance(node, ast.Import):
+            names.update(one.name for one in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            public = [
+                one.name
+                for one in node.names
+                if node.module == "bmt" and tree.file(f"bmt.{one.name}") is None
+            ]
+            assert not public, (
+                f"{path}: a name made by bmt's __getattr__ leads nowhere: import it from its module"
+            )
+            names.update([str(node.module), *(f"{node.module}.{one.name}" for one in node.names)])
+        for child in ast.iter_child_nodes(node):
+            look(child)
+
+    look(ast.parse(path.read_text(encoding="utf-8")))
+    around = {name.rpartition(".")[0] for name in names}
+    return {name for name in names | around if name and tree.file(name) is not None}
+
+
+def import_closure(start: str, tree: CodeTree) -> set[str]:
+    """Every module that a module can import on its way."""
+    reached, waiting = set[str](), [start]
+    while waiting:
+        module = waiting.pop()
+        if module not in reached:
+            reached.add(module)
+            waiting += imported(module, tree)
+    return reached
+
+
+@pytest.mark.parametrize("stage", STARTS)
+def test_a_stage_s_code_is_of_what_it_imports(stage: str) -> None:
+    """One direction: nothing counts that the stage cannot import. The other:
+    `test_all_that_runs_is_in_the_digest_…`.
+    """
+    code = {name for name in stage_code(stage, ALL) if "/" not in name}
+    assert STARTS[stage][0] in code and code <= import_closure(STARTS[stage][0], installed())
+
+
+def _silent(module: str) -> bool:
+    return any(f"{module}.".startswith(f"{entry}.") or f"{module}." == entry for entry in NOT_DECIDING)
+
+
+def test_every_entry_of_the_lists_is_there() -> None:
+    tree = installed()
+    for entry in (*NOT_DECIDING, *DECIDING, *DOORS):
+        if "/" in entry:
+            assert (ROOT / entry).is_file(), entry
+            continue
+        module, _, name = entry.rpartition(".")
+        is_module = tree.file(entry.removesuffix(".")) is not None
+        assert is_module or name in tree.module(module).definitions, entry
+
+
+def test_every_file_beside_the_code_is_read_by_a_module_that_says_so() -> None:
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("bmt", "benchmark")
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    assert files - {"bmt/py.typed"} == {
+        path.relative_to(ROOT).as_posix() for pattern in READS.values() for path in ROOT.glob(pattern)
+    }
+
+
+def test_stages_name_no_code_and_no_settings_but_through_their_digests() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert stages["digests"]["deps"] == ["bmt", "benchmark", "params.yaml"]
+    written = {"digests", "study"}
+    assert set(stages) - written - {"inputs", "references", "train_reference", "evaluate_reference"} == set(
+        STARTS
+    )
+    for name, stage in stages.items():
+        if name not in written:
+            inner = stage.get("do", stage)
+            assert "params" not in inner and inner["deps"][0].startswith("data/digests/${profile}/"), name
+            assert all(dep.startswith(("data/", "runs/", "results/")) for dep in inner["deps"]), name
+            asked = name.removesuffix("_reference")
+            assert inner["deps"][0].removeprefix("data/digests/${profile}/").split("/")[0].removesuffix(
+                ".json"
+            ) in (asked, "inputs")
+
+
+def test_a_digest_of_code_is_of_what_it_does(tmp_path: Path) -> None:
+    path = tmp_path / "code.py"
+
+    def digest(text: str) -> str:
+        path.write_text(text, encoding="utf-8")
+        return source_digest.__wrapped__(path)
+
+    first = digest(
+        '"""A docstring."""\nX = 1\n\n\ndef f(x: int) -> int:\n    """Another."""\n    return x + X\n'
+    )
+    assert first == digest("X = (1)  # one\ndef f(x):\n  # a comment\n  return x + X")
+    for other in (
+        "X = 2\ndef f(x): return x + X",
+        "X = 1\ndef f(x): return x - X",
+        "X = 1\ndef f(x=0): return x + X",
+        "X = 1",
+    ):
+        assert digest(other) != first
+    assert digest("class A:\n    x: int = 0") != digest("class A:\n    x: float = 0"), (
+        "a dataclass's field is its annotation"
+    )
+
+
+def test_names_are_followed_as_python_does(tmp_path: Path) -> None:
+    package = tmp_path / "bmt"
+    package.mkdir()
+    files = {
+        "__init__": "",
+        "start": """
+            import bmt.far
+            from bmt.near import chosen as renamed, Base
+            from bmt import near, unused
+            from typing import TYPE_CHECKING
+            if TYPE_CHECKING:
+                from bmt.typed import Hint
+
+            def main(hint: Hint, shadow=None):
+                if shadow:
+                    from bmt.inside import deep
+                else:
+                    from bmt.near import other as deep
+                near.attribute(bmt.far.thing)
+                return [shadow for shadow in renamed()], deep, lambda other: other
+
+            def shadow(): return unseen()
+            def unseen(): return near.unseen()
+            class Child(Base): pass
+        """,
+        "near": "def chosen(): return helper()\ndef helper(): return TABLE['a']()\ndef unseen(): pass\ndef other(): pass\n"
+        "def attribute(x): pass\ndef listed(): pass\nTABLE = {'a': listed}\nclass Base: pass\n",
+        "far": "thing = 1\nimport os\nos.environ.setdefault('a', 'b')\n",
+        "inside": "def deep(): pass\n",
+        "unused": "def any(): pass\n",
+        "typed": "class Hint: pass\n",
+    }
+    for name, text in files.items():
+        (package / f"{name}.py").write_text(inspect.cleandoc(text) + "\n", encoding="utf-8")
+
+    def closure() -> dict[str, str]:
+        return CodeTree(tmp_path, ("bmt",)).closure([("bmt.start", "main")])
+
+    first = closure()
+    assert set(first) == {"bmt.start", "bmt.near", "bmt.far", "bmt.inside"}
+    changes = {
+        ("near", "def unseen(): pass", "def unseen(): return 1"): set[str](),
+        ("near", "def other(): pass", "def other(): return 1"): {"bmt.near"},
+        ("near", "def listed(): pass", "def listed(): return 1"): {"bmt.near"},
+        ("far", "'b'", "'c'"): {"bmt.far"},
+        ("start", "def unseen(): return near.unseen()", "def unseen(): return 1"): set[str](),
+        ("near", "class Base: pass", "class Base: x = 1"): set[str](),
+    }
+    for (name, old, new), expected in changes.items():
+        path = package / f"{name}.py"
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+        after = closure()
+        assert {module for module in first if after[module] != first[module]} == expected, (name, old)
+        path.write_text(text, encoding="utf-8")
+
+
+def test_digests_are_the_same_in_every_process() -> None:
+    """Sets have another order under another seed of Python's hashes."""
+    program = "from benchmark.config.deciding_code import STARTS, stage_code as code; print({name: code(name) for name in STARTS})"
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(printed) == 1
+
+
+KINDS = [
+    "bert.mt.none.s0",
+    "bert.mt.mask.s0",
+    "bert.mt.bmt.s0",
+    "bert.mt.fixed_random.s0",
+    "bert.mt.fisher.s0",
+    "bert.mt.magnitude.s0",
+    "bert.mt.mixout.s0",
+    "bert.mt.l2_sp.s0",
+    "bert.mt.noisy_tune.s0",
+    "bert.mt.none.adapter.s0",
+    "bert.st-SQuAD.none.s0",
+]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ran]]:
+    """What fetch, prepare, training and evaluation of a cell of every kind ran."""
+    root, corpus = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("corpus")
+    write_corpus(corpus)
+    project.write_bert(root / "backbones" / "bert", project.corpus_texts(corpus))
+    values = project.params(["bert"], KINDS)
+    values["training"] |= {"epochs_mt": 1, "evaluate_every": 2}
+    project.write_params(root, values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BMT_ROOT", str(root))
+        patch.setenv("BMT_TRACKING", "journal")
+        config = load()
+        found = {"fetch": traced(fetch.main, []), "prepare": traced(prepare, config, 1)}
+        for name in KINDS:
+            found[f"train {name}"] = traced(train_cell, config, parse(name))
+            found[f"evaluate {name}"] = traced(evaluate_cell, config, parse(name))
+        transfer_of = "bert.mt.bmt.adapter.s0"
+        train_cell(config, parse(transfer_of))
+        settings = replace(config.fewshot, sizes=[2], seeds=[7], steps=2)
+        found[f"transfer {transfer_of}"] = traced(transfer_cell, config, parse(transfer_of), settings)
+        found["statistics"] = traced(size_document, InspectedFolder.of(None, None))
+        for table in ("1", "3", "9"):
+            arguments = [
+                "--paper-table",
+                table,
+                "--format",
+                "markdown,json",
+                "--out",
+                str(root / f"table_{table}"),
+            ]
+            found[f"compare {table}"] = traced(compare.main, arguments)
+        found["report"] = traced(report.main, ["--track"])
+        yield found
+
+
+def traced(command: Callable[..., Any], *given: Any) -> Ran:
+    """The definitions whose bodies run while a command does, threads included."""
+    seen: set[tuple[str, str]] = set()
+
+    def tracer(frame: FrameType, event: str, argument: Any) -> None:
+        code = frame.f_code
+        if code.co_flags & inspect.CO_OPTIMIZED and not code.co_qualname.startswith(
+            "<"
+        ):  # no module's or class's own body
+            seen.add((code.co_filename, code.co_qualname.split(".")[0]))
+
+    threading.settrace(tracer)
+    sys.settrace(tracer)
+    try:
+        command(*given)
+    finally:
+        sys.settrace(None)
+        threading.settrace(None)
+    paths = {name: Path(name) for name, _ in seen}
+    inside = {
+        name: path.relative_to(ROOT).with_suffix("").parts
+        for name, path in paths.items()
+        if path.is_relative_to(ROOT) and path.suffix == ".py"
+    }
+    modules = {name: ".".join(parts).removesuffix(".__init__") for name, parts in inside.items()}
+    return {
+        f"{modules[name]}.{definition}"
+        for name, definition in seen
+        if name in inside and inside[name][0] != "tests"
+    }
+
+
+INSTANCES = [
+    "fetch",
+    "statistics",
+    "prepare",
+    *(f"{verb} {cell}" for cell in KINDS for verb in ("train", "evaluate")),
+    "transfer bert.mt.bmt.adapter.s0",
+    "compare 1",
+    "compare 3",
+    "compare 9",
+    "report",
+]
+
+
+@pytest.mark.parametrize("stage", INSTANCES)
+def test_all_that_runs_is_in_the_digest_or_in_the_list_of_what_does_not_decide(
+    stage: str, ran: dict[str, Ran]
+) -> None:
+    verb, _, cell = stage.partition(" ")
+    config = load(ROOT / "profiles" / "sample.yaml")
+    traits = (
+        cell_traits(config, parse(cell.replace("bert", "minilm"))) if "." in cell else frozenset({"sample"})
+    )
+    reached = installed().names([STARTS[verb]], lambda name: not counts(name, traits | {verb}))
+    printed = (
+        ("benchmark.paper.", "benchmark.rendering.") if verb == "statistics" else ()
+    )  # beside what is kept
+    unlisted = {
+        name
+        for name in ran[stage]
+        if name not in reached and not _silent(name) and not name.startswith(printed)
+    }
+    assert not unlisted, "neither reached from the command, nor listed as not deciding"
