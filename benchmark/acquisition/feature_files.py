@@ -133,7 +133,8 @@ def _prepare_backbone(config: Config, backbone: str, places: Places, workers: in
     windows = sum(int(meta["counts"]["windows"]) for meta in made.values())
     questions = sum(int(meta["counts"]["examples"]) for meta in made.values())
     print(
-        f"prepared {questions} questions as {windows} windows of at most {config.data.window} tokens for {backbone}"
+        f"prepared {questions} questions as {windows} windows of at most {config.data.window} tokens for "
+        f"{backbone}"
     )
 
 

@@ -102,14 +102,15 @@ def _check_references(config: Config, needed: Mapping[str, list[str]]) -> None:
             if reference not in config.references:
                 todo = "move it there from cells" if reference in config.cells else "list it there"
                 raise ConfigError(
-                    f"references: {reference!r} is missing: the sampling of {name} is held against it (sampling.kind "
-                    f"dynamic_single_task), so that it is trained first: {todo}, name another arm in sampling.single_task_arm, or "
-                    "give sampling.single_task_scores"
+                    f"references: {reference!r} is missing: the sampling of {name} is held against it "
+                    f"(sampling.kind dynamic_single_task), so that it is trained first: {todo}, name "
+                    "another arm in sampling.single_task_arm, or give sampling.single_task_scores"
                 )
     for index, name in enumerate(config.references):
         if not any(name in references for references in needed.values()):
             raise ConfigError(
-                f"references[{index}]: {name!r} is not allowed: no cell's sampling is held against it: move it to cells"
+                f"references[{index}]: {name!r} is not allowed: no cell's sampling is held against it: move "
+                "it to cells"
             )
 
 
@@ -151,7 +152,8 @@ def _prepared(folder: Path) -> dict[str, Json]:
         files: dict[str, Json] = json.loads((folder / "features.json").read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"{folder / 'features.json'}: cannot be read ({type(error).__name__}): run `python -m benchmark.prepare`"
+            f"{folder / 'features.json'}: cannot be read ({type(error).__name__}): run `python -m "
+            "benchmark.prepare`"
         ) from None
     return files
 

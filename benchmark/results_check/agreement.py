@@ -18,7 +18,9 @@ UNLIKE = "results of unlike things: keep them in folders of their own, or evalua
 COPY = "one is a copy of the other: evaluate it again from its own training"
 ANOTHER_ARM = "a file of another arm under this name, or an edit: evaluate the run again"
 NORM = 0.01
-"""By which ||theta_0|| = l2 / relative may differ between runs of one backbone, relative, beyond the rounding of both."""
+"""By which ||theta_0|| = l2 / relative may differ between runs of one backbone, relative, beyond the rounding
+of both.
+"""
 
 Value = Callable[[Record], Any]
 

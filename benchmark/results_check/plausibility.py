@@ -127,7 +127,9 @@ def source_seed(record: Record) -> int | None:
 
 
 def _densities(record: Record, mask: dict[str, Any], findings: Findings) -> None:
-    """max d_i <= union <= min(1, sum d_i); |A or B| = (a + b) / (1 + J) <= union; a whole lies between its parts."""
+    """max d_i <= union <= min(1, sum d_i); |A or B| = (a + b) / (1 + J) <= union; a whole lies between its
+    parts.
+    """
     densities, union, file = mask.get("density") or {}, mask.get("union_density"), record.file
     if densities and union is not None:
         low, high = max(densities.values()), min(1.0, math.fsum(densities.values()))

@@ -262,7 +262,8 @@ def test_multi_task_cells_wait_for_the_single_task_cells_that_they_are_held_agai
         ),
         (
             {"cells": [NONE]},
-            f"references: '{SINGLE}' is missing: .* list it there, name another arm in sampling.single_task_arm",
+            f"references: '{SINGLE}' is missing: .* list it there, name another arm in "
+            "sampling.single_task_arm",
         ),
         ({"cells": [NONE], "references": ["bert.st-DROP.none.s0"]}, r"references\[0\]: .* is not known"),
         (

@@ -69,7 +69,8 @@ def at(*keys: str):
         (
             ("from_hub",),
             ["SQuAD.dev"],
-            "data of the hub's copy, not known to be the official examples: SQuAD.dev (roberta-base.mt.bmt.s1)",
+            "data of the hub's copy, not known to be the official examples: SQuAD.dev "
+            "(roberta-base.mt.bmt.s1)",
             ALL_DATASETS,
             True,
         ),

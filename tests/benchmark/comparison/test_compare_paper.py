@@ -279,8 +279,8 @@ def test_systems_published_elsewhere_are_shown_in_every_format_and_counted_in_no
         shown[form] = capsys.readouterr().out
     texts = {form: " ".join(text.split()) for form, text in shown.items()}
     assert (
-        "Newt_XL 84.1 - Axolotl 61.0 2.5 Frog games. F1; waters: mean of all waters; land: mean of the dry ones."
-        in texts["terminal"]
+        "Newt_XL 84.1 - Axolotl 61.0 2.5 Frog games. F1; waters: mean of all waters; land: mean of the dry "
+        "ones." in texts["terminal"]
     )
     assert (
         "| system | waters | land | | --- | ---: | ---: | | Newt_XL | 84.1 | - | | Axolotl | 61.0 | 2.5 |"

@@ -87,7 +87,8 @@ def test_all_tables_in_all_formats_where_torch_mlflow_and_dvc_are_not_installed(
     done = run(code)
     assert done.stdout == f"{[0] * 10} []\n", done.stderr
     done = run(
-        f"{ABSENT}from benchmark.compare import main\nmain(['--paper-table', '3', '--results', {str(every_kind)!r}])"
+        f"{ABSENT}from benchmark.compare import main\nmain(['--paper-table', '3', '--results', "
+        f"{str(every_kind)!r}])"
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "not comparable (profile mini: backbone minilm instead of roberta-base)" in " ".join(

@@ -110,8 +110,8 @@ def test_table_6_shows_the_second_reading_of_its_first_row(capsys, faithful, sma
         if "read as arm mask, F1 average: paper 81.7" in line
     )
     assert (
-        f"Δ {second['F1', 'average']['delta']:+.2f}; Δ by dataset: SQuAD {second['F1', 'SQuAD']['delta']:+.2f}, HotpotQA"
-        in line
+        f"Δ {second['F1', 'average']['delta']:+.2f}; Δ by dataset: SQuAD "
+        f"{second['F1', 'SQuAD']['delta']:+.2f}, HotpotQA" in line
     )
 
 

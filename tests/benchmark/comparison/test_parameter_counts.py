@@ -157,8 +157,8 @@ def test_non_zero_counts_are_those_at_the_measured_density(capsys, tmp_path):
     _, notes = compared(capsys, tmp_path)
     (line,) = [note for note in notes if "non-zero: expected" in note]
     assert (
-        "density 0.300 (mean of 2 runs of minilm, which stands in): 37.2M open weights a dataset, 223.3M for 6"
-        in line
+        "density 0.300 (mean of 2 runs of minilm, which stands in): 37.2M open weights a dataset, 223.3M "
+        "for 6" in line
     )
     assert line.endswith("62.0M in their union (density 0.500)")
     _, notes = compared(capsys, tmp_path, "--seeds", "0")
@@ -216,8 +216,9 @@ def test_only_tables_of_parameters_of_a_known_shape_are_counted() -> None:
 
 def test_table_7_needs_no_torch(tmp_path: Path) -> None:
     code = (
-        "import sys; from benchmark.compare import main; status = main(['--paper-table', '7', '--results', sys.argv[1]]); "
-        "print([name for name in ('torch', 'transformers', 'mlflow', 'dvc') if name in sys.modules], status)"
+        "import sys; from benchmark.compare import main; status = main(['--paper-table', '7', '--results', "
+        "sys.argv[1]]); print([name for name in ('torch', 'transformers', 'mlflow', 'dvc') if name in "
+        "sys.modules], status)"
     )
     run = [sys.executable, "-c", code, str(tmp_path)]
     found = subprocess.run(

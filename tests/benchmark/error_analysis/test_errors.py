@@ -159,7 +159,8 @@ def test_the_whole_in_closed_form(project, capsys):
     assert shown.err.splitlines()[-1] == f"wrote {path}"
     text = path.read_text(encoding="utf-8")
     assert text.startswith(
-        "# Errors of none, bmt (profile sample)\n\n`python -m benchmark.errors`\n\n- runs: none = minilm.mt.none, bmt = "
+        "# Errors of none, bmt (profile sample)\n\n`python -m benchmark.errors`\n\n- runs: none = "
+        "minilm.mt.none, bmt = "
     )
     assert "seeds 0, 1; results in results/sample, questions and contexts in data/raw/sample" in text
     assert rows_of(text, "Examples") == [
@@ -342,7 +343,8 @@ def fails(message: str, *arguments: str) -> None:
 def test_runs_scored_on_different_examples_are_not_compared(project):
     write_run(project, "bmt", 1, GIVEN["bmt", 1], drop=["s3"])
     fails(
-        "results/sample: SQuAD: the examples of minilm.mt.bmt.s1 are not those of minilm.mt.none.s0: evaluate both on the same data"
+        "results/sample: SQuAD: the examples of minilm.mt.bmt.s1 are not those of minilm.mt.none.s0: "
+        "evaluate both on the same data"
     )
     assert errors.main(["--dataset", "DROP"]) == 0
     assert errors.main(["--seeds", "0"]) == 0
@@ -404,7 +406,8 @@ def test_the_raw_files_must_be_those_that_were_scored(project, tmp_path):
     fails("other: no DROP.dev.jsonl.gz there: `python -m benchmark.fetch`", "--data", str(tmp_path / "other"))
     shutil.copy(raw / "SQuAD.dev.jsonl.gz", raw / "DROP.dev.jsonl.gz")
     fails(
-        "data/raw/sample/any_domain/DROP.dev.jsonl.gz: not the file that minilm.mt.none.s0 was scored on (sha256 "
+        "data/raw/sample/any_domain/DROP.dev.jsonl.gz: not the file that minilm.mt.none.s0 was scored on "
+        "(sha256 "
     )
     for (arm, seed), given in GIVEN.items():
         write_run(project, arm, seed, given)

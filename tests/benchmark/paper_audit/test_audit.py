@@ -537,7 +537,8 @@ VERIFIED = {
     ),
     ("label", IMPLAUSIBLE, "6", BASE, "F1", SIX, ""): (
         "MT(w/ mask)\t92.0\t81.0\t80.6\t71.7\t85.0\t79.8\t81.7",
-        "MT(w/o adapter,w/o BMT)\t85.9\t92.0\t65.1\t81.0\t75.7\t80.6\t55.8\t71.7\t79.3\t85.0\t67.2\t79.8\t71.5\t81.7",
+        "MT(w/o adapter,w/o "
+        "BMT)\t85.9\t92.0\t65.1\t81.0\t75.7\t80.6\t55.8\t71.7\t79.3\t85.0\t67.2\t79.8\t71.5\t81.7",
     ),
     ("repeat", BEYOND, "6", BASE, "F1", f"{SIX}, Avg.", ""): (
         "MT(w/o mask)\t91.8\t81.1\t80.2\t71.5\t84.9\t79.5\t81.5",

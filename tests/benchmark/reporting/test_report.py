@@ -216,8 +216,8 @@ def test_the_overview_counts_what_compare_counts(page, project):
     said = page.one(id_="overview").text
     assert f"12 runs of profile sample: minilm; 4 arms ({', '.join(sorted(ARMS))}); seeds 0, 1, 2." in said
     assert (
-        f"{total['not comparable']} may not be compared, most often for this reason: profile sample: backbone minilm"
-        in said
+        f"{total['not comparable']} may not be compared, most often for this reason: profile sample: "
+        "backbone minilm" in said
     )
     assert "Here minilm stands in for roberta-base" in said
 
@@ -321,8 +321,8 @@ def test_the_difference_drawn_in_a_line_is_the_difference(page, project):
 def test_rows_without_runs_say_what_makes_them(page):
     said = page.one(id_="table-3").text
     assert (
-        "RoBERTa-large MT(w/ BMT) missing: no run of roberta-large.mt.bmt: profile sample has no roberta-large"
-        in said
+        "RoBERTa-large MT(w/ BMT) missing: no run of roberta-large.mt.bmt: profile sample has no "
+        "roberta-large" in said
     )
 
 
@@ -351,8 +351,8 @@ def test_mask_overlap_is_the_mean_jaccard_index_and_stands_beside_chance(page):
         ]
     mean = fmean(jaccard(a, b, 1) for a in IN_DOMAIN for b in IN_DOMAIN if a != b)
     assert (
-        f"mean Jaccard index {mean:.2f} over 15 pairs; masks of these densities drawn anywhere at random would have 0.18."
-        in part.text
+        f"mean Jaccard index {mean:.2f} over 15 pairs; masks of these densities drawn anywhere at random "
+        "would have 0.18." in part.text
     )
 
 
@@ -360,7 +360,8 @@ def test_the_kinds_of_masks_are_named(page):
     said = [item.text for item in page.one(id_="masks").all("li")][:3]
     assert said == [
         "bmt (minilm · mt): learned mask, density 0.300 on average over 6 datasets, union 0.520; 3 runs.",
-        "fixed_random (minilm · mt): fixed_random mask, density 0.300 on average over 6 datasets, union 0.520; 3 runs.",
+        "fixed_random (minilm · mt): fixed_random mask, density 0.300 on average over 6 datasets, union "
+        "0.520; 3 runs.",
         "mask (minilm · mt): random mask, p_F 0.5, drawn anew each step; 3 runs.",
     ]
 
@@ -494,8 +495,8 @@ def test_runs_environments_and_commands_are_those_recorded(page):
     assert made_by == "python -m benchmark.report"
     assert "python -m benchmark.profile sample dvc repro" in again
     assert (
-        "python -m benchmark.train minilm.mt.fixed_random.s0 && python -m benchmark.evaluate minilm.mt.fixed_random.s0"
-        in again
+        "python -m benchmark.train minilm.mt.fixed_random.s0 && python -m benchmark.evaluate "
+        "minilm.mt.fixed_random.s0" in again
     )
     assert "python -m benchmark.compare --paper-table a10 --profile sample" in again
     assert recorded.split(" python ")[0] == "python -m benchmark.train minilm.mt.bmt.s0"

@@ -79,7 +79,8 @@ def test_the_page_asks_for_nothing_and_the_console_stays_empty(desk, phone, path
 def test_the_console_and_the_requests_are_really_watched(browser, tmp_path):
     bad = tmp_path / "bad.html"
     bad.write_text(
-        "<!DOCTYPE html><title>x</title><img src='absent.png'><script>console.log('heard'); throw 'thrown'</script>"
+        "<!DOCTYPE html><title>x</title><img src='absent.png'><script>console.log('heard'); throw "
+        "'thrown'</script>"
     )
     page = browser.open(bad, *DESK)
     assert (tmp_path / "absent.png").as_uri() in page.requests
@@ -106,7 +107,8 @@ def test_at_the_narrowest_width_and_with_large_text_nothing_overflows_either(bro
 
 def test_wide_tables_scroll_in_their_own_box(phone):
     found = phone.evaluate(
-        "(() => { const box = document.querySelector('#table-3 .scroll'); return [box.clientWidth, box.scrollWidth] })()"
+        "(() => { const box = document.querySelector('#table-3 .scroll'); return [box.clientWidth, "
+        "box.scrollWidth] })()"
     )
     assert found[0] <= PHONE[0] - 32
     assert found[1] > 1.5 * found[0]

@@ -67,7 +67,8 @@ def test_an_empty_folder_is_said_in_words_and_nothing_is_invented(tmp_path):
         "There are no runs in nothing yet",
         "There are no runs, and so no masks.",
         "There are no runs, and so no deviations.",
-        "No run of this profile has left a curve.csv beside its results: the course of training is not known.",
+        "No run of this profile has left a curve.csv beside its results: the course of training is not "
+        "known.",
         "There are no runs.",
     ):
         assert sentence in said, sentence
@@ -113,9 +114,11 @@ def test_what_is_not_as_it_should_be_is_left_out_and_named(project, tmp_path, ca
     page = page_of(tmp_path)
     said = [item.text for item in page.one(id_="overview").all("li")]
     for sentence in (
-        "minilm.mt.bmt.s0: mask.by_layer.SQuAD: 2 of 7 entries are not names and numbers of 0 to 1, and are left out",
+        "minilm.mt.bmt.s0: mask.by_layer.SQuAD: 2 of 7 entries are not names and numbers of 0 to 1, and are "
+        "left out",
         "minilm.mt.bmt.s0: mask.overlap is not datasets and their numbers, and is left out",
-        "minilm.mt.mask.s0: curve.csv: line 2: macro_f1: 'nan' is not allowed: a number of 0 to 100; not shown",
+        "minilm.mt.mask.s0: curve.csv: line 2: macro_f1: 'nan' is not allowed: a number of 0 to 100; not "
+        "shown",
         "minilm.mt.mask.s1: curve.csv: no lines with step and macro_f1; not shown",
         "minilm.mt.none.s0: curve.csv is of another training than the results: evaluate the cell again",
         "minilm.mt.none.s2.parquet: absent: the run's per-example predictions belong beside its JSON",
@@ -155,8 +158,8 @@ def test_absurd_numbers_are_left_out_or_shown_but_never_a_traceback(project, tmp
     page = page_of(tmp_path)
     said = page.one(id_="overview").text
     assert (
-        "minilm.mt.bmt.s0: deviation_by: 1 of 2 entries are not names and numbers of 0 to 1e+06, and are left out"
-        in said
+        "minilm.mt.bmt.s0: deviation_by: 1 of 2 entries are not names and numbers of 0 to 1e+06, and are "
+        "left out" in said
     )
     assert (
         "minilm.mt.bmt.s0: curve.csv: line 2: step: '1e300' is not allowed: a number of 0 to 1e+12; not shown"

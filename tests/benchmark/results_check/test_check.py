@@ -377,7 +377,8 @@ DOCTORED: dict[str, dict[str, tuple[Doctor, str]]] = {
         ),
         "dropped, and the figures with them": (
             rewrite(rows_dropped(2, 4)),
-            'none.s0.parquet: SQuAD: lacks 2 ("SQuAD-000002", "SQuAD-000003"); 5 runs as roberta-base.mt.bmt.s0 answered 60: ',
+            'none.s0.parquet: SQuAD: lacks 2 ("SQuAD-000002", "SQuAD-000003"); 5 runs as '
+            "roberta-base.mt.bmt.s0 answered 60: ",
         ),
         "exchanged": (
             rewrite(value("example_id", 2, "x")),
@@ -451,7 +452,8 @@ DOCTORED: dict[str, dict[str, tuple[Doctor, str]]] = {
         ),
         "copied under another number": (
             passed_off(NONE, SEVEN, seed=7),
-            "none.s7.parquet: the predictions of roberta-base.mt.none.s0, all of them the same; two seeds never answer alike: one is",
+            "none.s7.parquet: the predictions of roberta-base.mt.none.s0, all of them the same; two seeds "
+            "never answer alike: one is",
         ),
         "copied and touched up": (
             after(passed_off(NONE, SEVEN, seed=7), rewrite(first("em", 0.0, "prediction", "barn"), SEVEN)),
@@ -477,7 +479,8 @@ DOCTORED: dict[str, dict[str, tuple[Doctor, str]]] = {
         ),
         "an overlap that the union excludes": (
             edit(lambda r: r["mask"].update(overlap=OVERLAP), BMT),
-            "mask.overlap.HotpotQA.SQuAD: 0.1; then these two alone would open 0.5455, more than the union of all (0.45)",
+            "mask.overlap.HotpotQA.SQuAD: 0.1; then these two alone would open 0.5455, more than the union "
+            "of all (0.45)",
         ),
         "an overlap on one side": (
             edit(
@@ -508,7 +511,8 @@ DOCTORED: dict[str, dict[str, tuple[Doctor, str]]] = {
         ),
         "a distance edited": (
             edit(lambda r: r["deviation"].update(l2=r["deviation"]["l2"] / 2), BMT),
-            "bmt.s0.json: deviation: l2 / relative is 5; the pretrained weights of this backbone have the norm 10 in the other runs",
+            "bmt.s0.json: deviation: l2 / relative is 5; the pretrained weights of this backbone have the "
+            "norm 10 in the other runs",
         ),
         "a whole that its layers do not make": (
             edit(
@@ -541,7 +545,8 @@ DOCTORED: dict[str, dict[str, tuple[Doctor, str]]] = {
             lambda folder: [
                 (folder / f"{NONE}{kind}").replace(folder / f"{BMT}{kind}") for kind in (".json", ".parquet")
             ],
-            'bmt.s0.json: cell: "roberta-base.mt.none.s0"; the file is called roberta-base.mt.bmt.s0: a renamed or relabelled file',
+            'bmt.s0.json: cell: "roberta-base.mt.none.s0"; the file is called roberta-base.mt.bmt.s0: a '
+            "renamed or relabelled file",
         ),
         "and its cell edited": (
             passed_off(NONE, BMT),
@@ -559,7 +564,8 @@ DOCTORED: dict[str, dict[str, tuple[Doctor, str]]] = {
     "arms": {
         "no mask relabelled as BMT": (
             after(passed_off(NONE, BMT, arm="bmt"), remove(f"{NONE}.json", f"{NONE}.parquet")),
-            'bmt.s0.json: mask.kind: "none"; profile paper declares the arm bmt with mask: learned: a file of another arm under this name',
+            'bmt.s0.json: mask.kind: "none"; profile paper declares the arm bmt with mask: learned: a file '
+            "of another arm under this name",
         ),
         "random mask relabelled as BMT": (
             after(passed_off(MASK, BMT, arm="bmt"), remove(f"{MASK}.json", f"{MASK}.parquet")),
@@ -579,7 +585,8 @@ DOCTORED: dict[str, dict[str, tuple[Doctor, str]]] = {
         ),
         "a regularizer relabelled as no mask": (
             edit(lambda r: r.update(regularizer={"kind": "mixout", "strength": 0.9})),
-            'none.s0.json: regularizer.kind: "mixout"; profile paper declares the arm none with regularizer: none',
+            'none.s0.json: regularizer.kind: "mixout"; profile paper declares the arm none with '
+            "regularizer: none",
         ),
         "another budget": (
             edit(lambda r: r["budget"].update(epochs=30)),
@@ -644,8 +651,10 @@ def test_the_first_run_is_told_too_when_its_data_is_not_that_of_the_others(copy:
     rewrite(value("context_id", 4, "SQuAD-c000009"), BMT)(copy)
     told = [fault.split(": other data")[0] for fault in faults(copy) if "in the other runs" in fault]
     assert told == [
-        f'{BMT}.parquet: context_id: "SQuAD-c000009" for "SQuAD-000004" of SQuAD; "SQuAD-c000001" in the other runs',
-        f'{BMT}.parquet: answers: ["house"] for "SQuAD-000002" of SQuAD; ["an older mill", "mill of SQuAD-000002"] in the other runs',
+        f'{BMT}.parquet: context_id: "SQuAD-c000009" for "SQuAD-000004" of SQuAD; "SQuAD-c000001" in the '
+        "other runs",
+        f'{BMT}.parquet: answers: ["house"] for "SQuAD-000002" of SQuAD; ["an older mill", "mill of '
+        'SQuAD-000002"] in the other runs',
     ]
 
 
@@ -664,7 +673,8 @@ def test_fabricated_scores_without_answers_that_have_them_are_told(tmp_path: Pat
     ] == [
         f"{NONE}.json: predictions_sha256: …; {NONE}.parquet has …",
         *(
-            f'{NONE}.parquet: SQuAD.{m}: 0 for "{a}", "{b}", "{c}" and {len(rest)} others; the prediction "an answer" has 1'
+            f'{NONE}.parquet: SQuAD.{m}: 0 for "{a}", "{b}", "{c}" and {len(rest)} others; the prediction '
+            '"an answer" has 1'
             for m, (a, b, c, *rest) in wrong.items()
         ),
     ]
