@@ -24,7 +24,6 @@ from benchmark.rendering.document import (
     Remark,
     RowGroup,
     TextList,
-    TextRow,
     TextTable,
     cell_of,
     item_of,

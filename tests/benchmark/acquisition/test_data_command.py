@@ -215,7 +215,7 @@ def test_show_marks_spans_in_the_context_and_in_every_window(folder, root, capsy
     assert run("show", "d1", "--data", folder, "--backbone", "wide") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[6].startswith("windows   1 of at most 60 tokens")
-    assert lines[8].strip().removeprefix("text  ") == lines[5].removeprefix("context   ")
+    assert lines[9].strip().removeprefix("text  ") == lines[5].removeprefix("context   ")
     assert (
         run(
             "show",
