@@ -15,10 +15,11 @@ STEM = 5
 """Letters by which words are compared: `founded` and `founder` are one word, `found` and `fond` are two."""
 FUNCTION_WORDS = frozenset(
     """
-    a about after all also an and any are as at be been before being between both but by can could did do does doing done during
-    each for from had has have he her hers him his how i if in into is it its itself many may me might more most much my name named
-    no not of on one or other our out over own same she should so some such than that the their them then there these they this
-    those through to under until up us was we were what when where which while who whom whose why will with would you your
+    a about after all also an and any are as at be been before being between both but by can could did do does
+    doing done during each for from had has have he her hers him his how i if in into is it its itself many
+    may me might more most much my name named no not of on one or other our out over own same she should so
+    some such than that the their them then there these they this those through to under until up us was we
+    were what when where which while who whom whose why will with would you your
     """.split()  # noqa: SIM905
 )
 """Words that say nothing of what a question is about; `name`, `one` and `many` among them, as questions use

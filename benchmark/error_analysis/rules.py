@@ -41,7 +41,8 @@ _BOTH = re.compile(
     r"^\W*(?:are|were|is|was|do|does|did|have|has)\b.*\b(?:both|same|either|and|or)\b", re.IGNORECASE
 )
 _NUMBER = re.compile(
-    r"\bhow (?:many|much)\b|\bhow (?:far|long|old) (?:apart|between)\b|\b(?:difference|number of years|ratio) (?:in|between|of)\b|"
+    r"\bhow (?:many|much)\b|\bhow (?:far|long|old) (?:apart|between)\b|"
+    r"\b(?:difference|number of years|ratio) (?:in|between|of)\b|"
     r"\b(?:in total|combined|altogether|on average|percent of)\b",
     re.IGNORECASE,
 )

@@ -118,7 +118,8 @@ def _find_label(metric: str, places: list[Place], others: list[Place], audit: Au
     numbers = ", ".join(f"{row.values[metric][name]:.{table.decimals[metric]}f}" for name in datasets)
     names = " and ".join(dict.fromkeys(label_of(other) for _, other in others))
     tables = [table_name(other.table).removeprefix("Table ") for other, _ in others]
-    text = f"the same {len(datasets)} numbers are those of {names} in Table{'s' if len(tables) > 1 else ''} {', '.join(tables)}"
+    where = f"Table{'s' if len(tables) > 1 else ''} {', '.join(tables)}"
+    text = f"the same {len(datasets)} numbers are those of {names} in {where}"
     column = ", ".join(column_of(table, name) for name in datasets)
     audit.find(
         Finding(

@@ -107,7 +107,10 @@ def audit_backbones(paper: Paper, audit: Audit) -> None:
                     if sides and not claim.than
                     else ""
                 )
-                text = f"the difference {gain}is one from {label_of(b)} to {label_of(a)}: backbone and method change together"
+                text = (
+                    f"the difference {gain}is one from {label_of(b)} to {label_of(a)}: "
+                    "backbone and method change together"
+                )
                 _find(paper, claim, "backbone", IMPLAUSIBLE, _words(paper, claim), text, audit)
 
 
@@ -173,7 +176,8 @@ def _words(paper: Paper, claim: Claim) -> str:
     """
     names = [label_of(paper.row(claim, row)[1]) for row in claim.rows]
     one, other = names if len(names) == 2 else (f"({' − '.join(names[:2])})", f"({' − '.join(names[2:])})")
-    text = f"{one} {({'greater': 'above', 'less': 'below', 'comparable': 'comparable with'})[claim.direction]} {other}"
+    relation = {"greater": "above", "less": "below", "comparable": "comparable with"}[claim.direction]
+    text = f"{one} {relation} {other}"
     return text + (
         f" {'within' if claim.direction == 'comparable' else 'by'} {claim.size}"
         if claim.size is not None

@@ -69,7 +69,9 @@ class Evidence:
 
 def arm_of(identity: Identity) -> str:
     """An arm's name, with what else tells its runs apart."""
-    return f"{identity.arm}{' + adapter' if identity.adapter else ''}{f', K = {identity.K}' if identity.K else ''}"
+    adapter = " + adapter" if identity.adapter else ""
+    shots = f", K = {identity.K}" if identity.K else ""
+    return f"{identity.arm}{adapter}{shots}"
 
 
 def read(found: Results, seeds: tuple[int, ...] | None) -> list[Evidence]:

@@ -110,7 +110,8 @@ def _data(records: list[Record], findings: Findings) -> None:
         for cell, datasets in scored.items():
             if lacking := [name for name in every if name not in datasets]:
                 having = [other for other, theirs in scored.items() if lacking[0] in theirs]
-                expected = f"{enumerated(having)} {'has' if len(having) == 1 else 'have'} {'it' if len(lacking) == 1 else 'them'}"
+                verb, object_ = "has" if len(having) == 1 else "have", "it" if len(lacking) == 1 else "them"
+                expected = f"{enumerated(having)} {verb} {object_}"
                 findings.fault(
                     "examples", f"{cell}.json", "datasets", f"no {enumerated(lacking, 12)}", expected
                 )

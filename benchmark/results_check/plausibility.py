@@ -161,7 +161,10 @@ def _densities(record: Record, mask: dict[str, Any], findings: Findings) -> None
             elif a < b and a in densities and b in densities and union is not None:
                 pair = (densities[a] + densities[b]) / (1 + jaccard)
                 if pair > union + SLACK:
-                    expected = f"then these two alone would open {pair:.4g}, more than the union of all ({union:.4g})"
+                    expected = (
+                        f"then these two alone would open {pair:.4g}, "
+                        f"more than the union of all ({union:.4g})"
+                    )
                     findings.fault("masks", file, where, shown(jaccard), expected, EDITED)
 
 

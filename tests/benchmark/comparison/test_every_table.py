@@ -114,7 +114,10 @@ def test_a_table_of_scores_is_run_and_printed_full(
             assert state == ("literature", "") and cell["ours_mean"] is None
         elif row.ours.backbone in LACKING:
             stem = f"{row.ours.backbone}.mt.{row.ours.arm}"
-            why = f"no run of {stem}: profile tiny has no {row.ours.backbone}; `python -m benchmark.profile paper` has"
+            why = (
+                f"no run of {stem}: profile tiny has no {row.ours.backbone}; "
+                "`python -m benchmark.profile paper` has"
+            )
             assert state == ("missing", why) and cell["ours_mean"] is None
         elif row.ours.arm == "zero_shot":  # a published model, whose weights the profile would have to name
             assert (

@@ -287,7 +287,8 @@ def test_without_any_variance_nothing_is_judged() -> None:
 
 def test_margin_follows_the_claimed_gain_but_never_widens() -> None:
     def margin(gain: float | None, kind: str = "cell") -> float | None:
-        return judge_cells([CellData("a", 80.0, 1, (80.0, 80.2, 80.5), kind, gain)])[0].margin  # type: ignore[arg-type]
+        cell = CellData("a", 80.0, 1, (80.0, 80.2, 80.5), kind, gain)  # type: ignore[arg-type]
+        return judge_cells([cell])[0].margin
 
     assert [margin(gain) for gain in (None, 0.5, 0.6, -1.2, 1.9, 2.0, 9.0)] == [
         1.0,
@@ -442,7 +443,8 @@ def test_arrays_of_tables_agree_with_cells() -> None:
 
 def test_import_is_light() -> None:
     """compare starts in under 2 s: importing the statistics brings in neither scipy nor anything heavier."""
-    code = "import sys, benchmark.statistics; print([m for m in ('scipy', 'statsmodels', 'pandas', 'torch', 'mlflow') if m in sys.modules])"
+    heavy = ("scipy", "statsmodels", "pandas", "torch", "mlflow")
+    code = f"import sys, benchmark.statistics; print([m for m in {heavy!r} if m in sys.modules])"
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
