@@ -37,7 +37,7 @@ def words(text: str) -> list[str]:
 
 
 def content_words(text: str) -> frozenset[str]:
-    """The words of `text` that are no function words, numbers whole and others by their first STEM letters."""
+    """The words of `text` but function words: numbers whole, the others by their first STEM letters."""
     return frozenset(
         word if word.isdecimal() else word[:STEM] for word in words(text) if word not in FUNCTION_WORDS
     )

@@ -32,9 +32,10 @@ NEARLY = 80.0
 FEW_SHARED = 0.2
 
 _COMPARED = (
-    r"more|less|fewer|most|least|fewest|first|last|earlier|earliest|later|latest|sooner|older|oldest|younger|youngest|newer|larger|largest|"
-    r"bigger|biggest|smaller|smallest|higher|highest|lower|lowest|greater|greatest|longer|longest|shorter|shortest|taller|tallest|closer|"
-    r"closest|farther|further|before|after"
+    r"more|less|fewer|most|least|fewest|first|last|earlier|earliest|later|latest|sooner|older|"
+    r"oldest|younger|youngest|newer|larger|largest|bigger|biggest|smaller|smallest|higher|highest|"
+    r"lower|lowest|greater|greatest|longer|longest|shorter|shortest|taller|tallest|closer|closest|"
+    r"farther|further|before|after"
 )
 _COMPARISON = re.compile(rf"\b(?:{_COMPARED})\b.*\bor\b|\bor\b.*\b(?:{_COMPARED})\b", re.IGNORECASE)
 _BOTH = re.compile(

@@ -25,7 +25,7 @@ def audit_repeats(paper: Paper, audit: Audit) -> None:
     first table's.
     """
     printed: dict[tuple[str, int | None, str, str | frozenset[str]], list[tuple[Table, Row, Span]]] = {}
-    for table, row in _rows(paper):
+    for table, row in _table_rows(paper):
         for metric, dataset in (
             (metric, dataset) for metric, cells in row.values.items() for dataset in cells
         ):
@@ -52,7 +52,7 @@ def audit_labels(paper: Paper, audit: Audit) -> None:
 
     Named is the one that fewer tables print with these numbers, of equally many the later one.
     """
-    places = [place for place in _rows(paper) if place[0].kind == "scores"]
+    places = [place for place in _table_rows(paper) if place[0].kind == "scores"]
     equal: dict[tuple[str, ...], dict[int, Place]] = {}
     for (i, first), (j, second) in combinations(enumerate(places), 2):
         for metric in first[0].metrics:
@@ -76,7 +76,7 @@ def audit_labels(paper: Paper, audit: Audit) -> None:
         )
 
 
-def _rows(paper: Paper) -> Iterator[Place]:
+def _table_rows(paper: Paper) -> Iterator[Place]:
     return ((table, row) for table in paper.tables.values() for row in table.rows)
 
 

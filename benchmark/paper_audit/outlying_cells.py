@@ -62,7 +62,7 @@ def audit_outlying_cells(table: Table, audit: Audit) -> None:
 
 
 def _out_of_line(numbers: Cells, least: float) -> dict[Place, tuple[float, float]]:
-    """The cells out of line by more than `least`: what the others suggest there, and the corrected p value."""
+    """The cells out of line by more than `least`: what the others suggest, and the corrected p value."""
     found: dict[Place, tuple[float, float]] = {}
     rows, columns = len(numbers), len(numbers[0])
     freedom = (rows - 1) * (columns - 1)
@@ -81,7 +81,7 @@ def _out_of_line(numbers: Cells, least: float) -> dict[Place, tuple[float, float
 
 
 def _filled(numbers: Cells, without: list[Place], free: float) -> Cells:
-    """The numbers, with the least-squares estimates of the others in the places `without` (Yates' iteration)."""
+    """The numbers; in the places `without`, the others' least-squares estimates (Yates' iteration)."""
     filled = [list(line) for line in numbers]
     for _ in range(SWEEPS if without else 0):
         for i, j in without:

@@ -88,7 +88,7 @@ def ran(output: str) -> list[str]:
 
 
 def with_a_transfer(values: dict[str, Any], *seeds: int) -> dict[str, Any]:
-    """The parameters with a cell with adapters, its transfers of K = 2 at seed 7 and at `seeds`, and Table 9."""
+    """The parameters, a cell with adapters, its transfers of K = 2 at seed 7 and `seeds`, and Table 9."""
     fewshot = values["fewshot"] | {"sizes": [2], "seeds": [7, *seeds]}
     return values | {
         "cells": [CELL, ADAPTER],

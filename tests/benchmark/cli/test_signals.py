@@ -110,7 +110,7 @@ def goes_on(
 
 @pytest.mark.parametrize("kind", ["none", "random", *CHANGING])
 def test_a_run_that_is_stopped_between_evaluations_goes_on_from_that_step(kind: str, tmp_path: Path) -> None:
-    """Evaluations come after steps 20 and 30, looks at the loss after each second: 7 and 13 are inside both."""
+    """Evaluations come after steps 20 and 30, looks at the loss every second step: 7 and 13 are in both."""
     whole = run(kind, tmp_path / "whole")
     learning = {"refresh": 6, "resampled": 6}.get(kind, 0)  # these ask before each of their own steps too
     again = 6 if kind == "refresh" else 0  # at step 12, where the second epoch begins

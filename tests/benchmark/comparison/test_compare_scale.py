@@ -1,4 +1,4 @@
-"""`benchmark.compare` is light: what it imports, how soon it starts, what it takes at the scale of the paper."""
+"""`benchmark.compare` is light: its imports, how soon it starts, what it takes at the scale of the paper."""
 
 from __future__ import annotations
 

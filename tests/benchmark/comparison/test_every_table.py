@@ -222,7 +222,7 @@ def test_table_4_has_the_systems_published_elsewhere_beside_ours(
 def test_a_k_that_the_datasets_lack_fails_alone_and_says_so(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """24 dev questions, one of which is left to test on: K = 64 cannot be drawn. The other K stays as it is."""
+    """24 dev questions, one of which is left to test on: K = 64 cannot be drawn. The other K stays."""
     run(capsys, "9", "--run")
     write(root, [16, 64], [7])
     try:

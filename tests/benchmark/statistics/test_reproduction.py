@@ -384,7 +384,7 @@ def test_seeds_to_settle_a_lone_average_keep_their_word() -> None:
 
 @pytest.mark.parametrize(("cells", "pool"), [(1, 1), (1, 12), (2, 2), (3, 12), (30, 12)])
 def test_seeds_to_settle_a_difference_count_holm_over_the_table(cells: int, pool: int) -> None:
-    """A cell 1.6 off, sd .6: so many seeds that the corrected test finds it with 80 % probability, by hand."""
+    """A cell 1.6 off, sd .6: the seeds with which the corrected test finds it with 80 %, by hand."""
     rule, delta, sd = ReproductionRule(), 1.6, 0.6
     cell = CellData("a", 80.0, 1, (81.0, 81.6, 82.2))
 
