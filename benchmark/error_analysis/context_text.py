@@ -52,7 +52,7 @@ def sentences(context: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     ends one, too.
     """
     breaks = list(_BREAK.finditer(context))
-    return (0, *(found.end() for found in breaks)), (*(found.start() for found in breaks), len(context))
+    return (0, *(mark.end() for mark in breaks)), (*(mark.start() for mark in breaks), len(context))
 
 
 def sentence(context: str, span: Span) -> Span:
@@ -66,9 +66,13 @@ def shared_words(question: str, context: str, span: Span) -> float:
     """The share, 0 to 1, of the question's content words that stand in the sentence of `span`; 1 for a
     question without such words.
     """
-    asked = content_words(question)
+    question_words = content_words(question)
     left, right = sentence(context, span)
-    return len(asked & content_words(context[left:right])) / len(asked) if asked else 1.0
+    return (
+        len(question_words & content_words(context[left:right])) / len(question_words)
+        if question_words
+        else 1.0
+    )
 
 
 def best_span(question: str, context: str, spans: Sequence[Span]) -> tuple[Span, float] | None:

@@ -42,8 +42,8 @@ def audit_repeats(paper: Paper, audit: Audit) -> None:
                 differing.setdefault((row.row, table.table, usual[0].table), []).append(
                     ((table, row), usual[:2], metric, column)
                 )
-    for found in differing.values():
-        _find_repeat(found, audit)
+    for cells in differing.values():
+        _find_repeat(cells, audit)
 
 
 def audit_labels(paper: Paper, audit: Audit) -> None:
@@ -64,8 +64,8 @@ def audit_labels(paper: Paper, audit: Audit) -> None:
                 equal.setdefault((metric, *sorted((first[1].row, second[1].row))), {}).update(
                     {i: first, j: second}
                 )
-    for (metric, *_), found in equal.items():
-        in_order = [place for _, place in sorted(found.items())]
+    for (metric, *_), equal_rows in equal.items():
+        in_order = [place for _, place in sorted(equal_rows.items())]
         prints = Counter(row.row for _, row in in_order)
         named = min(reversed(prints), key=lambda row: prints[row])
         _find_label(

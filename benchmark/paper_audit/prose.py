@@ -188,9 +188,9 @@ def _words(paper: Paper, claim: Claim) -> str:
 def _cells(paper: Paper, claim: Claim, sides: list[Span]) -> str:
     """`RoBERTa-base MT(w/ BMT) 82.9, RoBERTa-base MT(w/ mask) 81.7`."""
     texts = (
-        f"{label_of(found)} {shown(side.middle, table.decimals[claim.metric.removeprefix(SPREAD)])}"
+        f"{label_of(printed_row)} {shown(side.middle, table.decimals[claim.metric.removeprefix(SPREAD)])}"
         for side, row in zip(sides, claim.rows, strict=True)
-        for table, found in [paper.row(claim, row)]
+        for table, printed_row in [paper.row(claim, row)]
     )
     return ", ".join(texts)
 
