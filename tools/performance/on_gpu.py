@@ -250,7 +250,7 @@ def _mask_step(
 
 
 def _evaluation(files: Sequence[File], scale: PaperScale, plan: Plan, questions: int, bar: Bar) -> float:
-    """Windows per second of a second evaluation of `questions` questions a dataset."""
+    """Windows per second of a second evaluation of `questions` questions per dataset."""
     model = random_model(scale.shape, scale.device)
     dev_sets = [as_questions(file, questions) for file in files]
     seconds = 0.0
