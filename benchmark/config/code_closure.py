@@ -2,11 +2,9 @@
 packages.
 
 Nothing is imported or run. A definition (a function, a class, an assignment) leads to every definition whose
-name its source
-reads, in its own module or through an import, be it one inside a function. Type hints lead nowhere, nor does
-what stands under
-`if TYPE_CHECKING`. Of a module that is reached, the statements that define nothing count too: they run when
-it is imported.
+name its source reads, in its own module or through an import, be it one inside a function. Type hints lead
+nowhere, nor does what stands under `if TYPE_CHECKING`. Of a module that is reached, the statements that
+define nothing count too: they run when it is imported.
 """
 
 from __future__ import annotations
@@ -36,8 +34,7 @@ class Definition:
 @dataclass(frozen=True, slots=True)
 class ModuleCode:
     """A module: its definitions by name (several where a name is defined again), the statements that run on
-    import whatever is
-    used of it, and its imports out of the packages.
+    import whatever is used of it, and its imports out of the packages.
     """
 
     definitions: dict[str, tuple[Definition, ...]]

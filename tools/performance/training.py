@@ -334,8 +334,7 @@ def as_questions(file: File, limit: int | None = None) -> Questions:
 
 def aside(subject: TrainingSubject, rounds: int, bar: Bar) -> Measurement:
     """What a second thread could take over: the shares of a training step that goes to preparing its batches,
-    and of an evaluation that
-    goes to finding and scoring the answers."""
+    and of an evaluation that goes to finding and scoring the answers."""
     source, training = subject.source, subject.training
     plan, vocabulary, first = Plan(training=training), Vocabulary.of(source.tokenizer), subject.model(0.0)
     with tempfile.TemporaryDirectory(prefix="bmt-speed-") as folder:

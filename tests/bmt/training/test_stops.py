@@ -123,9 +123,8 @@ def test_a_run_that_is_stopped_between_evaluations_goes_on_from_that_step(kind: 
 def test_a_stop_in_an_evaluation_or_while_masks_are_learned_again_keeps_the_step(tmp_path: Path) -> None:
     whole = run("refresh", tmp_path / "whole")
     # 90 windows are an epoch of 12 steps: 6 + 12 times asked, then in the second of the six steps of the
-    # second epoch's masks
-    # (one is kept); then in the other five, before the eight steps to 20, and in the evaluation of the first
-    # dataset
+    # second epoch's masks (one is kept); then in the other five, before the eight steps to 20, and in the
+    # evaluation of the first dataset
     resumed, told = goes_on("refresh", tmp_path / "cut", [6 + 12 + 1 + 1, 5 + 8])
     assert [text.partition(";")[0] for text in told] == [
         "stopped at step 12 of 30",
