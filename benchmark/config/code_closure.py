@@ -268,7 +268,9 @@ def _imported(tree: CodeTree, module: str, node: ast.AST) -> Iterator[str]:
         if isinstance(part, ast.Import):
             yield from (one.name for one in part.names if tree.file(one.name) is not None)
         elif isinstance(part, ast.ImportFrom):
-            yield from (target[0] for _, target in _imports(tree, module, part) if not isinstance(target, str))
+            yield from (
+                target[0] for _, target in _imports(tree, module, part) if not isinstance(target, str)
+            )
 
 
 class _Reader:

@@ -258,10 +258,10 @@ def test_a_manifest_of_the_user_s_is_watched(tmp_path: Path) -> None:
 def test_code_that_writes_inputs_and_references_is_watched(small: PipelineProject) -> None:
     digests = small.root / "data" / "digests" / "tiny"
     for stage in ("inputs", "references"):
+        small.digests()
         before = {path: path.read_bytes() for path in digests.rglob("*.json")}
         with small.edited("benchmark/pipeline/digest_files.py", in_function(f"write_{stage}")):
             changed = {path.name for path, content in before.items() if path.read_bytes() != content}
-        small.digests()
         assert changed == {f"{stage}.json"}
 
 
