@@ -168,7 +168,7 @@ def _read(tree: CodeTree, module: str, body: Sequence[ast.stmt]) -> ModuleCode:
     for node in statements:
         if isinstance(node, ast.Import | ast.ImportFrom):
             continue
-        reader = _Reader(tree, module, imports, names)
+        reader = _NameReader(tree, module, imports, names)
         reader.look(node)
         origins = sorted(f"{alias} {target}" for alias, target in reader.origins.items())
         digest = hashlib.sha256("\n".join([statements_digest([node]), *origins]).encode()).hexdigest()
@@ -273,7 +273,7 @@ def _imported(tree: CodeTree, module: str, node: ast.AST) -> Iterator[str]:
             )
 
 
-class _Reader:
+class _NameReader:
     """What one statement of a module leads to, by the rules of Python's scopes."""
 
     def __init__(
