@@ -336,7 +336,9 @@ def test_a_row_s_number_is_that_of_a_dataset_with_a_mask(index: int) -> None:
     model = tiny.bert()
     with (
         mask_updates(torch.optim.SGD(model.parameters(), lr=0.1), model, masks_for(model)) as masked,
-        pytest.raises(ModelError, match=f"row of dataset {index}, which has no mask: there are masks for A, B, C"),
+        pytest.raises(
+            ModelError, match=f"row of dataset {index}, which has no mask: there are masks for A, B, C"
+        ),
     ):
         masked.rows([0, index])
 

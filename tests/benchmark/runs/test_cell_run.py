@@ -11,16 +11,16 @@ from benchmark.config.backbones import Located
 from benchmark.config.cells import parse
 from benchmark.config.folders import Places
 from benchmark.config.params import load
+from benchmark.runs import cell_masks, training_run
 from benchmark.runs.cell_data import SourceData
 from benchmark.runs.cell_run import CellRun
 from bmt.errors import ModelError
-from bmt.runtime.ranks import Ranks
-from tests.support.project import ROOT
-from benchmark.runs import cell_masks, training_run
 from bmt.masks import Masks
 from bmt.runtime.control import RunControl
+from bmt.runtime.ranks import Ranks
 from tests.bmt.test_masks import made
 from tests.support import tiny
+from tests.support.project import ROOT
 
 
 def cell_run(root: Path, name: str = "minilm.mt.bmt.s0", weights: str = "w", data: str = "d") -> CellRun:
@@ -81,7 +81,12 @@ def test_kept_masks_are_read_again_but_made_anew_in_a_fresh_training(
         assert isinstance(masks, Masks)
         return masks
 
-    first, again, permuted, anew = masks(), masks(), masks(name="minilm.mt.fixed_random.s0"), masks(fresh=True)
+    first, again, permuted, anew = (
+        masks(),
+        masks(),
+        masks(name="minilm.mt.fixed_random.s0"),
+        masks(fresh=True),
+    )
     assert len(made_masks) == 2
     assert first.equals(made_masks[0]) and again.equals(first) and permuted.equals(first.permuted(0))
     assert anew.equals(made_masks[1]) and masks().equals(anew)
