@@ -2,11 +2,9 @@
 packages.
 
 Nothing is imported or run. A definition (a function, a class, an assignment) leads to every definition whose
-name its source
-reads, in its own module or through an import, be it one inside a function. Type hints lead nowhere, nor does
-what stands under
-`if TYPE_CHECKING`. Of a module that is reached, the statements that define nothing count too: they run when
-it is imported.
+name its source reads, in its own module or through an import, be it one inside a function. Type hints lead
+nowhere, nor does what stands under `if TYPE_CHECKING`. Of a module that is reached, the statements that
+define nothing count too: they run when it is imported.
 """
 
 from __future__ import annotations
@@ -36,8 +34,7 @@ class Definition:
 @dataclass(frozen=True, slots=True)
 class ModuleCode:
     """A module: its definitions by name (several where a name is defined again), the statements that run on
-    import whatever is
-    used of it, and its imports out of the packages.
+    import whatever is used of it, and its imports out of the packages.
     """
 
     definitions: dict[str, tuple[Definition, ...]]
@@ -155,7 +152,7 @@ def _read(tree: CodeTree, module: str, body: Sequence[ast.stmt]) -> ModuleCode:
     for node in statements:
         if isinstance(node, ast.Import | ast.ImportFrom):
             continue
-        reader = _Reader(tree, module, imports, names)
+        reader = _NameReader(tree, module, imports, names)
         reader.look(node)
         origins = sorted(f"{alias} {target}" for alias, target in reader.origins.items())
         digest = hashlib.sha256("\n".join([statements_digest([node]), *origins]).encode()).hexdigest()
@@ -225,7 +222,7 @@ def _imports(tree: CodeTree, module: str, node: ast.AST) -> Iterator[tuple[str, 
                 yield one.asname or one.name, tree.target(base, (one.name,))
 
 
-class _Reader:
+class _NameReader:
     """What one statement of a module leads to, by the rules of Python's scopes."""
 
     def __init__(

@@ -1,10 +1,8 @@
 """Which code decides what a stage of the pipeline makes: where it starts, and what of it does not count.
 
 From its command a stage leads to all the code that it can run (`benchmark.config.code_closure`). Of that,
-some decides nothing
-that is kept (NOT_DECIDING), and some is run for the cells of a few arms only (DOORS). tests/pipeline holds
-this list against what
-cells of every kind really run.
+some decides nothing that is kept (NOT_DECIDING), and some is run for the cells of a few arms only (DOORS).
+tests/benchmark/pipeline holds this list against what cells of every kind really run.
 """
 
 from __future__ import annotations

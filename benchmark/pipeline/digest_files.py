@@ -2,9 +2,8 @@
 its sampling is held against.
 
 DVC compares files, and its matrix knows a cell by its name alone. So three stages, each of a second, write
-small JSON files that
-say more, and every other stage depends on its own file: what did not change in it runs nothing.
-docs/pipeline.md tells the whole.
+small JSON files that say more, and every other stage depends on its own file: what did not change in it runs
+nothing. docs/pipeline.md tells the whole.
 """
 
 from __future__ import annotations

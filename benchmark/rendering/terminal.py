@@ -1,4 +1,4 @@
-"""A document in the terminal, by rich: narrow terminals lose secondary columns first; a pipe gets plain text."""
+"""A document in the terminal, by rich: a narrow one loses secondary columns first; a pipe gets plain text."""
 
 from __future__ import annotations
 

@@ -334,7 +334,8 @@ def test_models_that_write_no_answers_are_refused_by_name(root: Path) -> None:
 
     fails(
         ConfigError,
-        r"backbones\.bert\.head: span is not allowed here: generate, of a model that writes its answers \(writer\)",
+        r"backbones\.bert\.head: span is not allowed here: "
+        r"generate, of a model that writes its answers \(writer\)",
         "bert",
     )
     fails(ConfigError, r"backbone: 'writr' is not known \(did you mean writer\?\)", "writr")
@@ -352,7 +353,8 @@ def test_models_that_write_no_answers_are_refused_by_name(root: Path) -> None:
     )
     fails(
         ModelError,
-        r"backbones/reader: its weights lack decoder\.block\.0\.\S+ and \d+ more: an encoder alone writes no answer",
+        r"backbones/reader: its weights lack decoder\.block\.0\.\S+ and \d+ more: "
+        r"an encoder alone writes no answer",
         "reader",
     )
     (root / "backbones" / "writer" / "model.safetensors").unlink()

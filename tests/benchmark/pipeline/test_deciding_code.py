@@ -194,7 +194,8 @@ def test_names_are_followed_as_python_does(tmp_path: Path) -> None:
             def unseen(): return near.unseen()
             class Child(Base): pass
         """,
-        "near": "def chosen(): return helper()\ndef helper(): return TABLE['a']()\ndef unseen(): pass\ndef other(): pass\n"
+        "near": "def chosen(): return helper()\ndef helper(): return TABLE['a']()\n"
+        "def unseen(): pass\ndef other(): pass\n"
         "def attribute(x): pass\ndef listed(): pass\nTABLE = {'a': listed}\nclass Base: pass\n",
         "far": "thing = 1\nimport os\nos.environ.setdefault('a', 'b')\n",
         "inside": "def deep(): pass\n",
@@ -229,7 +230,10 @@ def test_names_are_followed_as_python_does(tmp_path: Path) -> None:
 
 def test_digests_are_the_same_in_every_process() -> None:
     """Sets have another order under another seed of Python's hashes."""
-    program = "from benchmark.config.deciding_code import STARTS, stage_code as code; print({name: code(name) for name in STARTS})"
+    program = (
+        "from benchmark.config.deciding_code import STARTS, stage_code as code; "
+        "print({name: code(name) for name in STARTS})"
+    )
     printed = {
         subprocess.run(
             [sys.executable, "-c", program],
