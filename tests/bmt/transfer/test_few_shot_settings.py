@@ -15,6 +15,7 @@ import bmt.transfer.transfer_runs
 from bmt.errors import ConfigError
 from bmt.qa.adapters import HeadBank, banks
 from bmt.runtime.checkpoints import Checkpoints
+from bmt.runtime.stopping import StoppedError
 from bmt.settings import DataSettings, DecodeSettings, LossSettings
 from bmt.training.data import TrainingData
 from bmt.transfer.few_shot import FewShot, few_shot
@@ -99,3 +100,25 @@ def test_everything_that_decides_a_run_is_in_the_name_of_its_file(
     assert before < names(
         with_settings(sizes=[4, 8], seeds=[7, 19])
     )  # which others there are decides nothing
+
+
+def test_a_stop_between_two_runs_begins_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(SHORT, seeds=[7, 19])
+    real, begun = bmt.transfer.transfer_runs.few_shot, []
+
+    def noted(*arguments: Any, **options: Any) -> FewShot:
+        begun.append(arguments[3])
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(bmt.transfer.transfer_runs, "few_shot", noted)
+    finished: list[Any] = []
+    with pytest.raises(StoppedError, match=r"^stopped before T, K = 4, seed 19$"):
+        few_shot_runs(
+            model_with(),
+            [questions()],
+            protocol(settings),
+            Checkpoints(tmp_path, "f"),
+            done=finished.append,
+            stop=lambda: bool(finished),
+        )
+    assert begun == [7] and [run["seed"] for run in finished] == [7]
