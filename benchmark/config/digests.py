@@ -58,11 +58,6 @@ def masks_digest(config: Config, cell: Cell) -> str:
     return json_digest({"kind": kind, "regime": cell.regime, "seed": cell.seed, "code": code, **kept})
 
 
-def fetch_settings(config: Config) -> dict[str, Any]:
-    """What decides the files that are fetched."""
-    return {"manifest": config.source.manifest}
-
-
 def preparation_settings(config: Config, backbone: str) -> dict[str, Any]:
     """What decides the windows for a backbone: of the backbone its tokenizer alone, by its files where they
     are at hand.
