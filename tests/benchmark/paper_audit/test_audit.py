@@ -413,6 +413,8 @@ def test_a_stated_size_may_be_off_by_its_own_rounding_and_that_of_two_cells(tmp_
         ({"direction": "comparable"}, False),  # within what, the sentence does not say
         ({"direction": "comparable", "size": 0.8}, True),
         ({"direction": "comparable", "size": 0.9}, False),
+        ({"direction": "comparable", "size": 0.8, "a": "b", "b": "a"}, True),  # the smaller number first
+        ({"direction": "comparable", "size": 0.9, "a": "b", "b": "a"}, False),
         ({"direction": "less", "metric": "deviation.relative", "over": None}, False),  # printed nowhere
     ],
 )
