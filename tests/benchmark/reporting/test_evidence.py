@@ -1,4 +1,4 @@
-"""What the report takes from a results file: numbers that can be what they are called, and a note of the rest."""
+"""What the report takes from a results file: numbers that can be what they are called; the rest is noted."""
 
 from __future__ import annotations
 
