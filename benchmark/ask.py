@@ -23,14 +23,14 @@ def main(arguments: list[str] | None = None) -> int:
     add("--context", help="the text; without it the text is read from standard input")
     add("--adapter", metavar="DATASET", help="whose adapter and head answer (default: the mean of all)")
     add("--json", action="store_true", help="print one JSON object")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
     from benchmark.runs.trained_runs import answer_of, find_run
 
-    folder = find_run(given.run)
-    context = sys.stdin.read() if given.context is None else given.context
-    answer = answer_of(folder, given.question, context, given.adapter)
-    if given.json:
+    folder = find_run(options.run)
+    context = sys.stdin.read() if options.context is None else options.context
+    answer = answer_of(folder, options.question, context, options.adapter)
+    if options.json:
         print(json.dumps(asdict(answer), ensure_ascii=False))
     else:
         place = f"characters {answer.start} to {answer.end}, log-probability {answer.score:.3f}"

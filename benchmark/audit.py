@@ -38,16 +38,16 @@ def main(arguments: list[str] | None = None) -> int:
     Raises:
         ConfigError: wrong usage, or a paper's folder that cannot be read or breaks the schema (status 2).
     """
-    given = parse_arguments(arguments)
+    options = parse_arguments(arguments)
     from benchmark.paper.tables import load
     from benchmark.paper_audit.audit import audit_paper
     from benchmark.paper_audit.audit_document import audit_document, audit_json
     from benchmark.rendering import SUFFIXES
     from benchmark.rendering.output import chosen_formats, write_document
 
-    forms = chosen_formats(given.format, tuple(SUFFIXES), given.out)
-    audit = audit_paper(load(given.paper))
-    write_document(audit_document(audit), forms, given.out, {"json": lambda: audit_json(audit)})
+    forms = chosen_formats(options.format, tuple(SUFFIXES), options.out)
+    audit = audit_paper(load(options.paper))
+    write_document(audit_document(audit), forms, options.out, {"json": lambda: audit_json(audit)})
     return audit.status
 
 

@@ -32,15 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Check, print, and say by the status how it went: 0 no fault, 1 faults (see --strict); ConfigError (2)
     where there is no folder.
     """
-    given = parse_arguments(arguments)
+    options = parse_arguments(arguments)
     from benchmark.rendering.output import write_document
     from benchmark.results_check.check_document import check_document, check_json
     from benchmark.results_check.folder_check import check_folder, results_folder
 
-    checked = check_folder(*results_folder(given.folder, given.profile, given.params))
-    document = check_document(checked, given.strict)
-    write_document(document, [given.format], texts={"json": lambda: check_json(checked, given.strict)})
-    return checked.status(given.strict)
+    checked = check_folder(*results_folder(options.folder, options.profile, options.params))
+    document = check_document(checked, options.strict)
+    write_document(document, [options.format], texts={"json": lambda: check_json(checked, options.strict)})
+    return checked.status(options.strict)
 
 
 if __name__ == "__main__":

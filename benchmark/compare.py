@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--strict", action="store_true", help="exit status 0 only if every trainable cell is reproduced")
     out_help = "write there; a name without suffix gets the format's, several formats one file each"
     add("--out", type=Path, metavar="FILE", help=out_help)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
     from benchmark.comparison.inputs import read_inputs
     from benchmark.comparison.report_json import to_json
@@ -41,14 +41,14 @@ def main(arguments: list[str] | None = None) -> int:
     from benchmark.config.results_options import chosen_seeds
     from benchmark.rendering.output import chosen_formats, write_document
 
-    forms, seeds = chosen_formats(given.format, FORMATS, given.out), chosen_seeds(given.seeds)
-    inputs = read_inputs(given.results, given.profile, given.paper, seeds, given.params)
-    table = inputs.table(given.paper_table)
+    forms, seeds = chosen_formats(options.format, FORMATS, options.out), chosen_seeds(options.seeds)
+    inputs = read_inputs(options.results, options.profile, options.paper, seeds, options.params)
+    table = inputs.table(options.paper_table)
     report = compare(inputs.paper, table, inputs.results, inputs.setting, inputs.settings, inputs.source)
-    write_document(table_document(report), forms, given.out, {"json": lambda: to_json(report)})
+    write_document(table_document(report), forms, options.out, {"json": lambda: to_json(report)})
     for fault in report.faults:
         print(f"error: {inputs.results.folder / fault.file}: {fault.reason}", file=sys.stderr)
-    return report.status(given.strict)
+    return report.status(options.strict)
 
 
 if __name__ == "__main__":

@@ -31,10 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     add("--seeds", metavar="LIST", help="seeds that count, as 0,1,2 (default: all)")
     add("--results", type=Path, metavar="DIR", help="the results folder (default: results/<profile>)")
     add("--format", choices=FORMATS, help="default: terminal on a terminal, Markdown elsewhere")
-    given = parser.parse_args(arguments)
-    arms = (given.first, given.second)
-    if given.first == given.second:
-        raise ConfigError(f"{given.first} twice: not allowed: two different arms")
+    options = parser.parse_args(arguments)
+    arms = (options.first, options.second)
+    if options.first == options.second:
+        raise ConfigError(f"{options.first} twice: not allowed: two different arms")
 
     from benchmark.comparison.arm_contrast import contrast_arms, contrast_document, only_backbone
     from benchmark.comparison.matching import Setting
@@ -42,12 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
     from benchmark.rendering.output import usual_format, write_document
     from benchmark.runs.results import read
 
-    folder, profile, _, active = results_place(given.results, given.profile, given.params)
+    folder, profile, _, active = results_place(options.results, options.profile, options.params)
     results = read(folder)
-    backbone = given.backbone or only_backbone(results, folder)
-    setting = Setting(profile=profile, seeds=chosen_seeds(given.seeds), active=active)
+    backbone = options.backbone or only_backbone(results, folder)
+    setting = Setting(profile=profile, seeds=chosen_seeds(options.seeds), active=active)
     contrasts = contrast_arms(results, arms, setting, backbone)
-    write_document(contrast_document(contrasts, arms, backbone), [given.format or usual_format()])
+    write_document(contrast_document(contrasts, arms, backbone), [options.format or usual_format()])
     for fault in results.faults:
         print(printable(f"error: {folder / fault.file}: {fault.reason}"), file=sys.stderr)
     return 0

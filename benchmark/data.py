@@ -48,25 +48,25 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Look, and print; 1 where a file cannot be read or, with --strict, is irregular."""
-    given = parse_arguments(arguments)
+    options = parse_arguments(arguments)
     from benchmark.acquisition import inspection
     from benchmark.config.profiles import params_file
     from benchmark.rendering import print_document
     from bmt.runtime.files import write_json
 
     status = 0
-    inspected = inspection.InspectedFolder.of(given.folder, params_file(given.params, given.profile))
-    if given.command == "stats":
+    inspected = inspection.InspectedFolder.of(options.folder, params_file(options.params, options.profile))
+    if options.command == "stats":
         document, table = inspection.size_document(inspected)
-    elif given.command == "check":
-        if given.list < 0:
-            raise ConfigError(f"--list: {given.list} is not allowed: at least 0")
-        document, status = inspection.irregularity_document(inspected, given.strict, given.list)
+    elif options.command == "check":
+        if options.list < 0:
+            raise ConfigError(f"--list: {options.list} is not allowed: at least 0")
+        document, status = inspection.irregularity_document(inspected, options.strict, options.list)
     else:
-        features = given.features or inspected.features
-        document = inspection.question_document(given.id, inspected, features, given.backbone)
+        features = options.features or inspected.features
+        document = inspection.question_document(options.id, inspected, features, options.backbone)
     print_document(document)
-    if given.command == "stats" and given.json:
+    if options.command == "stats" and options.json:
         path = inspected.results / "table_1.json"
         write_json(path, table)
         print(f"wrote {path}")

@@ -21,26 +21,28 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("cell", nargs="?", help="an ST cell, for scores")
     add_params_options(parser)
-    given = parser.parse_args(arguments)
-    if (given.what == "scores") != (given.cell is not None):
-        raise ConfigError(f"{given.what}: {'needs a cell' if given.what == 'scores' else 'takes no cell'}")
+    options = parser.parse_args(arguments)
+    if (options.what == "scores") != (options.cell is not None):
+        raise ConfigError(
+            f"{options.what}: {'needs a cell' if options.what == 'scores' else 'takes no cell'}"
+        )
 
     from benchmark.config.folders import Places
     from benchmark.config.params import find_cell, load
     from benchmark.config.profiles import params_file
     from benchmark.pipeline import digest_files
 
-    config = load(params_file(given.params, given.profile))
+    config = load(params_file(options.params, options.profile))
     places = Places.of(config)
-    if given.what == "settings":
+    if options.what == "settings":
         count = digest_files.write_digests(config, places)
-    elif given.what == "inputs":
+    elif options.what == "inputs":
         count = digest_files.write_inputs(config, places)
-    elif given.what == "references":
+    elif options.what == "references":
         count = digest_files.write_references(config, places)
     else:
-        count = digest_files.write_scores(config, find_cell(config, given.cell), places)
-    print(f"{count} files of {given.what} written")
+        count = digest_files.write_scores(config, find_cell(config, options.cell), places)
+    print(f"{count} files of {options.what} written")
     return 0
 
 

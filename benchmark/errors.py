@@ -51,25 +51,25 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Analyse, print and write; 0 also where there is no error at all."""
-    given = parse_arguments(arguments)
+    options = parse_arguments(arguments)
     from benchmark.config.params import repository_root
     from benchmark.error_analysis.error_document import error_document
     from benchmark.error_analysis.error_request import ErrorRequest, analyse_request, log_errors
     from benchmark.rendering import print_document, render
     from bmt.runtime.files import write_text
 
-    if given.out and given.out.is_dir():
+    if options.out and options.out.is_dir():
         raise ConfigError(
-            f"--out {given.out}: a folder: name the file, for example {given.out / 'errors.md'}"
+            f"--out {options.out}: a folder: name the file, for example {options.out / 'errors.md'}"
         )
-    analysis, name, config = analyse_request(ErrorRequest.of(given))
-    out = given.out or repository_root() / "reports" / name / "errors.md"
-    options = ("arms", "seeds", "dataset", "metric", "below", "limit", "backbone", "params", "profile")
-    command = command_line("errors", given, (*options, "results", "data", "out"), DEFAULTS)
+    analysis, name, config = analyse_request(ErrorRequest.of(options))
+    out = options.out or repository_root() / "reports" / name / "errors.md"
+    shown_options = ("arms", "seeds", "dataset", "metric", "below", "limit", "backbone", "params", "profile")
+    command = command_line("errors", options, (*shown_options, "results", "data", "out"), DEFAULTS)
     write_text(out, render(error_document(analysis, command), "markdown"))
     print_document(error_document(analysis, first=1))
     print(f"wrote {out}", file=sys.stderr)
-    if given.track:
+    if options.track:
         log_errors(analysis, out, name, config)
     return 0
 

@@ -14,16 +14,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = command_parser("evaluate", __doc__ or "", "python -m benchmark.evaluate minilm.mt.bmt.s0")
     parser.add_argument("cell", help="<backbone>.<mt|st-Dataset>.<arm>[.adapter].s<seed>")
     add_params_options(parser)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
     from benchmark.cli.allocator import keep_freed_memory
     from benchmark.config.params import find_cell, load
     from benchmark.config.profiles import params_file
 
     keep_freed_memory()
-    file = params_file(given.params, given.profile)
+    file = params_file(options.params, options.profile)
     config = load(file)
-    cell = find_cell(config, given.cell)
+    cell = find_cell(config, options.cell)
 
     from benchmark.runs.evaluation_run import evaluate_cell
     from bmt.runtime.ranks import launched

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--only", nargs="+", metavar="DATASET", help="these datasets only")
     add("--offline", action="store_true", help="take nothing from the network; verify what is there")
     add("--jobs", type=int, default=4, help="files at a time (default: %(default)s)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
     from benchmark.acquisition.download import Patience
     from benchmark.acquisition.fetch import fetch, print_report
@@ -40,24 +40,24 @@ def main(arguments: list[str] | None = None) -> int:
     from benchmark.config.params import load, repository_root
     from benchmark.config.profiles import params_file
 
-    manifest, out, root = given.manifest, given.out, Path()
+    manifest, out, root = options.manifest, options.out, Path()
     if manifest is None or out is None:
-        config = load(params_file(given.params, given.profile))
+        config = load(params_file(options.params, options.profile))
         if manifest is None:
             manifest, root = config.source.manifest, repository_root()
         out = out or repository_root() / "data" / "raw" / config.profile
-    elif option := "--params" if given.params else "--profile" if given.profile else "":
+    elif option := "--params" if options.params else "--profile" if options.profile else "":
         raise ConfigError(
             f"{option}: --manifest and --out leave nothing to read from it: drop one of the three"
         )
     report = fetch(
         manifest,
         out,
-        given.only,
-        given.offline,
+        options.only,
+        options.offline,
         lambda files: progress("fetch", total=files, unit="files"),
-        source=given.source,
-        patience=Patience(jobs=given.jobs),
+        source=options.source,
+        patience=Patience(jobs=options.jobs),
         root=root,
     )
     return print_report(report, Path(out))

@@ -22,19 +22,19 @@ def main(arguments: list[str] | None = None) -> int:
     add_params_options(parser)
     format_help = "default: terminal on a terminal, Markdown elsewhere"
     parser.add_argument("--format", choices=FORMATS, help=format_help)
-    given = parser.parse_args(arguments)
-    if len(given.cells) > 2:
-        raise ConfigError(f"{len(given.cells)} cells: not allowed: one, or two to be compared")
+    options = parser.parse_args(arguments)
+    if len(options.cells) > 2:
+        raise ConfigError(f"{len(options.cells)} cells: not allowed: one, or two to be compared")
 
     from benchmark.config.params import find_cell, load
     from benchmark.config.profiles import params_file
     from benchmark.rendering.output import usual_format, write_document
     from benchmark.runs.mask_report import kept_masks, masks_document, overlap_document
 
-    config = load(params_file(given.params, given.profile))
-    masks = [kept_masks(config, find_cell(config, name)) for name in given.cells]
+    config = load(params_file(options.params, options.profile))
+    masks = [kept_masks(config, find_cell(config, name)) for name in options.cells]
     document = masks_document(masks[0]) if len(masks) == 1 else overlap_document(*masks)
-    write_document(document, [given.format or usual_format()])
+    write_document(document, [options.format or usual_format()])
     return 0
 
 

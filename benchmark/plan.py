@@ -43,7 +43,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Plan, print, and with --run run: 0, or 1 where something failed."""
-    given = parse_arguments(arguments)
+    options = parse_arguments(arguments)
     from benchmark.config.profiles import params_file
     from benchmark.config.results_options import chosen_seeds
     from benchmark.planning.plan_document import plan_document, plan_json
@@ -57,19 +57,19 @@ def main(arguments: list[str] | None = None) -> int:
     )
     from benchmark.rendering import print_document
 
-    seeds, gpus = chosen_seeds(given.seeds), chosen_gpus(given.gpus)
-    slots, also = chosen_jobs(given.jobs, gpus), tuple(given.also)
-    params = params_file(given.params, given.profile)
-    request = PlanRequest(given.paper_table, params, seeds, also, given.keep, slots, gpus, given.run)
+    seeds, gpus = chosen_seeds(options.seeds), chosen_gpus(options.gpus)
+    slots, also = chosen_jobs(options.jobs, gpus), tuple(options.also)
+    params = params_file(options.params, options.profile)
+    request = PlanRequest(options.paper_table, params, seeds, also, options.keep, slots, gpus, options.run)
     requested = plan_table(request)
-    if not given.json:
+    if not options.json:
         print_document(plan_document(requested.plan, requested.terms))
         sys.stdout.flush()  # before the runs' own lines
-    outcomes = make_missing_runs(requested) if given.run else {}
+    outcomes = make_missing_runs(requested) if options.run else {}
     failed = {name: outcome for name, outcome in outcomes.items() if outcome.state != DONE}
     for name, outcome in failed.items():
         print(f"error: {name}: {outcome.state}: {outcome.text.splitlines()[0]}", file=sys.stderr)
-    if given.json:
+    if options.json:
         values = plan_json(requested.plan, requested.terms, outcomes)
         print(json.dumps(values, indent=1, ensure_ascii=False))
     return int(bool(failed))

@@ -20,15 +20,17 @@ def main(arguments: list[str] | None = None) -> int:
         help="processes that tokenise (default: %(default)s)",
     )
     parser.add_argument("--strict", action="store_true", help="the first irregularity of a file is an error")
-    given = parser.parse_args(arguments)
-    if given.workers < 1:
-        raise ConfigError(f"--workers: {given.workers} is not allowed: at least 1")
+    options = parser.parse_args(arguments)
+    if options.workers < 1:
+        raise ConfigError(f"--workers: {options.workers} is not allowed: at least 1")
 
     from benchmark.acquisition.feature_files import prepare
     from benchmark.config.params import load
     from benchmark.config.profiles import params_file
 
-    prepare(load(params_file(given.params, given.profile)), given.workers, given.strict, given.backbone)
+    prepare(
+        load(params_file(options.params, options.profile)), options.workers, options.strict, options.backbone
+    )
     return 0
 
 

@@ -37,7 +37,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Read, write, and say where; 0 also where results cannot be used, which the page and stderr then say."""
-    given = parse_arguments(arguments)
+    options = parse_arguments(arguments)
     from benchmark.config.cells import is_word
     from benchmark.config.params import repository_root
     from benchmark.config.results_options import chosen_seeds
@@ -45,19 +45,19 @@ def main(arguments: list[str] | None = None) -> int:
     from benchmark.reporting.report_page import report_page
     from bmt.runtime.files import write_text
 
-    if given.out and given.out.is_dir():
-        example = given.out / "report.html"
-        raise ConfigError(f"--out {given.out}: a folder: name the page's file, for example {example}")
-    seeds = chosen_seeds(given.seeds)
-    data = read_report_data(given.results, given.profile, given.paper, seeds, given.params)
+    if options.out and options.out.is_dir():
+        example = options.out / "report.html"
+        raise ConfigError(f"--out {options.out}: a folder: name the page's file, for example {example}")
+    seeds = chosen_seeds(options.seeds)
+    data = read_report_data(options.results, options.profile, options.paper, seeds, options.params)
     name = data.profile if is_word(data.profile) else "report"
-    out = given.out or repository_root() / "reports" / name / "report.html"
-    command = command_line("report", given, ("params", "profile", "seeds", "results", "paper", "out"))
+    out = options.out or repository_root() / "reports" / name / "report.html"
+    command = command_line("report", options, ("params", "profile", "seeds", "results", "paper", "out"))
     write_text(out, report_page(data, command))
     print(f"wrote {out}", file=sys.stderr)
     for fault in data.faults:
         print(f"warning: {data.source}/{fault}", file=sys.stderr)
-    if given.track:
+    if options.track:
         log_report(data, out, name)
     return 0
 

@@ -11,12 +11,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run trials, then show, write or apply what came of them; returns the exit status."""
     from benchmark.studies.search_options import parse_arguments
 
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parse_arguments(given)
+    command_line = list(sys.argv[1:] if arguments is None else arguments)
+    options = parse_arguments(command_line)
     if options.trials is not None:
         from benchmark.studies.study_run import run
 
-        run(options, given)  # its workers are called with the same arguments
+        run(options, command_line)  # its workers are called with the same arguments
     if options.status or options.export or options.figures:
         from benchmark.studies.outputs import show_study
 

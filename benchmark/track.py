@@ -26,8 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="FOLDER",
         help="runs, or folders that hold runs (default: runs/)",
     )
-    given = parser.parse_args(arguments)
-    for folder in given.folders:
+    options = parser.parse_args(arguments)
+    for folder in options.folders:
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder: name a run's folder, or one that holds runs")
 
@@ -35,11 +35,11 @@ def main(arguments: list[str] | None = None) -> int:
     from benchmark.tracking.journal import journals
     from benchmark.tracking.journal_overview import deliver, overview
 
-    folders = given.folders or [repository_root() / "runs"]
+    folders = options.folders or [repository_root() / "runs"]
     if not journals(folders):
         print(f"no journal below {', '.join(map(str, folders))}")
         return 0
-    lines, good = overview(folders) if given.action == "list" else deliver(folders)
+    lines, good = overview(folders) if options.action == "list" else deliver(folders)
     print("\n".join(lines))
     return 0 if good else 1
 

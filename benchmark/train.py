@@ -17,22 +17,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--fresh", action="store_true", help="start again instead of resuming from the cell's checkpoints"
     )
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
     from benchmark.cli.allocator import keep_freed_memory
     from benchmark.config.params import find_cell, load
     from benchmark.config.profiles import params_file
 
     keep_freed_memory()
-    file = params_file(given.params, given.profile)
+    file = params_file(options.params, options.profile)
     config = load(file)
-    cell = find_cell(config, given.cell)
+    cell = find_cell(config, options.cell)
 
     from benchmark.runs.training_run import train_cell
     from bmt.runtime.ranks import launched
 
     with launched() as ranks:
-        train_cell(config, cell, file, given.fresh, ranks)
+        train_cell(config, cell, file, options.fresh, ranks)
     return 0
 
 

@@ -38,24 +38,24 @@ def main(arguments: list[str] | None = None) -> int:
         help="seed of the K examples (likewise; default: fewshot.seeds)",
     )
     add_params_options(parser)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
     from benchmark.cli.allocator import keep_freed_memory
     from benchmark.config.params import find_cell, load
     from benchmark.config.profiles import params_file
 
     keep_freed_memory()
-    file = params_file(given.params, given.profile)
+    file = params_file(options.params, options.profile)
     config = load(file)
     settings = replace(
-        config.fewshot, sizes=given.k or config.fewshot.sizes, seeds=given.seed or config.fewshot.seeds
+        config.fewshot, sizes=options.k or config.fewshot.sizes, seeds=options.seed or config.fewshot.seeds
     )
     for flag, values in (("--k", settings.sizes), ("--seed", settings.seeds)):
         if min(values) < 0 or len(set(values)) < len(values):
             raise ConfigError(
                 f"{flag}: {', '.join(map(str, values))} is not allowed: whole numbers from 0 on, each once"
             )
-    cell = find_cell(config, given.cell)
+    cell = find_cell(config, options.cell)
 
     from benchmark.runs.transfer_run import transfer_cell
 

@@ -26,21 +26,21 @@ def main(arguments: list[str] | None = None) -> int:
     add("--beams", type=int, help="beams of the search; 1, the default: greedy")
     add("--answer-tokens", type=int, help="tokens of an answer, at most (default: %(default)s)")
     add("--input-tokens", type=int, help="tokens that are read, at most (default: %(default)s)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
     from benchmark.cli.allocator import keep_freed_memory
     from benchmark.config.params import load
     from benchmark.config.profiles import params_file
 
     keep_freed_memory()
-    file = params_file(given.params, given.profile)
+    file = params_file(options.params, options.profile)
     config = load(file)
 
     from benchmark.runs.published_run import score_published
     from bmt.qa.generation import GenerationSettings
 
-    settings = GenerationSettings(**{name: getattr(given, name) for name in DEFAULTS})
-    score_published(config, given.backbone, settings, file)
+    settings = GenerationSettings(**{name: getattr(options, name) for name in DEFAULTS})
+    score_published(config, options.backbone, settings, file)
     return 0
 
 

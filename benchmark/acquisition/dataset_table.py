@@ -16,6 +16,9 @@ Facts = Mapping[str, Mapping[str, float | None]]
 COLUMNS = ("Q", "C", "Train", "Dev", "Test")
 COUNTED = ("Train", "Dev")
 
+LEAST = {"Q": 5, "C": 5, "Train": 6, "Dev": 5, "Test": 7}
+"""Width down to which a column's heading wraps: its numbers do not."""
+
 
 def table_1(reports: Sequence[tuple[str, ReadingReport]], profile: str) -> dict[str, Any]:
     """What results/<profile>/table_1.json holds: mean words of questions (Q) and contexts (C) of the train
@@ -46,7 +49,11 @@ def beside_the_paper(ours: Facts, paper: papers.Table) -> tuple[TextTable, Parag
     """
     columns = [
         Column("dataset", "left"),
-        *(Column(f"{name} {whose}") for name in COLUMNS for whose in ("paper", "ours")),
+        *(
+            Column(f"{name} {whose}", least=LEAST[name], drop=drop if name == "Test" else 0)
+            for name in COLUMNS
+            for drop, whose in ((2, "paper"), (1, "ours"))
+        ),
     ]
     rows, printed, equal = [], 0, 0
     for row in paper.rows:

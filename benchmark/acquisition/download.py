@@ -127,9 +127,9 @@ class Network:
                     raise UnavailableError(f"{error} ({failures} attempts)") from None
                 self.stop.wait(self._delay(failures, error.wait))
 
-    def _delay(self, failures: int, asked: float) -> float:
+    def _delay(self, failures: int, retry_after: float) -> float:
         backoff = self.patience.first_wait * 2 ** (failures - 1) * self._jitter.uniform(0.5, 1.0)
-        return min(max(backoff, asked), self.patience.longest_wait)
+        return min(max(backoff, retry_after), self.patience.longest_wait)
 
     def _attempt(self, url: str, part: Path, meter: Bar) -> bool:
         start = _size(part)
@@ -206,8 +206,8 @@ def _open(url: str, headers: dict[str, str], timeout: float) -> Any:
             # a redirect without end has a reason of two lines
             reason = f"HTTP {error.code} {' '.join(str(error.reason).split())}"
             if error.code >= 500 or error.code in RETRIED:
-                asked = error.headers.get("Retry-After") or ""
-                raise _AgainError(reason, float(asked) if asked.isdigit() else 0.0) from None
+                retry_after = error.headers.get("Retry-After") or ""
+                raise _AgainError(reason, float(retry_after) if retry_after.isdigit() else 0.0) from None
             raise UnavailableError(reason) from None
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):

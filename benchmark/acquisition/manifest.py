@@ -163,8 +163,8 @@ def location(setting: str, root: Path) -> str:
     if setting == "mrqa2019":
         return OFFICIAL.as_uri()
     if setting == "real":
-        given = os.environ.get("BMT_REAL_DATA")
-        setting, root = (given, Path()) if given else ("../shared/data/mrqa_real", repository_root())
+        folder = os.environ.get("BMT_REAL_DATA")
+        setting, root = (folder, Path()) if folder else ("../shared/data/mrqa_real", repository_root())
     if re.match(r"(https?|file):", setting):
         return setting if setting.endswith((".yaml", ".yml")) else setting.rstrip("/") + "/manifest.yaml"
     path = (root / Path(setting).expanduser()).resolve()

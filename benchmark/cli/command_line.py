@@ -10,15 +10,15 @@ from typing import Any
 
 
 def command_line(
-    verb: str, given: argparse.Namespace, options: Sequence[str], defaults: Mapping[str, Any] | None = None
+    verb: str, options: argparse.Namespace, names: Sequence[str], defaults: Mapping[str, Any] | None = None
 ) -> str:
-    """`python -m benchmark.<verb>` with those of `options` that were given otherwise than by default.
+    """`python -m benchmark.<verb>` with those of `names` that were given otherwise than by default.
 
     Of an absolute path only the end stands there, so that the file holds no path of this machine.
     """
     words = ["python", "-m", f"benchmark.{verb}"]
-    for option in options:
-        value = getattr(given, option)
+    for option in names:
+        value = getattr(options, option)
         if value is not None and value != (defaults or {}).get(option):
             several = value if isinstance(value, list) else [value]
             words += [f"--{option}", *map(_word, several)]

@@ -23,12 +23,12 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> Any:
         """The options; leaves with status 2 where one is unknown."""
-        given, rest = self.parse_known_args(args, namespace)
+        options, rest = self.parse_known_args(args, namespace)
         if rest:
             self.error(
                 f"unknown: {' '.join(rest)}{nearest(rest[0].partition('=')[0], self._option_strings())}"
             )
-        return given
+        return options
 
     def error(self, message: str) -> NoReturn:
         """Leave with status 2 and one line."""

@@ -104,22 +104,22 @@ def stoppable(alone: bool = True) -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield never
         return
-    asked = threading.Event()
+    requested = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
+        if requested.is_set():
             raise SystemExit(STATUS)
-        asked.set()
+        requested.set()
         os.write(2, FIRST)  # print may be what the signal has interrupted
 
     before = signal.signal(signal.SIGTERM, ask)
     try:
-        yield asked.is_set
+        yield requested.is_set
     except StoppedError as stopped:
         print(f"{stopped}; the same command goes on from there", file=sys.stderr)
         raise SystemExit(STATUS) from None
     except RuntimeError as error:
-        if alone or not asked.is_set():
+        if alone or not requested.is_set():
             raise
         print(f"SIGTERM: another rank has ended ({type(error).__name__})", file=sys.stderr)
         raise SystemExit(STATUS) from None

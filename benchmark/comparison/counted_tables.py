@@ -21,7 +21,7 @@ from benchmark.runs.results import Fault, Results
 
 @dataclass(frozen=True, slots=True)
 class CountedNumbers:
-    """Our numbers of a table. damaged: why its file cannot be read. command: what makes the file, as shown."""
+    """Our numbers of a table. damaged: why its file cannot be read. command: what makes the file."""
 
     values: dict[str, Any]
     damaged: Fault | None

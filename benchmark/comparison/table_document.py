@@ -61,11 +61,11 @@ COUNTED_COLUMNS = (
     Column("verdict", "left", least=14),
 )
 CLAIM_COLUMNS = (
-    Column("claim", "left", least=40),
+    Column("claim", "left", least=28),
     Column("paper"),
     Column("ours [95 % CI]"),
-    Column("Holm p"),
-    Column("verdict", "left", least=10),
+    Column("Holm p", drop=1),
+    Column("verdict", "left", least=12),
 )
 
 

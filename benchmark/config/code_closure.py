@@ -2,11 +2,10 @@
 packages.
 
 Nothing is imported or run. A definition (a function, a class, an assignment) leads to every definition whose
-name its source
-reads, in its own module or through an import, be it one inside a function. Type hints lead nowhere, nor does
-what stands under
-`if TYPE_CHECKING`. Of a module that is reached, the statements that define nothing count too: they run when
-it is imported.
+name its source reads, in its own module or through an import, be it one inside a function. The hints of
+functions and variables lead nowhere, nor does what stands under `if TYPE_CHECKING`; those of a class's fields
+do, as schemas are made of them. Of a module that is reached, and of those that it imports, the statements
+that run on import count too: those that define nothing, and those whose decorator is of the packages.
 """
 
 from __future__ import annotations
@@ -22,7 +21,17 @@ from bmt.runtime.source_code import is_remark, statements_digest
 Target = tuple[str, str | None]
 """A module and a name that it defines; "": what runs when it is imported; None: all of it."""
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_BLOCKS = (ast.If, ast.For, ast.While, ast.Try, ast.With)
+_BLOCKS = (
+    ast.If,
+    ast.For,
+    ast.AsyncFor,
+    ast.While,
+    ast.Try,
+    ast.TryStar,
+    ast.With,
+    ast.AsyncWith,
+    ast.Match,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +45,13 @@ class Definition:
 @dataclass(frozen=True, slots=True)
 class ModuleCode:
     """A module: its definitions by name (several where a name is defined again), the statements that run on
-    import whatever is
-    used of it, and its imports out of the packages.
+    import whatever is used of it, its imports, and the modules of the packages that importing it imports.
     """
 
     definitions: dict[str, tuple[Definition, ...]]
     on_import: tuple[Definition, ...]
     imports: dict[str, Target | str]
+    imported: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +115,8 @@ class CodeTree:
         self, starts: Iterable[Target], left_out: Callable[[str], bool] = lambda name: False
     ) -> set[str]:
         """The definitions of `closure`, each as `module.name`."""
-        return {f"{module}.{name}" for module, name in self._reached(starts, left_out) if name}
+        reached = self._reached(starts, left_out).items()
+        return {f"{module}.{name}" for (module, name), digest in reached if name and digest}
 
     def _reached(self, starts: Iterable[Target], left_out: Callable[[str], bool]) -> dict[Target, str]:
         waiting, reached = list(starts), dict[Target, str]()
@@ -116,7 +126,11 @@ class CodeTree:
         while waiting:
             target = waiting.pop()
             module, name = target
-            if target in reached or left_out(f"{module}.{name or ''}"):
+            if target in reached:
+                continue
+            if left_out(f"{module}.{name or ''}"):
+                reached[target] = ""
+                waiting.append((module, ""))  # it is imported all the same
                 continue
             code = self.module(module)
             definitions: tuple[Definition, ...] = ()
@@ -125,6 +139,7 @@ class CodeTree:
             elif name == "":  # what runs on import, here and in the package around it
                 definitions = code.on_import
                 waiting += [(module.rpartition(".")[0], "")] if "." in module else []
+                waiting += [(one, "") for one in code.imported]
             elif name in code.definitions:
                 definitions = code.definitions[name]
             else:
@@ -145,9 +160,7 @@ class CodeTree:
 
 def _read(tree: CodeTree, module: str, body: Sequence[ast.stmt]) -> ModuleCode:
     """A module's statements, without docstrings and what only a type checker or `python -m` runs."""
-    statements = [
-        node for node in body if not is_remark(node) and not _is_if(node, "TYPE_CHECKING", "__name__")
-    ]
+    statements = [node for node in _at_run_time(body) if not is_remark(node) and not _is_if(node, "__name__")]
     imports = {alias: target for node in statements for alias, target in _imports(tree, module, node)}
     names = {name for node in statements for name in _bound(node)}
     definitions: dict[str, list[Definition]] = {}
@@ -155,7 +168,7 @@ def _read(tree: CodeTree, module: str, body: Sequence[ast.stmt]) -> ModuleCode:
     for node in statements:
         if isinstance(node, ast.Import | ast.ImportFrom):
             continue
-        reader = _Reader(tree, module, imports, names)
+        reader = _NameReader(tree, module, imports, names)
         reader.look(node)
         origins = sorted(f"{alias} {target}" for alias, target in reader.origins.items())
         digest = hashlib.sha256("\n".join([statements_digest([node]), *origins]).encode()).hexdigest()
@@ -163,9 +176,33 @@ def _read(tree: CodeTree, module: str, body: Sequence[ast.stmt]) -> ModuleCode:
         bound = set(_bound(node))
         for name in bound:
             definitions.setdefault(name, []).append(definition)
-        if not bound or isinstance(node, _BLOCKS):
+        if not bound or isinstance(node, _BLOCKS) or _registers(node, imports, names):
             on_import.append(definition)
-    return ModuleCode({name: tuple(found) for name, found in definitions.items()}, tuple(on_import), imports)
+    again = {name: tuple(several) for name, several in definitions.items()}
+    imported = frozenset(name for node in statements for name in _imported(tree, module, node))
+    return ModuleCode(again, tuple(on_import), imports, imported)
+
+
+def _at_run_time(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements without those that only a type checker reads."""
+    for node in statements:
+        if _is_if(node, "TYPE_CHECKING") and isinstance(node, ast.If):
+            yield from _at_run_time(node.body if isinstance(node.test, ast.UnaryOp) else node.orelse)
+        else:
+            yield node
+
+
+def _registers(node: ast.stmt, imports: dict[str, Target | str], names: set[str]) -> bool:
+    """Whether a decorator of the packages may keep what it is laid on, as a registry does, so that nobody
+    needs to name it.
+    """
+    parts = {
+        part.id
+        for decorator in getattr(node, "decorator_list", ())
+        for part in ast.walk(decorator)
+        if isinstance(part, ast.Name)
+    }
+    return any(part in names or not isinstance(imports.get(part, ""), str) for part in parts)
 
 
 def _is_if(node: ast.stmt, *names: str) -> bool:
@@ -178,8 +215,8 @@ def _is_if(node: ast.stmt, *names: str) -> bool:
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
     """A statement and those of its blocks: what stands in the same scope."""
     yield node
-    if isinstance(node, (*_BLOCKS, ast.ExceptHandler)):
-        for part in ("body", "handlers", "orelse", "finalbody"):
+    if isinstance(node, (*_BLOCKS, ast.ExceptHandler, ast.match_case)):
+        for part in ("body", "handlers", "orelse", "finalbody", "cases"):
             for inner in getattr(node, part, ()):
                 yield from _statements(inner)
 
@@ -225,7 +262,18 @@ def _imports(tree: CodeTree, module: str, node: ast.AST) -> Iterator[tuple[str, 
                 yield one.asname or one.name, tree.target(base, (one.name,))
 
 
-class _Reader:
+def _imported(tree: CodeTree, module: str, node: ast.AST) -> Iterator[str]:
+    """The modules of the packages that a statement imports."""
+    for part in _statements(node):
+        if isinstance(part, ast.Import):
+            yield from (one.name for one in part.names if tree.file(one.name) is not None)
+        elif isinstance(part, ast.ImportFrom):
+            yield from (
+                target[0] for _, target in _imports(tree, module, part) if not isinstance(target, str)
+            )
+
+
+class _NameReader:
     """What one statement of a module leads to, by the rules of Python's scopes."""
 
     def __init__(
@@ -234,6 +282,7 @@ class _Reader:
         self.tree, self.module, self.imports, self.names = tree, module, imports, names
         # of the functions around a node: what their names stand for; None: a variable
         self.scopes: list[dict[str, Target | str | None]] = []
+        self.in_class = False
         self.targets: set[Target] = set()
         self.origins: dict[str, Target | str] = {}
 
@@ -246,8 +295,16 @@ class _Reader:
                     self._lead([name])
             case ast.Attribute():
                 inside = self._attribute(node)
-            case ast.AnnAssign():  # a hint leads nowhere
-                inside = [node.target, *([node.value] if node.value else [])]
+            case ast.AnnAssign():  # a hint leads nowhere, but for a field's: schemas are read by them
+                hints = [node.annotation] if self.in_class else []
+                inside = [node.target, *hints, *([node.value] if node.value else [])]
+            case ast.Import() | ast.ImportFrom():  # where a scope is not kept apart, as in a class
+                self._import([node])
+            case ast.ClassDef():
+                around, self.in_class = self.in_class, True
+                for child in ast.iter_child_nodes(node):
+                    self.look(child)
+                self.in_class = around
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
                 arguments = node.args  # decorators and defaults are read outside the function
                 inside = [
@@ -287,12 +344,8 @@ class _Reader:
         ]
         scope: dict[str, Target | str | None] = {one.arg: None for one in variables if one is not None}
         scope |= {name: None for node in body for name in _bound(node)}
-        imported = [pair for node in body for pair in _imports(self.tree, self.module, node)]
-        # one name may stand for several, as where a branch chooses what is imported
-        self.targets |= {
-            target for _, target in imported if not isinstance(target, str) and target[1] is not None
-        }
-        scope |= dict(imported)
+        self._import(body)  # one name may stand for several, as where a branch chooses what is imported
+        scope |= dict(pair for node in body for pair in _imports(self.tree, self.module, node))
         outside = {
             name
             for node in body
@@ -301,9 +354,19 @@ class _Reader:
             for name in part.names
         }
         self.scopes.append({name: target for name, target in scope.items() if name not in outside})
+        around, self.in_class = self.in_class, False
         for node in body:
             self.look(node)
+        self.in_class = around
         self.scopes.pop()
+
+    def _import(self, statements: Iterable[ast.AST]) -> None:
+        """Note what the imports inside a definition name, and the modules that they import."""
+        for node in statements:
+            self.targets |= {(name, "") for name in _imported(self.tree, self.module, node)}
+            for _, target in _imports(self.tree, self.module, node):
+                if not isinstance(target, str) and target[1] is not None:
+                    self.targets.add(target)
 
     def _lead(self, names: list[str]) -> None:
         """Note what `name.name…` stands for where it is read."""

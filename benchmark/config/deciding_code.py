@@ -1,10 +1,8 @@
 """Which code decides what a stage of the pipeline makes: where it starts, and what of it does not count.
 
 From its command a stage leads to all the code that it can run (`benchmark.config.code_closure`). Of that,
-some decides nothing
-that is kept (NOT_DECIDING), and some is run for the cells of a few arms only (DOORS). tests/pipeline holds
-this list against what
-cells of every kind really run.
+some decides nothing that is kept (NOT_DECIDING), and some is run for the cells of a few arms only (DOORS).
+tests/benchmark/pipeline holds this list against what cells of every kind really run.
 """
 
 from __future__ import annotations
@@ -29,29 +27,38 @@ STARTS: Mapping[str, Target] = {
     "published": ("benchmark.unifiedqa", "main"),
     "compare": ("benchmark.compare", "main"),
     "report": ("benchmark.report", "main"),
+    "inputs": ("benchmark.pipeline.digest_files", "write_inputs"),
+    "scores": ("benchmark.pipeline.digest_files", "write_scores"),
+    "references": ("benchmark.pipeline.digest_files", "write_references"),
 }
 """The function that each stage calls."""
 
 NOT_DECIDING: Mapping[str, str] = {
-    "benchmark.": "telemetry is off, waiting threads sleep",
-    "bmt.": "the public names",
     "bmt.errors": "the names of failures: a stage that fails makes nothing",
     "bmt.settings": "what is allowed; the values stand in the digest",
     "benchmark.cli": "what is printed while a command works, and its exit status",
     "benchmark.config": "how settings are read; the values stand in the digest",
-    "benchmark.tracking": "what MLflow gets, and how a run's machine is described",
+    "benchmark.tracking": "what MLflow gets",
     "benchmark.acquisition.dataset_table.beside_the_paper": "printed, and not kept",
     "benchmark.acquisition.dataset_table._ours": "printed, and not kept",
 }
-"""Modules, rooms and names that change nothing of what a stage keeps, and why."""
+"""Modules, rooms and names that change nothing of what a stage keeps, and why. What a module runs on import
+counts all the same: it may change anything.
+"""
 
 DECIDING = (
     "bmt.settings.IN_DOMAIN",
     "bmt.settings.OUT_OF_DOMAIN",
+    "benchmark.cli.command_line",  # the report shows its command
     "benchmark.cli.text",
     "benchmark.config.backbones",
     "benchmark.config.cells",
+    "benchmark.config.digests.targets",
     "benchmark.config.results_options",
+    "benchmark.config.schema",
+    "benchmark.config.yaml_file",
+    "benchmark.tracking.environment",  # what of it stands in training.json and in results
+    "benchmark.tracking.journal.FOLDER",
 )
 """What does count of the above."""
 
@@ -77,6 +84,9 @@ DOORS: Mapping[str, frozenset[str]] = {
     "bmt.controls.fisher_masks": frozenset({"fisher"}),
     "bmt.controls.magnitude_masks": frozenset({"magnitude"}),
     "bmt.training.mask_schedules": frozenset({"changing"}),
+    # settings are read by these too, but their values stand in the digest
+    "benchmark.config.schema": frozenset({"fetch", "compare", "report"}),
+    "benchmark.config.yaml_file": frozenset({"fetch", "compare", "report"}),
     "benchmark.paper": frozenset({"compare", "report"}),  # what other stages take of the two is only printed
     "benchmark.rendering": frozenset({"compare", "report"}),
     "benchmark.acquisition.sample_corpus": frozenset({"sample"}),
@@ -135,6 +145,7 @@ def counts(name: str, traits: frozenset[str]) -> bool:
     silent = any(_is_in(name, entry) for entry in NOT_DECIDING) and not any(
         _is_in(name, entry) for entry in DECIDING
     )
+    silent = silent and not name.endswith(".")  # what runs on import
     return not silent and all(needed & traits for needed in doors)
 
 

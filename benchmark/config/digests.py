@@ -1,8 +1,7 @@
 """What decides each instance of each stage: its settings as they are read, and its code without comments.
 
 One answer for all who ask: DVC, through the files that `benchmark.digests` writes; checkpoints and kept
-masks, which live under
-it, so that no run goes on from what another setting or other code has made.
+masks, which live under it, so that no run goes on from what another setting or other code has made.
 """
 
 from __future__ import annotations
@@ -43,9 +42,8 @@ def section_digest(config: Config, cell: Cell | str) -> str:
 
 def masks_digest(config: Config, cell: Cell) -> str:
     """Digest of everything that decides the masks of `cell` and is known before they are made: cells that
-    differ in nothing else
-    share them. The permutation of `fixed_random` comes after, so such a cell has the digest of the learned
-    one.
+    differ in nothing else share them. The permutation of `fixed_random` comes after, so such a cell has the
+    digest of the learned one.
     """
     arm = config.arms[cell.arm]
     settings = training_settings(config, cell)
@@ -58,11 +56,6 @@ def masks_digest(config: Config, cell: Cell) -> str:
     }
     code = stage_code("train", frozenset({"kept", kind, config.backbones[cell.backbone].head}))
     return json_digest({"kind": kind, "regime": cell.regime, "seed": cell.seed, "code": code, **kept})
-
-
-def fetch_settings(config: Config) -> dict[str, Any]:
-    """What decides the files that are fetched."""
-    return {"manifest": config.source.manifest}
 
 
 def preparation_settings(config: Config, backbone: str) -> dict[str, Any]:

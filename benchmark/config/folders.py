@@ -34,7 +34,7 @@ class Places:
 
     @property
     def digests(self) -> Path:
-        """What decides each instance of each stage (`benchmark.digests`), for DVC: `<stage>/<instance>.json`."""
+        """What decides each instance of a stage (`benchmark.digests`), for DVC: `<stage>/<instance>.json`."""
         return self.root / "data" / "digests" / self.profile
 
     @property

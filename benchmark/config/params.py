@@ -172,11 +172,11 @@ def repository_root() -> Path:
     Raises:
         ConfigError: BMT_ROOT names no folder.
     """
-    given = os.environ.get("BMT_ROOT")
-    root = Path(given).absolute() if given else Path(__file__).resolve().parents[2]
+    root_name = os.environ.get("BMT_ROOT")
+    root = Path(root_name).absolute() if root_name else Path(__file__).resolve().parents[2]
     if not root.is_dir():
         raise ConfigError(
-            f"BMT_ROOT: {given!r} is not a folder: set it to a copy of the repository, or unset it"
+            f"BMT_ROOT: {root_name!r} is not a folder: set it to a copy of the repository, or unset it"
         )
     return root
 

@@ -26,23 +26,24 @@ def chosen_seeds(text: str | None) -> tuple[int, ...] | None:
 
 
 def results_place(
-    given: Path | None, profile: str | None, params: str | None = None
+    results_option: Path | None, profile: str | None, params: str | None = None
 ) -> tuple[Path, str, Config | None, bool]:
     """The results folder, the profile ("" where only the runs can say), its configuration if there is one,
     and whether that is params.yaml's.
 
     Args:
-        given: `--results`. profile, params: as `profiles.params_file` takes them; without `given` a profile
-            may also be the name of a folder in results/ alone.
+        results_option: `--results`.
+        profile, params: as `profiles.params_file` takes them; without `--results` a profile may also be the
+            name of a folder in results/ alone.
     """
-    if given is not None:
-        if not given.is_dir():
+    if results_option is not None:
+        if not results_option.is_dir():
             raise ConfigError(
-                f"--results {given}: no such folder: a folder of <cell>.json and <cell>.parquet "
+                f"--results {results_option}: no such folder: a folder of <cell>.json and <cell>.parquet "
                 "(docs/compare.md)"
             )
         config, active = configuration(profile, params) if profile or params else (None, False)
-        return given, profile or (config.profile if config else ""), config, active
+        return results_option, profile or (config.profile if config else ""), config, active
     root = repository_root()
     config, active = configuration(profile, params)
     name = profile or (config.profile if config else "")

@@ -99,7 +99,9 @@ class ErrorAnalysis:
         words joined by `_`.
         """
         numbers = {
-            f"{group}/{name}": own.groups[group] for name, own in self.counts.items() for group in GROUPS
+            f"{group}/{name}": counts.groups[group]
+            for name, counts in self.counts.items()
+            for group in GROUPS
         }
         numbers |= {f"{group}/all": self.groups[group] for group in GROUPS}
         for group in LISTS:
@@ -169,9 +171,9 @@ def _lists(
             example, by_arm = examples[outcome.id], answers[outcome.id]
             wrong = [
                 answer.text
-                for state, given in zip(outcome.states, by_arm, strict=True)
+                for state, answers_of_arm in zip(outcome.states, by_arm, strict=True)
                 if state == WRONG
-                for answer in given
+                for answer in answers_of_arm
             ]
             lists[outcome.group].append(ListedExample(example, outcome, by_arm, fired(example, wrong)))
     return lists

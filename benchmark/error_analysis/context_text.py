@@ -15,10 +15,11 @@ STEM = 5
 """Letters by which words are compared: `founded` and `founder` are one word, `found` and `fond` are two."""
 FUNCTION_WORDS = frozenset(
     """
-    a about after all also an and any are as at be been before being between both but by can could did do does doing done during
-    each for from had has have he her hers him his how i if in into is it its itself many may me might more most much my name named
-    no not of on one or other our out over own same she should so some such than that the their them then there these they this
-    those through to under until up us was we were what when where which while who whom whose why will with would you your
+    a about after all also an and any are as at be been before being between both but by can could did do does
+    doing done during each for from had has have he her hers him his how i if in into is it its itself many
+    may me might more most much my name named no not of on one or other our out over own same she should so
+    some such than that the their them then there these they this those through to under until up us was we
+    were what when where which while who whom whose why will with would you your
     """.split()  # noqa: SIM905
 )
 """Words that say nothing of what a question is about; `name`, `one` and `many` among them, as questions use
@@ -36,7 +37,7 @@ def words(text: str) -> list[str]:
 
 
 def content_words(text: str) -> frozenset[str]:
-    """The words of `text` that are no function words, numbers whole and others by their first STEM letters."""
+    """The words of `text` but function words: numbers whole, the others by their first STEM letters."""
     return frozenset(
         word if word.isdecimal() else word[:STEM] for word in words(text) if word not in FUNCTION_WORDS
     )
@@ -51,7 +52,7 @@ def sentences(context: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     ends one, too.
     """
     breaks = list(_BREAK.finditer(context))
-    return (0, *(found.end() for found in breaks)), (*(found.start() for found in breaks), len(context))
+    return (0, *(mark.end() for mark in breaks)), (*(mark.start() for mark in breaks), len(context))
 
 
 def sentence(context: str, span: Span) -> Span:
@@ -65,9 +66,13 @@ def shared_words(question: str, context: str, span: Span) -> float:
     """The share, 0 to 1, of the question's content words that stand in the sentence of `span`; 1 for a
     question without such words.
     """
-    asked = content_words(question)
+    question_words = content_words(question)
     left, right = sentence(context, span)
-    return len(asked & content_words(context[left:right])) / len(asked) if asked else 1.0
+    return (
+        len(question_words & content_words(context[left:right])) / len(question_words)
+        if question_words
+        else 1.0
+    )
 
 
 def best_span(question: str, context: str, spans: Sequence[Span]) -> tuple[Span, float] | None:

@@ -209,7 +209,7 @@ def _example_blocks(listed: ListedExample, names: Sequence[str]) -> tuple[Headin
 
 
 def answer_line(answers: Sequence[RunAnswer]) -> str:
-    """The different answers of an arm's seeds, each with its F1, and with its seeds where there are several."""
+    """The different answers of an arm's seeds, each with its F1, and its seeds where there are several."""
     by_text: dict[tuple[str, float, float], list[int]] = {}
     for answer in answers:
         by_text.setdefault((answer.text, answer.em, answer.f1), []).append(answer.seed)

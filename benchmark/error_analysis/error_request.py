@@ -36,22 +36,22 @@ class ErrorRequest:
     data: Path | None
 
     @staticmethod
-    def of(given: Namespace) -> ErrorRequest:
+    def of(options: Namespace) -> ErrorRequest:
         """The options of a command line. Raises ConfigError for numbers that are not allowed."""
-        wrong = chosen_criterion(given.metric, given.below)
-        if given.limit < 0:
-            raise ConfigError(f"--limit {given.limit}: not allowed: at least 0")
+        wrong = chosen_criterion(options.metric, options.below)
+        if options.limit < 0:
+            raise ConfigError(f"--limit {options.limit}: not allowed: at least 0")
         return ErrorRequest(
-            given.arms,
-            given.seeds,
-            given.dataset,
+            options.arms,
+            options.seeds,
+            options.dataset,
             wrong,
-            given.limit,
-            given.backbone,
-            given.params,
-            given.profile,
-            given.results,
-            given.data,
+            options.limit,
+            options.backbone,
+            options.params,
+            options.profile,
+            options.results,
+            options.data,
         )
 
 

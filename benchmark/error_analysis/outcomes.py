@@ -110,33 +110,35 @@ def score_examples(
     import numpy as np
 
     names, notes = _datasets(choice, datasets)
-    found = predictions.read(results, list(choice.runs), names)
-    for fault in found.faults:
+    run_scores = predictions.read(results, list(choice.runs), names)
+    for fault in run_scores.faults:
         raise DataError(f"{where}/{fault}")
-    for name, difference in found.different.items():
+    for name, difference in run_scores.different.items():
         raise DataError(
             f"{where}: {name}: {difference}: evaluate both on the same data, or choose with --arms, --seeds "
             "or --dataset"
         )
     notes += [
         f"{cell} has the scores of {twin} throughout: one run under two seeds"
-        for cell, twin in found.copies.items()
+        for cell, twin in run_scores.copies.items()
     ]
     outcomes = {}
     for name in names:
-        examples = found.examples[name]
+        examples = run_scores.examples[name]
         if examples.left_out:
             notes.append(f"{name}: {examples.left_out} examples left out, on which few-shot runs were tuned")
         codes = []
         for arm in choice.arms:
-            bad = np.stack([wrong.of(found.scores[run.cell][name][wrong.metric.upper()]) for run in arm.runs])
+            bad = np.stack(
+                [wrong.of(run_scores.scores[run.cell][name][wrong.metric.upper()]) for run in arm.runs]
+            )
             codes.append(np.where(bad.all(axis=0), 1, np.where(bad.any(axis=0), 2, 0)))
         states = np.stack(codes, axis=1).tolist()
         outcomes[name] = tuple(
             ExampleOutcome(key, tuple(STATES[code] for code in row))
             for key, row in zip(examples.ids.to_pylist(), states, strict=True)
         )
-    return ScoredExamples(outcomes, found.scores, tuple(notes))
+    return ScoredExamples(outcomes, run_scores.scores, tuple(notes))
 
 
 def _datasets(choice: ArmChoice, wanted: Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:
@@ -182,12 +184,12 @@ def read_answers(
         if outcome.group in LISTS
     }
     texts = {run.cell: read_texts(results.folder / f"{run.cell}.parquet", listed) for run in choice.runs}
-    found: dict[str, dict[str, Answers]] = {name: {} for name in scored.outcomes}
+    chosen_answers: dict[str, dict[str, Answers]] = {name: {} for name in scored.outcomes}
     for name, outcomes in scored.outcomes.items():
         scores = {run.cell: scored.scores[run.cell][name] for run in choice.runs}
         for row, outcome in enumerate(outcomes):
             if outcome.group in LISTS:
-                found[name][outcome.id] = tuple(
+                chosen_answers[name][outcome.id] = tuple(
                     tuple(
                         RunAnswer(
                             run.seed,
@@ -198,7 +200,7 @@ def read_answers(
                     )
                     for arm in choice.arms
                 )
-    return found
+    return chosen_answers
 
 
 def read_texts(path: Path, wanted: Container[tuple[str, str]]) -> dict[tuple[str, str], str]:

@@ -20,21 +20,21 @@ def dev_file(folder: Path, dataset: str, shown: str) -> Path:
     Raises:
         DataError: there is none, or more than one.
     """
-    found = sorted(
+    files = sorted(
         path
         for pattern in PATTERNS
         for path in folder.rglob(pattern)
         if path.name.split(".")[:2] == [dataset, "dev"]
     )
-    if len(found) != 1:
-        names = ", ".join(path.relative_to(folder).as_posix() for path in found)
+    if len(files) != 1:
+        names = ", ".join(path.relative_to(folder).as_posix() for path in files)
         what = (
-            f"{len(found)} dev files of {dataset} ({names}), one is needed"
-            if found
+            f"{len(files)} dev files of {dataset} ({names}), one is needed"
+            if files
             else f"no {dataset}.dev.jsonl.gz there"
         )
         raise DataError(f"{shown}: {what}: {MAKE}")
-    return found[0]
+    return files[0]
 
 
 def read_examples(
@@ -57,10 +57,10 @@ def read_examples(
                 f"{stated[:12]}…): {MAKE}"
             )
     wanted = set(ids)
-    found = {example.id: example for example in read_mrqa(path) if example.id in wanted}
-    if lacking := sorted(wanted - set(found)):
+    examples = {example.id: example for example in read_mrqa(path) if example.id in wanted}
+    if lacking := sorted(wanted - set(examples)):
         raise DataError(
             f"{name}: {len(lacking)} of the {len(wanted)} scored examples are not in it, {lacking[0]} for "
             f"one: {MAKE}"
         )
-    return found
+    return examples

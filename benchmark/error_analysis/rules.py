@@ -32,16 +32,18 @@ NEARLY = 80.0
 FEW_SHARED = 0.2
 
 _COMPARED = (
-    r"more|less|fewer|most|least|fewest|first|last|earlier|earliest|later|latest|sooner|older|oldest|younger|youngest|newer|larger|largest|"
-    r"bigger|biggest|smaller|smallest|higher|highest|lower|lowest|greater|greatest|longer|longest|shorter|shortest|taller|tallest|closer|"
-    r"closest|farther|further|before|after"
+    r"more|less|fewer|most|least|fewest|first|last|earlier|earliest|later|latest|sooner|older|"
+    r"oldest|younger|youngest|newer|larger|largest|bigger|biggest|smaller|smallest|higher|highest|"
+    r"lower|lowest|greater|greatest|longer|longest|shorter|shortest|taller|tallest|closer|closest|"
+    r"farther|further|before|after"
 )
 _COMPARISON = re.compile(rf"\b(?:{_COMPARED})\b.*\bor\b|\bor\b.*\b(?:{_COMPARED})\b", re.IGNORECASE)
 _BOTH = re.compile(
     r"^\W*(?:are|were|is|was|do|does|did|have|has)\b.*\b(?:both|same|either|and|or)\b", re.IGNORECASE
 )
 _NUMBER = re.compile(
-    r"\bhow (?:many|much)\b|\bhow (?:far|long|old) (?:apart|between)\b|\b(?:difference|number of years|ratio) (?:in|between|of)\b|"
+    r"\bhow (?:many|much)\b|\bhow (?:far|long|old) (?:apart|between)\b|"
+    r"\b(?:difference|number of years|ratio) (?:in|between|of)\b|"
     r"\b(?:in total|combined|altogether|on average|percent of)\b",
     re.IGNORECASE,
 )
@@ -66,8 +68,8 @@ def is_boundary(example: Example, prediction: str) -> bool:
 
     Words are compared as the evaluation does: in lower case, without punctuation and articles.
     """
-    own = normalise(prediction).split()
-    return any(_boundary(own, normalise(answer).split()) for answer in example.answers)
+    predicted = normalise(prediction).split()
+    return any(_boundary(predicted, normalise(answer).split()) for answer in example.answers)
 
 
 def _boundary(a: Sequence[str], b: Sequence[str]) -> bool:
@@ -82,8 +84,8 @@ def is_spelling(example: Example, prediction: str) -> bool:
     """Whether prediction and a gold answer differ in a few letters (similarity at least ALIKE), no digit
     among them.
     """
-    own = normalise(prediction)
-    return any(_alike(own, normalise(answer)) for answer in example.answers)
+    predicted = normalise(prediction)
+    return any(_alike(predicted, normalise(answer)) for answer in example.answers)
 
 
 def _alike(a: str, b: str) -> bool:
@@ -96,20 +98,20 @@ def is_other_span(example: Example, prediction: str) -> bool:
     """Whether the prediction is the text of a span that the file marks as an answer but does not list among
     the answers.
     """
-    own = normalise(prediction)
-    listed = {normalise(answer) for answer in example.answers}
+    predicted = normalise(prediction)
+    gold = {normalise(answer) for answer in example.answers}
     return (
-        bool(own)
-        and own not in listed
-        and any(normalise(example.context[start:end]) == own for start, end in example.spans)
+        bool(predicted)
+        and predicted not in gold
+        and any(normalise(example.context[start:end]) == predicted for start, end in example.spans)
     )
 
 
 def is_nearly_right(example: Example, prediction: str) -> bool:
     """Whether F1 is at least NEARLY percent while EM is 0."""
-    own = normalise(prediction)
+    predicted = normalise(prediction)
     return 100 * f1(prediction, example.answers) >= NEARLY and all(
-        own != normalise(answer) for answer in example.answers
+        predicted != normalise(answer) for answer in example.answers
     )
 
 
@@ -138,8 +140,8 @@ def is_drop(example: Example, prediction: str = "") -> bool:
 
 def shares_few_words(example: Example, prediction: str = "") -> bool:
     """Whether no sentence with a gold answer has FEW_SHARED or more of the question's content words."""
-    found = best_span(example.question, example.context, example.spans)
-    return found is not None and found[1] < FEW_SHARED
+    best = best_span(example.question, example.context, example.spans)
+    return best is not None and best[1] < FEW_SHARED
 
 
 def is_not_in_context(example: Example, prediction: str = "") -> bool:
@@ -221,17 +223,17 @@ def fired(example: Example, wrong: Sequence[str]) -> tuple[ErrorRule, ...]:
     """The rules that fire for at least half of the wrong answers to an example; without an answer those of
     the question.
     """
-    found = []
+    fired_rules = []
     for rule in RULES:
         if rule.of_question:
             fires = rule.fires(example, "")
         else:
             fires = bool(wrong) and 2 * sum(rule.fires(example, answer) for answer in wrong) >= len(wrong)
-        found += [rule] if fires else []
-    return tuple(found)
+        fired_rules += [rule] if fires else []
+    return tuple(fired_rules)
 
 
 def category(rules: Sequence[ErrorRule]) -> str:
     """The one category whose rules fired, else UNDECIDED."""
-    found = {rule.category for rule in rules}
-    return found.pop() if len(found) == 1 else UNDECIDED
+    categories = {rule.category for rule in rules}
+    return categories.pop() if len(categories) == 1 else UNDECIDED

@@ -25,7 +25,7 @@ def audit_repeats(paper: Paper, audit: Audit) -> None:
     first table's.
     """
     printed: dict[tuple[str, int | None, str, str | frozenset[str]], list[tuple[Table, Row, Span]]] = {}
-    for table, row in _rows(paper):
+    for table, row in _table_rows(paper):
         for metric, dataset in (
             (metric, dataset) for metric, cells in row.values.items() for dataset in cells
         ):
@@ -42,8 +42,8 @@ def audit_repeats(paper: Paper, audit: Audit) -> None:
                 differing.setdefault((row.row, table.table, usual[0].table), []).append(
                     ((table, row), usual[:2], metric, column)
                 )
-    for found in differing.values():
-        _find_repeat(found, audit)
+    for cells in differing.values():
+        _find_repeat(cells, audit)
 
 
 def audit_labels(paper: Paper, audit: Audit) -> None:
@@ -52,7 +52,7 @@ def audit_labels(paper: Paper, audit: Audit) -> None:
 
     Named is the one that fewer tables print with these numbers, of equally many the later one.
     """
-    places = [place for place in _rows(paper) if place[0].kind == "scores"]
+    places = [place for place in _table_rows(paper) if place[0].kind == "scores"]
     equal: dict[tuple[str, ...], dict[int, Place]] = {}
     for (i, first), (j, second) in combinations(enumerate(places), 2):
         for metric in first[0].metrics:
@@ -64,8 +64,8 @@ def audit_labels(paper: Paper, audit: Audit) -> None:
                 equal.setdefault((metric, *sorted((first[1].row, second[1].row))), {}).update(
                     {i: first, j: second}
                 )
-    for (metric, *_), found in equal.items():
-        in_order = [place for _, place in sorted(found.items())]
+    for (metric, *_), equal_rows in equal.items():
+        in_order = [place for _, place in sorted(equal_rows.items())]
         prints = Counter(row.row for _, row in in_order)
         named = min(reversed(prints), key=lambda row: prints[row])
         _find_label(
@@ -76,7 +76,7 @@ def audit_labels(paper: Paper, audit: Audit) -> None:
         )
 
 
-def _rows(paper: Paper) -> Iterator[Place]:
+def _table_rows(paper: Paper) -> Iterator[Place]:
     return ((table, row) for table in paper.tables.values() for row in table.rows)
 
 
@@ -118,7 +118,8 @@ def _find_label(metric: str, places: list[Place], others: list[Place], audit: Au
     numbers = ", ".join(f"{row.values[metric][name]:.{table.decimals[metric]}f}" for name in datasets)
     names = " and ".join(dict.fromkeys(label_of(other) for _, other in others))
     tables = [table_name(other.table).removeprefix("Table ") for other, _ in others]
-    text = f"the same {len(datasets)} numbers are those of {names} in Table{'s' if len(tables) > 1 else ''} {', '.join(tables)}"
+    where = f"Table{'s' if len(tables) > 1 else ''} {', '.join(tables)}"
+    text = f"the same {len(datasets)} numbers are those of {names} in {where}"
     column = ", ".join(column_of(table, name) for name in datasets)
     audit.find(
         Finding(

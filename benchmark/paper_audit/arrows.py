@@ -61,7 +61,10 @@ def _audit_first(table: Table, index: int, audit: Audit) -> None:
         _find(audit, "arrow", BEYOND, table, row, "no row stands above it that it could be a gain over", ())
     elif not same_backbone(row, above):
         audit.look("backbone")
-        text = f"no row of this model stands above it; the next one is {label_of(above)}, of another backbone: a gain over it is not the arm's"
+        text = (
+            f"no row of this model stands above it; the next one is {label_of(above)}, of another backbone: "
+            "a gain over it is not the arm's"
+        )
         _find(audit, "backbone", IMPLAUSIBLE, table, row, text, (above.row,))
     else:
         _audit_gain(table, row, above, audit)

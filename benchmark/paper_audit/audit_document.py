@@ -44,7 +44,7 @@ HOW = (
 
 def audit_document(audit: Audit) -> Document:
     """What was looked at, the findings, the worst first, and the verdict."""
-    blocks: list[Block] = [Paragraph(with_code(HOW), "quiet"), text_table(COLUMNS, _rows(audit))]
+    blocks: list[Block] = [Paragraph(with_code(HOW), "quiet"), text_table(COLUMNS, _check_rows(audit))]
     for severity, meaning in SEVERITIES.items():
         items = [_item(finding) for finding in audit.findings if finding.severity == severity]
         if items:
@@ -85,7 +85,7 @@ def audit_json(audit: Audit) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _rows(audit: Audit) -> list[tuple[str, str, TextCell]]:
+def _check_rows(audit: Audit) -> list[tuple[str, str, TextCell]]:
     """Title, how many were looked at, and what was found, of each check."""
     rows = []
     for check, title in CHECKS.items():

@@ -62,26 +62,26 @@ def audit_outlying_cells(table: Table, audit: Audit) -> None:
 
 
 def _out_of_line(numbers: Cells, least: float) -> dict[Place, tuple[float, float]]:
-    """The cells out of line by more than `least`: what the others suggest there, and the corrected p value."""
-    found: dict[Place, tuple[float, float]] = {}
+    """The cells out of line by more than `least`: what the others suggest, and the corrected p value."""
+    outlying: dict[Place, tuple[float, float]] = {}
     rows, columns = len(numbers), len(numbers[0])
     freedom = (rows - 1) * (columns - 1)
     free = freedom / (rows * columns)  # 1 - leverage, the same for every cell
-    while freedom - len(found) > FREEDOM // 2:
-        filled = _filled(numbers, list(found), free)
-        residuals, left = _residuals(filled), freedom - len(found)
+    while freedom - len(outlying) > FREEDOM // 2:
+        filled = _filled(numbers, list(outlying), free)
+        residuals, left = _residuals(filled), freedom - len(outlying)
         error = sum(number**2 for line in residuals for number in line) / left
         worst, i, j = max((abs(residuals[i][j]), i, j) for i in range(rows) for j in range(columns))
         t = _deleted(worst / sqrt(error * free) if error else 0.0, left)
         p = min(1.0, float(t_two_sided(t, left - 1)) * rows * columns)
         if p >= ALPHA or worst / free <= least:
             break
-        found[i, j] = (filled[i][j] - residuals[i][j] / free, p)
-    return found
+        outlying[i, j] = (filled[i][j] - residuals[i][j] / free, p)
+    return outlying
 
 
 def _filled(numbers: Cells, without: list[Place], free: float) -> Cells:
-    """The numbers, with the least-squares estimates of the others in the places `without` (Yates' iteration)."""
+    """The numbers; in the places `without`, the others' least-squares estimates (Yates' iteration)."""
     filled = [list(line) for line in numbers]
     for _ in range(SWEEPS if without else 0):
         for i, j in without:

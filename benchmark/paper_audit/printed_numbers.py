@@ -116,9 +116,10 @@ def shown(number: Fraction, decimals: int, sign: bool = False) -> str:
 
 
 def between(span: Span, decimals: int, sign: bool = False) -> str:
-    """`82.90, with rounding 82.85 to 82.95`: one decimal more than is printed, so that the ends can be seen."""
+    """`82.90, with rounding 82.85 to 82.95`: one decimal more than is printed, which shows the ends."""
     digits = decimals + 1
-    return f"{shown(span.middle, digits, sign)}, with rounding {shown(span.low, digits, sign)} to {shown(span.high, digits, sign)}"
+    middle, low, high = (shown(value, digits, sign) for value in (span.middle, span.low, span.high))
+    return f"{middle}, with rounding {low} to {high}"
 
 
 def cell(table: Table, row: Row, metric: str, dataset: str) -> Span | None:

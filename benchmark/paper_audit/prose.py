@@ -107,7 +107,10 @@ def audit_backbones(paper: Paper, audit: Audit) -> None:
                     if sides and not claim.than
                     else ""
                 )
-                text = f"the difference {gain}is one from {label_of(b)} to {label_of(a)}: backbone and method change together"
+                text = (
+                    f"the difference {gain}is one from {label_of(b)} to {label_of(a)}: "
+                    "backbone and method change together"
+                )
                 _find(paper, claim, "backbone", IMPLAUSIBLE, _words(paper, claim), text, audit)
 
 
@@ -173,7 +176,8 @@ def _words(paper: Paper, claim: Claim) -> str:
     """
     names = [label_of(paper.row(claim, row)[1]) for row in claim.rows]
     one, other = names if len(names) == 2 else (f"({' − '.join(names[:2])})", f"({' − '.join(names[2:])})")
-    text = f"{one} {({'greater': 'above', 'less': 'below', 'comparable': 'comparable with'})[claim.direction]} {other}"
+    relation = {"greater": "above", "less": "below", "comparable": "comparable with"}[claim.direction]
+    text = f"{one} {relation} {other}"
     return text + (
         f" {'within' if claim.direction == 'comparable' else 'by'} {claim.size}"
         if claim.size is not None
@@ -184,9 +188,9 @@ def _words(paper: Paper, claim: Claim) -> str:
 def _cells(paper: Paper, claim: Claim, sides: list[Span]) -> str:
     """`RoBERTa-base MT(w/ BMT) 82.9, RoBERTa-base MT(w/ mask) 81.7`."""
     texts = (
-        f"{label_of(found)} {shown(side.middle, table.decimals[claim.metric.removeprefix(SPREAD)])}"
+        f"{label_of(printed_row)} {shown(side.middle, table.decimals[claim.metric.removeprefix(SPREAD)])}"
         for side, row in zip(sides, claim.rows, strict=True)
-        for table, found in [paper.row(claim, row)]
+        for table, printed_row in [paper.row(claim, row)]
     )
     return ", ".join(texts)
 

@@ -5,6 +5,7 @@ and `lines` have the rest.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
@@ -25,8 +26,28 @@ PERCENT = ("_pct", "_percent")
 ZERO, HUNDRED = Span(Fraction(0), Fraction(0), Fraction(0)), Span(Fraction(100), Fraction(100), Fraction(100))
 
 
+@dataclass(frozen=True, slots=True)
+class CellPlace:
+    """Where a finding stands: a cell of a printed table. metric: as printed, several with commas between.
+    dataset: the column's; AVERAGE, or "" in a table of facts.
+    """
+
+    table: Table
+    row: Row
+    metric: str
+    dataset: str = ""
+
+    def finding(
+        self, check: str, severity: str, printed: str, follows: str, others: tuple[str, ...] = ()
+    ) -> Finding:
+        """What `check` says of this cell."""
+        column = column_of(self.table, self.dataset)
+        table, row, label = self.table.table, self.row.row, label_of(self.row)
+        return Finding(check, severity, table, row, label, printed, follows, self.metric, column, others)
+
+
 def audit_averages(table: Table, audit: Audit) -> None:
-    """Every printed macro average is the mean of its row's cells; one outside all of its cells is impossible."""
+    """Every printed macro average is the mean of its row's cells; one outside all of them is impossible."""
     for row in table.rows:
         for metric in table.metrics if table.average else ():
             average = cell(table, row, metric, AVERAGE)
@@ -39,17 +60,9 @@ def audit_averages(table: Table, audit: Audit) -> None:
             if outside or not average.meets(follows):
                 text = f"the mean of the {len(cells)} cells is {between(follows, digits)}"
                 text += "; no mean lies outside of its cells" if outside else ""
-                _find(
-                    audit,
-                    "average",
-                    IMPOSSIBLE if outside else BEYOND,
-                    table,
-                    row,
-                    metric,
-                    AVERAGE,
-                    shown(average.middle, digits),
-                    text,
-                )
+                place = CellPlace(table, row, metric, AVERAGE)
+                severity = IMPOSSIBLE if outside else BEYOND
+                audit.find(place.finding("average", severity, shown(average.middle, digits), text))
 
 
 def audit_percentages(table: Table, audit: Audit) -> None:
@@ -64,24 +77,17 @@ def audit_percentages(table: Table, audit: Audit) -> None:
             part_text, whole_text = _text(table, row, part_name), _text(table, row, whole_name)
             audit.look("bounds")
             if part.above(whole):
-                _find(
-                    audit,
-                    "bounds",
-                    IMPOSSIBLE,
-                    table,
-                    row,
-                    part_name,
-                    "",
-                    part_text,
-                    f"more than the whole, {whole_text}",
-                )
+                place = CellPlace(table, row, part_name)
+                follows = f"more than the whole, {whole_text}"
+                audit.find(place.finding("bounds", IMPOSSIBLE, part_text, follows))
             if stands is None or whole.low <= 0:
                 continue
             audit.look("percentage")
-            follows, digits = percent(part, whole), table.decimals[metric]
-            if not stands.meets(follows):
-                text = f"{part_text} of {whole_text} is {between(follows, digits)}"
-                _find(audit, "percentage", BEYOND, table, row, metric, "", shown(stands.middle, digits), text)
+            share, digits = percent(part, whole), table.decimals[metric]
+            if not stands.meets(share):
+                place = CellPlace(table, row, metric)
+                text = f"{part_text} of {whole_text} is {between(share, digits)}"
+                audit.find(place.finding("percentage", BEYOND, shown(stands.middle, digits), text))
 
 
 def audit_bounds(table: Table, audit: Audit) -> None:
@@ -101,18 +107,10 @@ def audit_bounds(table: Table, audit: Audit) -> None:
                     continue
                 audit.look("bounds")
                 if ZERO.above(span) or span.above(HUNDRED):
+                    place = CellPlace(table, row, metric, dataset)
                     stands = shown(span.middle, table.decimals[metric])
-                    _find(
-                        audit,
-                        "bounds",
-                        IMPOSSIBLE,
-                        table,
-                        row,
-                        metric,
-                        dataset,
-                        stands,
-                        "a percentage lies between 0 and 100",
-                    )
+                    text = "a percentage lies between 0 and 100"
+                    audit.find(place.finding("bounds", IMPOSSIBLE, stands, text))
 
 
 def audit_exact_match(table: Table, audit: Audit) -> None:
@@ -127,23 +125,15 @@ def audit_exact_match(table: Table, audit: Audit) -> None:
                 audit.look("em-f1")
                 if em.above(f1):
                     text = "EM is at most F1: an answer that matches exactly has an F1 of 1"
-                    stands = f"EM {_text(table, row, names['em'], dataset)}, F1 {_text(table, row, names['f1'], dataset)}"
-                    _find(
-                        audit,
-                        "em-f1",
-                        IMPOSSIBLE,
-                        table,
-                        row,
-                        f"{names['em']}, {names['f1']}",
-                        dataset,
-                        stands,
-                        text,
-                    )
+                    place = CellPlace(table, row, f"{names['em']}, {names['f1']}", dataset)
+                    em_text, f1_text = (_text(table, row, names[name], dataset) for name in ("em", "f1"))
+                    stands = f"EM {em_text}, F1 {f1_text}"
+                    audit.find(place.finding("em-f1", IMPOSSIBLE, stands, text))
 
 
 def audit_shots(table: Table, audit: Audit) -> None:
-    """Rows that differ in K alone: no score falls, beyond rounding, from one K to the next. A finding a
-    column.
+    """Rows that differ in K alone: no score falls, beyond rounding, from one K to the next. One finding
+    per column.
     """
     families: dict[tuple[object, ...], list[Row]] = {}
     for row in table.rows:
@@ -164,10 +154,9 @@ def audit_shots(table: Table, audit: Audit) -> None:
                     text = "with more examples it falls: " + ", ".join(
                         f"from K = {a.K} to K = {b.K}" for a, b in falls
                     )
+                    place = CellPlace(table, falls[0][1], metric, dataset)
                     others = tuple(a.row for a, _ in falls)
-                    _find(
-                        audit, "shots", IMPLAUSIBLE, table, falls[0][1], metric, dataset, stands, text, others
-                    )
+                    audit.find(place.finding("shots", IMPLAUSIBLE, stands, text, others))
 
 
 def _percentages(metrics: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
@@ -185,24 +174,3 @@ def _percentages(metrics: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
 def _text(table: Table, row: Row, metric: str, dataset: str = "") -> str:
     """A printed number as it stands."""
     return f"{row.values[metric][dataset]:.{table.decimals[metric]}f}"
-
-
-def _find(
-    audit: Audit,
-    check: str,
-    severity: str,
-    table: Table,
-    row: Row,
-    metric: str,
-    dataset: str,
-    printed: str,
-    follows: str,
-    others: tuple[str, ...] = (),
-) -> None:
-    """Add a finding about one cell of a table."""
-    column = column_of(table, dataset)
-    audit.find(
-        Finding(
-            check, severity, table.table, row.row, label_of(row), printed, follows, metric, column, others
-        )
-    )

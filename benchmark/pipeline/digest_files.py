@@ -2,9 +2,8 @@
 its sampling is held against.
 
 DVC compares files, and its matrix knows a cell by its name alone. So three stages, each of a second, write
-small JSON files that
-say more, and every other stage depends on its own file: what did not change in it runs nothing.
-docs/pipeline.md tells the whole.
+small JSON files that say more, and every other stage depends on its own file: what did not change in it runs
+nothing. docs/pipeline.md tells the whole.
 """
 
 from __future__ import annotations
@@ -14,16 +13,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmark.acquisition.manifest import OFFICIAL, local_path, location
 from benchmark.config import digests
 from benchmark.config.cells import Cell, parse
 from benchmark.config.code_closure import CodeTree
 from benchmark.config.deciding_code import cell_traits, stage_code
 from benchmark.config.folders import Places
-from benchmark.config.params import Config, find_cell
+from benchmark.config.params import Config, find_cell, repository_root
 from benchmark.config.pipeline_lists import SOURCE_SEED
 from benchmark.runs.single_task_reference import reference_cells
 from bmt.errors import ConfigError, DataError
-from bmt.runtime.files import json_digest, write_folder_aside, write_json
+from bmt.runtime.files import file_digest, json_digest, write_folder_aside, write_json
 
 Json = dict[str, Any]
 
@@ -63,9 +63,10 @@ def _instances(config: Config, tree: CodeTree | None) -> dict[str, Json]:
         "val_source": config.data.val_source,
     }
     files = {
-        "fetch": decides("fetch", digests.fetch_settings(config), [config.source.manifest]),
+        "fetch": decides("fetch", _fetch_settings(config), [config.source.manifest]),
         "statistics": decides("statistics", {}),
-        "inputs": {"settings": {**lists, **reads}},
+        "inputs": decides("inputs", {**lists, **reads}),
+        "references": decides("references", {"cells": config.every_cell, "sampling": config.sampling.kind}),
         "compare": decides("compare", digests.comparison_settings(config)),
         "report": decides("report", digests.comparison_settings(config)),
     }
@@ -81,6 +82,8 @@ def _instances(config: Config, tree: CodeTree | None) -> dict[str, Json]:
         cell = find_cell(config, name)
         traits = cell_traits(config, cell)
         files[f"train/{name}"] = decides("train", digests.training_settings(config, cell), traits)
+        if name in config.references:  # its stage writes its scores too
+            files[f"train/{name}"]["scores"] = stage_code("scores", tree=tree)
         trained[name] = json_digest(files[f"train/{name}"])[:16]
         evaluated = decides("evaluate", digests.evaluation_settings(config), traits)
         files[f"evaluate/{name}"] = evaluated | {"training": trained[name]}
@@ -94,6 +97,17 @@ def _instances(config: Config, tree: CodeTree | None) -> dict[str, Json]:
     for name in config.published:
         files[f"published/{name}"] = decides("published", digests.published_settings(config, name))
     return files
+
+
+def _fetch_settings(config: Config) -> Json:
+    """The manifest's name, and the digest of a file of the user's that it names."""
+    setting = config.source.manifest
+    if setting == "sample":
+        return {"manifest": setting}
+    url = location(setting, repository_root())
+    path = local_path(url) if url.startswith("file:") else None
+    there = path is not None and path != OFFICIAL and path.is_file()
+    return {"manifest": setting, "sha256": file_digest(path) if path is not None and there else None}
 
 
 def _check_references(config: Config, needed: Mapping[str, list[str]]) -> None:

@@ -167,9 +167,9 @@ def _closing(plan: TablePlan, terms: Terms, sums: Totals) -> list[str]:
         )
     if terms.keep == "none":
         lines.append("keep none: no model stays, so neither `benchmark.ask` nor a later transfer has one")
-        if own := [item.needed.name for item in plan.to_run if item.needed.name in terms.listed]:
+        if listed := [item.needed.name for item in plan.to_run if item.needed.name in terms.listed]:
             lines.append(
-                f"keep none: dvc.yaml has the models of {len(own)} of these cells as outs: `dvc repro` "
+                f"keep none: dvc.yaml has the models of {len(listed)} of these cells as outs: `dvc repro` "
                 "would train them again"
             )
     return lines

@@ -118,8 +118,8 @@ def children_environment(jobs: int) -> dict[str, str]:
     """
     threads = {}
     if jobs > 1:
-        given = os.environ.get("OMP_NUM_THREADS", "")
-        cores = int(given) if given.isdecimal() and int(given) else cpu_count()
+        limit = os.environ.get("OMP_NUM_THREADS", "")
+        cores = int(limit) if limit.isdecimal() and int(limit) else cpu_count()
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(max(1, cores // jobs)))
     home = str(Path(benchmark.__file__).resolve().parent.parent)
     paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -1,8 +1,8 @@
 """Jobs in an order that respects what they need, several at a time; and how long that takes if each takes its
 estimate.
 
-`run_all` knows nothing of processes: it is given a function that does one job, and calls it from one thread a
-slot.
+`run_all` knows nothing of processes: it is given a function that does one job, and calls it from one thread
+per slot.
 """
 
 from __future__ import annotations

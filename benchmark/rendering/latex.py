@@ -23,6 +23,7 @@ from benchmark.rendering.document import (
     cell_of,
     item_of,
     phrases,
+    plain_text,
 )
 
 SPECIAL = {
@@ -50,6 +51,8 @@ SPECIAL = {
 }
 _HYPHENS = re.compile("-(?=-)")
 COMMANDS = {"strong": "textbf", "emphasis": "emph", "code": "texttt"}
+LONG = 30
+"""Characters beyond which a column that may wrap does."""
 NOTE = r"\multicolumn{%d}{p{.95\linewidth}}{\footnotesize %s} \\"
 
 
@@ -96,9 +99,15 @@ def _list(items: tuple[ListItem | Inline, ...], kind: str) -> Iterator[str]:
 
 def _table(table: TextTable, title: str) -> Iterator[str]:
     count = len(table.columns)
-    wrapped = sum(bool(column.least) for column in table.columns)
-    wide = f"p{{{0.6 / wrapped:.2g}\\linewidth}}" if wrapped else ""
-    kinds = "".join(wide if column.least else column.align[0] for column in table.columns)
+    rows = [row for group in table.groups for row in group.rows]
+    long = [
+        bool(column.least) and any(len(plain_text(cell_of(row.cells[index]).text)) > LONG for row in rows)
+        for index, column in enumerate(table.columns)
+    ]
+    wide = f"p{{{0.5 / max(1, sum(long)):.2g}\\linewidth}}"
+    kinds = "".join(
+        wide if wraps else column.align[0] for wraps, column in zip(long, table.columns, strict=True)
+    )
     yield rf"\begin{{longtable}}{{{kinds}}}"
     if caption := inline(table.title) if table.title else title:
         yield rf"\caption{{{caption}}} \\"

@@ -1,4 +1,6 @@
-"""A document in the terminal, by rich: narrow terminals lose secondary columns first; a pipe gets plain text."""
+"""A document in the terminal, by rich: narrow terminals lose secondary columns first; a pipe gets plain
+text.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,6 @@ from benchmark.rendering.document import (
     Remark,
     RowGroup,
     TextList,
-    TextRow,
     TextTable,
     cell_of,
     item_of,
@@ -69,13 +70,11 @@ def _parts(document: Document, width: int) -> Iterator[RenderableType]:
     last: Block | None = None
     for block in document.blocks:
         if isinstance(block, Heading):
-            yield _text(
-                block.text,
-                "bold cyan" if block.level == 2 else "bold",
-                before="\n" if block.level == 2 else "  ",
-            )
+            gap = "\n" if block.level == 2 or not isinstance(last, Heading) else ""
+            yield _text(block.text, "bold cyan" if block.level == 2 else "bold", before=gap)
         else:
-            if not isinstance(last, Heading | type(block)) and (last or document.title):
+            together = Heading if isinstance(block, TextList | TextTable) else Heading | type(block)
+            if not isinstance(last, together) and (last or document.title):
                 yield Text("")
             yield from _block(block, width)
         last = block
@@ -112,6 +111,8 @@ def _list(block: TextList) -> Table:
     items = [item_of(item) for item in block.items]
     grid = Table.grid(padding=(0, 2 if any(item.label for item in items) and not block.numbered else 1))
     for number, item in enumerate(items, 1):
+        if number > 1 and items[number - 2].items:
+            grid.add_row("", "")
         text = _text(item.text)
         if block.numbered and item.label:
             text = Text(f"{plain_text(item.label)}: ", style="bold") + text
@@ -137,7 +138,7 @@ def _table(table: TextTable, width: int) -> Iterator[RenderableType]:
         if group.title:
             yield _text(group.title, "bold", before="  ")
         if group.rows:
-            yield Padding(_group(table, group, widths, headed), (0, 0, 0, indent), expand=False)
+            yield from _group(table, group, widths, headed, indent)
         yield from (_note(note, indent) for note in group.notes)
     yield from (_note(note, indent) for note in table.notes)
 
@@ -146,19 +147,29 @@ def _note(note: Inline, indent: int) -> Padding:
     return Padding(_text(note, "dim"), (0, 0, 0, indent), expand=False)
 
 
-def _group(table: TextTable, group: RowGroup, widths: dict[int, int], headed: bool) -> Table:
+def _group(
+    table: TextTable, group: RowGroup, widths: dict[int, int], headed: bool, indent: int
+) -> Iterator[RenderableType]:
+    """The rows, each with its notes over the whole width; a blank line between them where any has notes."""
+    spaced = any(row.notes for row in group.rows)
+    part = _empty(table, widths, headed)
+    for row in group.rows:
+        cells = [cell_of(row.cells[index]) for index in widths]
+        texts = [_text(cell.text, STYLES[cell.tone]) for cell in cells]
+        part.add_row(*texts, style="bold" if row.strong else "")
+        if spaced or row is group.rows[-1]:
+            yield Padding(part, (0, 0, 0, indent), expand=False)
+            part = _empty(table, widths, headed=False)
+            yield from (_note(note, indent) for note in row.notes)
+            if row is not group.rows[-1]:
+                yield Text("")
+
+
+def _empty(table: TextTable, widths: dict[int, int], headed: bool) -> Table:
     shown = Table(box=None, show_header=headed, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for index, width in widths.items():
         column = table.columns[index]
         shown.add_column(_text(column.name), width=width, justify=column.align)
-    for row in group.rows:
-        cells = [cell_of(row.cells[index]) for index in widths]
-        texts = [_text(cell.text, STYLES[cell.tone]) for cell in cells]
-        for note in row.notes:
-            texts[0].append("\n").append_text(_text(note, "dim"))
-        if row.notes and row is not group.rows[-1]:
-            texts[0].append("\n")
-        shown.add_row(*texts, style="bold" if row.strong else "")
     return shown
 
 
@@ -166,12 +177,13 @@ def column_widths(table: TextTable, available: int) -> dict[int, int]:
     """{column: width} of the columns that fit side by side into `available` characters.
 
     Every column is as wide as its longest text. Where that is too much, columns that may be dropped go first,
-    in the order of `drop`; then those that may be wrapped share what is left; then the widest are squeezed.
+    in the order of `drop`; then those that may be wrapped share what is left, the one that lacks least first;
+    then the widest are squeezed.
     """
     natural = [cell_len(plain_text(column.name)) for column in table.columns]
     for row in (row for group in table.groups for row in group.rows):
-        for index, text in enumerate(_cell_texts(row)):
-            natural[index] = max(natural[index], text)
+        for index, cell in enumerate(row.cells):
+            natural[index] = max(natural[index], cell_len(_text(cell_of(cell).text).plain))
     least = [min(wide, column.least or wide) for wide, column in zip(natural, table.columns, strict=True)]
     shown = list(range(len(natural)))
     while sum(least[index] + 2 for index in shown) - 2 > available:
@@ -181,7 +193,7 @@ def column_widths(table: TextTable, available: int) -> dict[int, int]:
         shown.remove(min(secondary, key=lambda index: table.columns[index].drop))
     widths = {index: least[index] for index in shown}
     room = available - sum(width + 2 for width in widths.values()) + 2
-    for index in shown:
+    for index in sorted(shown, key=lambda index: natural[index] - widths[index]):
         more = max(0, min(room, natural[index] - widths[index]))
         widths[index] += more
         room -= more
@@ -190,13 +202,3 @@ def column_widths(table: TextTable, available: int) -> dict[int, int]:
         widths[widest] -= 1
         room += 1
     return widths
-
-
-def _cell_texts(row: TextRow) -> list[int]:
-    """The width of every cell's text; the first cell's with its notes."""
-    widths = [cell_len(_text(cell_of(cell).text).plain) for cell in row.cells]
-    return (
-        [max(widths[0], *(cell_len(_text(note).plain) for note in row.notes)), *widths[1:]]
-        if row.notes
-        else widths
-    )

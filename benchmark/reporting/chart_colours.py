@@ -66,8 +66,8 @@ def arm_series(arms: Iterable[str]) -> dict[str, int]:
     taken = {ARM_SERIES[name] for name in names if name in ARM_SERIES}
     free = [index for index in range(len(SERIES)) if index not in taken]
     others = [name for name in names if name not in ARM_SERIES]
-    found = {name: free[place % len(free)] for place, name in enumerate(others)}
-    return {name: ARM_SERIES.get(name, found.get(name, 0)) for name in names}
+    free_series = {name: free[place % len(free)] for place, name in enumerate(others)}
+    return {name: ARM_SERIES.get(name, free_series.get(name, 0)) for name in names}
 
 
 def variables() -> dict[str, tuple[str, str]]:

@@ -46,11 +46,11 @@ def runs_folder(results: Path) -> Path | None:
 
 
 def read(
-    folder: Path | None, found: Mapping[str, Evidence], seeds: tuple[int, ...] | None
+    folder: Path | None, evidence_by_cell: Mapping[str, Evidence], seeds: tuple[int, ...] | None
 ) -> tuple[list[Curve], list[str]]:
     """The curves of every cell below `folder`, and why one that is there cannot be shown.
 
-    found: the runs by their cell; the curve of another training than the one that was evaluated is not shown.
+    evidence_by_cell: of the runs; the curve of another training than the one that was evaluated is not shown.
     """
     curves: list[Curve] = []
     notes: list[str] = []
@@ -61,7 +61,7 @@ def read(
             continue
         if seeds is not None and cell.seed not in seeds:
             continue
-        evidence, trained = found.get(cell.name), _json(path.with_name("training.json"))
+        evidence, trained = evidence_by_cell.get(cell.name), _json(path.with_name("training.json"))
         if evidence and evidence.tracked and trained.get("mlflow_run_id") not in (None, evidence.tracked):
             notes.append(
                 f"{cell.name}: curve.csv is of another training than the results: evaluate the cell again"

@@ -56,7 +56,7 @@ def scatter_panels(runs: Sequence[Evidence]) -> Panels:
         for one in runs
         if 0 <= one.run.deviation.get("relative", -1.0) <= FARTHEST and one.run.identity.K is None
     ]
-    for place in _places(usable):
+    for place in _backbones_and_regimes(usable):
         group = [one for one in usable if one.place == place]
         shared = [name for name in group[0].run.datasets if all(name in one.run.datasets for one in group)]
         regime = group[0].run.identity.regime
@@ -123,7 +123,10 @@ def _layer_section(runs: Sequence[Evidence]) -> ChartSection:
             else "There are no runs, and so no deviations."
         )
         return ChartSection(key, heading, note=why)
-    grids = {place: _layer_grid([one for one in usable if one.place == place]) for place in _places(usable)}
+    grids = {
+        place: _layer_grid([one for one in usable if one.place == place])
+        for place in _backbones_and_regimes(usable)
+    }
     top = scale_top([value for grid in grids.values() for value in grid.known])
     said = "Relative deviation by layer and arm, percent."
     charts = [
@@ -145,7 +148,7 @@ def _layer_grid(runs: Sequence[Evidence]) -> HeatGrid:
     return HeatGrid([*map(layer_name, layers)], list(means), values)
 
 
-def _places(runs: Sequence[Evidence]) -> list[str]:
+def _backbones_and_regimes(runs: Sequence[Evidence]) -> list[str]:
     return list(dict.fromkeys(one.place for one in runs))
 
 

@@ -69,16 +69,18 @@ class Evidence:
 
 def arm_of(identity: Identity) -> str:
     """An arm's name, with what else tells its runs apart."""
-    return f"{identity.arm}{' + adapter' if identity.adapter else ''}{f', K = {identity.K}' if identity.K else ''}"
+    adapter = " + adapter" if identity.adapter else ""
+    shots = f", K = {identity.K}" if identity.K else ""
+    return f"{identity.arm}{adapter}{shots}"
 
 
-def read(found: Results, seeds: tuple[int, ...] | None) -> list[Evidence]:
+def read(results: Results, seeds: tuple[int, ...] | None) -> list[Evidence]:
     """The evidence of every usable run with one of `seeds` (None: any), by backbone, regime, arm and seed."""
-    runs = [run for run in found.runs if seeds is None or run.seed in seeds]
+    runs = [run for run in results.runs if seeds is None or run.seed in seeds]
     ordered = sorted(
         runs, key=lambda run: (run.identity.backbone, run.identity.regime, arm_of(run.identity), run.seed)
     )
-    return [_evidence(run, json.loads((found.folder / f"{run.cell}.json").read_bytes())) for run in ordered]
+    return [_evidence(run, json.loads((results.folder / f"{run.cell}.json").read_bytes())) for run in ordered]
 
 
 def by_arm(all_of_them: Sequence[Evidence]) -> dict[tuple[str, str], list[Evidence]]:
@@ -104,8 +106,8 @@ def mean_matrix(matrices: Sequence[Matrix]) -> Matrix:
 def in_order(datasets: Sequence[str]) -> list[str]:
     """Datasets in the paper's order, the others after them as they come."""
     known = [*IN_DOMAIN, *OUT_OF_DOMAIN]
-    given = list(dict.fromkeys(datasets))
-    return [name for name in known if name in given] + [name for name in given if name not in known]
+    unique = list(dict.fromkeys(datasets))
+    return [name for name in known if name in unique] + [name for name in unique if name not in known]
 
 
 def layer_order(layers: Sequence[str]) -> list[str]:

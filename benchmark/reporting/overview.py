@@ -57,7 +57,7 @@ class TableVerdicts:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What the section shows. tiles: (figure, what it counts, more) each. faults: files that cannot be used."""
+    """What the section shows. tiles: (figure, what it counts, more). faults: files that cannot be used."""
 
     tiles: list[tuple[str, str, str]]
     findings: list[str]

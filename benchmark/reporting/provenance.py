@@ -81,7 +81,7 @@ def provenance_section(data: ReportData, command: str) -> Provenance:
 
 
 def commands(data: ReportData) -> list[str]:
-    """What makes these runs and tables again, one command per line; none for runs whose making is not known."""
+    """What makes these runs and tables again, a command per line; none for runs of unknown making."""
     outside = "/" not in data.source  # a folder outside the repository goes by its name alone
     source = f"…/{data.source}" if outside else data.source
     where = f"--results {source}" if data.named_folder else f"--profile {data.profile}"

@@ -1,5 +1,5 @@
-"""What `benchmark.check` looks at in a results folder: one module a question, all of them writing into one
-`Findings`.
+"""What `benchmark.check` looks at in a results folder: one module per question, all of them writing into
+one `Findings`.
 
     fields      one JSON: types, ranges, finite numbers
     records     the folder's files; a result's name, its seal

@@ -63,9 +63,12 @@ def _shared(records: list[Record], profile: str | None, findings: Findings) -> N
         len(records),
         "that one evaluator scored them all is taken on trust",
     )
-    for own in _grouped(records, lambda record: record.run.identity.backbone).values():
+    for of_backbone in _grouped(records, lambda record: record.run.identity.backbone).values():
         findings.agree(
-            "agreement", "backbone_revision", {record.cell: record.run.revision for record in own}, UNLIKE
+            "agreement",
+            "backbone_revision",
+            {record.cell: record.run.revision for record in of_backbone},
+            UNLIKE,
         )
 
 
@@ -81,12 +84,12 @@ def _data(records: list[Record], findings: Findings) -> None:
         }
         digests = {cell: entry.get("data_sha256") for cell, entry in entries.items()}
         findings.agree("agreement", f"datasets.{name}.data_sha256", digests, UNLIKE)
-        for K, own in _grouped(records, lambda record: record.run.identity.K).items():
+        for K, of_size in _grouped(records, lambda record: record.run.identity.K).items():
             for key in (
                 ("examples",) if K is not None else ("examples", "contexts")
             ):  # few-shot runs leave out what they were tuned on
                 sizes = {
-                    record.cell: entries[record.cell].get(key) for record in own if record.cell in entries
+                    record.cell: entries[record.cell].get(key) for record in of_size if record.cell in entries
                 }
                 findings.agree("agreement", f"datasets.{name}.{key}", sizes, UNLIKE)
         for cell, entry in entries.items():
@@ -104,31 +107,37 @@ def _data(records: list[Record], findings: Findings) -> None:
     for key in dict.fromkeys(trained):
         digests = {record.cell: (record.values.get("train_data_sha256") or {}).get(key) for record in records}
         findings.agree("agreement", f"train_data_sha256.{key}", digests, UNLIKE)
-    for own in _grouped(records, _setting).values():
-        scored = {record.cell: sorted(record.values["datasets"]) for record in own}
+    for of_setting in _grouped(records, _setting).values():
+        scored = {record.cell: sorted(record.values["datasets"]) for record in of_setting}
         every = sorted({name for datasets in scored.values() for name in datasets})
         for cell, datasets in scored.items():
             if lacking := [name for name in every if name not in datasets]:
                 having = [other for other, theirs in scored.items() if lacking[0] in theirs]
-                expected = f"{enumerated(having)} {'has' if len(having) == 1 else 'have'} {'it' if len(lacking) == 1 else 'them'}"
+                verb, object_ = "has" if len(having) == 1 else "have", "it" if len(lacking) == 1 else "them"
+                expected = f"{enumerated(having)} {verb} {object_}"
                 findings.fault(
                     "examples", f"{cell}.json", "datasets", f"no {enumerated(lacking, 12)}", expected
                 )
 
 
 def _identities(records: list[Record], findings: Findings) -> None:
-    """One file a run, one tracked run a file."""
-    for (identity, seed), own in _grouped(
+    """One file per run, one tracked run per file."""
+    for (identity, seed), same_run in _grouped(
         records, lambda record: (record.run.identity, record.run.seed)
     ).items():
-        for record in own[1:]:
+        for record in same_run[1:]:
             advice = "keep the one that is this run, and evaluate the other again under its own name"
-            found, expected = f"{seed}, as in {own[0].cell}", f"one file a run of {identity.stem}"
-            findings.fault("seeds", record.file, "seed", found, expected, advice)
-    for reference, own in _grouped(records, lambda record: record.values.get("mlflow_run_id")).items():
-        for record in own[1:] if reference else []:
-            found, expected = f"that of {own[0].cell}", "each run was tracked as one of its own"
-            findings.fault("seeds", record.file, "mlflow_run_id", found, expected, COPY)
+            stated, expected = f"{seed}, as in {same_run[0].cell}", f"one file a run of {identity.stem}"
+            findings.fault("seeds", record.file, "seed", stated, expected, advice)
+    for reference, same_reference in _grouped(
+        records, lambda record: record.values.get("mlflow_run_id")
+    ).items():
+        for record in same_reference[1:] if reference else []:
+            stated, expected = (
+                f"that of {same_reference[0].cell}",
+                "each run was tracked as one of its own",
+            )
+            findings.fault("seeds", record.file, "mlflow_run_id", stated, expected, COPY)
 
 
 def _arms(records: list[Record], findings: Findings) -> None:
@@ -147,9 +156,9 @@ def _arms(records: list[Record], findings: Findings) -> None:
         ),
     }
     groups = _grouped(records, lambda record: record.run.identity)
-    for own in groups.values():
+    for of_identity in groups.values():
         for where, value in recorded.items():
-            findings.agree("arms", where, {record.cell: value(record) for record in own}, ANOTHER_ARM)
+            findings.agree("arms", where, {record.cell: value(record) for record in of_identity}, ANOTHER_ARM)
     findings.looked["arms"] = (
         f"{counted(len(groups), 'arm')} by {counted(len({record.run.seed for record in records}), 'seed')}"
     )
@@ -177,11 +186,11 @@ def _arms(records: list[Record], findings: Findings) -> None:
 
 def _norms(records: list[Record], findings: Findings) -> None:
     """l2 / relative is the norm of the pretrained weights: one number for every run of a backbone."""
-    for own in _grouped(
+    for of_weights in _grouped(
         records,
         lambda record: (record.run.identity.backbone, record.run.revision, record.run.identity.adapter),
     ).values():
-        moved = {record.cell: record.run.deviation for record in own}
+        moved = {record.cell: record.run.deviation for record in of_weights}
         norms = {
             cell: (both["l2"] / both["relative"], _rounding(both["l2"]) + _rounding(both["relative"]))
             for cell, both in moved.items()
@@ -193,11 +202,11 @@ def _norms(records: list[Record], findings: Findings) -> None:
         slack = next(rounding for norm, rounding in norms.values() if norm == usual)
         for cell, (norm, rounding) in norms.items():
             if abs(norm / usual - 1) > NORM + slack + rounding:
-                found = f"l2 / relative is {norm:.4g}"
+                stated = f"l2 / relative is {norm:.4g}"
                 expected = (
                     f"the pretrained weights of this backbone have the norm {usual:.4g} in the other runs"
                 )
-                findings.fault("masks", f"{cell}.json", "deviation", found, expected)
+                findings.fault("masks", f"{cell}.json", "deviation", stated, expected)
 
 
 def _rounding(value: float) -> float:

@@ -34,7 +34,9 @@ def check_document(checked: FolderCheck, strict: bool) -> Document:
     remarks = [Remark(note.text, "not checked", "open") for note in checked.findings.notes]
     remarks += [Remark(str(fault), "fault", "bad") for fault in checked.findings.faults]
     verdict = Phrase(_verdict(checked, strict), "strong", "bad" if checked.status(strict) else "good")
-    return Document(title, (text_table(COLUMNS, _rows(checked)), *remarks, Paragraph(verdict)), wrapped=False)
+    return Document(
+        title, (text_table(COLUMNS, _check_rows(checked)), *remarks, Paragraph(verdict)), wrapped=False
+    )
 
 
 def check_json(checked: FolderCheck, strict: bool) -> str:
@@ -65,7 +67,7 @@ def check_json(checked: FolderCheck, strict: bool) -> str:
     return json.dumps(value, indent=1) + "\n"
 
 
-def _rows(checked: FolderCheck) -> list[tuple[str, str, TextCell]]:
+def _check_rows(checked: FolderCheck) -> list[tuple[str, str, TextCell]]:
     """Title, what was looked at, and what was found, of each check."""
     faults, notes = _by_check(checked)
     rows = []

@@ -87,9 +87,12 @@ def _answers(record: Record, tables: PredictionTables) -> _Answers:
                 codes[rows] = part.codes
             if part.score is not None:
                 score[rows] = part.score
-    own = list(parts.values())
-    texts, scored = all(part.codes is not None for part in own), all(part.score is not None for part in own)
-    return _Answers(codes, score, right, bool(own) and texts, bool(own) and scored)
+    run_parts = list(parts.values())
+    texts, scored = (
+        all(part.codes is not None for part in run_parts),
+        all(part.score is not None for part in run_parts),
+    )
+    return _Answers(codes, score, right, bool(run_parts) and texts, bool(run_parts) and scored)
 
 
 def _share(a: _Answers, b: _Answers) -> float:
@@ -98,7 +101,9 @@ def _share(a: _Answers, b: _Answers) -> float:
     """
     if a.texts and b.texts and a.scored and b.scored:
         return _alike(a, b)
-    mine, theirs = (own.codes.astype(float) if a.texts and b.texts else own.right for own in (a, b))
+    mine, theirs = (
+        answers.codes.astype(float) if a.texts and b.texts else answers.right for answers in (a, b)
+    )
     there = (mine >= 0) & (theirs >= 0)  # and no NaN
     varied = int(there.sum()) >= ENOUGH and bool(np.ptp(mine[there]) > 0)
     return float(varied and bool((mine == theirs)[there].all()))

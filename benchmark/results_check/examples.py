@@ -21,7 +21,7 @@ def check_examples(records: list[Record], tables: PredictionTables, findings: Fi
     """Compare what every run answered, dataset by dataset."""
     shots = {record.cell for record in records if record.run.identity.K is not None}
     for name, shared in tables.examples.items():
-        parts = {cell: own[name] for cell, own in tables.parts.items() if name in own}
+        parts = {cell: by_dataset[name] for cell, by_dataset in tables.parts.items() if name in by_dataset}
         _same_set(name, shared, parts, shots, findings)
         _same_values(
             "context_id",
@@ -90,10 +90,10 @@ def _same_values(
     first run gave.
     """
     differing = {
-        cell: {int(parts[cell].rows[position]): value for position, value in own.items()}
-        for cell, own in odd.items()
+        cell: {int(parts[cell].rows[position]): value for position, value in values.items()}
+        for cell, values in odd.items()
     }
-    rows = sorted({row for own in differing.values() for row in own})
+    rows = sorted({row for values in differing.values() for row in values})
     if not rows:
         return
     known = shared.answers if column == "answers" else shared.contexts.to_pylist()
@@ -108,9 +108,9 @@ def _same_values(
         for cell, text in texts.items():
             if text != usual:
                 blamed.setdefault(cell, []).append((row, text, usual))
-    for cell, found in blamed.items():
-        _, mine, usual = found[0]
-        ids = quoted(shared.ids[row].as_py() for row, *_ in found)
+    for cell, differences in blamed.items():
+        _, mine, usual = differences[0]
+        ids = quoted(shared.ids[row].as_py() for row, *_ in differences)
         findings.fault(
             "examples",
             f"{cell}.parquet",

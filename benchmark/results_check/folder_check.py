@@ -66,24 +66,24 @@ def _bar(name: str, rows: int) -> AbstractContextManager[Bar]:
 
 
 def results_folder(
-    given: Path | None, profile: str | None, params: str | None = None
+    folder_option: Path | None, profile: str | None, params: str | None = None
 ) -> tuple[Path, str | None]:
     """The folder that is meant, and the profile that its runs must be of.
 
     Args:
-        given: None: `results/<profile>`.
+        folder_option: None: `results/<profile>`.
         profile, params: as `config.profiles.params_file` takes them; both None: for a given folder any
             profile, else that of params.yaml.
 
     Raises:
         ConfigError: there is no such folder or profile, it cannot be read, or it holds no results.
     """
-    if given is None:
+    if folder_option is None:
         folder, profile, _, _ = results_place(None, profile, params)
         what = f"--profile {profile}: {folder}"
     else:
-        folder, profile = given, load(params).profile if params else profile
-        what = str(given)
+        folder, profile = folder_option, load(params).profile if params else profile
+        what = str(folder_option)
     if not folder.is_dir():
         raise ConfigError(
             f"{what}: no such folder: name one of <cell>.json and <cell>.parquet (docs/compare.md), or run "

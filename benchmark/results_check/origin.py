@@ -49,13 +49,13 @@ def check_declared(records: list[Record], findings: Findings) -> None:
         if arm is None:
             continue
         declares = f"profile {run.profile} declares the arm {run.identity.arm} with"
-        for where, found, wanted in (
+        for where, stands, wanted in (
             ("mask.kind", kind, arm.mask),
             ("regularizer.kind", regularizer_kind(record.values), arm.regularizer),
         ):
-            if found is not None and found != wanted:
+            if stands is not None and stands != wanted:
                 expected = f"{declares} {where.split('.')[0]}: {wanted}"
-                findings.fault("arms", record.file, where, shown(found), expected, ANOTHER_ARM)
+                findings.fault("arms", record.file, where, shown(stands), expected, ANOTHER_ARM)
         if run.p_f != arm.p_f and (run.p_f is not None or kind is not None):
             findings.fault(
                 "arms", record.file, "p_f", shown(run.p_f), f"{declares} p_f: {shown(arm.p_f)}", ANOTHER_ARM
@@ -103,9 +103,9 @@ def check_trained(records: list[Record], runs: Path | None, findings: Findings) 
     )
 
 
-def _stale(record: Record, where: str, found: Any, file: str, wanted: Any, findings: Findings) -> None:
+def _stale(record: Record, where: str, stands: Any, file: str, wanted: Any, findings: Findings) -> None:
     expected = f"{record.cell}/{file} of the trained run has {shown(wanted)}"
-    findings.fault("origin", record.file, where, shown(found), expected, STALE)
+    findings.fault("origin", record.file, where, shown(stands), expected, STALE)
 
 
 def _headline(record: Record, metrics: dict[str, Any] | None, findings: Findings) -> None:

@@ -35,8 +35,8 @@ def check_plausible(records: list[Record], findings: Findings) -> None:
 def _averages(record: Record, findings: Findings) -> None:
     values = record.values
     scored = {name: entry for name, entry in values["datasets"].items() if entry["examples"]}
-    for domain, own in (values.get("averages") or {}).items():
-        where, names = f"averages.{domain}", own.get("datasets")
+    for domain, average in (values.get("averages") or {}).items():
+        where, names = f"averages.{domain}", average.get("datasets")
         members = [name for name, entry in scored.items() if entry.get("domain") == domain]
         if names is None and not members:
             continue
@@ -51,14 +51,14 @@ def _averages(record: Record, findings: Findings) -> None:
             )
             continue
         if members and sorted(names) != sorted(members):
-            found, expected = (
+            stands, expected = (
                 f"over {enumerated(names, 12)}",
                 f"the datasets of this domain are {enumerated(members, 12)}",
             )
-            findings.fault("means", record.file, f"{where}.datasets", found, expected)
+            findings.fault("means", record.file, f"{where}.datasets", stands, expected)
             continue
         for metric in ("em", "f1"):
-            stated = own.get(metric)
+            stated = average.get(metric)
             mean = math.fsum(scored[name][metric] for name in names) / len(names) if names else math.nan
             if stated is not None and not abs(stated - mean) <= 2 * TOLERANCE:
                 expected = f"the mean of its {counted(len(names), 'dataset')} is {mean:.4g}"
@@ -105,14 +105,14 @@ def _masks(record: Record, findings: Findings) -> None:
         findings.fault(
             "masks", file, "mask.p_f", shown(mask["p_f"]), f"p_f of the run is {shown(p_f)}", EDITED
         )
-    own = source_seed(record)
+    run_seed = source_seed(record)
     for where, seed in (
         ("mask.seed", mask.get("seed")),
         ("mask.about.seed", (mask.get("about") or {}).get("seed")),
     ):
-        if isinstance(seed, int) and own is not None and seed != own:
+        if isinstance(seed, int) and run_seed is not None and seed != run_seed:
             whose = "run" if record.run.identity.K is None else "source run"
-            findings.fault("masks", file, where, shown(seed), f"the {whose}'s seed is {own}", EDITED)
+            findings.fault("masks", file, where, shown(seed), f"the {whose}'s seed is {run_seed}", EDITED)
     _densities(record, mask, findings)
 
 
@@ -161,7 +161,10 @@ def _densities(record: Record, mask: dict[str, Any], findings: Findings) -> None
             elif a < b and a in densities and b in densities and union is not None:
                 pair = (densities[a] + densities[b]) / (1 + jaccard)
                 if pair > union + SLACK:
-                    expected = f"then these two alone would open {pair:.4g}, more than the union of all ({union:.4g})"
+                    expected = (
+                        f"then these two alone would open {pair:.4g}, "
+                        f"more than the union of all ({union:.4g})"
+                    )
                     findings.fault("masks", file, where, shown(jaccard), expected, EDITED)
 
 

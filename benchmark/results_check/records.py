@@ -151,8 +151,8 @@ def _read(path: Path, findings: Findings) -> Record | None:
         seal_now = seal(values)
         _check_name(path, values, run, findings)
         if values.get(SEAL) not in (None, seal_now):
-            found, expected = f"{shown(values[SEAL])[:14]}…", f"the fields have {seal_now[:12]}…"
-            findings.fault("digests", path.name, SEAL, found, expected, f"a field was edited: {RESTORE}")
+            stands, expected = f"{shown(values[SEAL])[:14]}…", f"the fields have {seal_now[:12]}…"
+            findings.fault("digests", path.name, SEAL, stands, expected, f"a field was edited: {RESTORE}")
         check_fields(values, path.name, findings)
     except _KeyTwiceError as error:
         findings.fault("files", path.name, str(error), "stands twice", "allowed: once", RESTORE)
@@ -187,13 +187,13 @@ def _check_name(path: Path, values: dict[str, Any], run: Run | None, findings: F
     if run is None or named.identity is None:
         return
     advice = "a result under another's name, or an edit: give it its own name back, or evaluate the run again"
-    for key, found, said in [*_parts(run.identity, named.identity), ("seed", run.seed, named.seed)]:
-        if found != said:
-            findings.fault("names", path.name, key, shown(found), f"its name says {shown(said)}", advice)
+    for key, stands, said in [*_parts(run.identity, named.identity), ("seed", run.seed, named.seed)]:
+        if stands != said:
+            findings.fault("names", path.name, key, shown(stands), f"its name says {shown(said)}", advice)
 
 
-def _parts(found: Identity, named: Identity) -> list[tuple[str, Any, Any]]:
+def _parts(stated: Identity, named: Identity) -> list[tuple[str, Any, Any]]:
     return [
-        (key, getattr(found, key), getattr(named, key))
+        (key, getattr(stated, key), getattr(named, key))
         for key in ("backbone", "regime", "arm", "adapter", "K")
     ]

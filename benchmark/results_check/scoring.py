@@ -45,9 +45,9 @@ def check_scores(records: list[Record], tables: PredictionTables, findings: Find
     rows = pairs = 0
     for name, shared in tables.examples.items():
         parts = {
-            cell: own[name]
-            for cell, own in tables.parts.items()
-            if name in own and own[name].texts is not None
+            cell: by_dataset[name]
+            for cell, by_dataset in tables.parts.items()
+            if name in by_dataset and by_dataset[name].texts is not None
         }
         if not parts:
             continue
@@ -84,8 +84,8 @@ def _unscored(records: list[Record], tables: PredictionTables, findings: Finding
     parts = {record.cell: tables.parts[record.cell].values() for record in read}
     lacking = {
         cell
-        for cell, own in parts.items()
-        if not all(part.codes is not None and part.has_answers for part in own)
+        for cell, run_parts in parts.items()
+        if not all(part.codes is not None and part.has_answers for part in run_parts)
     }
     note_absent(
         "scores",

@@ -86,10 +86,10 @@ def read_table(record: Record, tables: PredictionTables, findings: Findings) -> 
     for code, name in enumerate(codes.dictionary.to_pylist()):
         picked = np.flatnonzero(number == code)
         seen.add(name)
-        own = {key: take(column, picked) for key, column in columns.items() if key != "dataset"}
-        part = _place(record, name, own, tables, findings)
+        columns_of_part = {key: take(column, picked) for key, column in columns.items() if key != "dataset"}
+        part = _place(record, name, columns_of_part, tables, findings)
         if part is not None:
-            _hold_against_json(record, name, own, part, findings)
+            _hold_against_json(record, name, columns_of_part, part, findings)
             mine[name] = part
     entries = record.values["datasets"]
     if lacking := [name for name, entry in entries.items() if entry["examples"] and name not in seen]:
@@ -111,13 +111,13 @@ def _columns(record: Record, findings: Findings) -> dict[str, Any] | None:
         return None
     try:
         if (stated := record.values.get("predictions_sha256")) and (digest := file_digest(path)) != stated:
-            found, expected = f"{stated[:12]}…", f"{file} has {digest[:12]}…"
-            findings.fault("digests", record.file, "predictions_sha256", found, expected)
+            stands, expected = f"{stated[:12]}…", f"{file} has {digest[:12]}…"
+            findings.fault("digests", record.file, "predictions_sha256", stands, expected)
         with pq.ParquetFile(path) as parquet:
             names, owner = parquet.schema_arrow.names, (parquet.schema_arrow.metadata or {}).get(OWNER)
             if lacking := [name for name in COLUMNS if names.count(name) != 1]:
-                found = f"{'twice' if set(lacking) <= set(names) else 'no'} {', '.join(lacking)}"
-                findings.fault("fields", file, "columns", found, f"needs {', '.join(COLUMNS)}, each once")
+                stands = f"{'twice' if set(lacking) <= set(names) else 'no'} {', '.join(lacking)}"
+                findings.fault("fields", file, "columns", stands, f"needs {', '.join(COLUMNS)}, each once")
                 return None
             table = parquet.read(columns=[name for name in (*COLUMNS, *OPTIONAL) if names.count(name) == 1])
         columns = {name: table[name].cast(TYPES.get(name, pa.string())).combine_chunks() for name in COLUMNS}
@@ -133,9 +133,9 @@ def _columns(record: Record, findings: Findings) -> dict[str, Any] | None:
         )
         return None
     if owner is not None and owner != (this := f"{record.run.profile}/{record.cell}").encode():
-        found, expected = shown(owner.decode("utf-8", "replace")), f"the JSON beside it is {shown(this)}"
+        stands, expected = shown(owner.decode("utf-8", "replace")), f"the JSON beside it is {shown(this)}"
         findings.fault(
-            "names", file, OWNER.decode(), found, expected, f"the predictions of another run: {RESTORE}"
+            "names", file, OWNER.decode(), stands, expected, f"the predictions of another run: {RESTORE}"
         )
     for name in OPTIONAL:
         if name in table.column_names:
@@ -187,10 +187,10 @@ def _sound(record: Record, columns: dict[str, Any], findings: Findings) -> bool:
 
 
 def _place(
-    record: Record, name: str, own: dict[str, Any], tables: PredictionTables, findings: Findings
+    record: Record, name: str, columns: dict[str, Any], tables: PredictionTables, findings: Findings
 ) -> RunPart | None:
     """Bring a run's rows of a dataset into the order that all runs share."""
-    ids, contexts = own["example_id"], own["context_id"]
+    ids, contexts = columns["example_id"], columns["context_id"]
     counts = pc.value_counts(ids)
     if len(counts) < len(ids):
         twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
@@ -204,15 +204,17 @@ def _place(
         return None
     shared = tables.examples.setdefault(name, SharedExamples(ids, contexts, [None] * len(ids)))
     rows = _positions(ids, contexts, shared)
-    em, f1 = (own[key].to_numpy(zero_copy_only=False) for key in ("em", "f1"))
-    score = pc.fill_null(own["score"], np.nan).to_numpy(zero_copy_only=False) if "score" in own else None
-    part = RunPart(rows, em, f1, own.get("prediction"), score, "answers" in own)
+    em, f1 = (columns[key].to_numpy(zero_copy_only=False) for key in ("em", "f1"))
+    score = (
+        pc.fill_null(columns["score"], np.nan).to_numpy(zero_copy_only=False) if "score" in columns else None
+    )
+    part = RunPart(rows, em, f1, columns.get("prediction"), score, "answers" in columns)
     known = take(shared.contexts, rows)
     if not contexts.equals(known):
         odd = np.flatnonzero(pc.not_equal(contexts, known).to_numpy(zero_copy_only=False))
         part.odd_contexts = dict(zip(odd.tolist(), take(contexts, odd).to_pylist(), strict=True))
     if part.has_answers:
-        _answers(own["answers"], part, shared)
+        _answers(columns["answers"], part, shared)
     return part
 
 
@@ -220,14 +222,14 @@ def _positions(ids: Any, contexts: Any, shared: SharedExamples) -> NDArray[np.in
     """Where a run's examples stand in `shared`, which takes up those that are new; (n,)."""
     if ids.equals(shared.ids):
         return np.arange(len(ids), dtype=np.int64)
-    found = pc.index_in(ids, value_set=shared.ids)
-    rows: NDArray[np.int64] = pc.fill_null(found, 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    if found.null_count:
-        new = found.is_null()
-        rows[new.to_numpy(zero_copy_only=False)] = len(shared.ids) + np.arange(found.null_count)
+    positions = pc.index_in(ids, value_set=shared.ids)
+    rows: NDArray[np.int64] = pc.fill_null(positions, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    if positions.null_count:
+        new = positions.is_null()
+        rows[new.to_numpy(zero_copy_only=False)] = len(shared.ids) + np.arange(positions.null_count)
         shared.ids = pa.concat_arrays([shared.ids, ids.filter(new)])
         shared.contexts = pa.concat_arrays([shared.contexts, contexts.filter(new)])
-        shared.answers += [None] * found.null_count
+        shared.answers += [None] * positions.null_count
     return rows
 
 
@@ -250,7 +252,7 @@ def _answers(mine: Any, part: RunPart, shared: SharedExamples) -> None:
 
 
 def _hold_against_json(
-    record: Record, name: str, own: dict[str, Any], part: RunPart, findings: Findings
+    record: Record, name: str, columns: dict[str, Any], part: RunPart, findings: Findings
 ) -> None:
     """Counts and means of a dataset against what the JSON says of it."""
     file, entry, n = record.file, record.values["datasets"].get(name), len(part.rows)
@@ -274,7 +276,7 @@ def _hold_against_json(
             f"its predictions are of {n:,}",
             DROPPED,
         )
-    contexts = len(own["context_id"].unique())
+    contexts = len(columns["context_id"].unique())
     if entry.get("contexts") not in (None, contexts):
         findings.fault(
             "examples",
@@ -296,17 +298,17 @@ def _hold_against_json(
             )
     wrong = np.flatnonzero((part.em > part.f1 + TOLERANCE) & ~((part.em == 1) & (part.f1 == 0)))
     if len(wrong):
-        ids = [own["example_id"][int(position)].as_py() for position in wrong]
-        found = f"em {part.em[wrong[0]]:g}, f1 {part.f1[wrong[0]]:g} for {quoted(ids)}"
+        ids = [columns["example_id"][int(position)].as_py() for position in wrong]
+        stands = f"em {part.em[wrong[0]]:g}, f1 {part.f1[wrong[0]]:g} for {quoted(ids)}"
         findings.fault(
-            "scores", record.parquet.name, name, found, "an exact match shares every word: em is at most f1"
+            "scores", record.parquet.name, name, stands, "an exact match shares every word: em is at most f1"
         )
 
 
 def _some(ids: Any, chosen: Any) -> list[str]:
     """The ids where `chosen` is true."""
-    found: list[str] = ids.filter(chosen).to_pylist()
-    return found
+    chosen_ids: list[str] = ids.filter(chosen).to_pylist()
+    return chosen_ids
 
 
 def take(column: Any, rows: NDArray[np.int64]) -> Any:

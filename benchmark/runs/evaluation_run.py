@@ -49,11 +49,11 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
     trained = read_training(folder)
     model.to(rank_device())
     features = dev_features(config, places, cell)
-    asked = {
+    dev_questions = {
         name: questions(entry, name, dev_examples(entry, config.data)) for name, entry in features.items()
     }
     sha256 = {name: entry.meta["inputs"]["file_sha256"] for name, entry in features.items()}
-    windows = sum(len(part.shared(ranks)) for part in asked.values())
+    windows = sum(len(part.shared(ranks)) for part in dev_questions.values())
     tables = {}
     with (
         _tracked(config, cell, trained) if ranks.first else tracking.untracked() as tracker,
@@ -63,7 +63,7 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
     ):
         vocabulary, plan = Vocabulary.of(tokenizer), plan_of(config)
         mean = zero_shot(model)  # with adapters: their mean, for datasets that none of them is of
-        for name, part in asked.items():
+        for name, part in dev_questions.items():
             answering = model if name in datasets_of(model) else mean
             predictions = answers(answering, part, vocabulary, plan, partial(_advance, bar, name), ranks)
             if ranks.first:

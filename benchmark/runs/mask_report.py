@@ -37,12 +37,12 @@ def masks_document(masks: Masks) -> Document:
     blocks: list[Block] = []
     for group in ("layer", "kind"):
         densities = masks.density_by(group)
-        keys = list(next(iter(densities.values())))
+        whole = ["all", *(f"{masks.density(dataset):.3f}" for dataset in densities)]
         rows = [
-            [dataset, f"{masks.density(dataset):.3f}", *(f"{row[key]:.3f}" for key in keys)]
-            for dataset, row in densities.items()
+            [key, *(f"{by_key[key]:.3f}" for by_key in densities.values())]
+            for key in next(iter(densities.values()))
         ]
-        blocks.append(text_table([f"density by {group}", "all", *keys], rows))
+        blocks.append(text_table([f"density by {group}", *densities], [whole, *rows]))
     blocks.append(Paragraph(f"union density {masks.union_density():.3f}"))
     if pairs := list(combinations(masks.datasets, 2)):
         overlaps = ((f"{a}, {b}", masks.jaccard(a, b), masks.chance_jaccard(a, b)) for a, b in pairs)

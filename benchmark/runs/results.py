@@ -1,4 +1,4 @@
-"""Read and check a results folder: one `<cell>.json` (and `<cell>.parquet`, see predictions.py) a run.
+"""Read and check a results folder: one `<cell>.json` (and `<cell>.parquet`, see predictions.py) per run.
 docs/compare.md has the schema.
 
 Nothing here raises for a bad file: a run that cannot be trusted is a `Fault` with its reason, and the table

@@ -1,9 +1,8 @@
 """The seal of a result: a digest over all its fields, the digest of its predictions among them.
 
 Scores that are moved to another arm, seed or backbone, by an edit of the JSON or by exchanging whole files,
-no longer match it. It guards
-against accidents and quiet edits; whoever computes it anew is not stopped, and no digest without a secret
-could do that.
+no longer match it. It guards against accidents and quiet edits; whoever computes it anew is not stopped, and
+no digest without a secret could do that.
 """
 
 from __future__ import annotations

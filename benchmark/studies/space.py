@@ -147,14 +147,14 @@ def space_of(
     matters = MATTERS[kind]
     if not matters:
         raise ConfigError(f"arm {arm}: mask {kind} has no parameter to search: name an arm with a mask")
-    given = dict(_parsed(text) for text in ranges)
+    ranges_by_name = dict(_parsed(text) for text in ranges)
     if names is None:
         usual = [name for name in USUAL if name in matters] or list(matters)
         names = [
             *usual,
             *(["density"] if density and "density" in matters and config.mask.density is not None else []),
         ]
-    searched = list(dict.fromkeys([*names, *given]))
+    searched = list(dict.fromkeys([*names, *ranges_by_name]))
     for name in searched:
         known_name(name, tuple({*GATES, "p_f"}), "search parameter")
         if name not in matters:
@@ -162,7 +162,7 @@ def space_of(
                 f"search parameter {name}: changes nothing for arm {arm} (mask {kind}): one of "
                 f"{', '.join(matters)}"
             )
-    return Space(tuple(_range(config, arm, name, given.get(name)) for name in searched))
+    return Space(tuple(_range(config, arm, name, ranges_by_name.get(name)) for name in searched))
 
 
 def _parsed(text: str) -> tuple[str, tuple[float, float]]:
@@ -174,10 +174,10 @@ def _parsed(text: str) -> tuple[str, tuple[float, float]]:
         raise ConfigError(f"--range {text}: not of the form NAME=LOW:HIGH, as in gamma=-2:-0.2") from None
 
 
-def _range(config: Config, arm: str, name: str, given: tuple[float, float] | None) -> Range:
+def _range(config: Config, arm: str, name: str, ends: tuple[float, float] | None) -> Range:
     key = f"arms.{arm}.p_f" if name == "p_f" else f"mask.{name}"
     steps = config.mask.steps
-    low, high = given or ((max(1, steps // 2), max(2, 2 * steps)) if name == "steps" else ENDS[name])
+    low, high = ends or ((max(1, steps // 2), max(2, 2 * steps)) if name == "steps" else ENDS[name])
     made = Range(
         name,
         key,

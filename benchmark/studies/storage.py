@@ -40,14 +40,14 @@ CONNECT_SECONDS = 10
 SQLITE_SECONDS = 60  # that a locked SQLite file is waited for
 
 
-def storage_url(name: str, given: str | None = None) -> str:
+def storage_url(name: str, url_option: str | None = None) -> str:
     """The database of the study `name`: as given, or OPTUNA_STORAGE, or `studies/NAME.db`.
 
     Raises:
         ConfigError: it is MLflow's own database. Both keep their version in a table `alembic_version`.
     """
     default = "sqlite:///" + quote(str(repository_root() / "studies" / f"{name}.db"))
-    url = given or os.environ.get("OPTUNA_STORAGE") or default
+    url = url_option or os.environ.get("OPTUNA_STORAGE") or default
     if url == tracking.store_uri() or (_file(url) is not None and _file(url) == _file(tracking.store_uri())):
         raise ConfigError(
             f"--storage {tracking.public(url)}: this is MLflow's database: a study needs one of its own"

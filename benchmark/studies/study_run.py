@@ -38,8 +38,8 @@ OF_THE_CALL = {
 """Options that are this call's own and not its workers', with the number of values."""
 
 
-def run(options: argparse.Namespace, given: Sequence[str]) -> None:
-    """Run the trials that `options` ask for; `given` are the arguments that they came from.
+def run(options: argparse.Namespace, command_line: Sequence[str]) -> None:
+    """Run the trials that `options` ask for; `command_line` are the arguments that they came from.
 
     Raises:
         ConfigError: something in the call, the params file or the study does not fit. DataError: no features.
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
             told | {"seeds": identity.seeds, "changed": identity.changed},
         ):
             if options.workers > 1:
-                _start_workers(given, options.workers, url)
+                _start_workers(command_line, options.workers, url)
             else:
                 recorded = mlflow_runs.trial_runs(study, settings, space, identity)
                 objective = Objective(space, trained, options.seeds, options.objective, kind, recorded)
@@ -143,13 +143,13 @@ def _best(study: optuna.Study) -> str:
     return f"best macro F1 {best[0].values[0]:.2f}, trial {best[0].number}"
 
 
-def _start_workers(given: Sequence[str], workers: int, url: str) -> None:
+def _start_workers(command_line: Sequence[str], workers: int, url: str) -> None:
     """Run the call in several processes that share the cores, and wait for all of them.
 
     Raises:
         BMTError: every worker failed, each with its own line on stderr.
     """
-    command = [sys.executable, "-m", "benchmark.search", *_for_worker(given)]
+    command = [sys.executable, "-m", "benchmark.search", *_for_worker(command_line)]
     threads = str(max(1, cpu_count() // workers))
     environment = {"OMP_NUM_THREADS": threads} | os.environ | {"OPTUNA_STORAGE": url}
     # a session each: Ctrl-C reaches them through the end of this block alone, and is told in one line
@@ -166,12 +166,12 @@ def _start_workers(given: Sequence[str], workers: int, url: str) -> None:
         raise BMTError(f"all {workers} workers failed: what happened to each stands above")
 
 
-def _for_worker(given: Sequence[str]) -> list[str]:
+def _for_worker(command_line: Sequence[str]) -> list[str]:
     """The arguments without those that are the call's own; the URL goes by the environment, where no list of
     processes shows it.
     """
     kept, skip = [], 0
-    for argument in given:
+    for argument in command_line:
         name, sign, _ = argument.partition("=")
         if skip:
             skip -= 1

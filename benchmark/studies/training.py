@@ -63,17 +63,17 @@ class Trained:
         """
         config = settings.config()
         check_validation(config)
-        own = find_cell(config, cell)
-        place = locate(own.backbone, config.backbones[own.backbone])
+        searched_cell = find_cell(config, cell)
+        place = locate(searched_cell.backbone, config.backbones[searched_cell.backbone])
         if config.training.threads:
             torch.set_num_threads(config.training.threads)
         return Trained(
             settings,
             config,
-            own,
+            searched_cell,
             space,
             place,
-            training_data(config, own, Places.of(config).features(own.backbone)),
+            training_data(config, searched_cell, Places.of(config).features(searched_cell.backbone)),
         )
 
     @property

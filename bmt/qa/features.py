@@ -40,6 +40,7 @@ from bmt.settings import DataSettings
 
 MAKERS = (
     "mrqa",
+    "irregularities",
     "duplicate_ids",
     "tokenizer",
     "token_offsets",

@@ -31,7 +31,7 @@ def source_digest(path: str | Path) -> str:
 def statements_digest(statements: Iterable[ast.stmt]) -> str:
     """sha256 (64 hexadecimal digits) of what some statements do, in their order."""
     written: list[str] = []
-    _write(list(statements), written, hints=True)
+    _write(list(statements), written, hints=False)
     return hashlib.sha256("\0".join(written).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -41,8 +41,8 @@ def is_remark(node: ast.AST) -> bool:
 
 
 def _write(node: Any, written: list[str], hints: bool) -> None:
-    """Append a node's kind, its fields and its end. hints: whether a variable's annotation counts, as a
-    dataclass field's does.
+    """Append a node's kind, its fields and its end. hints: whether annotations count, as those of a
+    class's fields do: dataclasses and schemas are made of them.
     """
     if isinstance(node, list):
         written.append("[")
@@ -50,9 +50,14 @@ def _write(node: Any, written: list[str], hints: bool) -> None:
             if not is_remark(item):
                 _write(item, written, hints)
         written.append("]")
+    elif isinstance(node, ast.AnnAssign) and not hints and isinstance(node.target, ast.Name):
+        if node.value is not None:  # `x: int` alone does nothing
+            _write(ast.Assign([node.target], node.value), written, hints)
     elif isinstance(node, ast.AST):
         written.append(type(node).__name__)
-        inner = hints and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        inner = isinstance(node, ast.ClassDef) or (
+            hints and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        )
         for name in node._fields:
             value = getattr(node, name, None)
             silent = name in _SILENT or (name in _HINTS and not (hints and isinstance(node, ast.AnnAssign)))

@@ -264,7 +264,8 @@ def test_a_gradient_that_is_not_finite_is_named_with_its_step() -> None:
         model.bert.encoder.layer[1].output.dense.weight.grad[0, 0] = float("nan")
         with pytest.raises(
             ModelError,
-            match=r"tensor bert\.encoder\.layer\.1\.output\.dense\.weight: the gradient is not finite at step 1",
+            match=r"tensor bert\.encoder\.layer\.1\.output\.dense\.weight: "
+            r"the gradient is not finite at step 1",
         ):
             optimizer.step()
 

@@ -109,7 +109,8 @@ def test_masks_for_another_model_are_refused(tmp_path: Path) -> None:
     made().save(tmp_path / "masks.safetensors")
     with pytest.raises(
         ModelError,
-        match=r"another model: tensor bert\.embeddings\.word_embeddings\.weight .* RobertaForQuestionAnswering has no such tensor",
+        match=r"another model: tensor bert\.embeddings\.word_embeddings\.weight .* "
+        r"RobertaForQuestionAnswering has no such tensor",
     ):
         Masks.load(tmp_path / "masks.safetensors", tiny.roberta())
     with pytest.raises(ModelError, match=r"nowhere\.safetensors: no masks there"):

@@ -76,8 +76,8 @@ def separate_coverage(
     rng: np.random.Generator,
 ) -> Rates:
     """Coverage of `claim_interval` for arms a and b of `seeds` seeds, independent of each other; a `separate`
-    arm (ST) has its own in
-    each dataset, any other (MT) one set for all. `paired` is how the interval is told to take the rows."""
+    arm (ST) has its own in each dataset, any other (MT) one set for all. `paired` is how the interval is told
+    to take the rows."""
     hits = []
     for _ in range(claims):
         effects = []

@@ -23,8 +23,7 @@ Rates = dict[str, float]
 @dataclass(frozen=True, slots=True)
 class World:
     """The truth of a simulated table: n seeds of ours, sd over seeds of each cell (6 rows,), n_pub runs
-    behind the paper's numbers, and the
-    correlation of one seed's cells."""
+    behind the paper's numbers, and the correlation of one seed's cells."""
 
     n: int
     sd: tuple[float, ...]

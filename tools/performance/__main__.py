@@ -45,82 +45,88 @@ GPU = "gpu"
 TURNS = "ratios are medians over rounds in which the variants take turns"
 
 
-def measure_core(given: argparse.Namespace) -> None:
+def measure_core(options: argparse.Namespace) -> None:
     """Masked steps and mask learning, and the sizes of masks and optimizer state."""
-    if given.rounds < 1 or given.tokens < 16 or given.tokens > 512:
+    if options.rounds < 1 or options.tokens < 16 or options.tokens > 512:
         raise ConfigError(
-            f"--rounds {given.rounds}, --tokens {given.tokens}: not allowed: at least 1 round, 16 to 512 "
+            f"--rounds {options.rounds}, --tokens {options.tokens}: not allowed: at least 1 round, 16 to 512 "
             "tokens"
         )
-    device = torch.device("cuda" if torch.cuda.is_available() and not given.cpu else "cpu")
-    shape = given.shape or ("roberta-base" if device.type == "cuda" else "minilm")
-    if given.threads:
-        torch.set_num_threads(given.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
+    shape = options.shape or ("roberta-base" if device.type == "cuda" else "minilm")
+    if options.threads:
+        torch.set_num_threads(options.threads)
     made: dict[str, Any] = {}
-    for rows in [given.rows] if given.rows else ROWS[device.type]:
-        setting = core.CoreSetting(shape, rows, given.tokens, device, device.type == "cuda")
+    for rows in [options.rows] if options.rows else ROWS[device.type]:
+        setting = core.CoreSetting(shape, rows, options.tokens, device, device.type == "cuda")
         with progress(
-            f"speed core {shape} x{rows}", total=(given.rounds + 1) * core.COUNT, unit="steps"
+            f"speed core {shape} x{rows}", total=(options.rounds + 1) * core.COUNT, unit="steps"
         ) as bar:
-            measurement = core.measured_steps(setting, given.rounds, bar)
+            measurement = core.measured_steps(setting, options.rounds, bar)
         made[f"{rows} windows"] = print_measurement(
-            measurement, environment.describe(), device.type, given.rounds
+            measurement, environment.describe(), device.type, options.rounds
         )
     sizes = core.measured_sizes(shape, device)
-    made["sizes"] = print_measurement(sizes, environment.describe(), device.type, given.rounds)
-    if given.write:
-        head = f"`python -m tools.performance core --rounds {given.rounds}`; {TURNS}."
+    made["sizes"] = print_measurement(sizes, environment.describe(), device.type, options.rounds)
+    if options.write:
+        head = f"`python -m tools.performance core --rounds {options.rounds}`; {TURNS}."
         keep_measurements(PagePart(f"core {device.type}", f"core-{device.type}", head, list(made)), made)
 
 
-def measure_data(given: argparse.Namespace) -> None:
+def measure_data(options: argparse.Namespace) -> None:
     """Features, padding, answers; with --long processes and memory. The rest of the page stays."""
-    if given.rounds < 1:
-        raise ConfigError(f"--rounds {given.rounds}: not allowed: at least 1")
+    if options.rounds < 1:
+        raise ConfigError(f"--rounds {options.rounds}: not allowed: at least 1")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     root = repository_root()
-    subject = data.data_subject(given.data or root / "data" / "raw" / "mini", root / "profiles" / "mini.yaml")
+    subject = data.data_subject(
+        options.data or root / "data" / "raw" / "mini", root / "profiles" / "mini.yaml"
+    )
     made: dict[str, Any] = {}
-    for name in data.wanted(given.only or (), given.long):
+    for name in data.wanted(options.only or (), options.long):
         measured, steps, _ = data.PARTS[name]
-        with progress(f"speed data {name}", total=steps(subject, given.rounds), unit="steps") as bar:
-            measurement = measured(subject, given.rounds, bar)
-        made[name] = print_measurement(measurement, environment.describe(), "cpu", given.rounds)
-    if given.write:
+        with progress(f"speed data {name}", total=steps(subject, options.rounds), unit="steps") as bar:
+            measurement = measured(subject, options.rounds, bar)
+        made[name] = print_measurement(measurement, environment.describe(), "cpu", options.rounds)
+    if options.write:
         head = f"`python -m tools.performance data --long`; {TURNS}."
         keep_measurements(PagePart("data cpu", "data", head, list(data.PARTS)), made)
 
 
-def measure_train(given: argparse.Namespace) -> None:
+def measure_train(options: argparse.Namespace) -> None:
     """Training and evaluation against HF Trainer. What is not measured stays on the page."""
-    if given.rounds < 1 or given.steps < 1:
-        raise ConfigError(f"--rounds {given.rounds}, --steps {given.steps}: not allowed: at least 1 of each")
+    if options.rounds < 1 or options.steps < 1:
+        raise ConfigError(
+            f"--rounds {options.rounds}, --steps {options.steps}: not allowed: at least 1 of each"
+        )
     there = torch.cuda.is_available()
-    wanted = given.only or ([GPU] if there else list(training.PARTS))
+    wanted = options.only or ([GPU] if there else list(training.PARTS))
     if GPU in wanted and (not there or len(wanted) > 1):
         why = (
             "not allowed beside other parts: run it alone" if there else "no GPU is there that torch can use"
         )
         raise ConfigError(f"--only {GPU}: {why}")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # before the worker that loads batches is forked
-    if given.threads:
-        torch.set_num_threads(given.threads)
+    if options.threads:
+        torch.set_num_threads(options.threads)
     root, device = repository_root(), "cuda" if wanted == [GPU] else "cpu"
-    source = data.data_subject(given.data or root / "data" / "raw" / "mini", root / "profiles" / "mini.yaml")
-    subject = training.TrainingSubject(source, steps=given.steps)
+    source = data.data_subject(
+        options.data or root / "data" / "raw" / "mini", root / "profiles" / "mini.yaml"
+    )
+    subject = training.TrainingSubject(source, steps=options.steps)
     made: dict[str, Any] = {}
     for name in (name for name in [*training.PARTS, GPU] if name in wanted):
-        steps = (on_gpu.count if name == GPU else training.PARTS[name][1])(given.rounds)
+        steps = (on_gpu.count if name == GPU else training.PARTS[name][1])(options.rounds)
         with progress(f"speed train {name}", total=steps, unit="steps") as bar:
             if name == GPU:
                 paper = root / "profiles" / "paper.yaml"
                 scale = on_gpu.PaperScale("roberta-base", paper, torch.device("cuda"))
-                measurement = on_gpu.measured(subject, scale, given.rounds, bar)
+                measurement = on_gpu.measured(subject, scale, options.rounds, bar)
             else:
-                measurement = training.PARTS[name][0](subject, given.rounds, bar)
-        made[name] = print_measurement(measurement, environment.describe(), device, given.rounds)
-    if given.write:
-        head = f"`python -m tools.performance train --rounds {given.rounds}`; {TURNS}."
+                measurement = training.PARTS[name][0](subject, options.rounds, bar)
+        made[name] = print_measurement(measurement, environment.describe(), device, options.rounds)
+    if options.write:
+        head = f"`python -m tools.performance train --rounds {options.rounds}`; {TURNS}."
         order = [GPU] if device == "cuda" else list(training.PARTS)
         keep_measurements(PagePart(f"train {device}", f"train-{device}", head, order), made)
 
@@ -166,10 +172,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and measure: print, and with --write keep docs/performance.md's part."""
-    given = parse_arguments(arguments)
-    if given.what != "data":
+    options = parse_arguments(arguments)
+    if options.what != "data":
         keep_freed_memory()
-    {"core": measure_core, "data": measure_data, "train": measure_train}[given.what](given)
+    {"core": measure_core, "data": measure_data, "train": measure_train}[options.what](options)
     return 0
 
 

@@ -134,26 +134,26 @@ def recipe_input(scored: ScoredWindows, each_window: bool = False) -> RecipeInpu
     )
 
 
-def by_recipe(given: RecipeInput, decode: DecodeSettings) -> ScoredAnswers:
+def by_recipe(inputs: RecipeInput, decode: DecodeSettings) -> ScoredAnswers:
     """The recipe's loops."""
     best = recipe.best_answers(
-        given.examples, given.windows, given.starts, given.ends, decode.max_answer_tokens
+        inputs.examples, inputs.windows, inputs.starts, inputs.ends, decode.max_answer_tokens
     )
-    texts = [best[example["id"]]["text"] for example in given.examples]
-    return ScoredAnswers(texts, *recipe.score(texts, given.answers))
+    texts = [best[example["id"]]["text"] for example in inputs.examples]
+    return ScoredAnswers(texts, *recipe.score(texts, inputs.answers))
 
 
 def differences(scored: ScoredWindows, decode: DecodeSettings) -> dict[str, int]:
     """Where the two differ: windows whose best span has other tokens, examples with another answer, and other
     EM or F1.
     """
-    given = recipe_input(scored, each_window=True)
+    inputs = recipe_input(scored, each_window=True)
     best = recipe.best_answers(
-        given.examples, given.windows, given.starts, given.ends, decode.max_answer_tokens
+        inputs.examples, inputs.windows, inputs.starts, inputs.ends, decode.max_answer_tokens
     )
     spans = ours_spans(scored, decode)
     windows = sum(
-        best[given.windows[row]["example_id"]]["tokens"] != (int(i), int(j))
+        best[inputs.windows[row]["example_id"]]["tokens"] != (int(i), int(j))
         for row, (i, j) in enumerate(spans[:, :2])
     )
     left, right = ours(scored, decode), by_recipe(recipe_input(scored), decode)

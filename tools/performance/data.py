@@ -262,18 +262,18 @@ def decoded(subject: DataSubject, rounds: int, bar: Bar) -> Measurement:
         for number, (path, _) in enumerate([*subject.files("dev"), *subject.files("train")]):
             if left > 0:
                 made = build(path, subject.tokenizer, subject.data, Path(folder) / str(number), train=False)
-                asked = _questions(made, left)
-                scored.append(answers.scores(asked, vocabulary, TrainingSettings().evaluation_batch, number))
-                left -= len(asked.windows)
+                batch = _questions(made, left)
+                scored.append(answers.scores(batch, vocabulary, TrainingSettings().evaluation_batch, number))
+                left -= len(batch.windows)
     if left > 0:
         raise DataError(
             f"{subject.folder}: {subject.sizes.windows - left} windows, {subject.sizes.windows} are needed: "
             "put more files there"
         )
-    given = [answers.recipe_input(one) for one in scored]
+    inputs = [answers.recipe_input(one) for one in scored]
     variants: dict[str, Callable[[], Any]] = {
         "ours": lambda: [answers.ours(one, decode) for one in scored],
-        "recipe": lambda: [answers.by_recipe(one, decode) for one in given],
+        "recipe": lambda: [answers.by_recipe(one, decode) for one in inputs],
     }
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -285,7 +285,7 @@ def decoded(subject: DataSubject, rounds: int, bar: Bar) -> Measurement:
         key: sum(answers.differences(one, decode)[key] for one in scored)
         for key in ("windows", "answers", "em", "f1")
     }
-    examples = sum(len(one.examples) for one in given)
+    examples = sum(len(one.examples) for one in inputs)
     figure = ratio(
         "decoding and scoring: times as fast as the recipe", timings["recipe"].ratios, TO_RECIPE_ANSWERS, True
     )

@@ -67,7 +67,7 @@ def train(
     window: int,
     out: Path,
 ) -> TimedRun:
-    """Train `model` on the recipe's rows in their order, `training.batch` a step, once; the clock runs from
+    """Train `model` on the recipe's rows in their order, `training.batch` per step, once; the clock runs from
     the first step's begin to the last one's end, so that starting, and loading the first batch, are not
     counted against Trainer.
 

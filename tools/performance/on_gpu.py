@@ -250,18 +250,18 @@ def _mask_step(
 
 
 def _evaluation(files: Sequence[File], scale: PaperScale, plan: Plan, questions: int, bar: Bar) -> float:
-    """Windows per second of a second evaluation of `questions` questions a dataset."""
+    """Windows per second of a second evaluation of `questions` questions per dataset."""
     model = random_model(scale.shape, scale.device)
-    asked = [as_questions(file, questions) for file in files]
+    dev_sets = [as_questions(file, questions) for file in files]
     seconds = 0.0
     for _ in range(2):
         _wait(scale.device)
         began = time.perf_counter()
-        evaluate(model, asked, VOCABULARY, plan)
+        evaluate(model, dev_sets, VOCABULARY, plan)
         _wait(scale.device)
         seconds = time.perf_counter() - began
         bar.advance(1, "evaluation")
-    return sum(len(one.rows) for one in asked) / seconds
+    return sum(len(one.rows) for one in dev_sets) / seconds
 
 
 def run_hours(

@@ -254,7 +254,7 @@ def evaluated(subject: TrainingSubject, rounds: int, bar: Bar) -> Measurement:
     plan = Plan(training=training)
     with tempfile.TemporaryDirectory(prefix="bmt-speed-") as folder:
         files = subject.files("dev", Path(folder), subject.questions)
-        asked = [as_questions(file) for file in files]
+        dev_sets = [as_questions(file) for file in files]
         examples = [
             # numbered: two files may share an id
             [
@@ -279,8 +279,8 @@ def evaluated(subject: TrainingSubject, rounds: int, bar: Bar) -> Measurement:
         vocabulary = Vocabulary.of(source.tokenizer)
 
         def by_ours() -> None:
-            scored = evaluate(model, asked, vocabulary, plan)
-            sizes = [len(one.examples) for one in asked]
+            scored = evaluate(model, dev_sets, vocabulary, plan)
+            sizes = [len(one.examples) for one in dev_sets]
             em, f1 = np.average(list(scored.values()), axis=0, weights=sizes)
             scores[OURS] = (float(em), float(f1))
 
@@ -304,7 +304,7 @@ def evaluated(subject: TrainingSubject, rounds: int, bar: Bar) -> Measurement:
 
         variants = {OURS: by_ours} | {name: by_trainer(padding) for padding, name in PREDICT.items()}
         timings = take_turns(variants, OURS, rounds, bar=bar)
-    windows = sum(len(one.rows) for one in asked)
+    windows = sum(len(one.rows) for one in dev_sets)
     figures = tuple(
         ratio(f"times as fast as {name}", timings[name].ratios, None) for name in PREDICT.values()
     )
@@ -334,8 +334,7 @@ def as_questions(file: File, limit: int | None = None) -> Questions:
 
 def aside(subject: TrainingSubject, rounds: int, bar: Bar) -> Measurement:
     """What a second thread could take over: the shares of a training step that goes to preparing its batches,
-    and of an evaluation that
-    goes to finding and scoring the answers."""
+    and of an evaluation that goes to finding and scoring the answers."""
     source, training = subject.source, subject.training
     plan, vocabulary, first = Plan(training=training), Vocabulary.of(source.tokenizer), subject.model(0.0)
     with tempfile.TemporaryDirectory(prefix="bmt-speed-") as folder:
@@ -345,7 +344,7 @@ def aside(subject: TrainingSubject, rounds: int, bar: Bar) -> Measurement:
         )
         sampler = Sampler(_rows_by_dataset(files), training.batch, SamplingSettings(), 0)
         picks = [sampler.draw(step) for step in range(subject.steps)]
-        asked = [as_questions(file) for file in dev]
+        dev_sets = [as_questions(file) for file in dev]
         scored = [
             answers.scores(
                 answers.FileQuestions(one.windows, one.contexts, one.answers),
@@ -353,7 +352,7 @@ def aside(subject: TrainingSubject, rounds: int, bar: Bar) -> Measurement:
                 training.evaluation_batch,
                 number,
             )
-            for number, one in enumerate(asked)
+            for number, one in enumerate(dev_sets)
         ]
         training_variants: dict[str, Callable[[], Any]] = {
             "steps": lambda: ours(copy.deepcopy(first), files, picks, source.tokenizer, training),
@@ -361,7 +360,7 @@ def aside(subject: TrainingSubject, rounds: int, bar: Bar) -> Measurement:
         }
         steps = take_turns(training_variants, "steps", rounds, bar=bar)
         evaluation_variants: dict[str, Callable[[], Any]] = {
-            "evaluation": lambda: evaluate(first, asked, vocabulary, plan),
+            "evaluation": lambda: evaluate(first, dev_sets, vocabulary, plan),
             "answers": lambda: [answers.ours(one, plan.decode) for one in scored],
         }
         whole = take_turns(evaluation_variants, "evaluation", rounds, bar=bar)

@@ -101,7 +101,7 @@ SQUAD = Style(
         ),
     ),
     plain,
-    asked=3,
+    questions_per_passage=3,
 )
 
 HOTPOTQA = Style(

@@ -125,7 +125,7 @@ DROP = Style(
         ),
     ),
     plain,
-    asked=4,
+    questions_per_passage=4,
     fixed=True,
 )
 
@@ -178,7 +178,7 @@ DUORC = Style(
         ),
     ),
     plain,
-    asked=3,
+    questions_per_passage=3,
     fixed=True,
 )
 
@@ -236,7 +236,7 @@ RACE = Style(
         ),
     ),
     plain,
-    asked=2,
+    questions_per_passage=2,
     fixed=True,
 )
 
@@ -336,6 +336,6 @@ TEXTBOOKQA = Style(
         ),
     ),
     plain,
-    asked=2,
+    questions_per_passage=2,
     fixed=True,
 )

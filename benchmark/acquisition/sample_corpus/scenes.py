@@ -35,15 +35,14 @@ class Scene:
 class Style:
     """A dataset's style: its scenes, how a passage is laid out, and how its questions look.
 
-    `frame`: paragraphs (title, text) and a draw -> the context. `asked`: questions a passage. `question`,
-    `alias`: rewrite a question, an answer. `fixed`: the sentences keep their order; else all but the first
-    are shuffled.
+    `frame`: paragraphs (title, text) and a draw -> the context. `question`, `alias`: rewrite
+    a question, an answer. `fixed`: the sentences keep their order; else all but the first are shuffled.
     """
 
     dataset: str
     scenes: tuple[Scene, ...]
     frame: Callable[[list[tuple[str, str]], Draw], str]
-    asked: int = 1
+    questions_per_passage: int = 1
     question: Callable[[str], str] = str
     alias: Callable[[str], str] = str
     fixed: bool = False
@@ -134,7 +133,7 @@ def passage(style: Style, split: str, index: int, seed: int) -> GeneratedPassage
         mentioned += [(kind, others[slot]) for slot, kind in other_kinds.items()]
     context = style.frame(told, draw)
     questions = []
-    for alternatives, asking in draw.shuffled(list(scene.asks.items()))[: style.asked]:
+    for alternatives, asking in draw.shuffled(list(scene.asks.items()))[: style.questions_per_passage]:
         answers = tuple(text.format_map(fillers) for text in alternatives.split(" | "))
         spans = dict.fromkeys(span for text in answers for span in occurrences(context, text))
         surfaces = dict.fromkeys(context[start:end] for start, end in spans)

@@ -179,7 +179,7 @@ NEWSQA = Style(
         ),
     ),
     report,
-    asked=2,
+    questions_per_passage=2,
 )
 
 SEARCHQA = Style(

@@ -34,7 +34,9 @@ QUESTIONS = {"train": 90, "dev": 36}
 
 def passages(style: Style, split: str, seed: int = 0) -> list[GeneratedPassage]:
     """The passages of one file: as many as give QUESTIONS[split] questions."""
-    return [passage(style, split, index, seed) for index in range(QUESTIONS[split] // style.asked)]
+    return [
+        passage(style, split, index, seed) for index in range(QUESTIONS[split] // style.questions_per_passage)
+    ]
 
 
 def inclusive(spans: tuple[tuple[int, int], ...]) -> list[list[int]]:

@@ -208,14 +208,14 @@ def test_show_marks_spans_in_the_context_and_in_every_window(folder, root, capsy
     where = short(root / "data" / "features" / "raw" / "tiny" / "SQuAD.dev")
     about = f"{len(windows)} of at most 14 tokens, overlap 4 ({where}), question: Where is old?"
     assert len(windows) > 1 and lines[6] == f"windows   {about}"
-    assert len(lines) == 7 + 2 * len(windows)
-    assert lines[7] == "1. 14 tokens, 7 of the context (characters 0–31); tokens 8–8 'old'"
-    assert lines[8].startswith("   text  [PAR] The «old» mill")
+    assert len(lines) == 7 + 3 * len(windows)
+    assert lines[7] == "" and lines[8] == "1. 14 tokens, 7 of the context (characters 0–31); tokens 8–8 'old'"
+    assert lines[9].startswith("   text  [PAR] The «old» mill")
     assert lines[-1].endswith("«old».") and lines[-2].startswith(f"{len(windows)}. ")
     assert run("show", "d1", "--data", folder, "--backbone", "wide") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[6].startswith("windows   1 of at most 60 tokens")
-    assert lines[8].strip().removeprefix("text  ") == lines[5].removeprefix("context   ")
+    assert lines[9].strip().removeprefix("text  ") == lines[5].removeprefix("context   ")
     assert (
         run(
             "show",

@@ -186,7 +186,10 @@ def test_missing_cells_name_the_command_that_makes_them(capsys, monkeypatch, tmp
         == "no run of roberta-base.mt.none: `python -m benchmark.profile paper && dvc repro`"
     )
     found = reasons("--profile", "mini", "--seeds", "8")
-    command = f"python -m benchmark.profile mini && python -m benchmark.train {name} && python -m benchmark.evaluate {name}"
+    command = (
+        "python -m benchmark.profile mini && "
+        f"python -m benchmark.train {name} && python -m benchmark.evaluate {name}"
+    )
     assert found["roberta-base.mt.none"] == f"no run of minilm.mt.none: `{command}`"
     main(["--paper-table", "1", "--profile", "mini", "--format", "json"])
     counted = strict_json(capsys.readouterr().out)["cells"][0]["reason"]

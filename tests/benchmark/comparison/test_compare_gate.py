@@ -181,9 +181,9 @@ def test_zero_examples_and_absent_datasets_are_no_data_and_leave_the_average(cap
         for name in ("BioASQ", "DROP", "DuoRC", "RelationExtraction")
     ]
     assert average["ours_mean"] == pytest.approx(fmean(kept) + 0.1, abs=1e-9)
-    assert (
-        average["reason"]
-        == f"average over 4 of 6 datasets (no data: RACE, TextbookQA); the paper's over the same 4: {fmean(kept):.1f}"
+    assert average["reason"] == (
+        "average over 4 of 6 datasets (no data: RACE, TextbookQA); "
+        f"the paper's over the same 4: {fmean(kept):.1f}"
     )
     assert "no data: RACE, TextbookQA" in report["summary"]["notes"][0]
     assert (

@@ -1,4 +1,4 @@
-"""`benchmark.compare` is light: what it imports, how soon it starts, what it takes at the scale of the paper."""
+"""`benchmark.compare` is light: its imports, how soon it starts, what it takes at the scale of the paper."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ from benchmark.compare import main
 def measured(table, results, out):
     began = time.process_time()
     status = main(["--paper-table", table, "--results", results, "--format", "json", "--out", out])
-    return {"status": status, "seconds": time.process_time() - began, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+    seconds = time.process_time() - began
+    return {"status": status, "seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
 """
 
 
@@ -81,9 +82,10 @@ def every_kind(mini, tmp_path_factory) -> Path:
 
 
 def test_all_tables_in_all_formats_where_torch_mlflow_and_dvc_are_not_installed(every_kind, tmp_path):
-    arguments = f"['--results', {str(every_kind)!r}, '--format', 'terminal,markdown,latex,json,html', '--out', {str(tmp_path / 't')!r}]"
+    formats, out = "terminal,markdown,latex,json,html", str(tmp_path / "t")
+    arguments = ["--results", str(every_kind), "--format", formats, "--out", out]
     code = f"{ABSENT}from benchmark.compare import main\n"
-    code += f"print([main(['--paper-table', table, *{arguments}]) for table in {TABLES!r}], Absent.asked)"
+    code += f"print([main(['--paper-table', table, *{arguments!r}]) for table in {TABLES!r}], Absent.asked)"
     done = run(code)
     assert done.stdout == f"{[0] * 10} []\n", done.stderr
     done = run(
@@ -117,10 +119,8 @@ def test_at_the_scale_of_the_paper_a_table_takes_under_ten_seconds_and_two_gigab
     cells = make_paper_scale(tmp_path / "r")
     assert len(cells) == 45
     results, out = str(tmp_path / "r"), str(tmp_path / "t")
-    code = (
-        MEASURED
-        + f"print(json.dumps({{table: measured(table, {results!r}, {out!r} + table) for table in {TABLES!r}}}))"
-    )
+    measured = f"{{table: measured(table, {results!r}, {out!r} + table) for table in {TABLES!r}}}"
+    code = f"{MEASURED}print(json.dumps({measured}))"
     done = run(code)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)

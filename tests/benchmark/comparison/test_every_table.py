@@ -114,7 +114,10 @@ def test_a_table_of_scores_is_run_and_printed_full(
             assert state == ("literature", "") and cell["ours_mean"] is None
         elif row.ours.backbone in LACKING:
             stem = f"{row.ours.backbone}.mt.{row.ours.arm}"
-            why = f"no run of {stem}: profile tiny has no {row.ours.backbone}; `python -m benchmark.profile paper` has"
+            why = (
+                f"no run of {stem}: profile tiny has no {row.ours.backbone}; "
+                "`python -m benchmark.profile paper` has"
+            )
             assert state == ("missing", why) and cell["ours_mean"] is None
         elif row.ours.arm == "zero_shot":  # a published model, whose weights the profile would have to name
             assert (
@@ -219,7 +222,7 @@ def test_table_4_has_the_systems_published_elsewhere_beside_ours(
 def test_a_k_that_the_datasets_lack_fails_alone_and_says_so(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """24 dev questions, one of which is left to test on: K = 64 cannot be drawn. The other K stays as it is."""
+    """24 dev questions, one of which is left to test on: K = 64 cannot be drawn. The other K stays."""
     run(capsys, "9", "--run")
     write(root, [16, 64], [7])
     try:

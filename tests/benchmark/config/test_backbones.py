@@ -22,7 +22,10 @@ def test_a_folder_s_weights_have_the_digest_of_the_params_file(tmp_path: Path) -
     assert locate("b", Backbone("folder", str(tmp_path))).identity == f"sha256:{SHA256}"
     with pytest.raises(ModelError) as caught:
         locate("b", Backbone("folder", str(tmp_path), None, "0" * 64))
-    expected = f"backbones.b: {tmp_path}/model.safetensors has sha256 {SHA256}, the params file {'0' * 64}: other weights"
+    expected = (
+        f"backbones.b: {tmp_path}/model.safetensors has sha256 {SHA256}, "
+        f"the params file {'0' * 64}: other weights"
+    )
     assert str(caught.value).startswith(expected)
 
 

@@ -25,10 +25,12 @@ from bmt.qa.metrics import exact_match, f1
 from bmt.qa.mrqa import Example
 from tests.conftest import ROOT
 
-# --- words, sentences, excerpts
-# -------------------------------------------------------------------------------------------------------
+# --- words, sentences, excerpts -----------------------------------------------------------------------------
 
-CONTEXT = "[PAR] [TLE] Mill [SEP] Anna Vorn built the mill in 1804. It burned! “Who did it?” asked Dr. Ross\nNobody knows."
+CONTEXT = (
+    "[PAR] [TLE] Mill [SEP] Anna Vorn built the mill in 1804. It burned! "
+    "“Who did it?” asked Dr. Ross\nNobody knows."
+)
 
 
 def at(text: str, part: str) -> tuple[int, int]:
@@ -80,8 +82,7 @@ def test_an_excerpt_is_cut_between_words():
         assert "gamma" in context[left:right] and set(context[left:right].split()) <= set(context.split())
 
 
-# --- the rules
-# ------------------------------------------------------------------------------------------------------------------------
+# --- the rules ----------------------------------------------------------------------------------------------
 
 
 def example(
@@ -329,8 +330,7 @@ def test_what_the_documentation_says_of_the_papers_examples():
         assert f"| {rule.name} | {rule.category} |" in text
 
 
-# --- groups
-# ---------------------------------------------------------------------------------------------------------------------------
+# --- groups -------------------------------------------------------------------------------------------------
 
 
 def test_groups_are_exclusive_and_as_told():

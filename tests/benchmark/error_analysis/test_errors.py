@@ -27,8 +27,7 @@ from tests.conftest import ROOT
 from tests.support.mrqa_files import passage, write
 from tests.support.tracking_store import contents, make
 
-# --- a project of two datasets
-# --------------------------------------------------------------------------------------------------------
+# --- a project of two datasets ------------------------------------------------------------------------------
 
 FILES = {
     "SQuAD": [
@@ -294,8 +293,7 @@ def test_texts_are_never_markup(project, tmp_path):
     assert "\x1b" not in out.read_text()
 
 
-# --- bad input
-# ------------------------------------------------------------------------------------------------------------------------
+# --- bad input ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -419,8 +417,7 @@ def test_the_raw_files_must_be_those_that_were_scored(project, tmp_path):
         errors.main([])
 
 
-# --- the command
-# ----------------------------------------------------------------------------------------------------------------------
+# --- the command --------------------------------------------------------------------------------------------
 
 
 def test_help_ends_with_an_example(capsys):

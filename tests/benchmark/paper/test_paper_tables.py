@@ -132,8 +132,7 @@ def test_requirements_agree_with_table_1_and_with_the_profile_paper(paper):
     assert paper.requires.profile == profile["profile"]
 
 
-# --- the schema check
-# ---------------------------------------------------------------------------------------------------------------
+# --- the schema check ---------------------------------------------------------------------------------------
 
 
 def write_paper(

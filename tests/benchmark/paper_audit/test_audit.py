@@ -39,8 +39,7 @@ def audit_of(made: MadePaper, folder: Path) -> Audit:
     return audit_paper(load(made.write(folder)))
 
 
-# --- clean papers
-# -------------------------------------------------------------------------------------------------------------------
+# --- clean papers -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -50,8 +49,7 @@ def test_a_clean_paper_raises_no_alarm_and_every_check_looks_at_something(tmp_pa
     assert {check: audit.looked[check] > 0 for check in CHECKS} == dict.fromkeys(CHECKS, True)
 
 
-# --- planted defects
-# ----------------------------------------------------------------------------------------------------------------
+# --- planted defects ----------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -363,8 +361,7 @@ def test_ten_random_defects_are_all_found_where_they_are(tmp_path, seed):
     assert audit.status == 1
 
 
-# --- rounding
-# -----------------------------------------------------------------------------------------------------------------------
+# --- rounding -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -533,8 +530,7 @@ def test_backbones_by_label(one, other, same):
     assert not same_backbone(*ours)  # rows of ours say so themselves, whatever the label
 
 
-# --- the paper of this project
-# --------------------------------------------------------------------------------------------------------
+# --- the paper of this project ------------------------------------------------------------------------------
 
 BASE, ADAPTER = "roberta-base.mt.none", "roberta-base.mt.none.adapter"
 SIX = "SQuAD1.1, HotpotQA, TriviaQA, NewsQA, SearchQA, NaturalQ"
@@ -608,8 +604,7 @@ def test_the_document_is_what_the_command_gives():
     )
 
 
-# --- the command
-# ----------------------------------------------------------------------------------------------------------------------
+# --- the command --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -762,6 +757,9 @@ def test_the_command_leaves_torch_and_its_friends_alone():
         "optuna",
         "matplotlib",
     )
-    code = f"import sys\nfrom benchmark.audit import main\nmain([])\nprint(sorted(set({heavy!r}) & set(sys.modules)), file=sys.stderr)"
+    code = (
+        "import sys\nfrom benchmark.audit import main\nmain([])\n"
+        f"print(sorted(set({heavy!r}) & set(sys.modules)), file=sys.stderr)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "[]\n")

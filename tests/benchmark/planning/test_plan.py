@@ -521,8 +521,7 @@ def test_run_makes_what_is_missing_and_a_failure_does_not_stop_the_rest(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two ST cells are missing in Table 5; the features of one dataset are damaged. That cell is tried by a
-    real
-    process; the other is made where the test runs, so that its two commands import nothing again.
+    real process; the other is made where the test runs, so that its two commands import nothing again.
     """
 
     class OneChild(InProcess):

@@ -509,3 +509,39 @@ def test_formats_that_cannot_be_are_refused(text, out, message):
         "markdown",
         "terminal",
     ]
+
+
+def test_what_lacks_least_gets_its_room_first_and_notes_are_as_wide_as_the_table():
+    note = "a note longer than all columns of its row, on lines of its own that are as wide as they may be"
+    columns = (Column("claim", "left", least=20), Column("ours"), Column("verdict", "left", least=6))
+    rows = (
+        TextRow(("a claim of some thirty letters", "1.0", "contradicted"), (note,)),
+        TextRow(("another", "2.0", "upheld")),
+        TextRow(("a third", "3.0", "upheld")),
+    )
+    table = TextTable(columns, (RowGroup(rows),))
+    assert terminal.column_widths(table, 46) == {0: 26, 1: 4, 2: 12}
+    text = render(Document("", (table,)), "terminal")
+    assert text == (
+        "  claim                           ours  verdict\n"
+        "  a claim of some thirty letters   1.0  contradicted\n"
+        f"  {note}\n"
+        "\n"
+        "  another                          2.0  upheld\n"
+        "\n"
+        "  a third                          3.0  upheld\n"
+    )
+
+
+def test_blocks_of_the_terminal_stand_apart():
+    table, nested = text_table(["a"], [["1"]]), TextList((ListItem("x", items=("y",)), "z"))
+    text = render(Document("", (table, table, nested, nested, Heading("h", 3), Heading("i", 4))), "terminal")
+    parts = ["  a\n  1", "  a\n  1", "- x\n  - y", "- z", "- x\n  - y", "- z", "h\ni"]
+    assert text == "\n\n".join(parts) + "\n"
+
+
+def test_only_columns_of_long_texts_wrap_in_latex():
+    columns = (Column("row", "left", least=10), Column("n"), Column("verdict", "left", least=10))
+    short = render(Document("", (text_table(columns, [["a", "1", "b"]]),)), "latex")
+    long = render(Document("", (text_table(columns, [["a" * 31, "1", "b"]]),)), "latex")
+    assert r"\begin{longtable}{lrl}" in short and r"\begin{longtable}{p{0.5\linewidth}rl}" in long

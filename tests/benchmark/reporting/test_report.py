@@ -209,10 +209,8 @@ def test_the_overview_counts_what_compare_counts(page, project):
     assert {verdict: int(count) for verdict, count in zip(head[1:-1], rows["all"], strict=False)} == {
         v: total[v] for v in head[1:-1]
     }
-    assert (
-        rows["all"][-1]
-        == f"{sum(claim.verdict == 'upheld' for one in reports.values() for claim in one.claims)} of {len(paper.claims)}"
-    )
+    upheld = sum(claim.verdict == "upheld" for one in reports.values() for claim in one.claims)
+    assert rows["all"][-1] == f"{upheld} of {len(paper.claims)}"
     said = page.one(id_="overview").text
     assert f"12 runs of profile sample: minilm; 4 arms ({', '.join(sorted(ARMS))}); seeds 0, 1, 2." in said
     assert (

@@ -25,19 +25,22 @@ WIDE = """
 """
 STRIP = """
 [...document.querySelectorAll('#claims-3 svg.strip')].map(strip => {
-  const box = strip.getBoundingClientRect(), mark = strip.querySelector('circle.estimate'), dot = mark.getBoundingClientRect()
-  return [100 * (dot.left + dot.width / 2 - box.left) / box.width, parseFloat(mark.getAttribute('cx')), box.width]
+  const box = strip.getBoundingClientRect(), mark = strip.querySelector('circle.estimate')
+  const dot = mark.getBoundingClientRect(), drawn = parseFloat(mark.getAttribute('cx'))
+  return [100 * (dot.left + dot.width / 2 - box.left) / box.width, drawn, box.width]
 })
 """
 CURVE = """
 (() => {
   const plot = document.querySelector('#curves svg.plot').getBoundingClientRect()
-  const rings = [...document.querySelectorAll('#curves circle.kept')].map(ring => ring.getBoundingClientRect())
+  const rings = [...document.querySelectorAll('#curves circle.kept')]
+    .map(ring => ring.getBoundingClientRect())
   return {plot: [plot.left, plot.top, plot.width, plot.height],
           rings: rings.map(ring => [ring.left + ring.width / 2, ring.top + ring.height / 2]),
           path: [...document.querySelectorAll('#curves path.line')]
             .filter(path => path.querySelector('title')?.textContent == 'minilm.mt.bmt.s0')
-            .map(path => { const box = path.getBoundingClientRect(); return [box.left, box.right, box.top, box.bottom] })[0]}
+            .map(path => path.getBoundingClientRect())
+            .map(box => [box.left, box.right, box.top, box.bottom])[0]}
 })()
 """
 
@@ -139,7 +142,7 @@ def test_marks_are_painted_where_their_values_are(request, size):
 
 
 def test_texts_in_drawings_keep_their_size_on_a_phone(desk, phone):
-    size = "(node => node.getBoundingClientRect().height)(document.querySelector('#density svg.heat text.value'))"
+    size = "document.querySelector('#density svg.heat text.value').getBoundingClientRect().height"
     assert phone.evaluate(size) == pytest.approx(desk.evaluate(size), abs=0.5)
     fits = """
     [...document.querySelectorAll('#density svg.heat, #overlap svg.heat')].flatMap(map => {

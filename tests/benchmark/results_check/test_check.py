@@ -36,8 +36,7 @@ Columns = dict[str, list[Any]]
 Doctor = Callable[[Path], object]
 
 
-# --- folders
-# ------------------------------------------------------------------------------------------------------------------------
+# --- folders ------------------------------------------------------------------------------------------------
 
 
 def read(folder: Path, cell: str) -> Record:
@@ -121,8 +120,7 @@ def notes(folder: Path) -> list[str]:
     return [note.text for note in check_folder(folder).findings.notes]
 
 
-# --- doctors
-# ------------------------------------------------------------------------------------------------------------------------
+# --- doctors ------------------------------------------------------------------------------------------------
 
 
 def edit(change: Callable[[Record], object], *cells: str, sealed: bool = True) -> Doctor:
@@ -691,8 +689,7 @@ def test_mixed_profiles_are_told_from_the_one_that_is_asked_for(copy: Path) -> N
     )
 
 
-# --- what must pass
-# -----------------------------------------------------------------------------------------------------------------
+# --- what must pass -----------------------------------------------------------------------------------------
 
 
 def test_an_honest_folder_has_no_fault_and_nothing_unchecked(
@@ -865,8 +862,7 @@ def test_a_mask_that_lets_all_through_under_another_seed_is_a_copy(copy: Path) -
     ]
 
 
-# --- this project's own results
-# -----------------------------------------------------------------------------------------------------
+# --- this project's own results -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -1021,8 +1017,7 @@ def more_fields(record: Record) -> None:
     record["train_data_sha256"] = {"SQuAD.train": "1"}
 
 
-# --- the command
-# --------------------------------------------------------------------------------------------------------------------
+# --- the command --------------------------------------------------------------------------------------------
 
 
 def test_the_json_is_whole(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:

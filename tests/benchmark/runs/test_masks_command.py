@@ -33,11 +33,13 @@ def test_one_cell_and_two(root: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert command.main(["bert.mt.bmt.s0"]) == 0
     out = capsys.readouterr().out
     assert f"| A, B | {a.jaccard('A', 'B'):.4f} | {a.chance_jaccard('A', 'B'):.4f} |" in out
-    assert (
-        f"union density {a.union_density():.3f}" in out
-        and "| density by layer | all | embeddings | layer_00 | layer_01 |" in out
-    )
-    assert f"| A | {a.density('A'):.3f} |" in out
+    assert f"union density {a.union_density():.3f}" in out and "| density by layer | A | B | C |" in out
+    densities = a.density_by("layer")
+    for name, of in (
+        ("all", {dataset: a.density(dataset) for dataset in "ABC"}),
+        *((layer, {dataset: densities[dataset][layer] for dataset in "ABC"}) for layer in densities["A"]),
+    ):
+        assert f"| {name} | {' | '.join(f'{of[dataset]:.3f}' for dataset in 'ABC')} |" in out
     assert command.main(["bert.mt.bmt.s0", "bert.mt.bmt.s1"]) == 0
     assert (
         f"| C | {a.jaccard('C', 'C', b):.4f} | {a.chance_jaccard('C', 'C', b):.4f} |"

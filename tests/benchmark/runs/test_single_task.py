@@ -154,7 +154,10 @@ def test_missing_or_older_st_runs_are_one_line(
     shutil.copy(root / "params.yaml", tmp_path / "params.yaml")
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
     config = load()
-    lacking = r"cell 'bert\.mt\.mask\.s0': .* has no bert\.st-SQuAD\.mask\.s0, bert\.st-HotpotQA\.mask\.s0: `python -m benchmark\.train "
+    lacking = (
+        r"cell 'bert\.mt\.mask\.s0': .* has no bert\.st-SQuAD\.mask\.s0, bert\.st-HotpotQA\.mask\.s0: "
+        r"`python -m benchmark\.train "
+    )
     with pytest.raises(ModelError, match=lacking) as caught:
         train_cell(config, parse("bert.mt.mask.s0"))
     assert "\n" not in str(caught.value) and not (tmp_path / "runs" / "tiny" / "bert.mt.mask.s0").exists()
@@ -164,13 +167,15 @@ def test_missing_or_older_st_runs_are_one_line(
     path.write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(
         ModelError,
-        match=r"training\.json: no validation EM and F1 of HotpotQA in it: train bert\.st-HotpotQA\.none\.s0 again",
+        match=r"training\.json: no validation EM and F1 of HotpotQA in it: "
+        r"train bert\.st-HotpotQA\.none\.s0 again",
     ):
         train_cell(config, parse(MT))
     path.unlink()
     with pytest.raises(
         ModelError,
-        match=r"has no bert\.st-HotpotQA\.none\.s0: `python -m benchmark\.train bert\.st-HotpotQA\.none\.s0`, name",
+        match=r"has no bert\.st-HotpotQA\.none\.s0: "
+        r"`python -m benchmark\.train bert\.st-HotpotQA\.none\.s0`, name",
     ):
         train_cell(config, parse(MT))
 

@@ -293,7 +293,8 @@ def test_without_any_variance_nothing_is_judged() -> None:
 
 def test_margin_follows_the_claimed_gain_but_never_widens() -> None:
     def margin(gain: float | None, kind: str = "cell") -> float | None:
-        return judge_cells([CellData("a", 80.0, 1, (80.0, 80.2, 80.5), kind, gain)])[0].margin  # type: ignore[arg-type]
+        cell = CellData("a", 80.0, 1, (80.0, 80.2, 80.5), kind, gain)  # type: ignore[arg-type]
+        return judge_cells([cell])[0].margin
 
     assert [margin(gain) for gain in (None, 0.5, 0.6, -1.2, 1.9, 2.0, 9.0)] == [
         1.0,
@@ -389,7 +390,7 @@ def test_seeds_to_settle_a_lone_average_keep_their_word() -> None:
 
 @pytest.mark.parametrize(("cells", "pool"), [(1, 1), (1, 12), (2, 2), (3, 12), (30, 12)])
 def test_seeds_to_settle_a_difference_count_holm_over_the_table(cells: int, pool: int) -> None:
-    """A cell 1.6 off, sd .6: so many seeds that the corrected test finds it with 80 % probability, by hand."""
+    """A cell 1.6 off, sd .6: the seeds with which the corrected test finds it with 80 %, by hand."""
     rule, delta, sd = ReproductionRule(), 1.6, 0.6
     cell = CellData("a", 80.0, 1, (81.0, 81.6, 82.2))
 
@@ -448,7 +449,8 @@ def test_arrays_of_tables_agree_with_cells() -> None:
 
 def test_import_is_light() -> None:
     """compare starts in under 2 s: importing the statistics brings in neither scipy nor anything heavier."""
-    code = "import sys, benchmark.statistics; print([m for m in ('scipy', 'statsmodels', 'pandas', 'torch', 'mlflow') if m in sys.modules])"
+    heavy = ("scipy", "statsmodels", "pandas", "torch", "mlflow")
+    code = f"import sys, benchmark.statistics; print([m for m in {heavy!r} if m in sys.modules])"
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -54,8 +54,7 @@ def run(*arguments: str) -> int:
     return command.main(["--study", "first", *arguments])
 
 
-# --- what is searched
-# -----------------------------------------------------------------------------------------------------------
+# --- what is searched ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -155,8 +154,7 @@ def test_settings_are_changed_by_key_and_checked_by_the_files_own_rules(reposito
             read_settings(None, None, [change])
 
 
-# --- samplers and pruners
-# -------------------------------------------------------------------------------------------------------
+# --- samplers and pruners -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2"])
@@ -279,8 +277,7 @@ def test_a_pruner_with_nothing_to_decide_on_is_refused() -> None:
     check_pruner("none", "f1_density", 1, 1)
 
 
-# --- failures and identity
-# ------------------------------------------------------------------------------------------------------
+# --- failures and identity ----------------------------------------------------------------------------------
 
 
 def test_a_failed_trial_is_followed_by_others_and_three_in_a_row_end_the_worker(
@@ -347,8 +344,7 @@ def test_a_study_of_another_program_is_refused(url: str) -> None:
         enter(url)
 
 
-# --- databases
-# ------------------------------------------------------------------------------------------------------------------
+# --- databases ----------------------------------------------------------------------------------------------
 
 
 def test_a_database_that_cannot_be_used_is_one_line(repository: Path) -> None:
@@ -388,8 +384,7 @@ def test_a_study_that_does_not_exist_is_named_with_those_that_do(repository: Pat
         find_study("first", url)
 
 
-# --- the command's other halves
-# -------------------------------------------------------------------------------------------------
+# --- the command's other halves -----------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_a_model_uses_it_in_the_block_alone(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_mean_loss_is_that_of_torchs_dropout() -> None:
-    """Two hundred draws of each: the means are within five standard errors, and the spreads within a quarter."""
+    """Two hundred draws of each: means within five standard errors, and spreads within a quarter."""
     model = tiny.bert(dropout=True).train()
     with torch.no_grad():
         torchs = torch.stack([loss_of_draw(model, seed) for seed in range(200)])

@@ -176,12 +176,14 @@ def test_the_head_decides_a_cell_s_digest(root: Path, tmp_path: Path) -> None:
 def test_what_cannot_have_it_is_said_in_one_line(root: Path) -> None:
     with pytest.raises(
         ModelError,
-        match=r"backbones/bert: head span_decoder is not allowed for a bert: only for T5; span has the encoder's head",
+        match=r"backbones/bert: head span_decoder is not allowed for a bert: only for T5; "
+        r"span has the encoder's head",
     ):
         span_model(root / "backbones" / "bert", head="span_decoder")
     with pytest.raises(
         ModelError,
-        match=r"backbones/encoder: head span_decoder needs the whole T5, and its weights lack decoder\.block\.0\.",
+        match=r"backbones/encoder: head span_decoder needs the whole T5, "
+        r"and its weights lack decoder\.block\.0\.",
     ):
         span_model(root / "backbones" / "encoder", head="span_decoder")
     with pytest.raises(
@@ -192,6 +194,7 @@ def test_what_cannot_have_it_is_said_in_one_line(root: Path) -> None:
     model, _ = span_model(root / "backbones" / "t5", head="span_decoder")
     with pytest.raises(
         ModelError,
-        match="T5ForQuestionAnswering cannot get adapters: only span models on BERT, RoBERTa and T5's encoder",
+        match="T5ForQuestionAnswering cannot get adapters: "
+        "only span models on BERT, RoBERTa and T5's encoder",
     ):
         add_adapters(model, ["SQuAD"])

@@ -48,8 +48,8 @@ def train(rank: int, world: int, kind: str, folder: str) -> None:
     )
     if world > 1:
         # Without destructors: where a DDP reducer is the last owner of the process group, its destructor
-        # joins a thread
-        # that waits for the GIL, and the rank never ends (torch 2.13, one run in some hundred).
+        # joins a thread that waits for the GIL, and the rank never ends (torch 2.13, one run in some
+        # hundred).
         os._exit(0)
 
 

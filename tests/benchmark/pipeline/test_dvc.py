@@ -88,7 +88,7 @@ def ran(output: str) -> list[str]:
 
 
 def with_a_transfer(values: dict[str, Any], *seeds: int) -> dict[str, Any]:
-    """The parameters with a cell with adapters, its transfers of K = 2 at seed 7 and at `seeds`, and Table 9."""
+    """The parameters, a cell with adapters, its transfers of K = 2 at seed 7 and `seeds`, and Table 9."""
     fewshot = values["fewshot"] | {"sizes": [2], "seeds": [7, *seeds]}
     return values | {
         "cells": [CELL, ADAPTER],
@@ -199,7 +199,10 @@ def test_a_number_that_is_not_reproduced_is_no_failed_stage_and_unreadable_resul
 ) -> None:
     """The compare stage's own command line, with a command of the test's in place of the comparison."""
     line = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["compare"]["cmd"]
-    wanted = "python -m benchmark.compare --paper-table ${item.table} --format markdown,json --out reports/${profile}/table_${item.table}"
+    wanted = (
+        "python -m benchmark.compare --paper-table ${item.table} --format markdown,json "
+        "--out reports/${profile}/table_${item.table}"
+    )
     assert line.startswith(wanted)
     for status, expected in ((0, 0), (1, 0), (2, 1)):
         command(tmp_path, "sh", "-c", line.replace(wanted, f"(exit {status})"), status=expected)

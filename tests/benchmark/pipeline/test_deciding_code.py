@@ -132,18 +132,15 @@ def test_stages_name_no_code_and_no_settings_but_through_their_digests() -> None
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     assert stages["digests"]["deps"] == ["bmt", "benchmark", "params.yaml"]
     written = {"digests", "study"}
-    assert set(stages) - written - {"inputs", "references", "train_reference", "evaluate_reference"} == set(
-        STARTS
-    )
+    assert set(stages) - written - {"train_reference", "evaluate_reference"} == set(STARTS) - {"scores"}
     for name, stage in stages.items():
         if name not in written:
             inner = stage.get("do", stage)
             assert "params" not in inner and inner["deps"][0].startswith("data/digests/${profile}/"), name
             assert all(dep.startswith(("data/", "runs/", "results/")) for dep in inner["deps"]), name
             asked = name.removesuffix("_reference")
-            assert inner["deps"][0].removeprefix("data/digests/${profile}/").split("/")[0].removesuffix(
-                ".json"
-            ) in (asked, "inputs")
+            first = inner["deps"][0].removeprefix("data/digests/${profile}/")
+            assert first.split("/")[0].removesuffix(".json") == asked
 
 
 def test_a_digest_of_code_is_of_what_it_does(tmp_path: Path) -> None:
@@ -164,6 +161,10 @@ def test_a_digest_of_code_is_of_what_it_does(tmp_path: Path) -> None:
         "X = 1",
     ):
         assert digest(other) != first
+    assert digest("def f():\n    x = 1\n    return x") == digest(
+        "def f():\n    x: int = 1\n    y: str\n    return x"
+    )
+    assert digest("X = 1") == digest("X: int = 1")
     assert digest("class A:\n    x: int = 0") != digest("class A:\n    x: float = 0"), (
         "a dataclass's field is its annotation"
     )
@@ -194,7 +195,8 @@ def test_names_are_followed_as_python_does(tmp_path: Path) -> None:
             def unseen(): return near.unseen()
             class Child(Base): pass
         """,
-        "near": "def chosen(): return helper()\ndef helper(): return TABLE['a']()\ndef unseen(): pass\ndef other(): pass\n"
+        "near": "def chosen(): return helper()\ndef helper(): return TABLE['a']()\n"
+        "def unseen(): pass\ndef other(): pass\n"
         "def attribute(x): pass\ndef listed(): pass\nTABLE = {'a': listed}\nclass Base: pass\n",
         "far": "thing = 1\nimport os\nos.environ.setdefault('a', 'b')\n",
         "inside": "def deep(): pass\n",
@@ -227,9 +229,82 @@ def test_names_are_followed_as_python_does(tmp_path: Path) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+def test_what_runs_without_being_named_is_followed(tmp_path: Path) -> None:
+    """Schemas by the hints of their fields, registries, imports in a branch or for their effect alone."""
+    files = {
+        "__init__": "",
+        "start": """
+            from typing import TYPE_CHECKING
+            import bmt.entries
+            import bmt.quiet
+            from bmt.registry import TABLE
+            from bmt.schema import Whole
+            if TYPE_CHECKING:
+                from bmt.hints import chosen
+            else:
+                from bmt.real import chosen
+
+            def main(kind):
+                from bmt.cli import printed
+                printed(TABLE[kind](), Whole, chosen())
+                match kind:
+                    case "a":
+                        from bmt.branch import taken
+                        return taken()
+
+            class Used:
+                from bmt.inner import method
+
+            def other(): return Used
+        """,
+        "schema": "class Part: x: int = 0\nclass Whole:\n    part: Part\n    def f(self, x: Unread): pass\n"
+        "class Unread: pass\n",
+        "registry": "TABLE = {}\ndef register(f):\n    TABLE[f.__name__] = f\n    return f\n",
+        "entries": "from bmt.registry import register\n@register\ndef a(): return 1\ndef b(): return 1\n",
+        "quiet": "import os\nos.environ['A'] = 'b'\ndef unread(): return 1\n",
+        "hints": "def chosen(): return 1\n",
+        "real": "def chosen(): return 1\n",
+        "branch": "def taken(): return 1\n",
+        "inner": "def method(): return 1\n",
+        "cli": "import os\nos.environ['C'] = 'd'\ndef printed(*what): return 1\n",
+    }
+    (tmp_path / "bmt").mkdir()
+    paths = {name: tmp_path / "bmt" / f"{name}.py" for name in files}
+    for name, text in files.items():
+        paths[name].write_text(inspect.cleandoc(text) + "\n", encoding="utf-8")
+
+    def closure(start: str = "main") -> dict[str, str]:
+        tree = CodeTree(tmp_path, ("bmt",))
+        return tree.closure([("bmt.start", start)], lambda name: name == "bmt.cli.printed")
+
+    first = closure()
+    for name, old, new, decides in (
+        ("schema", "class Part: x: int", "class Part: x: float", True),
+        ("schema", "class Unread: pass", "class Unread: x = 1", False),
+        ("entries", "def a(): return 1", "def a(): return 2", True),
+        ("entries", "def b(): return 1", "def b(): return 2", False),
+        ("quiet", "'b'", "'c'", True),
+        ("quiet", "return 1", "return 2", False),
+        ("hints", "return 1", "return 2", False),
+        ("real", "return 1", "return 2", True),
+        ("branch", "return 1", "return 2", True),
+        ("cli", "'d'", "'e'", True),
+        ("cli", "return 1", "return 2", False),
+    ):
+        text = paths[name].read_text(encoding="utf-8")
+        assert old in text
+        paths[name].write_text(text.replace(old, new), encoding="utf-8")
+        assert (closure() != first) is decides, (name, old)
+        paths[name].write_text(text, encoding="utf-8")
+    assert "bmt.inner" in closure("other") and "bmt.inner" not in first
+
+
 def test_digests_are_the_same_in_every_process() -> None:
     """Sets have another order under another seed of Python's hashes."""
-    program = "from benchmark.config.deciding_code import STARTS, stage_code as code; print({name: code(name) for name in STARTS})"
+    program = (
+        "from benchmark.config.deciding_code import STARTS, stage_code as code; "
+        "print({name: code(name) for name in STARTS})"
+    )
     printed = {
         subprocess.run(
             [sys.executable, "-c", program],

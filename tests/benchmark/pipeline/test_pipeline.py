@@ -381,7 +381,7 @@ def test_the_papers_other_encoders_go_the_same_way(
 
 
 def in_mlflow(root: Path, cells: list[str]) -> None:
-    """Each cell is one finished run of the repository's own store, with what training and evaluation logged."""
+    """Each cell is one finished run of the repository's store, with what training and evaluation logged."""
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")

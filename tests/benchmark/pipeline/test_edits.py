@@ -23,6 +23,7 @@ ADAPTER = "bert.mt.bmt.adapter.s0"
 SMALL = [NONE, BMT, "bert.mt.bmt.s1"]
 TRANSFERS = {"transfer@bert.mt.bmt.adapter-2-7", "transfer@bert.mt.bmt.adapter-2-19"}
 TABLES = {"compare@3", "report"}
+SCORED = TRANSFERS | {"published@t5"}
 
 
 def trained(*cells: str) -> set[str]:
@@ -63,6 +64,11 @@ def one_more_backbone(values: Any) -> Any:
 
 def further(*names: str) -> Callable[[list[str]], list[str]]:
     return lambda values: [*values, *names]
+
+
+def hinted(name: str) -> Callable[[str], str]:
+    """A constant with its type."""
+    return lambda text: re.sub(rf"^{name} = ", f"{name}: int = ", text, flags=re.M)
 
 
 def reflowed(text: str) -> str:
@@ -124,6 +130,13 @@ CODE: list[tuple[str, Callable[[str], str], set[str]]] = [
     ("benchmark/comparison/claims.py", in_function("claim_results"), TABLES),
     ("benchmark/runs/results.py", in_function("read_run"), TABLES),
     ("benchmark/paper/table_3.yaml", lambda text: text + "\n", TABLES),
+    ("benchmark/paper/claims.yaml", lambda text: text + "\n", TABLES),
+    ("benchmark/runs/result_schema.py", assigned("Percent", "float"), TABLES),
+    ("benchmark/config/schema.py", in_function("convert"), TABLES | {"fetch"}),
+    ("benchmark/cli/text.py", in_function("printable"), TABLES),
+    ("benchmark/cli/command_line.py", in_function("command_line"), {"report"}),
+    ("benchmark/rendering/templates/page.css.j2", lambda text: text + "\n", TABLES),
+    ("benchmark/comparison/gate.py", hinted("FEWEST_SEEDS"), set()),
     ("bmt/training/model_selection.py", in_function("SourceSelection.__call__"), trained(*EVERY)),
     ("bmt/training/validation.py", in_function("answers"), trained(*EVERY)),
     ("bmt/qa/model.py", in_function("span_logits"), trained(*EVERY)),
@@ -154,6 +167,16 @@ CODE: list[tuple[str, Callable[[str], str], set[str]]] = [
     ("benchmark/rendering/markdown.py", lambda text: text + "\n\ndef unused(): pass\n", set()),
     ("benchmark/acquisition/dataset_table.py", in_function("table_1"), {"statistics"}),
     ("benchmark/tracking/mlflow_store.py", in_function("start"), set()),
+    ("benchmark/tracking/environment.py", in_function("describe"), trained(*EVERY) | SCORED),
+    ("benchmark/runs/seal.py", in_function("seal"), evaluated(*EVERY) | SCORED),
+    ("bmt/qa/metrics.py", assigned("_ARTICLES", 're.compile("the")'), trained(*EVERY) | SCORED),
+    ("bmt/qa/adapters.py", assigned("INITIAL", "0.5"), trained(ADAPTER)),
+    ("benchmark/cli/signals.py", in_function("stoppable"), set()),
+    (
+        "benchmark/runs/__init__.py",
+        lambda text: text + "\nimport torch\n\ntorch.set_default_dtype(torch.float64)\n",
+        trained(*EVERY) | SCORED | TABLES,
+    ),
     ("benchmark/cli/progress.py", in_function("progress"), set()),
     ("benchmark/studies/study_run.py", lambda text: text + "\nLAST = 1\n", set()),
 ]
@@ -215,6 +238,31 @@ def test_a_sentence_of_the_generated_corpus_is_fetched_anew(small: PipelineProje
     corpus = "benchmark/acquisition/sample_corpus/encyclopaedia.py"
     with small.edited(corpus, lambda text: text.replace("Who founded {x}?", "Who was it that founded {x}?")):
         assert small.stale() == {"fetch"}
+
+
+def test_a_manifest_of_the_user_s_is_watched(tmp_path: Path) -> None:
+    values = project.params(["bert"], [NONE], manifest="mine")
+    project.write_params(tmp_path, values)
+    (tmp_path / "mine").mkdir()
+    config, places = load(tmp_path / "params.yaml"), Places(tmp_path, "tiny")
+    written = set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BMT_ROOT", str(tmp_path))
+        for text in ("version: a\n", "version: b\n"):
+            (tmp_path / "mine" / "manifest.yaml").write_text(text)
+            write_digests(config, places)
+            written.add((places.digests / "fetch.json").read_text())
+    assert len(written) == 2
+
+
+def test_code_that_writes_inputs_and_references_is_watched(small: PipelineProject) -> None:
+    digests = small.root / "data" / "digests" / "tiny"
+    for stage in ("inputs", "references"):
+        small.digests()
+        before = {path: path.read_bytes() for path in digests.rglob("*.json")}
+        with small.edited("benchmark/pipeline/digest_files.py", in_function(f"write_{stage}")):
+            changed = {path.name for path, content in before.items() if path.read_bytes() != content}
+        assert changed == {f"{stage}.json"}
 
 
 def test_three_cells(small: PipelineProject) -> None:
