@@ -372,7 +372,10 @@ def test_it_is_neither_prepared_nor_trained(root: Path) -> None:
     prepare(config, workers=1)
     features = root / "data" / "features" / "paper"
     assert len(list((features / "bert").glob("*/windows.arrow"))) > 0
-    for name in ("reader", "writer"):  # the pipeline asks for a file per backbone: it says that there are none
+    for name in (
+        "reader",
+        "writer",
+    ):  # the pipeline asks for a file per backbone: it says that there are none
         assert [path.name for path in (features / name).iterdir()] == ["features.json"]
         assert json.loads((features / name / "features.json").read_text()) == {"files": {}}
     with pytest.raises(
