@@ -12,7 +12,7 @@ from benchmark.comparison.matching import LITERATURE, MISSING, NO_DATA, NOT_COMP
 from benchmark.comparison.report import DIFFERS, EXACT, NOT_REPRODUCED, REPRODUCED
 from benchmark.rendering.phrases import NOTHING, counted, enumerated
 from benchmark.reporting.charts import DataTable
-from benchmark.reporting.report_data import ComparedTable, ReportData
+from benchmark.reporting.report_data import ComparedTable, ReportData, cell_counts, claim_counts
 from benchmark.reporting.strips import stacked_bar
 from benchmark.statistics.reproduction import INCONCLUSIVE
 
@@ -72,16 +72,6 @@ def overview_section(data: ReportData) -> Overview:
     verdicts = [_table_verdicts(table) for table in data.tables]
     faults = [str(fault) for fault in data.faults]
     return Overview(_tiles(data), findings(data), faults, data.notes, verdicts, _verdict_table(data.tables))
-
-
-def cell_counts(tables: Sequence[ComparedTable]) -> Counter[str]:
-    """Printed numbers by verdict; a row printed in two tables counts in both."""
-    return sum((table.report.verdicts for table in tables), Counter())
-
-
-def claim_counts(tables: Sequence[ComparedTable]) -> Counter[str]:
-    """Claims by verdict."""
-    return Counter(result.verdict for table in tables for result in table.report.claims)
 
 
 def verdict_badges(counts: Counter[str]) -> list[CountBadge]:

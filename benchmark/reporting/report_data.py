@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,11 +111,20 @@ def read_report_data(
     )
 
 
+def cell_counts(tables: Sequence[ComparedTable]) -> Counter[str]:
+    """Printed numbers by verdict; a row printed in two tables counts in both."""
+    return sum((table.report.verdicts for table in tables), Counter())
+
+
+def claim_counts(tables: Sequence[ComparedTable]) -> Counter[str]:
+    """Claims by verdict."""
+    return Counter(result.verdict for table in tables for result in table.report.claims)
+
+
 def log_report(data: ReportData, page: Path, name: str) -> None:
     """Log the page and its counts as the run `report`; where MLflow is absent or down, they wait in
     `runs/<name>/report/`.
     """
-    from benchmark.reporting.overview import cell_counts, claim_counts
     from benchmark.tracking.file_run import log_file
 
     params = {"profile": data.profile, "results": data.source, "seeds": data.seeds}

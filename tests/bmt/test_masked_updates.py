@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -320,6 +321,29 @@ def test_a_trainer_batch_may_carry_its_rows() -> None:
     )
 
 
+def test_rows_in_the_inputs_count_for_their_own_training_batch_alone() -> None:
+    model = tiny.bert()
+    tokens, attention, target = ids()
+    with mask_updates(torch.optim.SGD(model.parameters(), lr=0.1), model, masks_for(model)) as masked:
+        with torch.no_grad():
+            model(input_ids=tokens, attention_mask=attention, dataset=[0, 1, 2, 0, 1, 2, 0])
+        assert masked.groups is None
+        with pytest.raises(ModelError, match="does not say whose its rows are"):
+            loss_on(model, tokens, attention, target)
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_a_row_s_number_is_that_of_a_dataset_with_a_mask(index: int) -> None:
+    model = tiny.bert()
+    with (
+        mask_updates(torch.optim.SGD(model.parameters(), lr=0.1), model, masks_for(model)) as masked,
+        pytest.raises(
+            ModelError, match=f"row of dataset {index}, which has no mask: there are masks for A, B, C"
+        ),
+    ):
+        masked.rows([0, index])
+
+
 def test_bad_input_is_named() -> None:
     model = tiny.bert()
     masks, optimizer = masks_for(model), torch.optim.SGD(model.parameters(), lr=0.1)
@@ -376,6 +400,19 @@ def test_a_module_that_cannot_be_split_is_named() -> None:
     masks = Masks.of({d: {"scale": torch.tensor([True, False, True])} for d in "AB"}, model)
     with (
         pytest.raises(ModelError, match="tensor scale stands in a Odd, whose gradient cannot be split"),
+        mask_updates(torch.optim.SGD(model.parameters(), lr=1), model, masks),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "option", [{"scale_grad_by_freq": True}, {"sparse": True}, {"max_norm": 1.0}], ids=lambda o: next(iter(o))
+)
+def test_an_embedding_whose_gradient_is_no_plain_sum_is_named(option: dict[str, Any]) -> None:
+    model = nn.Sequential(nn.Embedding(4, 3, **option))
+    masks = Masks.of({d: {"0.weight": torch.rand(4, 3) < 0.5} for d in "AB"}, model)
+    with (
+        pytest.raises(ModelError, match=r"tensor 0\.weight stands in a Embedding, whose gradient cannot"),
         mask_updates(torch.optim.SGD(model.parameters(), lr=1), model, masks),
     ):
         pass

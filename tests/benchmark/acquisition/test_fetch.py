@@ -361,6 +361,13 @@ def test_a_file_of_an_older_manifest_is_replaced_without_a_trace(source: Path, o
     assert {entry["manifest_version"] for entry in record(out)["files"].values()} == {"test-2"}
 
 
+def test_a_file_that_is_gone_by_hand_is_not_recorded_any_more(source: Path, out: Path):
+    fetch(source, out)
+    (out / "out_of_domain" / "DROP.dev.jsonl.gz").unlink()
+    fetch(source, out, only=["SQuAD"])
+    assert list(record(out)["files"]) == sorted(set(CONTENT) - {"out_of_domain/DROP.dev.jsonl.gz"})
+
+
 def test_only_takes_the_named_datasets_and_keeps_the_others_recorded(source: Path, out: Path):
     fetch(source, out, only=["DROP"])
     assert list(tree(out)) == ["out_of_domain/DROP.dev.jsonl.gz"]

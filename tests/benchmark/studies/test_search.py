@@ -325,6 +325,8 @@ def test_an_interrupted_trial_is_left_for_the_next_worker(url: str) -> None:
         ({"seeds": [101]}, "it has seeds 100, here 101"),
         ({"objective": "f1_density"}, "it has objective f1, here f1_density"),
         ({"settings": "e" * 64}, "it has settings aaaaaaaaaaaa, here eeeeeeeeeeee"),
+        ({"data": "d" * 64}, "it has data .*, here dddddddddddd. Take"),
+        ({"weights": "other"}, "it has weights .*, here other. Take"),
     ],
 )
 def test_a_name_of_another_study_is_refused(url: str, change: dict[str, Any], said: str) -> None:

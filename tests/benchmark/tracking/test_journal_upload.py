@@ -289,6 +289,46 @@ def test_what_the_store_refuses_does_not_hold_up_the_rest(tmp_path):
     assert len(run["metrics"]["train/loss"]) == 4
 
 
+def test_entries_in_two_requests_count_as_delivered_after_the_second(tmp_path):
+    uri = make(tmp_path)
+    opened = Journal(tmp_path / journal.FOLDER / "k1.jsonl")
+    opened.append("run", **header("k1"))
+    for number in range(delivery.FEW_ITEMS + 5):
+        opened.append("tag", name=f"t{number}", value=str(number))
+    opened.close()
+    last = f"t{delivery.FEW_ITEMS + 4}"
+
+    class Broken(Faulty):
+        def send(self, run_id: str, items: list[Item]) -> None:
+            if any(item[1] == last for item in items):
+                raise UnreachableError("lost before")
+            self.store.send(run_id, items)
+
+    store = tracking.connect(uri)
+    with pytest.raises(UnreachableError):
+        Delivery(opened.path, Broken(store, 0, False)).deliver()
+    tags = contents(uri)["k1"]["tags"]
+    assert ("t0" in tags, last in tags, tags[delivery.MARK]) == (True, False, "k1:1")
+    Delivery(opened.path, store).deliver()
+    tags = contents(uri)["k1"]["tags"]
+    assert (tags[last], tags[delivery.MARK]) == (str(delivery.FEW_ITEMS + 4), f"k1:{delivery.FEW_ITEMS + 6}")
+
+
+def test_what_the_store_refuses_of_a_live_run_is_told_once(tmp_path):
+    path, store = write(tmp_path), tracking.connect(make(tmp_path))
+
+    class Picky(Faulty):
+        def send(self, run_id: str, items: list[Item]) -> None:
+            if any(item[1] == "f1/SQuAD" for item in items):
+                raise RejectedError("no such name")
+            self.store.send(run_id, items)
+
+    told: list[str] = []
+    courier = delivery.Courier(path, lambda: Picky(store, 0, False), lambda: None, told.append)
+    assert courier.close()
+    assert told == ["not delivered: metric f1/SQuAD: no such name"]  # of three steps
+
+
 def test_a_run_that_a_slow_server_made_twice_is_one_in_the_end(tmp_path):
     path, uri = write(tmp_path), make(tmp_path)
     store = tracking.connect(uri)

@@ -194,7 +194,9 @@ def test_a_stale_folder_is_never_taken(file, tokenizer, tmp_path):
     assert load(out, key).meta == new.meta
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "text", "json", "list", "counts", "rows", "schema"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "longer", "gone", "text", "json", "list", "counts", "rows", "schema"]
+)
 def test_a_damaged_folder_is_refused_and_made_again(file, tokenizer, tmp_path, damage):
     out = tmp_path / "out"
     build(file, tokenizer, DATA, out, train=True)
@@ -203,6 +205,8 @@ def test_a_damaged_folder_is_refused_and_made_again(file, tokenizer, tmp_path, d
     values = json.loads(meta.read_text(encoding="utf-8"))
     if damage == "cut":
         windows.write_bytes(windows.read_bytes()[:-900])
+    elif damage == "longer":  # what follows an Arrow stream's end is not read
+        windows.write_bytes(windows.read_bytes() + b"\0")
     elif damage == "gone":
         (out / "examples.arrow").unlink()
     elif damage == "text":

@@ -48,6 +48,15 @@ def test_the_best_model_outlives_its_checkpoint(best: int, tmp_path: Path) -> No
     assert model.weight.tolist() == [[float(best)] * 2]
 
 
+def test_a_step_written_again_has_the_best_up_to_the_step_before(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "f")
+    for step, value, best in ((1, 1.0, True), (2, 2.0, False), (3, 3.0, True), (3, 4.0, False)):
+        checkpoints.save(step, *model_at(value), {"at": step}, best=best)
+    model, _ = model_at(0.0)
+    checkpoints.load_best(model)
+    assert model.weight.tolist() == [[1.0, 1.0]]
+
+
 @pytest.mark.parametrize("name", ["model", "optimizer", "more", "best", "state"])
 def test_a_damaged_checkpoint_is_passed_over_and_can_be_discarded(name: str, tmp_path: Path) -> None:
     checkpoints = saved(tmp_path)

@@ -1,0 +1,45 @@
+"""Few-shot transfer of a trained cell: what it takes up of an earlier call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from benchmark.config.cells import parse
+from benchmark.config.folders import Places
+from benchmark.config.params import Config, load
+from benchmark.runs import transfer_run
+from tests.support.project import ROOT
+
+CELL = parse("minilm.mt.bmt.s0")
+
+
+def test_transfers_are_of_the_cell_s_settings_its_trained_weights_and_the_targets_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load(ROOT / "profiles" / "sample.yaml")
+    places = Places(tmp_path, config.profile)
+    model = places.run(CELL) / "model" / "model.safetensors"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"weights")
+    monkeypatch.setattr(transfer_run, "few_shot_runs", lambda model, targets, protocol, kept, **_: kept)
+    monkeypatch.setattr(transfer_run, "questions", lambda *_: None)
+    monkeypatch.setattr(transfer_run, "dev_examples", lambda *_: None)
+
+    def kept(settings: Config = config, data: str = "k") -> Any:
+        features: Any = {"BioASQ": SimpleNamespace(examples={"id": []}, meta={"key": data})}
+        run = transfer_run.TransferRun(settings, CELL, places, {}, features, None)
+        protocol: Any = SimpleNamespace(settings=settings.fewshot)
+        return transfer_run._transferred(run, None, protocol)
+
+    first = kept()
+    assert first.folder == tmp_path / ".checkpoints" / "transfer" / CELL.name
+    assert kept() == first
+    others = [kept(data="l"), kept(replace(config, training=replace(config.training, lr=1.0)))]
+    model.write_bytes(b"weighty")
+    others.append(kept())
+    assert len({checkpoints.fingerprint for checkpoints in (first, *others)}) == 4
