@@ -33,7 +33,8 @@ def test_the_formula_as_printed_divides_the_mean_by_the_number_of_datasets(
     literal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """phi' where the updates start: sum_i alpha_i phi_i, or that divided by |S|."""
-    model, starts = model_with(), []
+    model = model_with()
+    starts: list[torch.Tensor] = []
     [head] = [bank for bank in banks(model) if isinstance(bank, HeadBank)]
     with torch.no_grad():
         head.bias.copy_(torch.arange(1.0, 7.0).view(3, 2))
