@@ -27,7 +27,7 @@ class Answer:
     Attributes:
         text: the context's own characters, `context[start:end]`.
         start, end: half-open character span.
-        score: log-probability of the span in its window, at most 0; .
+        score: log-probability of the span in its window, at most 0.
     """
 
     text: str

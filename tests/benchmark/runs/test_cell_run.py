@@ -77,7 +77,7 @@ def test_kept_masks_are_read_again_but_made_anew_in_a_fresh_training(
 
     def masks(fresh: bool = False, name: str = "minilm.mt.bmt.s0") -> Masks:
         run = cell_run(tmp_path, name)
-        masks = cell_masks.masks_of_cell(run, model, None, fresh=fresh, control=RunControl())  # type: ignore[arg-type]
+        masks = cell_masks.masks_of_cell(run, model, None, fresh=fresh, control=RunControl())
         assert isinstance(masks, Masks)
         return masks
 
@@ -101,4 +101,4 @@ def test_a_fresh_training_is_a_run_of_its_own_for_the_tracker(
     monkeypatch.setattr(training_run.CellRun, "steps", 3)
     run = cell_run(tmp_path)
     params = str(ROOT / "profiles" / "sample.yaml")
-    assert training_run._tracked(run, params, fresh) == (None if fresh else "20260101T000000-00000000")  # type: ignore[comparison-overlap]
+    assert training_run._tracked(run, params, fresh) == (None if fresh else "20260101T000000-00000000")
