@@ -8,7 +8,7 @@ from torch import nn
 
 from bmt.controls import fisher_masks, magnitude_masks
 from bmt.deviation import pretrained_copy
-from bmt.errors import ConfigError
+from bmt.errors import ConfigError, ModelError
 from bmt.runtime.keyed_random import bernoulli
 from bmt.training.regularizers import regularizer
 from tests.support import tiny
@@ -138,3 +138,30 @@ def test_regularizers_refuse_what_is_not_allowed() -> None:
     for kind, strength in (("mixout", 1.0), ("mixout", None), ("l2_sp", -1.0)):
         with pytest.raises(ConfigError, match="strength"):
             regularizer(kind, strength, model, start, 0)
+
+
+def test_a_fisher_mask_needs_a_step_a_dataset_and_every_tensor_s_gradient() -> None:
+    batches = {"A": [torch.ones(1, 6)]}
+    for given, steps, said in ((batches, 0, "0 steps over 1 datasets"), ({}, 1, "1 steps over 0 datasets")):
+        with pytest.raises(ConfigError, match=f"fisher_masks: {said} is not allowed: at least 1 of each"):
+            fisher_masks(Pair(), given, 0.5, steps=steps, loss=squared)
+    model = Pair()
+    model.unused = nn.Linear(2, 2)
+    with pytest.raises(ModelError, match=r"tensor unused\.weight got no gradient at Fisher step 0"):
+        fisher_masks(model, batches, 0.5, steps=1, loss=squared)
+
+
+def test_a_density_of_one_opens_every_weight() -> None:
+    assert magnitude_masks(Pair(), 1.0).densities() == {"all": 1.0}
+    fisher = fisher_masks(Pair(), {"A": [torch.ones(1, 6)]}, 1.0, steps=1, loss=squared)
+    assert fisher.densities() == {"A": 1.0}
+
+
+def test_a_strength_of_nothing_is_refused_and_only_a_probability_ends_at_one() -> None:
+    model = Pair()
+    start = pretrained_copy(model)
+    for kind in ("mixout", "l2_sp", "noisy_tune"):
+        with pytest.raises(ConfigError, match=rf"strength: 0\.0 is not allowed: above 0.* for {kind}"):
+            regularizer(kind, 0.0, model, start, 0)
+        if kind != "mixout":
+            assert regularizer(kind, 1.0, model, start, 0) is not None

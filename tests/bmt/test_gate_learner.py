@@ -103,3 +103,39 @@ def test_a_step_leaves_no_hook_and_the_model_s_answers_as_they_were() -> None:
     assert all(not module._forward_pre_hooks for module in model.modules())
     with torch.no_grad():
         assert torch.equal(model(**batch()).start_logits, before)
+
+
+class ReadByRows(torch.nn.Module):
+    """A table that is looked up in, and, if it is tied, read whole by a layer above."""
+
+    def __init__(self, tied: bool, max_norm: float | None) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(6, 3, max_norm=max_norm)
+        self.out = torch.nn.Linear(3, 6, bias=False)
+        torch.nn.init.constant_(self.table.weight, 0.25)
+        if tied:
+            self.out.weight = self.table.weight
+
+
+@pytest.mark.parametrize(
+    ("tied", "max_norm", "perturbed"),
+    [(False, None, [1, 4]), (True, None, [0, 1, 2, 3, 4, 5]), (False, 100.0, [0, 1, 2, 3, 4, 5])],
+)
+def test_only_of_a_table_that_nothing_else_reads_are_the_looked_up_rows_perturbed_alone(
+    tied: bool, max_norm: float | None, perturbed: list[int]
+) -> None:
+    model = ReadByRows(tied, max_norm)
+    steps = GateLearner(model, ["table.weight"], MaskSettings(alpha0=20.0), (0, "mask", "A"))
+    steps.w["table.weight"].fill_(1.0)  # under gates that are open: theta + 1
+    theta = model.table.weight.detach().clone()
+    seen: list[list[float]] = []
+
+    def loss() -> torch.Tensor:
+        out = model.out(model.table(torch.tensor([4, 1, 4])))
+        seen.extend(model.table.weight.tolist())
+        return out.sum()
+
+    steps.step(loss)
+    assert [row for row in range(6) if seen[row] == [1.25] * 3] == perturbed
+    assert all(seen[row] == [0.25] * 3 for row in range(6) if row not in perturbed)
+    assert torch.equal(model.table.weight, theta)

@@ -134,3 +134,9 @@ def test_a_stretch_that_gives_no_gate_is_refused(gamma: float, zeta: float) -> N
         HardConcrete(gamma, zeta)
     with pytest.raises(GateError, match="beta -1"):
         HardConcrete(-1.5, 1.5, -1)
+
+
+@pytest.mark.parametrize("beta", [0.0, -0.5, float("nan")])
+def test_a_temperature_that_is_not_above_zero_is_refused(beta: float) -> None:
+    with pytest.raises(GateError, match=rf"^beta {beta}: the gate's temperature must be above 0$"):
+        HardConcrete(-1.5, 1.5, beta)

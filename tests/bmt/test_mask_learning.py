@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bmt.errors import ConfigError, ModelError
-from bmt.mask_learning import gates_by_dataset, learn_masks, mask_settings
+from bmt.mask_learning import gates_by_dataset, learn_masks, mask_settings, model_loss
 from bmt.mask_selection import kth_largest, top_share
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl
@@ -375,3 +375,35 @@ def test_datasets_with_the_same_batches_have_draws_of_their_own() -> None:
         Regression(), {"a": batch_at, "b": batch_at}, **{**TOY, "steps": 3, "gate": "sampled"}
     )
     assert 0.2 < masks.jaccard("a", "b") < 0.8 and masks.densities()["a"] > 0.2
+
+
+def test_no_dataset_no_loss_and_batches_that_end_are_named() -> None:
+    _, batch_at = planted()
+    with pytest.raises(ConfigError, match="batches_by_dataset is empty: give at least one dataset"):
+        learn_masks(Regression(), {}, steps=1, loss=squared)
+    with pytest.raises(ConfigError, match=r"steps: 0 is not allowed: at least 1"):
+        learn_masks(Regression(), {"toy": batch_at}, steps=0, loss=squared)
+    batches = [batch_at(step) for step in range(2)]
+    assert learn_masks(Regression(), {"toy": batches}, steps=5, loss=squared).datasets == ("toy",)
+    with pytest.raises(
+        ConfigError, match=r"batches_by_dataset\['toy'\] is empty, or an iterator that cannot"
+    ):
+        learn_masks(Regression(), {"toy": iter(batches)}, steps=5, loss=squared)
+
+
+def test_a_model_that_returns_no_loss_is_told_to_take_labels() -> None:
+    tokens = torch.full((1, 4), 7)
+    at = torch.tensor([1])
+    batch = {"input_ids": tokens, "start_positions": at, "end_positions": at}
+    assert model_loss(tiny.bert(), batch).ndim == 0
+    with pytest.raises(
+        ConfigError, match="BertForQuestionAnswering returned no loss for a batch with input_ids: add its"
+    ):
+        model_loss(tiny.bert(), {"input_ids": tokens})
+
+
+def test_a_dataset_s_checkpoints_are_in_one_folder_whatever_its_name(tmp_path: Path) -> None:
+    _, batch_at = planted()
+    control = RunControl(checkpoints=Checkpoints(tmp_path / "kept", "f"))
+    learn_masks(Regression(), {"a/b": batch_at, "a": batch_at}, steps=2, loss=squared, control=control)
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["a", "a%2Fb"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from bmt.errors import ModelError
 from bmt.layers import kind_of, layer_of, target_names
@@ -183,3 +186,26 @@ def test_two_empty_masks_overlap_wholly() -> None:
     model = torch.nn.Linear(3, 4)
     masks = Masks.of({d: {"weight": torch.zeros(4, 3, dtype=torch.bool)} for d in "AB"}, model)
     assert masks.jaccard("A", "B") == masks.chance_jaccard("A", "B") == 1.0
+
+
+def test_masks_of_another_format_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "masks.safetensors"
+    made().save(path)
+    with safe_open(path, framework="pt") as stream:
+        index = json.loads(stream.metadata()["masks"])
+    assert index["format"] == "bmt-masks-1"
+    text = json.dumps(index | {"format": "bmt-masks-2"})
+    save_file(load_file(path), path, metadata={"masks": text})
+    with pytest.raises(ModelError, match="masks of format 'bmt-masks-2'; this version reads 'bmt-masks-1'"):
+        Masks.load(path)
+
+
+def test_masks_over_different_tensors_are_not_compared() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    both = {name: torch.ones(p.shape, dtype=torch.bool) for name, p in model.named_parameters()}
+    one = {name: mask for name, mask in both.items() if name.startswith("0")}
+    large, small = Masks.of({"A": both}, model), Masks.of({"A": one}, model)
+    assert large.jaccard("A", "A", large) == small.jaccard("A", "A", small) == 1
+    for left, right in ((large, small), (small, large)):
+        with pytest.raises(ModelError, match="masks over different tensors cannot be compared"):
+            left.jaccard("A", "A", right)

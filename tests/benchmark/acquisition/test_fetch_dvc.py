@@ -48,7 +48,7 @@ def write_source(folder: Path, **texts: str) -> dict[str, bytes]:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A copy of the project's code with the one stage `fetch`, as dvc.yaml has it."""
+    """A copy of the project's code with the stages `digests` and `fetch`, as dvc.yaml has them."""
     root = tmp_path / "repository"
     for name in ("bmt", "benchmark", ".dvc"):
         shutil.copytree(
@@ -58,7 +58,9 @@ def repository(tmp_path: Path) -> Path:
         )
     shutil.copy(ROOT / ".dvcignore", root / ".dvcignore")
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"fetch": stages["fetch"]}}))
+    (root / "dvc.yaml").write_text(
+        yaml.safe_dump({"stages": {name: stages[name] for name in ("digests", "fetch")}})
+    )
     project.write_params(root, project.params(["bert"], ["bert.mt.none.s0"], manifest="source"))
     command(root, "git", "init", "-q")
     return root
@@ -71,20 +73,22 @@ def kept(root: Path) -> set[str]:
 
 def test_each_file_is_versioned_on_its_own(repository: Path) -> None:
     first = write_source(repository / "source")
-    assert ran(dvc(repository, "repro")) == ["fetch"]
+    assert ran(dvc(repository, "repro")) == ["digests", "fetch"]
     raw = repository / "data" / "raw" / "tiny"
     before = kept(repository)
     assert {md5(content) for content in first.values()} < before, "under the digests that the manifest states"
 
     second = write_source(repository / "source", SQuAD_dev="A newer mill.")
-    assert ran(dvc(repository, "repro", "--force")) == ["fetch"]
+    dvc(repository, "repro", "--single-item", "--force", "digests")  # as `make status` does
+    assert ran(dvc(repository, "repro")) == ["fetch"]
     assert {path: (raw / path).read_bytes() for path in second} == second
-    changed = {"in_domain/SQuAD.dev.jsonl.gz", "fetch.json", "manifest.yaml"}
+    changed = [raw / name for name in ("in_domain/SQuAD.dev.jsonl.gz", "fetch.json", "manifest.yaml")]
+    changed.append(repository / "data" / "digests" / "tiny" / "fetch.json")  # states the manifest's digest
     new = kept(repository) - before
     assert {digest for digest in new if not digest.endswith(".dir")} == {
-        md5((raw / path).read_bytes()) for path in changed
+        md5(path.read_bytes()) for path in changed
     }
-    assert len(new) == 4, "and the list of the folder"
+    assert len(new) == 6, "and the lists of the two folders"
 
     dvc(repository, "remote", "add", "--default", "local", str(repository.parent / "remote"))
     dvc(repository, "push")

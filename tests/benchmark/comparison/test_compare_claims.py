@@ -5,6 +5,7 @@ predictions.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from statistics import stdev
 
 import numpy as np
@@ -14,8 +15,12 @@ import pytest
 
 from benchmark.compare import main
 from benchmark.comparison import table_document
-from benchmark.comparison.claims import ClaimResult
-from benchmark.paper.tables import load
+from benchmark.comparison.claims import ClaimResult, Margins, claim_results
+from benchmark.comparison.gate import table_data
+from benchmark.comparison.matching import Matcher, Setting
+from benchmark.paper.tables import AVERAGE, Claim, Ours, Paper, Requirements, Row, Table, load
+from benchmark.runs.predictions import Examples, Predictions
+from benchmark.runs.results import DatasetScore, Identity, Results, Run
 from benchmark.statistics import PairedScores, claim_interval, seed_interval
 from tests.support.comparing import claim_of, compared, copy_of, read, rewrite
 from tests.support.results_maker import IN_DOMAIN, SMALL, make_results, seed_noise
@@ -159,3 +164,76 @@ def test_an_open_claim_says_what_seeds_would_do(capsys, mini, tmp_path):
             table_document._needed(ClaimResult(claimed, "undecided", "", None, seen, seeds_needed=seeds))
             == text
         )
+
+
+MADE_ROWS = tuple(
+    Row(f"{regime}.{arm}", "model", arm, Ours("minilm", regime, arm), {})
+    for regime in ("st", "mt")
+    for arm in ("bmt", "mask")
+)
+MADE_TABLE = Table(
+    "3", "", "", "", "scores", ("F1",), {"F1": 1}, {"one": "one", "two": "two"}, "Avg.", MADE_ROWS
+)
+
+
+def made_runs() -> tuple[Results, Predictions]:
+    """Three seeds of every row on two datasets, 20 questions of 10 contexts each, with random scores."""
+    rng, contexts = np.random.default_rng(7), np.repeat(np.arange(10, dtype=np.int32), 2)
+    predictions = Predictions(examples={name: Examples("", None, contexts) for name in ("one", "two")})
+    runs = []
+    for row in MADE_ROWS:
+        regime, _, arm = row.row.partition(".")
+        for cell_regime, names in (
+            [("mt", ("one", "two"))] if regime == "mt" else [("st-one", ("one",)), ("st-two", ("two",))]
+        ):
+            for seed in range(3):
+                run = Run(
+                    f"minilm.{cell_regime}.{arm}.s{seed}",
+                    "mini",
+                    Identity("minilm", cell_regime, arm),
+                    seed,
+                    {name: DatasetScore(0.0, 50.0, 20) for name in names},
+                )
+                predictions.scores[run.cell] = {
+                    name: {"F1": 50 + rng.normal(0, 5) + rng.normal(0, 5, 20)} for name in names
+                }
+                runs.append(run)
+    return Results(Path("results"), tuple(runs)), predictions
+
+
+def judged(*claims: Claim) -> tuple[tuple[ClaimResult, ...], Predictions]:
+    """The claims on `made_runs`, with margins of 1 for a dataset and 0.5 for an average."""
+    runs, predictions = made_runs()
+    paper = Paper("", {"3": MADE_TABLE}, claims, Requirements())
+    matcher = Matcher(runs, paper.requires, Setting("mini"), {}, table_data([]))
+    return claim_results(paper, MADE_TABLE, matcher, predictions, Margins(1.0, 0.5)), predictions
+
+
+def test_a_gain_against_a_gain_ties_the_seeds_of_single_task_rows_over_datasets():
+    """(st.bmt - st.mask) - (mt.bmt - mt.mask): rows are added by seed, and an MT row's seed is one model on
+    all datasets. Between ST rows alone each dataset has seeds of its own.
+    """
+    tied = Claim("tied", "3", "", "", "st.bmt", "st.mask", "F1", AVERAGE, "greater")
+    results, predictions = judged(replace(tied, than=("mt.bmt", "mt.mask")), replace(tied, id="apart"))
+
+    def scores(regime: str, arm: str, name: str) -> np.ndarray:
+        cell = f"minilm.{'mt' if regime == 'mt' else f'st-{name}'}.{arm}"
+        return np.stack([predictions.scores[f"{cell}.s{seed}"][name]["F1"] for seed in range(3)])
+
+    gains, differences = [], []
+    for name in ("one", "two"):
+        contexts = predictions.examples[name].contexts
+        st, st_mask = scores("st", "bmt", name), scores("st", "mask", name)
+        both = st + scores("mt", "mask", name), st_mask + scores("mt", "bmt", name)
+        gains.append(PairedScores(name, *both, contexts))
+        differences.append(PairedScores(name, st, st_mask, contexts))
+    assert results[0].interval == claim_interval(gains)
+    assert results[1].interval == claim_interval(differences, separate_a=True, separate_b=True)
+    assert results[0].interval != claim_interval(gains, separate_a=True, separate_b=True)
+
+
+def test_a_claim_of_no_difference_has_the_margin_of_its_kind_unless_it_states_a_size():
+    claim = Claim("c", "3", "", "", "mt.bmt", "mt.mask", "F1", AVERAGE, "comparable")
+    results, _ = judged(claim, replace(claim, over="one"), replace(claim, size=0.7))
+    bounds = [result.reason.partition("±")[2].partition(" ")[0] for result in results]
+    assert bounds == ["0.5", "1", "0.7"]

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmark import contrast
+from benchmark.comparison.arm_contrast import (
+    DomainContrast,
+    arm_row,
+    contrast_document,
+    domain_tables,
+)
+from benchmark.comparison.claims import ClaimResult
+from benchmark.comparison.gate import table_data
+from benchmark.comparison.matching import Matcher, Setting
+from benchmark.paper.tables import Claim, Requirements
+from benchmark.rendering import render
+from benchmark.runs.results import DatasetScore, Identity, Results, Run
+from benchmark.statistics import Interval
 from bmt.errors import ConfigError, DataError
 from tests.support.comparing import claim_of, compared, copy_of, edit
 from tests.support.results_maker import make_results
@@ -95,3 +109,31 @@ def test_the_same_in_other_formats(faithful: Path, capsys: pytest.CaptureFixture
             line = next(line for line in shown[form].splitlines() if dataset in line and metric in line)
             assert all(number in line for number in numbers[:4]), (form, line)
     assert len(rows) == 2 * (6 + 6)
+
+
+def test_what_is_not_known_is_a_dash_and_an_interval_that_ends_at_0_holds_it() -> None:
+    """Arm none has no score on SQuAD: its mean, the difference and the interval are dashes, not 0."""
+    runs = tuple(
+        Run(f"m.mt.{arm}.s0", "mini", Identity("m", "mt", arm), 0, {name: DatasetScore(10.0, 40.0, 8)})
+        for arm, name in (("bmt", "SQuAD"), ("none", "NewsQA"))
+    )
+    results = Results(Path(), runs)
+    rows = (arm_row("bmt", "m", results), arm_row("none", "m", results))
+    (table,) = domain_tables(rows, {"SQuAD"})
+    claim = Claim("c", table.table, "", "", "bmt", "none", "F1", "SQuAD", "greater")
+    nothing = ClaimResult(claim, "no data", "no score of none", None, None)
+    matcher = Matcher(results, Requirements(), Setting("mini"), {}, table_data([]))
+
+    def row(result: ClaimResult) -> list[str]:
+        contrasts = [DomainContrast(table, (result,), matcher)]
+        return rows_of(render(contrast_document(contrasts, ("bmt", "none"), "m"), "markdown"))["SQuAD", "F1"]
+
+    assert row(nothing) == ["40.0", "–", "–", "–", "–", "no score of none"]
+    for low, high, remark in (
+        (0.0, 2.0, ""),
+        (-2.0, 0.0, ""),
+        (0.01, 2.0, "0 is outside"),
+        (-2.0, -0.01, "0 is outside"),
+    ):
+        interval = Interval((low + high) / 2, low, high, 0.05, 3, "t")
+        assert row(replace(nothing, interval=interval))[-1] == remark

@@ -4,6 +4,7 @@ by unit.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from benchmark.comparison.matching import Match, Setting, find_stand_in
 from benchmark.comparison.remarks import differences, tau_b
 from benchmark.comparison.report import CellResult, TableReport
-from benchmark.comparison.table_comparison import SMALLEST_GAIN, _claimed_gain
+from benchmark.comparison.table_comparison import SMALLEST_GAIN, _claimed_gain, _described
 from benchmark.paper.tables import AVERAGE, Claim, Ours, Paper, Requirements, Row, Table, load
 from benchmark.runs.results import Identity
 
@@ -147,3 +148,13 @@ def test_the_smallest_claimed_gain_of_a_cell_that_is_large_enough_tightens_its_m
         {"than": ("x", "y")},
     ):
         assert gain(claim(1.2, **other)) is None
+
+
+def test_an_average_over_fewer_datasets_is_shown_without_a_difference():
+    """A second reading is described, never judged; over other datasets than the paper's it has no
+    difference.
+    """
+    match = Match(row("r"), AVERAGE, "F1", 80.0, 1, "not comparable", "why", (81.0, 83.0), (0, 1))
+    whole, partial = _described(match), _described(replace(match, partial=True))
+    assert (whole.mean, whole.sd, whole.n, whole.delta) == (82.0, pytest.approx(2**0.5), 2, 2.0)
+    assert (partial.mean, partial.sd, partial.n, partial.delta) == (82.0, whole.sd, 2, None)

@@ -386,6 +386,18 @@ def test_an_average_may_be_off_by_its_own_rounding_and_that_of_its_cells(tmp_pat
     assert [(finding.check, finding.severity) for finding in found] == ([("average", alarm)] if alarm else [])
 
 
+def test_an_arrow_in_a_table_s_first_row_is_a_gain_over_nothing(tmp_path):
+    made = make_paper(0)
+    table = made.tables["1"] = made.tables["1"] | {"rows": made.tables["1"]["rows"][:1]}
+    table["rows"][0]["printed_gain"] = 2.0
+    (finding,) = audit_of(MadePaper({"1": table}, []), tmp_path / "paper").findings
+    assert (finding.check, finding.severity, finding.row) == ("arrow", BEYOND, table["rows"][0]["row"])
+    assert (finding.printed, finding.follows) == (
+        "↑ 2.0",
+        "no row stands above it that it could be a gain over",
+    )
+
+
 @pytest.mark.parametrize(
     ("size", "alarm"),
     [(1.0, False), (1.1, False), (0.9, False), (1.2, True), (0.8, True), (1, False), (2, True), (1.12, True)],
@@ -410,6 +422,8 @@ def test_a_stated_size_may_be_off_by_its_own_rounding_and_that_of_two_cells(tmp_
         ({"direction": "comparable"}, False),  # within what, the sentence does not say
         ({"direction": "comparable", "size": 0.8}, True),
         ({"direction": "comparable", "size": 0.9}, False),
+        ({"direction": "comparable", "size": 0.8, "a": "b", "b": "a"}, True),  # the smaller number first
+        ({"direction": "comparable", "size": 0.9, "a": "b", "b": "a"}, False),
         ({"direction": "less", "metric": "deviation.relative", "over": None}, False),  # printed nowhere
     ],
 )

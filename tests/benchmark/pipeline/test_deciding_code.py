@@ -45,6 +45,7 @@ from tests.conftest import ROOT
 from tests.support import project
 
 ALL = frozenset().union(*DOORS.values()) | {"span", "sample"}
+PACKAGES = ("bmt", "benchmark", "tools")  # an environment may lie in the repository too
 Ran = set[str]
 """`module.name` of each function, or class of a method, of which the body was run."""
 
@@ -398,7 +399,7 @@ def traced(command: Callable[..., Any], *given: Any) -> Ran:
     return {
         f"{modules[name]}.{definition}"
         for name, definition in seen
-        if name in inside and inside[name][0] != "tests"
+        if name in inside and inside[name][0] in PACKAGES
     }
 
 

@@ -71,7 +71,7 @@ def command(root: Path, *words: str, status: int = 0) -> str:
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=280,
+        timeout=600,
     )
     assert done.returncode == status, f"{' '.join(words)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout + done.stderr
@@ -98,6 +98,7 @@ def with_a_transfer(values: dict[str, Any], *seeds: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.timeout(1200)  # some thirty processes that import PyTorch or DVC, on cores that others may share
 def test_repro_runs_what_is_needed_and_outputs_travel(repository: Path) -> None:
     first = ran(dvc(repository, "repro"))
     assert [name for name in first if name in CHAIN] == CHAIN and first.index("fetch") < first.index(

@@ -27,6 +27,7 @@ from benchmark.acquisition.sample_corpus import write as write_corpus
 from benchmark.config.cells import parse
 from benchmark.config.params import load
 from benchmark.runs.evaluation_run import evaluate_cell
+from benchmark.runs.trained_runs import find_run
 from benchmark.runs.training_run import train_cell
 from bmt.errors import BMTError, ConfigError, DataError, ModelError
 from bmt.masks import Masks
@@ -161,11 +162,11 @@ def test_a_trained_model_opens_and_answers_with_the_scores_that_evaluation_gave(
     long = " ".join(row["context"] for row in features[:6])
     found = bmt.answer(model, tokenizer, "Who founded the town?", long)  # several windows
     assert len(long) > 1000 and found.text == long[found.start : found.end]
-    assert ask.find_run("bert.mt.bmt.s0") == ask.find_run("tiny/bert.mt.bmt.s0") == folder
+    assert find_run("bert.mt.bmt.s0") == find_run("tiny/bert.mt.bmt.s0") == folder
     with pytest.raises(
         ModelError, match=r"nowhere: no trained run there; there are tiny/bert\.mt\.bmt\.s0, "
     ):
-        ask.find_run("nowhere")
+        find_run("nowhere")
     with pytest.raises(DataError, match="the question is empty"):
         bmt.answer(model, tokenizer, " ", "text")
     capsys.readouterr()

@@ -311,6 +311,13 @@ def test_latex_has_only_the_commands_of_the_writer_and_balanced_braces(text):
     assert "%" not in bare.removeprefix("% needs")
 
 
+def test_an_address_brings_no_command_into_latex():
+    link = r"https://a.b/50%_#x&y~{}\input{/etc/passwd}"
+    written = render(Document("", (Paragraph(Phrase("there", link=link)),)), "latex")
+    address = r"https://a.b/50\%\_\#x\&y\textasciitilde{}\{\}\textbackslash{}input\{/etc/passwd\}"
+    assert rf"\href{{{address}}}{{there}}" in written
+
+
 @every_text
 def test_latex_can_be_read_back(text):
     back = {value: key for key, value in latex.SPECIAL.items()} | {"{}": ""}

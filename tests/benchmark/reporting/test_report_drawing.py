@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from markupsafe import Markup
 
+from benchmark.comparison.claims import ClaimResult
+from benchmark.config.params import CompareSettings
+from benchmark.paper.tables import AVERAGE, Claim
 from benchmark.rendering.palette import COLOURS
 from benchmark.reporting.chart_colours import (
     HEAT_DARK,
@@ -16,6 +21,7 @@ from benchmark.reporting.chart_colours import (
     ramp,
     rgb,
 )
+from benchmark.reporting.claims import estimate_of
 from benchmark.reporting.heat_maps import CELL, HeatGrid, heat_map, scale_top, short
 from benchmark.reporting.masks import chance
 from benchmark.reporting.plots import HEIGHT, Axes, Line, Mark, bar_plot, field_plot, line_plot, scatter_plot
@@ -32,6 +38,7 @@ from benchmark.reporting.strips import (
 )
 from benchmark.reporting.svg import number, tag
 from benchmark.reporting.training import stepped, with_mean
+from benchmark.statistics import Interval
 from tests.support.html_tree import Node, parse
 
 
@@ -118,6 +125,27 @@ def test_a_forest_line_without_interval_paper_or_claimed_side_draws_none():
         forest_strip("k", "n", "w", Estimate(0.1, None, None, None, (-0.5, 0.5), "good"), Scale(-1.0, 1.0))
     )
     assert shares(both.one("rect", "claimed"), "x", "width") == [25.0, 50.0]
+
+
+@pytest.mark.parametrize(
+    ("direction", "over", "size", "claimed"),
+    [
+        ("greater", AVERAGE, 1.2, (0.0, None)),
+        ("less", "SQuAD", None, (None, 0.0)),
+        ("comparable", AVERAGE, None, (-0.5, 0.5)),
+        ("comparable", "SQuAD", None, (-1.0, 1.0)),
+        ("comparable", AVERAGE, 0.7, (-0.7, 0.7)),
+    ],
+)
+def test_the_shaded_side_is_what_the_claim_allows(direction, over, size, claimed):
+    """Of a claim of no difference without a size: the margin of an average or of a dataset."""
+    claim = Claim("c", "3", "", "", "a", "b", "F1", over, direction, size)
+    settings = CompareSettings(margin_cell=1.0, margin_average=0.5)
+    result = ClaimResult(claim, "undecided", "", 0.2, Interval(0.1, -0.3, 0.5, 0.6, 3, "t"))
+    estimate = estimate_of(result, settings)
+    assert estimate is not None and estimate.claimed == claimed
+    assert (estimate.value, estimate.low, estimate.high, estimate.paper) == (0.1, -0.3, 0.5, 0.2)
+    assert estimate_of(replace(result, interval=None), settings) is None
 
 
 def test_the_forest_axis_stands_at_the_same_places():

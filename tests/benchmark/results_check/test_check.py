@@ -853,6 +853,15 @@ def test_a_mask_that_lets_all_through_may_answer_as_no_mask(copy: Path) -> None:
     ]
 
 
+def test_a_mask_that_lets_all_through_under_another_seed_is_a_copy(copy: Path) -> None:
+    edit(lambda r: r.update(profile="theirs"), *ALL)(copy)
+    fields = {"arm": "all", "backbone": "theirs", "p_f": 1.0, "mask": {"kind": "random", "p_f": 1.0}}
+    passed_off(NONE, "theirs.mt.all.s7", seed=7, **fields)(copy)
+    assert [fault.split(";")[0] for fault in faults(copy)] == [
+        "theirs.mt.all.s7.parquet: the predictions of roberta-base.mt.none.s0, all of them the same"
+    ]
+
+
 # --- this project's own results -----------------------------------------------------------------------------
 
 
@@ -947,6 +956,17 @@ def test_results_of_another_training_are_told(project_copy: Path) -> None:
         '; bert.mt.bmt.s0/training.json of the trained run has "f00": the scores of another training'
         in found[0]
     )
+
+
+def test_averages_other_than_those_that_evaluation_wrote_for_dvc_are_told(project_copy: Path) -> None:
+    """Also where the result has none at all."""
+    path = project_copy / "runs" / "tiny" / "bert.mt.bmt.s0" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    path.write_text(json.dumps(metrics | {"f1": {**metrics["f1"], "nowhere": 12.5}}))
+    assert [fault.split(": the scores")[0] for fault in faults(project_copy / "results" / "tiny")] == [
+        "bert.mt.bmt.s0.json: averages.nowhere.f1: null; "
+        "bert.mt.bmt.s0/metrics.json of the trained run has 12.5"
+    ]
 
 
 def paths(node: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

@@ -355,6 +355,8 @@ def test_claim_verdicts() -> None:
 def test_smaller_than_claimed_respects_rounding() -> None:
     near = interval(0.9, 0.26)  # up to 1.16; the claimed 1.2 may be 1.15 before rounding
     assert judge_claims([ClaimData("c", 1, near, 1.2)])[0].verdict == "upheld"
+    below = interval(-0.9, 0.26)  # the same of a claimed fall: the far end is the low one
+    assert judge_claims([ClaimData("c", -1, below, 1.2)])[0].verdict == "upheld"
     assert (
         judge_claims([ClaimData("c", 1, near, 1.2, size_half_unit=0.0)])[0].verdict == "smaller than claimed"
     )

@@ -30,6 +30,7 @@ from benchmark.statistics import (
     t_two_sided,
 )
 from benchmark.statistics.reproduction import _seeds_to_settle
+from benchmark.statistics.t_tests import fewest_seeds
 
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
@@ -111,6 +112,11 @@ def test_seeds_needed_are_those_of_the_design_and_the_smallest() -> None:
     for sd in (0.5, 1.0, 3.0):
         n = seeds_needed(1.2, sd)
         assert n is not None and power(1.2, sd, n) >= 0.8 > power(1.2, sd, n - 1)
+
+
+@pytest.mark.parametrize(("first_enough", "answer"), [(2, 2), (10, 10), (40, 40), (1000, 1000), (1001, None)])
+def test_seeds_are_asked_for_up_to_a_thousand_and_no_further(first_enough: int, answer: int | None) -> None:
+    assert fewest_seeds(lambda n: n >= first_enough, 1.0) == answer
 
 
 def test_seeds_do_not_shrink_the_examples_part() -> None:

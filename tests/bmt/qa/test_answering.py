@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import bmt.qa.answering
+from bmt.errors import DataError
 from bmt.qa.answering import answer, readable_length
 from bmt.qa.decoding import Prediction
 from bmt.qa.windows import Cut
@@ -55,3 +56,11 @@ def test_windows_and_decoding_are_those_of_the_training(
     best = answer(model, fast("roberta"), "What was built?", "The old mill by the river was built in 1804.")
     assert used == [(cut, False), decode]
     assert (best.text, best.start, best.end, best.score) == ("mill", 8, 12, -0.5)
+
+
+@pytest.mark.parametrize(
+    ("question", "context", "what"), [(" \n", "The mill.", "question"), ("What?", "\t ", "context")]
+)
+def test_an_empty_question_or_context_is_refused(question: str, context: str, what: str) -> None:
+    with pytest.raises(DataError, match=f"^the {what} is empty: give some text$"):
+        answer(tiny.roberta(), fast("roberta"), question, context)

@@ -123,3 +123,10 @@ def test_unequal_lengths_are_refused():
 
 def test_the_version_of_the_evaluator_is_part_of_every_result():
     assert EVALUATOR_VERSION == "mrqa-2019/1"
+
+
+def test_predictions_and_questions_must_be_as_many() -> None:
+    with pytest.raises(ValueError, match="1 predictions for 2 questions: one prediction per question"):
+        score(["a"], [["a"], ["b"]])
+    with pytest.raises(ValueError, match="2 predictions for 1 questions"):
+        score(["a", "b"], [["a"]])

@@ -457,3 +457,13 @@ def test_all_real_files_are_read_without_a_drop(real_data):
         assert (report.dataset, report.split) == (entry["dataset"], entry["split"])
         assert (report.contexts, report.questions) == (entry["contexts"], entry["questions"])
         assert not report.counts and report.spans >= report.questions
+
+
+def test_a_line_as_long_as_is_allowed_is_read(tmp_path, monkeypatch):
+    path = write(tmp_path / "x.jsonl", [HEADER, passage("old mill", question("old mill", "old"))])
+    longest = max(len(line) for line in path.read_bytes().splitlines(keepends=True))
+    monkeypatch.setattr("bmt.qa.mrqa.LONGEST_LINE", longest)
+    assert [example.answers for example in read_mrqa(path)] == [("old",)]
+    monkeypatch.setattr("bmt.qa.mrqa.LONGEST_LINE", longest - 1)
+    with pytest.raises(DataError, match="line 2: longer than"):
+        list(read_mrqa(path))

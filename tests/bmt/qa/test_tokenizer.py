@@ -8,7 +8,7 @@ import json
 import pickle
 
 import pytest
-from tokenizers import Tokenizer, processors
+from tokenizers import Tokenizer, models, processors
 
 from bmt.errors import ConfigError
 from bmt.qa.tokenizer import encoder, text_tokenizer
@@ -181,3 +181,17 @@ def test_every_part_of_the_template_is_in_the_digest() -> None:
         (cls, sep, ()),
     ]
     assert len({one.digest for one in encoders}) == 4
+
+
+def test_added_tokens_whose_ids_would_move_are_refused() -> None:
+    """Loading gives added tokens the ids behind the vocabulary's: of a larger one, others than they have."""
+    tokenizer = Tokenizer.from_str(fast("bert").backend_tokenizer.to_str())
+    assert encoder(tokenizer, MARKERS).specials() == 3
+    words = tokenizer.get_vocab(with_added_tokens=False)
+    tokenizer.model = models.WordPiece(
+        words | {f"more{i}": len(words) + i for i in range(9)}, unk_token="[UNK]"
+    )
+    with pytest.raises(
+        ConfigError, match=r"the ids of the added tokens \[TLE\], \[DOC\], \[PAR\] are not in order: save it"
+    ):
+        encoder(tokenizer, MARKERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from bmt.errors import ModelError
-from bmt.runtime.checkpoints import Checkpoints, load_tensors
+from bmt.runtime.checkpoints import FORMAT, Checkpoints, load_tensors
 
 
 def model_at(value: float) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -98,3 +99,21 @@ def test_another_configuration_and_another_architecture_are_refused(tmp_path: Pa
         load_tensors(nn.Linear(2, 1), {"weight": torch.zeros(1, 2)})
     with pytest.raises(ModelError, match=r"tensor weight is \[1, 3\], the model's \[1, 2\]"):
         load_tensors(nn.Linear(2, 1, bias=False), {"weight": torch.zeros(1, 3)})
+
+
+def test_a_checkpoint_of_another_format_is_passed_over(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path)
+    path = tmp_path / "step-0000003" / "state.json"
+    record = json.loads(path.read_text())
+    assert record["format"] == FORMAT
+    path.write_text(json.dumps(record | {"format": FORMAT + 1}))
+    newest = checkpoints.newest()
+    assert newest is not None and newest.step == 2
+
+
+def test_what_a_killed_process_has_left_goes_with_the_next_checkpoint(tmp_path: Path) -> None:
+    for name in (".step-0000001.99.part", ".step-0000001.99.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(b"half")
+    saved(tmp_path, steps=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-0000001"]

@@ -12,8 +12,10 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch.nn.parallel import DistributedDataParallel
 
+from bmt.errors import ConfigError
 from bmt.masked_updates import mask_updates
 from bmt.random_mask import RandomMask
+from bmt.runtime.ranks import launched, rank_device
 from tests.bmt.test_masked_updates import ids, loss_on, masks_for
 from tests.support import tiny
 
@@ -68,3 +70,24 @@ def test_two_ranks_train_as_one(kind: str, tmp_path: Path) -> None:
                 [RandomMask(0.5, 3).draw(name, one[name].shape, step) for step in range(3)]
             ).any(0)
             assert torch.equal(a[name][closed], start[name][closed])
+
+
+@pytest.mark.parametrize("name", ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"])
+def test_ranks_of_every_other_launcher_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv(name, "2")
+    with pytest.raises(ConfigError, match=f"^{name} is 2 and WORLD_SIZE is not set"), launched():
+        pass
+
+
+def test_a_rank_has_its_gpu_unless_accelerate_leaves_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
+    assert rank_device() == torch.device("cuda", 3)
+    for value, device in (("true", "cpu"), ("1", "cpu"), ("YES", "cpu"), ("false", "cuda:3"), ("", "cuda:3")):
+        monkeypatch.setenv("ACCELERATE_USE_CPU", value)
+        assert rank_device() == torch.device(device), value
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "false")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert rank_device() == torch.device("cpu")

@@ -282,3 +282,13 @@ def test_bad_input_is_named() -> None:
         sampler(sizes=(5, 0, 6))
     with pytest.raises(ConfigError, match=r"sampling\.floor: 0\.4 is not allowed: 3 datasets"):
         sampler(floor=0.4)
+
+
+def test_what_just_fits_is_allowed() -> None:
+    """A floor that the datasets share out whole, and a budget of the longest window's tokens."""
+    halves = sampler(sizes=(5, 9), floor=0.5)
+    halves.update({"A": 10.0, "B": 10.0})
+    halves.update({"A": 90.0, "B": 11.0})
+    assert halves.weights.tolist() == [0.5, 0.5]
+    tight, budget = by_tokens(45)
+    assert max(tokens_of(tight, budget, tight.draw(step)) for step in range(40)) == 45

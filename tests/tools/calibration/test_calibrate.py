@@ -229,3 +229,11 @@ def test_the_readme_s_table_is_the_document_s() -> None:
         calibrate.with_promises(readme, (root / "docs" / "calibration.md").read_text(encoding="utf-8"))
         == readme
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "holds"), [(0.5, False), (0.78, False), (0.8, True), (0.9, True), (1.0, True), (1.1, False)]
+)
+def test_a_promise_holds_between_its_bounds_give_or_take_the_slack(value: float, holds: bool) -> None:
+    assert Bound("", value, 0.875, 0.9375, 0.0625 + 1 / 64).holds is holds
+    assert Bound("", 0.9, 0.9, 0.9, 0).holds

@@ -94,3 +94,16 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
         ConfigError, match="<!-- core cpu:begin --> and <!-- core cpu:end --> must stand in it once each"
     ):
         replace_between_markers(page, "core cpu", ["x"])
+
+
+def test_markers_that_stand_twice_or_the_wrong_way_round_leave_the_page_as_it_is(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    begin, end = "<!-- core cpu:begin -->", "<!-- core cpu:end -->"
+    for text in (f"a {end} b {begin} c", f"{begin}{begin}{end}", f"{begin}{end}{end}"):
+        page.write_text(text)
+        with pytest.raises(ConfigError, match="must stand in it once each"):
+            replace_between_markers(page, "core cpu", ["x"])
+        assert page.read_text() == text
+    page.write_text(f"a {begin} old {end} c")
+    replace_between_markers(page, "core cpu", ["x", "y"])
+    assert page.read_text() == f"a {begin}\nx\ny\n{end} c"
