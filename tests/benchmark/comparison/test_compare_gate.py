@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import yaml
 
@@ -303,6 +304,24 @@ DAMAGE = {
     "dropped examples": (
         lambda f: rewrite(f, BMT, lambda t: t.slice(5)),
         "295 examples of SQuAD, but the JSON says 300",
+    ),
+    "a missing value": (
+        lambda f: rewrite(f, BMT, with_column("example_id", first_is(None))),
+        "a value is missing (null)",
+    ),
+    "a score above one": (
+        lambda f: rewrite(f, BMT, with_column("em", first_is(1.01))),
+        "em has a value that is not a number of 0 to 1",
+    ),
+    "another mean": (
+        lambda f: edit(
+            f, BMT, lambda r: r["datasets"]["SQuAD"].update(f1=r["datasets"]["SQuAD"]["f1"] + 0.01)
+        ),
+        "SQuAD: the predictions have F1 ",
+    ),
+    "no example of a dataset": (
+        lambda f: rewrite(f, BMT, lambda t: t.filter(pc.not_equal(t["dataset"], "DROP"))),
+        "no examples of DROP, which the JSON scores",
     ),
     "a dataset too many": (
         lambda f: edit(f, BMT, lambda r: r["datasets"].pop("DROP")),

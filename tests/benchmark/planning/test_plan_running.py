@@ -4,15 +4,21 @@ and signals.
 
 from __future__ import annotations
 
+import os
+import queue
+import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmark.planning import states
+from benchmark.planning import execution, processes, states
 from benchmark.planning.execution import Announcer, frozen_params, run_jobs
 from benchmark.planning.processes import Processes, children_environment
 from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, JobOutcome, makespan, run_all
+from benchmark.tracking import mlflow_store
+from benchmark.tracking.journal_upload import UnreachableError
 from tests.support.waiting import wait_until
 
 
@@ -220,3 +226,102 @@ def test_a_plan_runs_on_the_params_that_it_was_made_from(tmp_path: Path) -> None
     file.write_text("a: 2\n")
     assert copy.parent == logs and copy.read_text() == "a: 1\n"
     assert frozen_params(file, logs) not in (copy, file) and frozen_params(file, logs).read_text() == "a: 2\n"
+
+
+def test_a_job_that_was_killed_is_said_to_be_and_one_that_does_not_end_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = Processes(tmp_path, {})(script("a", "import os; os.kill(os.getpid(), 9)"), None)
+    assert killed.state == FAILED and killed.text.startswith("killed by SIGKILL: python -c ")
+    monkeypatch.setattr(processes, "GRACE", 0.1)
+    mark, outcomes = tmp_path / "mark", list[JobOutcome]()
+    deaf = (
+        f"import signal, time; signal.signal(15, lambda *_: None); open({str(mark)!r}, 'w'); time.sleep(600)"
+    )
+    work = Processes(tmp_path, {})
+    thread = threading.Thread(target=lambda: outcomes.append(work(script("b", deaf), None)), daemon=True)
+    thread.start()
+    wait_until(mark.exists, thread.is_alive)
+    work.stop()
+    thread.join(120)
+    assert outcomes and outcomes[0].text.startswith("killed by SIGKILL: ")
+
+
+def test_a_second_interrupt_kills_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    class Stubborn(Fake):
+        """Its jobs end when they are killed."""
+
+        def stop(self) -> None:
+            calls.append("stop")
+
+        def kill(self) -> None:
+            calls.append("kill")
+            self.stopped.set()
+
+    class Pressed(queue.SimpleQueue[Any]):
+        """Ctrl-C in the wait for a job's end, and once more in the wait for what was stopped."""
+
+        def get(self, *given: Any, **named: Any) -> Any:
+            if "kill" not in calls:
+                raise KeyboardInterrupt
+            return super().get(*given, **named)
+
+    monkeypatch.setattr(queue, "SimpleQueue", Pressed)
+    with pytest.raises(KeyboardInterrupt):
+        run_all([job("bmt")], (None,), Stubborn(endless=True), Announcer([job("bmt")], 1, 1.0, "best"))
+    assert calls == ["stop", "kill"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_and_a_closed_terminal_end_a_plan_with_their_status(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BMT_TRACKING", "journal")
+    begun = threading.Event()
+    monkeypatch.setattr(Announcer, "started", lambda *_: begun.set())
+
+    class Signalled(Fake):
+        def __call__(self, job: Job, slot: str | None) -> JobOutcome:
+            assert begun.wait(120)
+            if signal.getsignal(number) == signal.SIG_DFL:  # it would end the tests
+                return JobOutcome(FAILED, "no handler")
+            os.kill(os.getpid(), number)
+            return super().__call__(job, slot)
+
+    before = {each: signal.signal(each, signal.SIG_DFL) for each in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        fake = Signalled(endless=True)
+        with pytest.raises(SystemExit) as left:
+            run_jobs([job("a"), job("b")], (), 1, "best", tmp_path, fake)
+        assert left.value.code == 128 + number and fake.stopped.is_set()
+        assert [name for _, name in fake.events] == ["a", "a"]
+        assert all(signal.getsignal(each) == signal.SIG_DFL for each in before)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def test_the_tracker_s_store_is_opened_once_before_several_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[str] = []
+
+    def connect() -> None:
+        calls.append("open")
+        raise UnreachableError("MLflow is down")
+
+    monkeypatch.setattr(mlflow_store, "connect", connect)
+    monkeypatch.setattr(execution, "Processes", lambda logs, environment: Fake())
+    monkeypatch.delenv("BMT_TRACKING", raising=False)
+    assert run_jobs([job("a")], (), 1, "best", tmp_path)["a"].state == DONE and not calls
+    outcomes = run_jobs([job("a"), job("b")], (), 2, "best", tmp_path)
+    assert calls == ["open"] and {outcome.state for outcome in outcomes.values()} == {DONE}
+    assert (
+        "tracking: MLflow is down: the runs go on, `python -m benchmark.track sync`"
+        in capsys.readouterr().err
+    )
+    monkeypatch.setenv("BMT_TRACKING", "journal")
+    run_jobs([job("a"), job("b")], (), 2, "best", tmp_path)
+    assert calls == ["open"]

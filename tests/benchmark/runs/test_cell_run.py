@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from benchmark.config.backbones import Located
 from benchmark.config.cells import parse
@@ -102,3 +104,40 @@ def test_a_fresh_training_is_a_run_of_its_own_for_the_tracker(
     run = cell_run(tmp_path)
     params = str(ROOT / "profiles" / "sample.yaml")
     assert training_run._tracked(run, params, fresh) == (None if fresh else "20260101T000000-00000000")
+
+
+def test_masks_that_move_the_model_are_kept_with_the_weights_that_they_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, learned = cell_run(tmp_path), []
+    run = replace(run, config=replace(run.config, mask=replace(run.config.mask, keep_delta=True)))
+    name = next(iter(made(0.3, 0, tiny.bert()).shapes))
+
+    def learn(run: CellRun, model: Any, *_: object) -> Masks:
+        masks = made(0.3, 0, model)
+        with torch.no_grad():
+            model.get_parameter(name).add_(1.0)
+        learned.append(masks)
+        return masks
+
+    monkeypatch.setattr(cell_masks, "_learn", learn)
+
+    def moved() -> bool:
+        model = tiny.bert()
+        cell_masks.masks_of_cell(run, model, None, fresh=False, control=RunControl())
+        return torch.equal(model.get_parameter(name), tiny.bert().get_parameter(name) + 1.0)
+
+    assert moved() and moved() and len(learned) == 1  # the second read both files
+    (theta,) = tmp_path.rglob("*.theta.safetensors")
+    theta.unlink()  # a kill between the two writes: the masks alone are not taken up
+    assert moved() and len(learned) == 2 and theta.is_file()
+
+
+def test_a_rank_that_does_not_see_the_first_one_s_masks_says_so_and_learns_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cell_masks, "_learn", lambda *_: pytest.fail("it learned masks of its own"))
+    monkeypatch.setattr(Ranks, "wait", lambda self: None)
+    run = replace(cell_run(tmp_path), ranks=Ranks(1, 2))
+    with pytest.raises(ModelError, match="rank 1 does not see it: let all ranks share the project's folder"):
+        cell_masks.masks_of_cell(run, tiny.bert(), None, fresh=False, control=RunControl())

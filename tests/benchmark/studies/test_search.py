@@ -20,12 +20,13 @@ from benchmark import search as command
 from benchmark.config.params import load
 from benchmark.studies import apply, status, study_page
 from benchmark.studies.identity import identity_of
+from benchmark.studies.objective import Objective
 from benchmark.studies.pruning import check_pruner
 from benchmark.studies.settings import read_settings
 from benchmark.studies.space import Range, Space, present, space_of
 from benchmark.studies.storage import find_study, open_storage, storage_url
 from benchmark.studies.value_field import interpolated
-from benchmark.studies.worker import TrialBudget
+from benchmark.studies.worker import TrialBudget, work
 from bmt.errors import BMTError, ConfigError, ModelError
 from tests.conftest import ROOT
 from tests.support.html_tree import parse
@@ -489,6 +490,29 @@ def test_the_best_values_are_exported_and_applied_after_the_difference_is_shown(
         run("--apply") == 0
         and capsys.readouterr().out == "params.yaml has the values of study first already\n"
     )
+
+
+def test_what_the_study_alone_was_run_with_is_told_and_not_applied(
+    study: optuna.Study, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("--export")
+    capsys.readouterr()
+    assert run("--apply", "--yes") == 0
+    told = capsys.readouterr().out
+    assert "\nthe study itself ran with training.epochs_mt=0.5; that is not applied\n" in told
+    assert load().training == load(SAMPLE).training and load().mask != load(SAMPLE).mask
+    assert run("--apply", "--yes") == 0
+    assert capsys.readouterr().out == "params.yaml has the values of study first already\n"
+
+
+def test_a_call_s_time_is_over_before_its_next_trial_and_not_in_one(url: str) -> None:
+    lines: list[str] = []
+    objective = Objective(SPACE, Formula(), [100])
+    made = enter(url)
+    work(made, objective, TrialBudget(3, timeout=0.0), lines.append)
+    assert not made.trials and lines == ["study first: the time is over"]
+    work(made, objective, TrialBudget(3, timeout=3600.0), lines.append)
+    assert len(made.trials) == 3 and len(lines) == 4  # a line each, and the time was not over
 
 
 def test_another_trial_can_be_exported(study: optuna.Study, repository: Path) -> None:

@@ -513,3 +513,15 @@ def test_only_tracking_imports_mlflow_and_not_before_it_is_needed():
         ).stdout
         == "False\n"
     )
+
+
+def test_a_deleted_experiment_takes_no_run_and_how_to_restore_it_is_said(tmp_path: Path) -> None:
+    uri = make(tmp_path)
+    client = tracking.connect(uri).client
+    number = client.create_experiment("bmt-test")
+    client.delete_experiment(number)
+    said = f"experiment bmt-test is deleted: mlflow experiments restore -x {number}$"
+    with pytest.raises(delivery.UnreachableError, match=said):
+        tracking.connect(uri).create("bmt-test", "k1", 0, {})
+    client.restore_experiment(number)
+    assert tracking.connect(uri).create("bmt-test", "k1", 0, {}).active
