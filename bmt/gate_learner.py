@@ -68,11 +68,10 @@ class GateLearner:
         parameters = dict(model.named_parameters())
         masked = {name: parameters[name] for name in names}
         self.model, self.settings, self.key, self.steps = model, settings, key, 0
-        self.law = HardConcrete(settings.gamma, settings.zeta, settings.beta)
+        self.law = HardConcrete.of(settings)
         self.lam = self._multiplier = settings.lam
         self._parameters, self._masked = parameters, masked
         kind = settings.granularity
-        self.gate_sizes = {name: weights_per_gate(value.shape, kind) for name, value in masked.items()}
         self.alpha = {
             name: torch.full(
                 gate_shape(value.shape, kind), settings.alpha0, dtype=torch.float32, device=value.device
@@ -80,6 +79,7 @@ class GateLearner:
             for name, value in masked.items()
         }
         self.w = {name: torch.zeros_like(value, dtype=torch.float32) for name, value in masked.items()}
+        self.gate_sizes = {name: weights_per_gate(w, self.alpha[name]) for name, w in self.w.items()}
         self._perturbed = {name: torch.empty_like(value.data) for name, value in masked.items()}
         one_kernel = True if {value.device.type for value in masked.values()} <= {"cpu", "cuda"} else None
         alphas, ws = list(self.alpha.values()), list(self.w.values())
@@ -307,8 +307,9 @@ class GateLearner:
         wide = g.float()
         by_w = torch.mul(wide, self.law.at(alpha, u))
         by_s = torch.mul(wide, w).sum_to_size(alpha.shape)  # dL/ds of each gate
-        size = w.numel() // max(1, alpha.numel())
-        by_alpha, _ = self.law.gradients(by_s, alpha, torch.ones_like(alpha), u, self.lam * size)
+        by_alpha, _ = self.law.gradients(
+            by_s, alpha, torch.ones_like(alpha), u, self.lam * weights_per_gate(w, alpha)
+        )
         return by_alpha, by_w
 
     def _clip(self, tensors: Mapping[str, Tensor], clip: float | None) -> None:

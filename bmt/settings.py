@@ -9,6 +9,7 @@ and `paper`: "stated" (the paper gives it), "silent" (it does not), "contradicto
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from operator import ge, gt, le, lt
 from typing import Any, TypedDict, Unpack
 
 from bmt.errors import ConfigError
@@ -30,6 +31,10 @@ class Bounds(TypedDict, total=False):
     below: float
 
 
+BOUNDS = {"above": ("above", gt), "low": ("at least", ge), "below": ("below", lt), "high": ("at most", le)}
+"""Each bound in words, and as a comparison of a value with it."""
+
+
 def knob(
     default: Any,
     doc: str,
@@ -41,7 +46,7 @@ def knob(
 ) -> Any:
     """A documented dataclass field."""
     metadata: dict[str, Any] = {"doc": doc, "choices": choices, "paper": paper, "note": note}
-    metadata |= {bound: bounds.get(bound) for bound in Bounds.__annotations__}
+    metadata |= {bound: bounds.get(bound) for bound in BOUNDS}
     if isinstance(default, list | dict):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -51,10 +56,8 @@ def allowed(metadata: Any) -> str:
     """What a knob allows, in words: `one of a, b`, `at least 0`, `above 0 and at most 1`."""
     if metadata["choices"]:
         return "one of " + ", ".join(metadata["choices"])
-    words = {"above": "above", "low": "at least", "below": "below", "high": "at most"}
-    return " and ".join(
-        f"{word} {metadata[key]:g}" for key, word in words.items() if metadata[key] is not None
-    )
+    bounds = ((words, metadata[key]) for key, (words, _) in BOUNDS.items())
+    return " and ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
 
 
 def check_settings(settings: Any, where: str) -> None:
@@ -69,12 +72,8 @@ def check_settings(settings: Any, where: str) -> None:
             continue
         good = not meta["choices"] or value in meta["choices"]
         if isinstance(value, int | float) and not isinstance(value, bool):
-            good = good and not (
-                (meta["low"] is not None and not value >= meta["low"])
-                or (meta["high"] is not None and not value <= meta["high"])
-                or (meta["above"] is not None and not value > meta["above"])
-                or (meta["below"] is not None and not value < meta["below"])
-            )
+            bounds = ((meta[key], within) for key, (_, within) in BOUNDS.items())
+            good = good and all(bound is None or within(value, bound) for bound, within in bounds)
         if not good:
             raise ConfigError(f"{where}.{entry.name}: {value!r} is not allowed: {allowed(meta)}")
 
@@ -312,6 +311,11 @@ class MaskSettings:
         note="phi is still random while the mask is learned at theta0.",
     )
 
+    @property
+    def top_k(self) -> bool:
+        """Whether the mask is the share `density` of the weights with the largest alpha."""
+        return self.density is not None and self.density_by == "top_k"
+
 
 def check_mask(mask: MaskSettings, where: str = "mask") -> None:
     """Check the conditions that tie two keys of the mask settings together.
@@ -319,7 +323,7 @@ def check_mask(mask: MaskSettings, where: str = "mask") -> None:
     Raises:
         ConfigError: naming `where.key`, the value and what is allowed.
     """
-    top_k = mask.density is not None and mask.density_by == "top_k"
+    top_k = mask.top_k
     faults = (
         (
             top_k and mask.gate == "resampled",

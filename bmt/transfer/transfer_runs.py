@@ -12,7 +12,7 @@ from torch import nn
 
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl
-from bmt.runtime.files import json_digest, remove_half_written, write_json
+from bmt.runtime.files import file_name, json_digest, remove_half_written, write_json
 from bmt.runtime.stopping import Stop, StoppedError, never
 from bmt.training.validation import Questions
 from bmt.transfer.few_shot import FewShot, TargetMasks, few_shot
@@ -63,7 +63,7 @@ def few_shot_runs(
     digest, records = _digest(protocol, kept.fingerprint), []
     for target, k, seed in units:
         name = target.windows.dataset
-        path = kept.folder / f"{name}.k{k}.s{seed}-{digest}.json"
+        path = kept.folder / f"{file_name(name)}.k{k}.s{seed}-{digest}.json"
         checkpoints = Checkpoints(path.with_suffix(""), digest)
         record = _read_record(path)
         if record is None:
