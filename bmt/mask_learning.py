@@ -63,8 +63,8 @@ class LearnedGates:
         """The mask in the weights' shapes: the top `density` of alpha, or what `gate` and `binarise` make of
         the gates.
         """
-        if settings.top_k:
-            chosen = top_share(self.alpha, settings.density, self.key, self.gate_sizes)
+        if settings.top_share is not None:
+            chosen = top_share(self.alpha, settings.top_share, self.key, self.gate_sizes)
         else:
             chosen = gate_masks(self.law, self.alpha, settings.gate, settings.binarise, (*self.key, "final"))
         return {name: mask.expand(self.w[name].shape) for name, mask in chosen.items()}
@@ -132,7 +132,7 @@ def learn_masks(
                 total = delta.setdefault(name, torch.zeros_like(gates.w[name]))
                 total.add_(opened * gates.w[name], alpha=1 / len(batches_by_dataset))
         counts[dataset] = _alpha_counts(gates, edges[0], edges[-1])
-        if settings.top_k:
+        if settings.top_share is not None:
             cuts[dataset] = min(
                 float(torch.where(mask[name], alpha, torch.inf).min())
                 for name, alpha in gates.alpha.items()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,10 +167,10 @@ class Masks:
 
     def density_by(self, group: str) -> dict[str, dict[str, float]]:
         """`{dataset: {group: density}}` with group "layer", "kind" or "tensor"."""
-        group_of = {"layer": layer_of, "kind": kind_of, "tensor": str}[group]
+        grouping: dict[str, Callable[[str], str]] = {"layer": layer_of, "kind": kind_of, "tensor": str}
         groups: dict[str, list[str]] = {}
         for name in self.shapes:
-            groups.setdefault(group_of(name), []).append(name)
+            groups.setdefault(grouping[group](name), []).append(name)
         return {
             dataset: {key: self.density(dataset, names) for key, names in sorted(groups.items())}
             for dataset in self.datasets

@@ -312,9 +312,9 @@ class MaskSettings:
     )
 
     @property
-    def top_k(self) -> bool:
-        """Whether the mask is the share `density` of the weights with the largest alpha."""
-        return self.density is not None and self.density_by == "top_k"
+    def top_share(self) -> float | None:
+        """The density, where the mask is that share of the weights with the largest alpha."""
+        return self.density if self.density_by == "top_k" else None
 
 
 def check_mask(mask: MaskSettings, where: str = "mask") -> None:
@@ -323,7 +323,7 @@ def check_mask(mask: MaskSettings, where: str = "mask") -> None:
     Raises:
         ConfigError: naming `where.key`, the value and what is allowed.
     """
-    top_k = mask.top_k
+    top_k = mask.top_share is not None
     faults = (
         (
             top_k and mask.gate == "resampled",

@@ -71,6 +71,7 @@ class Schedule(Protocol):
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Go on from a checkpoint's tensors."""
+        return
 
 
 class Refresh(Schedule):

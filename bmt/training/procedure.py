@@ -23,6 +23,7 @@ class Draws(Protocol):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint's state."""
+        return
 
 
 @dataclass(frozen=True, slots=True)
