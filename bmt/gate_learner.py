@@ -165,17 +165,15 @@ class GateLearner:
         """Everything that learning goes on from: alpha, w, both optimizers' state, lambda and the number of
         steps.
         """
-        state = {f"alpha/{name}": value for name, value in self.alpha.items()} | {
-            f"w/{name}": value for name, value in self.w.items()
+        groups = {
+            "alpha": self.alpha,
+            "w": self.w,
+            "alpha_optimizer": optimizer_tensors(self._alpha_optimizer),
+            "w_optimizer": optimizer_tensors(self._w_optimizer),
         }
-        state |= {
-            f"alpha_optimizer/{key}": value for key, value in optimizer_tensors(self._alpha_optimizer).items()
-        }
-        state |= {f"w_optimizer/{key}": value for key, value in optimizer_tensors(self._w_optimizer).items()}
-        return state | {
-            "lam": torch.tensor([self.lam, self._multiplier], dtype=torch.float64),
-            "steps": torch.tensor(self.steps),
-        }
+        state = {f"{group}/{name}": value for group, part in groups.items() for name, value in part.items()}
+        state["lam"] = torch.tensor([self.lam, self._multiplier], dtype=torch.float64)
+        return state | {"steps": torch.tensor(self.steps)}
 
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from bmt.errors import ModelError
 from bmt.qa.model import open_tokenizer, quiet_transformers
@@ -119,12 +120,9 @@ def write_answers(
     pad, device = int(tokenizer.pad_token_id or 0), model.device
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
-        width = max(len(ids[row]) for row in rows)
-        inputs = torch.full((len(rows), width), pad)
-        attention = torch.zeros((len(rows), width), dtype=torch.long)
-        for place, row in enumerate(rows):
-            inputs[place, : len(ids[row])] = torch.tensor(ids[row])
-            attention[place, : len(ids[row])] = 1
+        read = [torch.tensor(ids[row]) for row in rows]
+        inputs = pad_sequence(read, batch_first=True, padding_value=pad)
+        attention = pad_sequence([torch.ones_like(one) for one in read], batch_first=True)
         with quiet_transformers():
             out = model.generate(
                 input_ids=inputs.to(device),
