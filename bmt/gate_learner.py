@@ -317,16 +317,10 @@ class GateLearner:
 
     def _fused_embeddings(self) -> list[str]:
         """The fused tensors that are weights of plain `nn.Embedding`s and of nothing else."""
-        owners: dict[int, list[nn.Module]] = {}
-        for module in self.model.modules():
-            for parameter in module._parameters.values():
-                if parameter is not None:
-                    owners.setdefault(id(parameter), []).append(module)
-        return [
-            name
-            for name in self._fused
-            if all(
-                type(owner) is nn.Embedding and owner.max_norm is None
-                for owner in owners[id(self._masked[name])]
-            )
-        ]
+        elsewhere = {
+            id(parameter)
+            for module in self.model.modules()
+            if type(module) is not nn.Embedding or module.max_norm is not None
+            for parameter in module._parameters.values()
+        }
+        return [name for name in self._fused if id(self._masked[name]) not in elsewhere]

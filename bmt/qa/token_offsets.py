@@ -54,11 +54,13 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
     ends = bases + lengths - 1
     starts, stops = ink_start(offsets[:, 0] + base_of), ink_end(offsets[:, 1] + base_of)
     full = starts < stops
-    real = np.flatnonzero(full)
+    whole = bool(full.all())
+    real = slice(None) if whole else np.flatnonzero(full)
     owner = np.repeat(np.arange(len(contexts)), sizes)
     begin, end, owner_real = starts[real], stops[real], owner[real]
-    opens = np.diff(owner_real, prepend=-1) > 0  # first token of its context
-    closes = np.diff(owner_real, append=len(contexts)) > 0
+    # Whether a token is the first, or the last, of its context.
+    opens = np.append(True, owner_real[1:] != owner_real[:-1])[: len(owner_real)]
+    closes = np.append(opens[1:], True)[: len(owner_real)]
     # Characters that no token has, between two tokens of a context: up to the last white space to the left
     # one, the rest to the right one.
     right = np.flatnonzero(before.take(begin[1:]) > before.take(end[:-1])) + 1
@@ -74,14 +76,15 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
     begin[opens] = ink_start(bases[owner_real[opens]])
     end[closes] = np.maximum(end[closes], ink_end(ends[owner_real[closes]]))
 
-    # A token of nothing but white space: at the end of the one before it that has more, in its context.
-    cleaned = np.repeat(base_of, 2).reshape(-1, 2)
+    cleaned = np.empty((len(offsets), 2), dtype=np.int64)
     cleaned[real, 0], cleaned[real, 1] = begin, end
-    if len(real):
+    if not whole:  # a token of nothing but white space: at the end of the one before it, in its context
         empty = np.flatnonzero(~full)
-        at = np.searchsorted(real, empty) - 1
-        same = (at >= 0) & (owner_real[at] == owner[empty])
-        cleaned[empty[same]] = end[at[same], None]
+        before_it = np.searchsorted(np.flatnonzero(full), empty) - 1
+        cleaned[empty] = base_of[empty, None]
+        empty, before_it = empty[before_it >= 0], before_it[before_it >= 0]
+        same = owner_real[before_it] == owner[empty]
+        cleaned[empty[same]] = end[before_it[same], None]
     return cleaned
 
 

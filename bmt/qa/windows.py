@@ -123,8 +123,10 @@ def cut_chunk(
     lead = len(spec.prefix) + asked + len(spec.middle)  # where a question's windows have their context
     answers = np.bincount(window, minlength=len(owner))
     span_tokens = spans[span, 1:] + (lead[owner] - start)[window, None]
-    span_tokens = span_tokens[keep[owner[window]]]
-    owner, start, length, answers = (part[keep[owner]] for part in (owner, start, length, answers))
+    if not keep.all():
+        kept_windows = keep[owner]
+        span_tokens = span_tokens[kept_windows[window]]
+        owner, start, length, answers = (part[kept_windows] for part in (owner, start, length, answers))
 
     # One pool of ids, from which every window takes five pieces.
     fixed = [*spec.prefix, *spec.middle, *spec.suffix]
