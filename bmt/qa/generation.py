@@ -114,7 +114,7 @@ def write_answers(
         batch: inputs per forward pass. progress: called with (texts done, note).
     """
     ids, cut = _encoded(tokenizer, texts, min(settings.input_tokens, tokenizer.model_max_length))
-    written: list[GeneratedAnswer | None] = [None] * len(texts)
+    written: dict[int, GeneratedAnswer] = {}
     # The longest first: what does not fit fails at once.
     order = sorted(range(len(texts)), key=lambda row: -len(ids[row]))
     pad, device = int(tokenizer.pad_token_id or 0), model.device
@@ -135,7 +135,7 @@ def write_answers(
             written[row] = GeneratedAnswer(text.strip(), len(ids[row]), cut[row])
         if progress is not None:
             progress(len(rows), "")
-    return [one for one in written if one is not None]
+    return [written[row] for row in range(len(texts))]
 
 
 def _encoded(
