@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from bmt.runtime.checkpoints import Checkpoints
@@ -107,15 +108,6 @@ def _read_record(path: Path) -> dict[str, Any] | None:
 
 def as_record(run: FewShot) -> dict[str, Any]:
     """A run as JSON; see `few_shot_runs`."""
-    return {
-        "dataset": run.dataset,
-        "k": run.k,
-        "seed": run.seed,
-        "losses": run.losses,
-        "weights": run.weights,
-        "train": run.split.train.tolist(),
-        "validation": run.split.validation.tolist(),
-        "test": run.split.test.tolist(),
-        **asdict(run.tuned),
-        "predictions": [asdict(prediction) for prediction in run.predictions],
-    }
+    record = asdict(run)
+    split: dict[str, np.ndarray] = record.pop("split")
+    return record | record.pop("tuned") | {side: examples.tolist() for side, examples in split.items()}
