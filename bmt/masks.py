@@ -252,8 +252,8 @@ class Masks:
         mine, theirs = ((m.datasets, m.shapes, m.identity, m.levels.keys()) for m in (self, other))
         return mine == theirs and all(
             torch.equal(tensor, tensors[name])
-            for own_tensors, tensors in ((self.bits, other.bits), (self.levels, other.levels))
-            for name, tensor in own_tensors.items()
+            for tensors_here, tensors in ((self.bits, other.bits), (self.levels, other.levels))
+            for name, tensor in tensors_here.items()
         )
 
     def save(self, path: str | Path) -> None:

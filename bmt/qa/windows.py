@@ -102,8 +102,8 @@ def cut_chunk(
     question_first, question_sizes = _starts(sizes)[question_of], sizes[question_of]
 
     # Windows: whose each is, and which part of its context it holds.
-    asked = np.minimum(question_sizes, cut.question)
-    room = cut.window - spec.specials() - asked
+    question_length = np.minimum(question_sizes, cut.question)
+    room = cut.window - spec.specials() - question_length
     tokens = context_sizes[context_of]
     number = 1 + np.maximum(0, -((room - tokens) // (room - cut.overlap)))
     owner = np.repeat(np.arange(len(examples)), number)
@@ -120,7 +120,8 @@ def cut_chunk(
     dropped = [
         (examples[row].id, _reason(examples[row].spans, per_question[row])) for row in np.flatnonzero(~keep)
     ]
-    lead = len(spec.prefix) + asked + len(spec.middle)  # where a question's windows have their context
+    # Where a question's windows have their context.
+    lead = len(spec.prefix) + question_length + len(spec.middle)
     answers = np.bincount(window, minlength=len(owner))
     span_tokens = spans[span, 1:] + (lead[owner] - start)[window, None]
     if not keep.all():
@@ -138,7 +139,7 @@ def cut_chunk(
         len(fixed) + len(question_ids) + first,
     )
     begin = _columns(0, question_at, middle, context_at, suffix)
-    take = _columns(middle, asked[owner], len(spec.middle), length, len(spec.suffix))
+    take = _columns(middle, question_length[owner], len(spec.middle), length, len(spec.suffix))
     relative = (offsets - np.repeat(bases, context_sizes)[:, None]).astype(np.int32)
     windows = pa.RecordBatch.from_arrays(
         [
