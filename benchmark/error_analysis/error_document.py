@@ -113,7 +113,7 @@ def _group_table(analysis: ErrorAnalysis) -> TextTable:
         name: [counts.examples, *(counts.groups[group] for group in GROUPS)]
         for name, counts in analysis.counts.items()
     }
-    return _summed(("dataset", "examples", *GROUPS), rows)
+    return _summed([Column(name, least=9) for name in ("examples", *GROUPS)], rows)
 
 
 def _pattern_table(analysis: ErrorAnalysis, names: Sequence[str]) -> TextTable:
@@ -136,17 +136,18 @@ def _category_table(analysis: ErrorAnalysis, group: str) -> TextTable:
         none = counts.categories[group, UNDECIDED, 0]
         several = counts.of_category(group, UNDECIDED) - none
         rows[name] = [*by_category.values(), none, several, counts.groups[group]]
-    columns = ("dataset", *CATEGORIES, "undecided: no rule", "undecided: several", "all")
-    return _summed(columns, rows)
+    names = (*CATEGORIES, "undecided: no rule", "undecided: several")
+    # Their sum stands in the table of all groups, too.
+    return _summed([*(Column(name, least=9) for name in names), Column("all", drop=1)], rows)
 
 
-def _summed(columns: Sequence[str], numbers: dict[str, list[int]]) -> TextTable:
+def _summed(columns: Sequence[Column], numbers: dict[str, list[int]]) -> TextTable:
     """A row per dataset, and of several their sum."""
     rows = [TextRow((name, *(f"{number:,}" for number in row))) for name, row in numbers.items()]
     if len(numbers) > 1:
         total = [sum(column) for column in zip(*numbers.values(), strict=True)]
         rows.append(TextRow(("all datasets", *(f"{number:,}" for number in total)), strong=True))
-    return text_table([Column(columns[0], "left"), *(Column(name, least=9) for name in columns[1:])], rows)
+    return text_table(["dataset", *columns], rows)
 
 
 def _rule_table(analysis: ErrorAnalysis) -> TextTable:
@@ -155,11 +156,11 @@ def _rule_table(analysis: ErrorAnalysis) -> TextTable:
     """
     groups = analysis.groups
     columns = [
-        Column("rule", "left"),
-        Column("category", "left", least=12),
+        Column("rule", "left", least=10),
+        Column("category", "left", least=11),
         Column("fires if", "left", least=30),
+        *(Column(f"{SHORT[group]} ({groups[group]:,})", least=10) for group in SHORT),
     ]
-    columns += [Column(f"{SHORT[group]} ({groups[group]:,})", least=11) for group in SHORT]
     rows = []
     for rule in RULES:
         counts = [

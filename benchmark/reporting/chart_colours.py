@@ -1,4 +1,4 @@
-"""The colours, dashes and shapes of charts, light and dark; those of pages are in `rendering/palette.py`."""
+"""The colours, dashes and shapes of charts, light and dark; those of pages are in `rendering/web_page.py`."""
 
 from __future__ import annotations
 

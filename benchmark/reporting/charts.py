@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from benchmark.rendering.palette import COLOURS
-from benchmark.rendering.web_page import render_page
+from benchmark.rendering.web_page import COLOURS, render_page
 from benchmark.reporting.chart_colours import DASHES, variables
 from benchmark.reporting.svg import mark, tag
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from benchmark.comparison.claims import ClaimResult
 from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE, Claim
-from benchmark.rendering.palette import COLOURS
+from benchmark.rendering.web_page import COLOURS
 from benchmark.reporting.chart_colours import (
     HEAT_DARK,
     HEAT_LIGHT,
