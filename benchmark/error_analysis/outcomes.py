@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchmark.config.cells import nearest
 from benchmark.error_analysis.arms import ArmChoice
 from benchmark.runs import predictions
-from benchmark.runs.results import Results
+from benchmark.runs.results import Results, Run
 from bmt.errors import ConfigError, DataError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RIGHT, WRONG, MIXED = "right", "wrong", "mixed"
-STATES = (RIGHT, WRONG, MIXED)
 ALL_WRONG, DIFFER, ALL_RIGHT, UNSETTLED = (
     "wrong in all arms",
     "arms differ",
@@ -127,16 +126,16 @@ def score_examples(
         examples = run_scores.examples[name]
         if examples.left_out:
             notes.append(f"{name}: {examples.left_out} examples left out, on which few-shot runs were tuned")
-        codes = []
+        by_arm = []
         for arm in choice.arms:
             bad = np.stack(
                 [wrong.of(run_scores.scores[run.cell][name][wrong.metric.upper()]) for run in arm.runs]
             )
-            codes.append(np.where(bad.all(axis=0), 1, np.where(bad.any(axis=0), 2, 0)))
-        states = np.stack(codes, axis=1).tolist()
+            states = np.where(bad.all(axis=0), WRONG, np.where(bad.any(axis=0), MIXED, RIGHT))
+            by_arm.append(states.tolist())
         outcomes[name] = tuple(
-            ExampleOutcome(key, tuple(STATES[code] for code in row))
-            for key, row in zip(examples.ids.to_pylist(), states, strict=True)
+            ExampleOutcome(key, tuple(states))
+            for key, *states in zip(examples.ids.to_pylist(), *by_arm, strict=True)
         )
     return ScoredExamples(outcomes, run_scores.scores, tuple(notes))
 
@@ -152,15 +151,9 @@ def _datasets(choice: ArmChoice, wanted: Sequence[str] | None) -> tuple[tuple[st
         for name in wanted:
             if name not in shared:
                 lacking = [cell for cell, datasets in scored.items() if name not in datasets]
-                of = (
-                    f"not scored by {', '.join(lacking)}"
-                    if name in every
-                    else f"not scored{nearest(name, shared)}"
-                )
-                raise ConfigError(
-                    f"--dataset {name}: {of}: of "
-                    f"{', '.join(shared) or 'none, as no dataset was scored by all'}"
-                )
+                why = f" by {', '.join(lacking)}" if name in every else nearest(name, shared)
+                known = ", ".join(shared) or "none, as no dataset was scored by all"
+                raise ConfigError(f"--dataset {name}: not scored{why}: of {known}")
         return tuple(name for name in shared if name in wanted), []
     if not shared:
         raise ConfigError("--arms: no dataset was scored by all these runs: choose others")
@@ -171,36 +164,26 @@ def _datasets(choice: ArmChoice, wanted: Sequence[str] | None) -> tuple[tuple[st
 
 def read_answers(
     results: Results, choice: ArmChoice, scored: ScoredExamples
-) -> dict[str, dict[str, Answers]]:
+) -> dict[tuple[str, str], Answers]:
     """The answers to the examples of LISTS, by dataset and id.
 
     Raises:
         DataError: a predictions file without the answers' texts.
     """
-    listed = {
-        (name, outcome.id)
+    rows = {
+        (name, outcome.id): row
         for name, outcomes in scored.outcomes.items()
-        for outcome in outcomes
+        for row, outcome in enumerate(outcomes)
         if outcome.group in LISTS
     }
-    texts = {run.cell: read_texts(results.folder / f"{run.cell}.parquet", listed) for run in choice.runs}
-    chosen_answers: dict[str, dict[str, Answers]] = {name: {} for name in scored.outcomes}
-    for name, outcomes in scored.outcomes.items():
-        scores = {run.cell: scored.scores[run.cell][name] for run in choice.runs}
-        for row, outcome in enumerate(outcomes):
-            if outcome.group in LISTS:
-                chosen_answers[name][outcome.id] = tuple(
-                    tuple(
-                        RunAnswer(
-                            run.seed,
-                            texts[run.cell][name, outcome.id],
-                            *(float(scores[run.cell][key][row]) for key in ("EM", "F1")),
-                        )
-                        for run in arm.runs
-                    )
-                    for arm in choice.arms
-                )
-    return chosen_answers
+    texts = {run.cell: read_texts(results.folder / f"{run.cell}.parquet", rows) for run in choice.runs}
+
+    def answer(run: Run, key: tuple[str, str]) -> RunAnswer:
+        scores = scored.scores[run.cell][key[0]]
+        em, f1 = (float(scores[metric][rows[key]]) for metric in ("EM", "F1"))
+        return RunAnswer(run.seed, texts[run.cell][key], em, f1)
+
+    return {key: tuple(tuple(answer(run, key) for run in arm.runs) for arm in choice.arms) for key in rows}
 
 
 def read_texts(path: Path, wanted: Container[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -212,17 +195,16 @@ def read_texts(path: Path, wanted: Container[tuple[str, str]]) -> dict[tuple[str
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    names = ["dataset", "example_id", "prediction"]
     with pq.ParquetFile(path) as file:
         if "prediction" not in file.schema_arrow.names:
             raise DataError(
                 f"{path.name}: no column prediction, which this command shows: `python -m "
                 "benchmark.evaluate` writes it"
             )
-        table = file.read(columns=["dataset", "example_id", "prediction"])
+        table = file.read(columns=names)
     # row by row: pyarrow's filters import pandas, which takes longer
-    columns = (table[name].cast(pa.string()).to_pylist() for name in ("dataset", "example_id", "prediction"))
+    columns = (table[name].cast(pa.string()).to_pylist() for name in names)
     return {
-        (dataset, key): text or ""
-        for dataset, key, text in zip(*columns, strict=True)
-        if (dataset, key) in wanted
+        key: text or "" for *pair, text in zip(*columns, strict=True) if (key := (pair[0], pair[1])) in wanted
     }
