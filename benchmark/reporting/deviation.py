@@ -13,6 +13,7 @@ from benchmark.reporting.evidence import (
     DOMAINS,
     FARTHEST,
     Evidence,
+    grouped,
     in_order,
     layer_name,
     layer_order,
@@ -31,6 +32,7 @@ LAYERS = (
     "Relative deviation from the pretrained weights, percent of each layer's norm, layer by layer and arm "
     "by arm; means over seeds."
 )
+NO_RUNS = "There are no runs, and so no deviations."
 DOMAIN_NAMES = {"in_domain": "in-domain", "out_of_domain": "out-of-domain"}
 
 Panels = dict[tuple[str, str], tuple[list[str], list[Evidence]]]
@@ -56,18 +58,16 @@ def scatter_panels(runs: Sequence[Evidence]) -> Panels:
         for one in runs
         if 0 <= one.run.deviation.get("relative", -1.0) <= FARTHEST and one.run.identity.K is None
     ]
-    for place in _backbones_and_regimes(usable):
-        group = [one for one in usable if one.place == place]
-        shared = [name for name in group[0].run.datasets if all(name in one.run.datasets for one in group)]
-        regime = group[0].run.identity.regime
-        trained_on = regime.removeprefix("st-")
-        if trained_on != regime:
-            if trained_on in shared:
-                panels[place, trained_on] = ([trained_on], group)
-            continue
-        for domain in DOMAINS:
-            if datasets := [name for name in in_order(shared) if group[0].domains.get(name) == domain]:
-                panels[place, domain] = (datasets, group)
+    for place, group in grouped(usable, lambda one: one.place).items():
+        first = group[0]
+        shared = [name for name in first.run.datasets if all(name in one.run.datasets for one in group)]
+        trained_on = first.run.identity.regime.removeprefix("st-")
+        if trained_on in shared:
+            panels[place, trained_on] = ([trained_on], group)
+        elif trained_on == first.run.identity.regime:
+            for domain in DOMAINS:
+                if datasets := [name for name in in_order(shared) if first.domains.get(name) == domain]:
+                    panels[place, domain] = (datasets, group)
     return panels
 
 
@@ -75,12 +75,8 @@ def _scatter_section(runs: Sequence[Evidence]) -> ChartSection:
     key, heading = "deviation-f1", "Against F1"
     panels = scatter_panels(runs)
     if not panels:
-        why = (
-            "No run of these results says how far it moved the weights."
-            if runs
-            else "There are no runs, and so no deviations."
-        )
-        return ChartSection(key, heading, note=why)
+        why = "No run of these results says how far it moved the weights."
+        return ChartSection(key, heading, note=why if runs else NO_RUNS)
     series = arm_series(one.arm for _, group in panels.values() for one in group)
     charts = [
         _scatter_chart(f"scatter-{index}", f"{place}: {DOMAIN_NAMES.get(domain, domain)} F1", series, *panel)
@@ -117,16 +113,9 @@ def _layer_section(runs: Sequence[Evidence]) -> ChartSection:
     key, heading = "deviation-layers", "By layer"
     usable = [one for one in runs if one.deviation and one.run.identity.K is None]
     if not usable:
-        why = (
-            "No run of these results says its deviation by layer."
-            if runs
-            else "There are no runs, and so no deviations."
-        )
-        return ChartSection(key, heading, note=why)
-    grids = {
-        place: _layer_grid([one for one in usable if one.place == place])
-        for place in _backbones_and_regimes(usable)
-    }
+        why = "No run of these results says its deviation by layer."
+        return ChartSection(key, heading, note=why if runs else NO_RUNS)
+    grids = {place: _layer_grid(group) for place, group in grouped(usable, lambda one: one.place).items()}
     top = scale_top([value for grid in grids.values() for value in grid.known])
     said = "Relative deviation by layer and arm, percent."
     charts = [
@@ -139,18 +128,13 @@ def _layer_section(runs: Sequence[Evidence]) -> ChartSection:
 
 def _layer_grid(runs: Sequence[Evidence]) -> HeatGrid:
     """Percent of a layer's norm, layers down and arms across, means over seeds."""
-    means = {arm: mean_by_key([one.deviation for one in runs if one.arm == arm]) for arm in _arms(runs)}
+    means = {
+        arm: mean_by_key([one.deviation for one in group])
+        for arm, group in grouped(runs, lambda one: one.arm).items()
+    }
     layers = layer_order([layer for by_layer in means.values() for layer in by_layer])
     values = [
-        [None if layer not in by_layer else 100 * by_layer[layer] for by_layer in means.values()]
+        [100 * by_layer[layer] if layer in by_layer else None for by_layer in means.values()]
         for layer in layers
     ]
     return HeatGrid([*map(layer_name, layers)], list(means), values)
-
-
-def _backbones_and_regimes(runs: Sequence[Evidence]) -> list[str]:
-    return list(dict.fromkeys(one.place for one in runs))
-
-
-def _arms(runs: Sequence[Evidence]) -> list[str]:
-    return list(dict.fromkeys(one.arm for one in runs))

@@ -87,10 +87,9 @@ def _kinds(runs: Sequence[Evidence]) -> list[Markup]:
         unions = [one.union for one in group if one.union is not None]
         shares = sorted({one.p_f for one in group if one.p_f is not None})
         if means:
-            said = (
-                f"density {fixed(fmean(means.values()), 3)} on average over {counted(len(means), 'dataset')}"
-            )
-            said += f", union {fixed(fmean(unions), 3)}" if unions else ", union not recorded"
+            over = f"on average over {counted(len(means), 'dataset')}"
+            union = fixed(fmean(unions), 3) if unions else "not recorded"
+            said = f"density {fixed(fmean(means.values()), 3)} {over}, union {union}"
         elif shares:
             said = f"p_F {', '.join(f'{value:g}' for value in shares)}, drawn anew each step"
         else:
@@ -113,16 +112,17 @@ def _density_section(runs: Sequence[Evidence]) -> ChartSection:
 
 
 def _overlap_section(runs: Sequence[Evidence]) -> ChartSection:
-    key, heading = "overlap", "Overlap between datasets"
+    key, heading, what = "overlap", "Overlap between datasets", "Jaccard index"
     groups = {
         name: group for name, group in by_arm(runs).items() if any(len(one.overlap) > 1 for one in group)
     }
     if not groups:
         return ChartSection(key, heading, note=_why(runs, "overlap between datasets"))
     sentences = [_about(arm, place, _against_chance(group)) for (place, arm), group in groups.items()]
-    charts = _charts(key, groups, [overlap_grid(group) for group in groups.values()], "Jaccard index", 1.0)
-    legend = colour_bar(1.0, "Jaccard index")
-    return ChartSection(key, heading, reading=OVERLAP, sentences=sentences, legend=legend, charts=charts)
+    charts = _charts(key, groups, [overlap_grid(group) for group in groups.values()], what, 1.0)
+    return ChartSection(
+        key, heading, reading=OVERLAP, sentences=sentences, legend=colour_bar(1.0, what), charts=charts
+    )
 
 
 def _about(arm: str, place: str, text: str) -> Markup:
