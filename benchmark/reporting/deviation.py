@@ -5,6 +5,7 @@ by layer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmark.rendering.phrases import counted, fixed
 from benchmark.reporting.chart_colours import arm_series
@@ -13,13 +14,13 @@ from benchmark.reporting.evidence import (
     DOMAINS,
     FARTHEST,
     Evidence,
+    Matrix,
+    by_arm,
     grouped,
     in_order,
-    layer_name,
-    layer_order,
     mean_by_key,
 )
-from benchmark.reporting.heat_maps import HeatGrid, colour_bar, heat_chart, scale_top
+from benchmark.reporting.heat_maps import heat_section, layer_grid
 from benchmark.reporting.plots import HEIGHT, Axes, Mark, scatter_plot
 from benchmark.reporting.scales import spanning
 
@@ -110,31 +111,17 @@ def _scatter_chart(
 
 
 def _layer_section(runs: Sequence[Evidence]) -> ChartSection:
-    key, heading = "deviation-layers", "By layer"
+    """Percent of a layer's norm, layers down and arms across, means over seeds."""
+    section = ChartSection("deviation-layers", "By layer")
     usable = [one for one in runs if one.deviation and one.run.identity.K is None]
     if not usable:
         why = "No run of these results says its deviation by layer."
-        return ChartSection(key, heading, note=why if runs else NO_RUNS)
-    grids = {place: _layer_grid(group) for place, group in grouped(usable, lambda one: one.place).items()}
-    top = scale_top([value for grid in grids.values() for value in grid.known])
-    said = "Relative deviation by layer and arm, percent."
-    charts = [
-        heat_chart(f"layers-{index}", place, said, grid, top)
-        for index, (place, grid) in enumerate(grids.items())
-    ]
-    legend = colour_bar(top, "percent of the norm")
-    return ChartSection(key, heading, reading=LAYERS, legend=legend, charts=charts)
-
-
-def _layer_grid(runs: Sequence[Evidence]) -> HeatGrid:
-    """Percent of a layer's norm, layers down and arms across, means over seeds."""
-    means = {
-        arm: mean_by_key([one.deviation for one in group])
-        for arm, group in grouped(runs, lambda one: one.arm).items()
-    }
-    layers = layer_order([layer for by_layer in means.values() for layer in by_layer])
-    values = [
-        [100 * by_layer[layer] if layer in by_layer else None for by_layer in means.values()]
-        for layer in layers
-    ]
-    return HeatGrid([*map(layer_name, layers)], list(means), values)
+        return replace(section, note=why if runs else NO_RUNS)
+    percent: dict[str, Matrix] = {}
+    for (place, arm), group in by_arm(usable).items():
+        means = mean_by_key([one.deviation for one in group])
+        percent.setdefault(place, {})[arm] = {layer: 100 * share for layer, share in means.items()}
+    grids = {place: layer_grid(by_arm_and_layer) for place, by_arm_and_layer in percent.items()}
+    return heat_section(
+        replace(section, reading=LAYERS), grids, "Relative deviation in percent", "percent of the norm"
+    )

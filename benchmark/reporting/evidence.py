@@ -120,19 +120,6 @@ def in_order(datasets: Sequence[str]) -> list[str]:
     return known + [name for name in unique if name not in known]
 
 
-def layer_order(layers: Sequence[str]) -> list[str]:
-    """Embeddings first, then the numbered layers, then the rest."""
-    return sorted(
-        dict.fromkeys(layers), key=lambda name: (name != "embeddings", not name.startswith("layer_"), name)
-    )
-
-
-def layer_name(layer: str) -> str:
-    """`layer_03` as `layer 3`."""
-    digits = layer.removeprefix("layer_")
-    return f"layer {int(digits)}" if digits != layer and digits.isdecimal() else layer
-
-
 def _evidence(run: Run, values: Mapping[str, Any]) -> Evidence:
     """The fields of one results file that `results.read` has accepted."""
     mask, budget = run.mask or {}, values.get("budget") or {}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
 from benchmark.rendering.phrases import fixed
 from benchmark.reporting.chart_colours import HEAT_STEPS, heat_step
-from benchmark.reporting.charts import Chart, DataTable, Legend
+from benchmark.reporting.charts import Chart, ChartSection, DataTable, Legend
 from benchmark.reporting.svg import band, boxed, decoration, image, placed, tag, words
 
 CELL = 26
@@ -53,13 +53,47 @@ def heat_map(key: str, title: str, description: str, grid: HeatGrid, top: float)
     return boxed("heat-box", drawing, _label_room(grid))
 
 
-def heat_chart(key: str, title: str, description: str, grid: HeatGrid, top: float) -> Chart:
-    """A heat map with its data as a table."""
-    rows = [
-        [row, *(fixed(value, 4) for value in line)] for row, line in zip(grid.rows, grid.values, strict=True)
-    ]
-    drawing = heat_map(f"{key}-map", title, description, grid, top)
-    return Chart(key, title, drawing, DataTable(title, ("", *grid.columns), rows), scrolls=True)
+def layer_grid(by_column: Mapping[str, Mapping[str, float]]) -> HeatGrid:
+    """Layers down: embeddings first, then the numbered layers, then the rest.
+
+    Args:
+        by_column: {column: {layer: value}}.
+    """
+    layers = sorted(
+        {layer for by_layer in by_column.values() for layer in by_layer},
+        key=lambda name: (name != "embeddings", not name.startswith("layer_"), name),
+    )
+    values = [[by_layer.get(layer) for by_layer in by_column.values()] for layer in layers]
+    return HeatGrid([*map(layer_name, layers)], list(by_column), values)
+
+
+def layer_name(layer: str) -> str:
+    """`layer_03` as `layer 3`."""
+    digits = layer.removeprefix("layer_")
+    return f"layer {int(digits)}" if digits != layer and digits.isdecimal() else layer
+
+
+def heat_section(
+    section: ChartSection, grids: Mapping[str, HeatGrid], what: str, unit: str, top: float = 0.0
+) -> ChartSection:
+    """`section` with a heat map per grid, by its title, all on one scale, and their data as tables.
+
+    Args:
+        what: the values are, as a sentence begins; unit: as the scale says it.
+        top: of the scale; 0: what holds all values.
+    """
+    top = top or scale_top([value for grid in grids.values() for value in grid.known])
+    charts = []
+    for index, (title, grid) in enumerate(grids.items()):
+        key, known = f"{section.key}-{index}", grid.known
+        said = f"{what} from {fixed(min(known), 3)} to {fixed(max(known), 3)}." if known else "No values."
+        rows = [
+            [row, *(fixed(value, 4) for value in line)]
+            for row, line in zip(grid.rows, grid.values, strict=True)
+        ]
+        drawing = heat_map(f"{key}-map", title, said, grid, top)
+        charts.append(Chart(key, title, drawing, DataTable(title, ("", *grid.columns), rows), scrolls=True))
+    return replace(section, legend=colour_bar(top, unit), charts=charts)
 
 
 def colour_bar(top: float, what: str) -> Legend:

@@ -59,14 +59,10 @@ def forest_axis(scale: Scale) -> Markup:
     return decoration(AXIS, *_tick_texts(ticks, scale, AXIS - 7), *ends, class_="axis")
 
 
-def delta_strip(
-    delta: float, interval: tuple[float, float] | None, margin: float | None, tone: str, scale: Scale
-) -> Markup:
+def delta_strip(estimate: Estimate, scale: Scale) -> Markup:
     """A table line's difference to the paper (0), its interval, and the margin as a band: decoration, the
     numbers stand beside it.
     """
-    low, high = interval or (None, None)
-    estimate = Estimate(delta, low, high, None, None if margin is None else (-margin, margin), tone)
     parts = _drawn(estimate, scale, ((0.0, ""),), SMALL, 3.5, "margin")
     return decoration(SMALL, *parts, class_="strip small")
 

@@ -4,10 +4,7 @@ line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-
-from markupsafe import Markup
 
 from benchmark.comparison.report import CellResult
 from benchmark.comparison.table_document import about, closing_remarks, numbers_table, published_elsewhere
@@ -16,8 +13,7 @@ from benchmark.rendering.phrases import NOTHING, counted
 from benchmark.reporting.evidence import grouped
 from benchmark.reporting.overview import verdict_badges
 from benchmark.reporting.report_data import ComparedTable
-from benchmark.reporting.scales import Scale
-from benchmark.reporting.strips import delta_axis, delta_strip, symmetric
+from benchmark.reporting.strips import Estimate, delta_axis, delta_strip, symmetric
 
 READING = (
     "Δ is ours less the paper's. Drawn beside it: the paper at 0, our difference, where the paper's number "
@@ -34,18 +30,25 @@ def table_section(table: ComparedTable) -> dict[str, Any]:
     at first. has_claims: whether the claims' section has a figure of it.
     """
     report = table.report
-    scale = delta_scale(report.cells) if report.table.kind == "scores" else None
     numbers = numbers_table(report)
     columns = [column.name or column.label for column in numbers.columns]
     by_row = grouped(report.cells, lambda cell: cell.match.row.row)
     groups = [
-        (
-            group,
-            [(row, _strip(row, cell, scale)) for row, cell in zip(group.rows, by_row[key.row], strict=True)],
-        )
-        for key, group in zip(report.table.rows, numbers.groups, strict=True)
+        (group, list(map(_line, group.rows, by_row[row.row])))
+        for row, group in zip(report.table.rows, numbers.groups, strict=True)
         if group.rows
     ]
+    scale = None
+    drawn = [estimate for _, lines in groups for _, estimate in lines if estimate]
+    if drawn and report.table.kind == "scores":
+        scale = symmetric(
+            [
+                value
+                for estimate in drawn
+                for value in (*estimate.extent, *(estimate.claimed or ()))
+                if value is not None
+            ]
+        )
     return {
         "table": table,
         "about": f"{about(report)} · {report.table.where}",
@@ -53,7 +56,16 @@ def table_section(table: ComparedTable) -> dict[str, Any]:
         "columns": columns,
         "delta": columns.index("Δ") + 1,
         "axis": delta_axis(scale) if scale else None,
-        "groups": groups,
+        "groups": [
+            (
+                group,
+                [
+                    (row, delta_strip(estimate, scale) if scale and estimate else "")
+                    for row, estimate in lines
+                ],
+            )
+            for group, lines in groups
+        ],
         "summary": f"{counted(sum(len(lines) for _, lines in groups), 'number')}, the paper's beside ours",
         "shown": any(cell.mean is not None for cell in report.cells),
         "absent": [group for group in numbers.groups if not group.rows],
@@ -73,27 +85,11 @@ def number_text(cell: TextCell | Inline) -> str:
     return NOTHING if text == "-" else text.replace("-", "−")
 
 
-def delta_scale(cells: Sequence[CellResult]) -> Scale | None:
-    """One scale, 0 in its middle, for a table's differences, intervals and margins; None where there is
-    nothing to draw.
-    """
-    deltas = [abs(cell.delta) for cell in cells if cell.delta is not None]
-    if not deltas:
-        return None
-    ends = [abs(end) for cell in cells for end in against_paper(cell) or ()]
-    return symmetric([*deltas, *ends, *(cell.margin for cell in cells if cell.margin is not None)])
-
-
-def against_paper(cell: CellResult) -> tuple[float, float] | None:
-    """The prediction interval as a difference to the printed number."""
-    if cell.pi95 is None or cell.match.published is None:
-        return None
-    return cell.pi95[0] - cell.match.published, cell.pi95[1] - cell.match.published
-
-
-def _strip(row: TextRow, cell: CellResult, scale: Scale | None) -> Markup | str:
-    """The difference of a line, drawn."""
-    if scale is None or cell.delta is None:
-        return ""
-    tone = cell_of(row.cells[-1]).tone or "quiet"
-    return delta_strip(cell.delta, against_paper(cell), cell.margin, tone, scale)
+def _line(row: TextRow, cell: CellResult) -> tuple[TextRow, Estimate | None]:
+    """A line, and its difference to the printed number with the prediction interval as such differences."""
+    published = cell.match.published
+    if cell.delta is None or published is None:
+        return row, None
+    low, high = (end - published for end in cell.pi95) if cell.pi95 else (None, None)
+    margin = None if cell.margin is None else (-cell.margin, cell.margin)
+    return row, Estimate(cell.delta, low, high, None, margin, cell_of(row.cells[-1]).tone or "quiet")
