@@ -68,25 +68,19 @@ def error_document(analysis: ErrorAnalysis, command: str = "", first: int | None
         first: examples shown per list and category; None: all that were kept.
     """
     names = [arm.name for arm in analysis.choice.arms]
-    title = f"Errors of {', '.join(names)} (profile {analysis.profile})"
+    lists = [group for group in LISTS if analysis.groups[group]]
     blocks: list[Block] = [Paragraph(Phrase(command, "code"))] if command else []
     blocks += [TextList(tuple(_about(analysis))), Heading("Examples"), _group_table(analysis)]
     if len(names) > 1:
         marks = ", ".join(f"{mark} {state}" for state, mark in MARKS.items())
         blocks += [Heading(f"What the arms do together ({marks})"), _pattern_table(analysis, names)]
-    for group in LISTS:
-        if analysis.groups[group]:
-            blocks += [Heading(f"{group.capitalize()}: categories"), _category_table(analysis, group)]
-    blocks += [
-        Heading("Rules"),
-        Paragraph(HEURISTIC, "open"),
-        _rule_table(analysis),
-        Paragraph(BASE_RATE, "quiet"),
-    ]
-    for group in LISTS:
-        if analysis.groups[group] and analysis.limit:
-            blocks += _list_blocks(analysis, group, names, first)
-    return Document(title, tuple(blocks))
+    for group in lists:
+        blocks += [Heading(f"{group.capitalize()}: categories"), _category_table(analysis, group)]
+    rules = _rule_table(analysis)
+    blocks += [Heading("Rules"), Paragraph(HEURISTIC, "open"), rules, Paragraph(BASE_RATE, "quiet")]
+    for group in lists if analysis.limit else ():
+        blocks += _list_blocks(analysis, group, names, first)
+    return Document(f"Errors of {', '.join(names)} (profile {analysis.profile})", tuple(blocks))
 
 
 def _about(analysis: ErrorAnalysis) -> list[str]:
@@ -185,27 +179,31 @@ def _list_blocks(analysis: ErrorAnalysis, group: str, names: Sequence[str], firs
     said = f"At most {analysis.limit} per dataset, drawn by a digest of their ids (--limit)"
     said += "." if first is None else f"; of each category {first} here."
     blocks: list[Block] = [Heading(title), Paragraph(said, "quiet")]
-    for category in (*CATEGORIES, UNDECIDED):
-        examples = [listed for listed in kept if listed.category == category]
+    by_category = {name: [one for one in kept if one.category == name] for name in (*CATEGORIES, UNDECIDED)}
+    for category, examples in by_category.items():
         if examples:
             blocks.append(Heading(category.capitalize(), 3))
-            for listed in examples[:first]:
-                blocks += _example_blocks(listed, names)
+        for listed in examples[:first]:
+            blocks += _example_blocks(listed, names)
     return blocks
 
 
 def _example_blocks(listed: ListedExample, names: Sequence[str]) -> tuple[Heading, TextList]:
     example = listed.example
-    gold = " · ".join(shortened(answer) for answer in dict.fromkeys(example.answers))
-    items = [
+    gold = " · ".join(map(shortened, dict.fromkeys(example.answers)))
+    by_arm = zip(names, listed.outcome.states, listed.answers, strict=True)
+    rules = ", ".join(f"{rule.name} ({rule.category})" for rule in listed.fired) or "none"
+    items = (
         ListItem(Phrase(shortened(example.question), "strong"), "question"),
         ListItem(Phrase(gold, tone="good"), "gold"),
-    ]
-    for name, state, answers in zip(names, listed.outcome.states, listed.answers, strict=True):
-        items.append(ListItem(Phrase(answer_line(answers), tone=TONES[state]), f"{name} {MARKS[state]}"))
-    rules = ", ".join(f"{rule.name} ({rule.category})" for rule in listed.fired) or "none"
-    items += [ListItem(gold_in_context(example), "context"), ListItem(rules, "rules")]
-    return Heading(f"{example.dataset} · {listed.outcome.id}", 4), TextList(tuple(items))
+        *(
+            ListItem(Phrase(answer_line(answers), tone=TONES[state]), f"{name} {MARKS[state]}")
+            for name, state, answers in by_arm
+        ),
+        ListItem(gold_in_context(example), "context"),
+        ListItem(rules, "rules"),
+    )
+    return Heading(f"{example.dataset} · {example.id}", 4), TextList(items)
 
 
 def answer_line(answers: Sequence[RunAnswer]) -> str:

@@ -91,8 +91,7 @@ def measure(claim: Claim) -> str:
     if claim.metric.startswith(SPREAD):
         return f"spread of {claim.metric.removeprefix(SPREAD)} over the datasets"
     if claim.metric in RUN_METRICS:
-        kind = "relative" if claim.metric.endswith("relative") else "L2"
-        return f"{kind} deviation from the pretrained weights"
+        return f"{_distance(claim)} deviation from the pretrained weights"
     if claim.over == AVERAGE:
         return f"average {claim.metric}"
     return f"{claim.metric} on {claim.over}" if claim.over else claim.metric
@@ -101,8 +100,12 @@ def measure(claim: Claim) -> str:
 def unit_of(claim: Claim, kind: str) -> tuple[str, int]:
     """The unit of a claim's difference, and the decimals that suit it."""
     if claim.metric in RUN_METRICS:
-        return ("relative deviation" if claim.metric.endswith("relative") else "L2 deviation"), 4
-    return ("points", 2) if kind == "scores" else (claim.metric, 2)
+        return f"{_distance(claim)} deviation", 4
+    return "points" if kind == "scores" else claim.metric, 2
+
+
+def _distance(claim: Claim) -> str:
+    return "relative" if claim.metric.endswith("relative") else "L2"
 
 
 def estimate_of(result: ClaimResult, settings: CompareSettings) -> Estimate | None:

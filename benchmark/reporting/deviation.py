@@ -90,24 +90,19 @@ def _scatter_section(runs: Sequence[Evidence]) -> ChartSection:
 def _scatter_chart(
     key: str, what: str, series: dict[str, int], datasets: Sequence[str], group: Sequence[Evidence]
 ) -> Chart:
-    marks = []
+    marks, rows = [], []
     for one in group:
         moved, f1 = 100 * one.run.deviation["relative"], one.mean_f1(datasets)
         name = f"{one.run.cell}: deviation {fixed(moved)} %, F1 {fixed(f1)}"
         marks.append(Mark(name, series[one.arm], moved, f1))
-    x, y = [mark.x for mark in marks], [mark.y for mark in marks]
-    axes = Axes(
-        spanning(x, margin=0.1), spanning(y, HEIGHT, 0, margin=0.1), "deviation, % of the norm", "mean F1"
-    )
+        rows.append([one.run.cell, one.arm, str(one.run.seed), fixed(moved, 4), fixed(f1)])
+    across = spanning((mark.x for mark in marks), margin=0.1)
+    up = spanning((mark.y for mark in marks), HEIGHT, 0, margin=0.1)
+    axes = Axes(across, up, "deviation, % of the norm", "mean F1")
     title = f"{what} ({counted(len(datasets), 'dataset')})"
-    plot = scatter_plot(
-        key, title, f"{counted(len(marks), 'run')}; the values stand in the table below.", marks, axes
-    )
-    rows = [
-        [one.run.cell, one.arm, str(one.run.seed), fixed(mark.x, 4), fixed(mark.y)]
-        for one, mark in zip(group, marks, strict=True)
-    ]
-    return Chart(key, title, plot, DataTable(title, ("run", "arm", "seed", "deviation, %", "mean F1"), rows))
+    said = f"{counted(len(marks), 'run')}; the values stand in the table below."
+    data = DataTable(title, ("run", "arm", "seed", "deviation, %", "mean F1"), rows)
+    return Chart(key, title, scatter_plot(key, title, said, marks, axes), data)
 
 
 def _layer_section(runs: Sequence[Evidence]) -> ChartSection:

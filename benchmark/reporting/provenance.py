@@ -66,8 +66,8 @@ def commands(data: ReportData) -> list[str]:
     where = f"--results {source}" if data.named_folder else f"--profile {data.profile}"
     where += "" if data.seeds is None else f" --seeds {','.join(map(str, data.seeds))}"
     where += "" if data.our_paper else " --paper DIR"
-    known = data.our_paper and not data.named_folder and data.config is not None
-    lines = _pipeline(data.config, data.runs) if known and data.config else []
+    known = data.config if data.our_paper and not data.named_folder else None
+    lines = _pipeline(known, data.runs) if known else []
     return [
         *lines,
         *(f"python -m benchmark.compare --paper-table {table.key} {where}" for table in data.tables),
