@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from benchmark.error_analysis.arms import ArmChoice
@@ -16,8 +16,9 @@ from benchmark.error_analysis.outcomes import (
     UNSETTLED,
     WRONG,
     Answers,
-    ExampleOutcome,
+    States,
     WrongCriterion,
+    group_of,
 )
 from benchmark.error_analysis.rules import CATEGORIES, UNDECIDED, ErrorRule, category, fired
 from bmt.qa.mrqa import Example
@@ -28,7 +29,7 @@ class ListedExample:
     """An example to show. answers: for each arm, for each seed. fired: the rules that say its category."""
 
     example: Example
-    outcome: ExampleOutcome
+    states: States
     answers: Answers
     fired: tuple[ErrorRule, ...]
 
@@ -67,45 +68,48 @@ class ErrorAnalysis:
     limit: int
     notes: tuple[str, ...]
     counts: dict[str, DatasetCounts] = field(default_factory=dict)
-    patterns: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    patterns: Counter[States] = field(default_factory=Counter)
     rules: Counter[tuple[str, str]] = field(default_factory=Counter)
     listed: dict[str, list[ListedExample]] = field(default_factory=lambda: {name: [] for name in LISTS})
 
     def add(
         self,
         dataset: str,
-        outcomes: Sequence[ExampleOutcome],
+        outcomes: Mapping[str, States],
         examples: Mapping[str, Example],
         answers: Mapping[tuple[str, str], Answers],
     ) -> None:
-        """Sort a dataset's examples, and keep `limit` of each list to show.
+        """Sort a dataset's examples, and keep `limit` of each list to show: those whose ids have the least
+        digests, the same on every machine and in any order of the file.
 
         Args:
-            examples: by id. answers: by dataset and id, to the examples of LISTS.
+            outcomes, examples: by id.
+            answers: by dataset and id, to the examples of LISTS.
         """
         tally = self.counts[dataset] = DatasetCounts()
         lists: dict[str, list[ListedExample]] = {name: [] for name in LISTS}
-        for outcome in outcomes:
-            group, example = outcome.group, examples[outcome.id]
+        for key, states in outcomes.items():
+            group = group_of(states)
             tally.groups[group] += 1
-            self.patterns[outcome.states] += 1
+            self.patterns[states] += 1
             if group == UNSETTLED:
                 continue
-            by_arm = answers.get((dataset, outcome.id), ())
+            by_arm = answers.get((dataset, key), ())
             wrong_answers = [
                 answer.text
-                for state, answers_of_arm in zip(outcome.states, by_arm, strict=False)
+                for state, answers_of_arm in zip(states, by_arm, strict=False)
                 if state == WRONG
                 for answer in answers_of_arm
             ]
-            rules = fired(example, wrong_answers)
+            rules = fired(examples[key], wrong_answers)
             self.rules.update((rule.name, group) for rule in rules)
             if group in LISTS:
-                entry = ListedExample(example, outcome, by_arm, rules)
+                entry = ListedExample(examples[key], states, by_arm, rules)
                 tally.categories[group, entry.category, len({rule.category for rule in rules})] += 1
                 lists[group].append(entry)
         for group, entries in lists.items():
-            self.listed[group] += draw(entries, self.limit)
+            entries.sort(key=lambda entry: hashlib.sha256(entry.example.id.encode()).digest())
+            self.listed[group] += entries[: self.limit]
 
     @property
     def groups(self) -> Counter[str]:
@@ -125,10 +129,3 @@ class ErrorAnalysis:
                 total = sum(counts.of_category(group, name) for counts in self.counts.values())
                 numbers[f"{group}/category/{name}"] = total
         return {name.replace(" ", "_"): number for name, number in numbers.items()}
-
-
-def draw(examples: Iterable[ListedExample], limit: int) -> list[ListedExample]:
-    """`limit` of the examples, the same on every machine and in any order of the file: those whose ids have
-    the least digests.
-    """
-    return sorted(examples, key=lambda one: hashlib.sha256(one.outcome.id.encode()).digest())[:limit]

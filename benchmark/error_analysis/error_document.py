@@ -191,7 +191,7 @@ def _list_blocks(analysis: ErrorAnalysis, group: str, names: Sequence[str], firs
 def _example_blocks(listed: ListedExample, names: Sequence[str]) -> tuple[Heading, TextList]:
     example = listed.example
     gold = " · ".join(map(shortened, dict.fromkeys(example.answers)))
-    by_arm = zip(names, listed.outcome.states, listed.answers, strict=True)
+    by_arm = zip(names, listed.states, listed.answers, strict=True)
     rules = ", ".join(f"{rule.name} ({rule.category})" for rule in listed.fired) or "none"
     items = (
         ListItem(Phrase(shortened(example.question), "strong"), "question"),

@@ -17,17 +17,6 @@ from benchmark.runs import results
 from bmt.errors import ConfigError
 
 
-def chosen_criterion(metric: str, below: float | None) -> WrongCriterion:
-    """When an answer is wrong: EM 0, F1 0, or F1 below so many percent. Raises ConfigError."""
-    if below is not None and metric != "f1":
-        raise ConfigError(
-            f"--below {below:g}: not allowed with --metric em, which is 0 or 100: add --metric f1"
-        )
-    if below is not None and not 0 < below <= 100:
-        raise ConfigError(f"--below {below:g}: not allowed: percent of F1, above 0 and at most 100")
-    return WrongCriterion(metric, below)
-
-
 def analyse_request(options: Namespace) -> tuple[ErrorAnalysis, str, Config | None]:
     """The analysis that a command line asks for, a name for the files that come of it, and the profile's
     configuration where it has one.
@@ -36,7 +25,7 @@ def analyse_request(options: Namespace) -> tuple[ErrorAnalysis, str, Config | No
         ConfigError: numbers that are not allowed; folders, arms, seeds or datasets that are not there.
         DataError: results or raw files that cannot be used.
     """
-    wrong = chosen_criterion(options.metric, options.below)
+    wrong = WrongCriterion(options.metric, options.below)
     if options.limit < 0:
         raise ConfigError(f"--limit {options.limit}: not allowed: at least 0")
     seeds = chosen_seeds(options.seeds)
@@ -59,10 +48,8 @@ def analyse_request(options: Namespace) -> tuple[ErrorAnalysis, str, Config | No
     with progress("errors", total=len(scored.outcomes), unit="datasets") as bar:
         answers = read_answers(runs, choice, scored)
         for dataset, outcomes in scored.outcomes.items():
-            ids = {outcome.id for outcome in outcomes}
-            analysis.add(
-                dataset, outcomes, read_examples(raw, dataset, ids, choice.runs, analysis.data), answers
-            )
+            examples = read_examples(raw, dataset, outcomes.keys(), choice.runs, analysis.data)
+            analysis.add(dataset, outcomes, examples, answers)
             bar.advance(1, note=dataset)
     if config is None and is_word(profile):
         config = configuration(profile)[0]

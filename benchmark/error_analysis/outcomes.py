@@ -32,10 +32,18 @@ LISTS = (ALL_WRONG, DIFFER)
 
 @dataclass(frozen=True, slots=True)
 class WrongCriterion:
-    """When an answer is wrong: EM 0; F1 0; or, with `below`, F1 below so many percent."""
+    """When an answer is wrong: EM 0; F1 0; or, with `below`, F1 below so many percent. Raises ConfigError."""
 
-    metric: str = "em"
+    metric: str
     below: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.below is not None and self.metric != "f1":
+            raise ConfigError(
+                f"--below {self.below:g}: not allowed with --metric em, which is 0 or 100: add --metric f1"
+            )
+        if self.below is not None and not 0 < self.below <= 100:
+            raise ConfigError(f"--below {self.below:g}: not allowed: percent of F1, above 0 and at most 100")
 
     def __str__(self) -> str:
         return f"{self.metric.upper()} {'0' if self.below is None else f'below {self.below:g}'}"
@@ -59,17 +67,8 @@ Answers = tuple[tuple[RunAnswer, ...], ...]
 """Of one example: for each arm, in the order of the choice, for each seed."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExampleOutcome:
-    """One example: its id and what each arm, in the order of the choice, made of it."""
-
-    id: str
-    states: tuple[str, ...]
-
-    @property
-    def group(self) -> str:
-        """One of GROUPS."""
-        return group_of(self.states)
+States = tuple[str, ...]
+"""What each arm, in the order of the choice, made of one example."""
 
 
 def group_of(states: Sequence[str]) -> str:
@@ -83,11 +82,11 @@ def group_of(states: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ScoredExamples:
-    """outcomes: by dataset, in the order of the first run's file. scores: by cell and dataset, (N,) percent
-    by metric.
+    """outcomes: by dataset and id, in the order of the first run's file. scores: by cell and dataset, (N,)
+    percent by metric.
     """
 
-    outcomes: dict[str, tuple[ExampleOutcome, ...]]
+    outcomes: dict[str, dict[str, States]]
     scores: dict[str, dict[str, dict[str, NDArray[np.float64]]]]
     notes: tuple[str, ...]
 
@@ -133,10 +132,7 @@ def score_examples(
             )
             states = np.where(bad.all(axis=0), WRONG, np.where(bad.any(axis=0), MIXED, RIGHT))
             by_arm.append(states.tolist())
-        outcomes[name] = tuple(
-            ExampleOutcome(key, tuple(states))
-            for key, *states in zip(examples.ids.to_pylist(), *by_arm, strict=True)
-        )
+        outcomes[name] = dict(zip(examples.ids.to_pylist(), zip(*by_arm, strict=True), strict=True))
     return ScoredExamples(outcomes, run_scores.scores, tuple(notes))
 
 
@@ -171,10 +167,10 @@ def read_answers(
         DataError: a predictions file without the answers' texts.
     """
     rows = {
-        (name, outcome.id): row
+        (name, key): row
         for name, outcomes in scored.outcomes.items()
-        for row, outcome in enumerate(outcomes)
-        if outcome.group in LISTS
+        for row, (key, states) in enumerate(outcomes.items())
+        if group_of(states) in LISTS
     }
     texts = {run.cell: read_texts(results.folder / f"{run.cell}.parquet", rows) for run in choice.runs}
 
