@@ -20,7 +20,7 @@ from benchmark.error_analysis.outcomes import (
     WrongCriterion,
     group_of,
 )
-from benchmark.error_analysis.rules import CATEGORIES, UNDECIDED, ErrorRule, category, fired
+from benchmark.error_analysis.rules import CATEGORIES, NO_RULE, SEVERAL, UNDECIDED, ErrorRule, category, fired
 from bmt.qa.mrqa import Example
 
 
@@ -41,16 +41,10 @@ class ListedExample:
 
 @dataclass(slots=True)
 class DatasetCounts:
-    """The counts of one dataset. categories: (list, category, number of categories whose rules fired) →
-    examples.
-    """
+    """The counts of one dataset: examples by group; by list and category, or why they are undecided."""
 
     groups: Counter[str] = field(default_factory=Counter)
-    categories: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-
-    def of_category(self, group: str, name: str) -> int:
-        """Examples of a list that have a category."""
-        return sum(count for (g, c, _), count in self.categories.items() if (g, c) == (group, name))
+    categories: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -105,7 +99,8 @@ class ErrorAnalysis:
             self.rules.update((rule.name, group) for rule in rules)
             if group in LISTS:
                 entry = ListedExample(examples[key], states, by_arm, rules)
-                tally.categories[group, entry.category, len({rule.category for rule in rules})] += 1
+                kind = entry.category if entry.category in CATEGORIES else SEVERAL if rules else NO_RULE
+                tally.categories[group, kind] += 1
                 lists[group].append(entry)
         for group, entries in lists.items():
             entries.sort(key=lambda entry: hashlib.sha256(entry.example.id.encode()).digest())
@@ -124,8 +119,8 @@ class ErrorAnalysis:
         numbers = {
             f"{group}/{name}": groups[group] for name, groups in by_dataset.items() for group in GROUPS
         }
-        for group in LISTS:
-            for name in (*CATEGORIES, UNDECIDED):
-                total = sum(counts.of_category(group, name) for counts in self.counts.values())
-                numbers[f"{group}/category/{name}"] = total
+        numbers |= {f"{group}/category/{name}": 0 for group in LISTS for name in (*CATEGORIES, UNDECIDED)}
+        for counts in self.counts.values():
+            for (group, kind), count in counts.categories.items():
+                numbers[f"{group}/category/{UNDECIDED if kind in (NO_RULE, SEVERAL) else kind}"] += count
         return {name.replace(" ", "_"): number for name, number in numbers.items()}

@@ -19,7 +19,7 @@ from benchmark.error_analysis.outcomes import (
     RunAnswer,
     group_of,
 )
-from benchmark.error_analysis.rules import CATEGORIES, RULES, UNDECIDED
+from benchmark.error_analysis.rules import CATEGORIES, NO_RULE, RULES, SEVERAL, UNDECIDED
 from benchmark.rendering.document import (
     Block,
     Column,
@@ -121,16 +121,13 @@ def _pattern_table(analysis: ErrorAnalysis, names: Sequence[str]) -> TextTable:
 
 
 def _category_table(analysis: ErrorAnalysis, group: str) -> TextTable:
-    def numbers(counts: DatasetCounts) -> list[int]:
-        none = counts.categories[group, UNDECIDED, 0]
-        several = counts.of_category(group, UNDECIDED) - none
-        sure = (counts.of_category(group, category) for category in CATEGORIES)
-        return [*sure, none, several, counts.groups[group]]
+    kinds = (*CATEGORIES, NO_RULE, SEVERAL)
 
-    names = (*CATEGORIES, "undecided: no rule", "undecided: several")
+    def numbers(counts: DatasetCounts) -> list[int]:
+        return [*(counts.categories[group, kind] for kind in kinds), counts.groups[group]]
+
     # Their sum stands in the table of all groups, too.
-    columns = [*(Column(name, least=9) for name in names), Column("all", drop=1)]
-    return _summed(analysis, columns, numbers)
+    return _summed(analysis, [*(Column(kind, least=9) for kind in kinds), Column("all", drop=1)], numbers)
 
 
 def _summed(

@@ -140,8 +140,8 @@ def _datasets(choice: ArmChoice, wanted: Sequence[str] | None) -> tuple[tuple[st
     """The datasets to look at, in the paper's order, and what was left out."""
     scored = {run.cell: set(run.datasets) for run in choice.runs}
     in_runs = dict.fromkeys(name for run in choice.runs for name in run.datasets)
-    every = [name for name in (*IN_DOMAIN, *OUT_OF_DOMAIN) if name in in_runs]
-    every += [name for name in in_runs if name not in every]
+    rank = {name: place for place, name in enumerate((*IN_DOMAIN, *OUT_OF_DOMAIN))}
+    every = sorted(in_runs, key=lambda name: rank.get(name, len(rank)))
     shared = tuple(name for name in every if all(name in datasets for datasets in scored.values()))
     if wanted is not None:
         for name in wanted:

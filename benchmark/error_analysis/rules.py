@@ -25,6 +25,8 @@ ANNOTATION, KNOWLEDGE, REASONING, UNDECIDED = (
     "undecided",
 )
 CATEGORIES = (ANNOTATION, KNOWLEDGE, REASONING)
+NO_RULE, SEVERAL = f"{UNDECIDED}: no rule", f"{UNDECIDED}: several"
+"""Why an example is undecided."""
 
 MOST_WORDS_APART = 3
 ALIKE = 0.9

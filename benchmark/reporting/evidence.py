@@ -115,9 +115,8 @@ def mean_matrix(matrices: Sequence[Matrix]) -> Matrix:
 
 def in_order(datasets: Sequence[str]) -> list[str]:
     """Datasets in the paper's order, the others after them as they come."""
-    unique = list(dict.fromkeys(datasets))
-    known = [name for name in (*IN_DOMAIN, *OUT_OF_DOMAIN) if name in unique]
-    return known + [name for name in unique if name not in known]
+    rank = {name: place for place, name in enumerate((*IN_DOMAIN, *OUT_OF_DOMAIN))}
+    return sorted(dict.fromkeys(datasets), key=lambda name: rank.get(name, len(rank)))
 
 
 def _evidence(run: Run, values: Mapping[str, Any]) -> Evidence:
