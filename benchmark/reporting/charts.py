@@ -14,8 +14,6 @@ from benchmark.rendering.web_page import COLOURS, render_page
 from benchmark.reporting.chart_colours import DASHES, variables
 from benchmark.reporting.svg import mark, tag
 
-Texts = Sequence[str]
-
 
 @dataclass(frozen=True, slots=True)
 class Legend:
@@ -34,8 +32,8 @@ class DataTable:
     """A plain table; the first cell of a row is its heading."""
 
     caption: str
-    columns: Texts
-    rows: Sequence[Texts]
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,24 +37,19 @@ class Curve:
     command: str | None
 
 
-def runs_folder(results: Path) -> Path | None:
-    """The folder of the runs that `<root>/results/<profile>` holds the results of: `<root>/runs/<profile>`;
-    None for any other folder.
-    """
-    folder = results.absolute()
-    return folder.parent.parent / "runs" / folder.name if folder.parent.name == "results" else None
-
-
 def read(
-    folder: Path | None, evidence_by_cell: Mapping[str, Evidence], seeds: tuple[int, ...] | None
+    results: Path, evidence_by_cell: Mapping[str, Evidence], seeds: tuple[int, ...] | None
 ) -> tuple[list[Curve], list[str]]:
-    """The curves of every cell below `folder`, and why one that is there cannot be shown.
+    """The curves of the runs in `<root>/runs/<profile>`, of results in `<root>/results/<profile>` (others
+    have none), and why one that is there cannot be shown.
 
     evidence_by_cell: of the runs; the curve of another training than the one that was evaluated is not shown.
     """
+    folder = results.absolute()
+    runs = folder.parent.parent / "runs" / folder.name
     curves: list[Curve] = []
     notes: list[str] = []
-    for path in sorted(folder.glob("*/curve.csv")) if folder else []:
+    for path in sorted(runs.glob("*/curve.csv")) if folder.parent.name == "results" else []:
         try:
             cell = parse(path.parent.name)
         except ConfigError:
