@@ -138,7 +138,7 @@ def _table(table: TextTable, width: int) -> Iterator[RenderableType]:
         section = group.section or section
         if group.title:
             yield _text(group.title, "bold", before="  ")
-        yield from _rows(table, group.rows, widths, headed, indent)
+        yield from _group(table, group.rows, widths, headed, indent)
         yield from (_note(note, indent) for note in group.notes)
     yield from (_note(note, indent) for note in table.notes)
 
@@ -147,7 +147,7 @@ def _note(note: Inline, indent: int) -> Padding:
     return Padding(_text(note, "dim"), (0, 0, 0, indent), expand=False)
 
 
-def _rows(
+def _group(
     table: TextTable, rows: Sequence[TextRow], widths: dict[int, int], headed: bool, indent: int
 ) -> Iterator[RenderableType]:
     """The rows, each with its notes over the whole width; a blank line between them where any has notes."""
