@@ -23,7 +23,7 @@ from benchmark.statistics.claims import (
 from benchmark.statistics.paired import Interval, PairedScores
 from benchmark.statistics.resampling import paired_bootstrap
 from benchmark.statistics.t_tests import Array, seeds_needed
-from tools.calibration.simulated_tables import Rates
+from tools.calibration.rate_tables import Rates
 
 TRUTH = 1.0
 

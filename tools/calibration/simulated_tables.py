@@ -13,11 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from benchmark.statistics.reproduction import Estimand, ReproductionRule, TableStatistics, judge_arrays
 from benchmark.statistics.t_tests import Array, t_quantile
+from tools.calibration.rate_tables import Rates
 
 COLUMNS = 6
 TABLES_AT_ONCE = 1000
-
-Rates = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
