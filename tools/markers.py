@@ -8,12 +8,12 @@ def markers(name: str) -> tuple[str, str]:
     return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
 
 
-def marked(name: str, text: str) -> str:
+def between_markers(name: str, text: str) -> str:
     """`text` between its markers."""
     return f"\n{text}\n".join(markers(name))
 
 
-def renewed(page: str, name: str, text: str) -> str | None:
+def with_new_part(page: str, name: str, text: str) -> str | None:
     """`page` with `text` between its markers for `name`; None where each of the two does not stand in it
     once, the first before the second.
     """
@@ -22,4 +22,4 @@ def renewed(page: str, name: str, text: str) -> str | None:
     _, _, after = rest.partition(end)
     if page.count(begin) != 1 or page.count(end) != 1 or end in before:
         return None
-    return before + marked(name, text) + after
+    return before + between_markers(name, text) + after

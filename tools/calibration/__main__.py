@@ -26,7 +26,7 @@ from tools.calibration.page import bounds_markdown, document
 from tools.calibration.promises import bounds
 from tools.calibration.rate_tables import RateTable, Row
 from tools.calibration.reproduction_tables import reproduction_tables
-from tools.markers import renewed
+from tools.markers import with_new_part
 
 FULL, QUICK = 20_000, 1_000
 """Simulated tables per row; a row of claims, each of which has its examples, takes a tenth of them."""
@@ -42,14 +42,14 @@ def claims_per_row(repetitions: int) -> int:
     return max(1, repetitions // 10)
 
 
-def simulated(tables: Sequence[RateTable], seed: int) -> dict[str, list[Row]]:
+def simulate(tables: Sequence[RateTable], seed: int) -> dict[str, list[Row]]:
     """The rows of every table with their rates, by its key; `seed` fixes every figure."""
     rows: dict[str, list[Row]] = {table.key: [] for table in tables}
     with progress("calibrate", total=sum(len(table.simulations) for table in tables), unit="rows") as bar:
         for table in tables:
-            for world, simulate in table.simulations:
+            for world, simulation in table.simulations:
                 label = f"{table.key}: " + ", ".join(f"{name} {value}" for name, value in world.items())
-                rates = simulate(np.random.default_rng([seed, zlib.crc32(label.encode())]))
+                rates = simulation(np.random.default_rng([seed, zlib.crc32(label.encode())]))
                 rows[table.key].append({**world, **rates})
                 bar.advance(1, note=table.key)
     return rows
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"--repetitions {repetitions} must be at least 10 and --seed {options.seed} at least 0"
         )
     claims, all_tables = claims_per_row(repetitions), tables(repetitions)
-    rows = simulated(all_tables, options.seed)
+    rows = simulate(all_tables, options.seed)
     promises = bounds(rows, repetitions, claims)
     text = document(all_tables, rows, promises, repetitions, claims, options.seed)
     print(text, end="")
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     readme = Path("README.md")
     if not options.out and not options.quick and readme.exists():
         page = readme.read_text(encoding="utf-8")
-        write_text(readme, renewed(page, "calibration", bounds_markdown(promises)) or page)
+        write_text(readme, with_new_part(page, "calibration", bounds_markdown(promises)) or page)
     if options.json:
         kept = [asdict(entry) | {"holds": entry.holds} for entry in promises]
         write_json(

@@ -20,7 +20,7 @@ from benchmark.rendering.document import (
 from benchmark.rendering.markdown import to_markdown
 from tools.calibration.promises import Bound, Rows
 from tools.calibration.rate_tables import PLAIN, RateTable
-from tools.markers import marked
+from tools.markers import between_markers
 
 HEAD = """# How often the verdicts are wrong
 
@@ -59,18 +59,16 @@ def _kept(entry: Bound) -> tuple[Inline, Inline]:
 def rates_table(table: RateTable, rows: Rows) -> TextTable:
     """The simulated rows of a table; shares in percent with one decimal."""
     worlds = list(table.simulations[0][0])
-    columns = [
-        *(Column(table.heading(key), "left") for key in worlds),
-        *(Column(table.heading(key)) for key in table.rates),
-    ]
-    lines = [
-        [
-            *(str(row[key]) for key in worlds),
-            *(f"{row[key]:.3g}" if key in PLAIN else f"{100 * float(row[key]):.1f}" for key in table.rates),
-        ]
-        for row in rows[table.key]
-    ]
-    return text_table(columns, lines)
+    columns = [Column(table.heading(key), "left") for key in worlds]
+    columns += [Column(table.heading(key)) for key in table.rates]
+    keys = (*worlds, *table.rates)
+    return text_table(columns, [[_shown(key, row[key]) for key in keys] for row in rows[table.key]])
+
+
+def _shown(key: str, value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:.3g}" if key in PLAIN else f"{100 * value:.1f}"
 
 
 def document(
@@ -89,7 +87,7 @@ def document(
         claims=claims,
         seed=seed,
         numpy=np.__version__,
-        promises=marked("calibration", bounds_markdown(promises)),
+        promises=between_markers("calibration", bounds_markdown(promises)),
     )
     blocks = (
         block

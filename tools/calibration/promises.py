@@ -12,7 +12,7 @@ from tools.calibration.rate_tables import Row
 
 Rows = Mapping[str, Sequence[Row]]
 """The simulated rows of each table, by the table's key."""
-Claimed = tuple[str, float, float, float]
+Promise = tuple[str, float, float, float]
 """A promise, the simulated figure, and the range that it is promised to lie in."""
 
 
@@ -44,14 +44,14 @@ def bounds(rows: Rows, tables: int, claims: int) -> list[Bound]:
         tables, claims: how many were simulated per row.
     """
     made = []
-    for promises, count in ((_of_reproduction(rows), tables), (_of_claims(rows), claims)):
+    for promises, count in ((_reproduction_promises(rows), tables), (_claim_promises(rows), claims)):
         for text, value, low, high in promises:
             edge = high if high < 1 else low
             made.append(Bound(text, value, low, high, 3 * math.sqrt(edge * (1 - edge) / count)))
     return made
 
 
-def _of_reproduction(rows: Rows) -> list[Claimed]:
+def _reproduction_promises(rows: Rows) -> list[Promise]:
     alone, published = list(rows["reproduction"]), rows["published"]
     runs = [int(str(row["runs"]).split(",")[0]) for row in published]
     exact = alone + [row for row, made in zip(published, runs, strict=True) if int(row["n_pub"]) == made]
@@ -71,7 +71,7 @@ def _of_reproduction(rows: Rows) -> list[Claimed]:
     ]
 
 
-def _of_claims(rows: Rows) -> list[Claimed]:
+def _claim_promises(rows: Rows) -> list[Promise]:
     crossed = {
         n: _values([row for row in rows["claims"] if row["n"] == n], "crossed") for n in ("3", "5", "10")
     }

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,7 +32,7 @@ from bmt.errors import ConfigError
 from tools.performance import core, data, on_gpu, subject, training
 from tools.performance.bench import Bench
 from tools.performance.figures import Measurement
-from tools.performance.page import PagePart, keep_measurements, print_measurement
+from tools.performance.page import keep_measurements, print_measurement
 
 COMMAND = "python -m tools.performance"
 EXAMPLES = {
@@ -47,7 +47,8 @@ GPU = "gpu"
 
 Experiment = Callable[[Bench], Measurement]
 OfSubject = Callable[[subject.Subject, Bench], Measurement]
-Experiments = tuple[PagePart, Mapping[str, Experiment]]
+Experiments = tuple[str, Iterable[str], Mapping[str, Experiment]]
+"""The part of the page that they renew, the names that it holds, and those that are measured now."""
 DATA: dict[str, OfSubject] = {
     "features": data.features,
     "padding": data.padded,
@@ -81,8 +82,7 @@ def core_experiments(options: argparse.Namespace) -> Experiments:
         setting = core.CoreSetting(shape, rows, options.tokens, device, precision)
         chosen[f"{rows} windows"] = partial(core.measured_steps, setting)
     chosen["sizes"] = partial(core.measured_sizes, shape, device)
-    command = f"{COMMAND} core --rounds {options.rounds}"
-    return PagePart(f"core {device.type}", f"core-{device.type}", command, list(chosen)), chosen
+    return f"core {device.type}", chosen, chosen
 
 
 def data_experiments(options: argparse.Namespace) -> Experiments:
@@ -92,7 +92,7 @@ def data_experiments(options: argparse.Namespace) -> Experiments:
     wanted = options.only or [name for name in DATA if options.long or name not in LONG]
     measured = _subject(options)
     chosen = {name: partial(measure, measured) for name, measure in DATA.items() if name in wanted}
-    return PagePart("data cpu", "data", f"{COMMAND} data --long", list(DATA)), chosen
+    return "data cpu", DATA, chosen
 
 
 def train_experiments(options: argparse.Namespace) -> Experiments:
@@ -108,13 +108,12 @@ def train_experiments(options: argparse.Namespace) -> Experiments:
             "not allowed beside other parts: run it alone" if there else "no GPU is there that torch can use"
         )
         raise ConfigError(f"--only {GPU}: {why}")
-    measured, command = _subject(options, steps=options.steps), f"{COMMAND} train --rounds {options.rounds}"
+    measured = _subject(options, steps=options.steps)
     if GPU in wanted:
         scale = on_gpu.PaperScale(torch.device("cuda"))
-        part = PagePart("train cuda", "train-cuda", command, [GPU])
-        return part, {GPU: partial(on_gpu.measured, measured, scale)}
+        return "train cuda", wanted, {GPU: partial(on_gpu.measured, measured, scale)}
     chosen = {name: partial(measure, measured) for name, measure in TRAIN.items() if name in wanted}
-    return PagePart("train cpu", "train-cpu", command, list(TRAIN)), chosen
+    return "train cpu", TRAIN, chosen
 
 
 def _subject(options: argparse.Namespace, **sizes: int) -> subject.Subject:
@@ -125,7 +124,6 @@ def _subject(options: argparse.Namespace, **sizes: int) -> subject.Subject:
 
 
 VERBS = {"core": core_experiments, "data": data_experiments, "train": train_experiments}
-"""What each verb measures, and where it is kept."""
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -175,17 +173,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keep_freed_memory()
         if options.threads:
             torch.set_num_threads(options.threads)
-    part, chosen = VERBS[options.what](options)
+    part, order, chosen = VERBS[options.what](options)
     made = {}
     for name, measure in chosen.items():
-        with (
-            progress(f"speed {options.what} {name}") as bar,
-            TemporaryDirectory(prefix="bmt-speed-") as folder,
-        ):
-            measurement = measure(Bench(options.rounds, bar, Path(folder)))
-        made[name] = print_measurement(measurement, part.name.split()[1], options.rounds)
+        label = f"speed {options.what} {name}"
+        with progress(label) as bar, TemporaryDirectory(prefix="bmt-speed-") as folder:
+            bench = Bench(options.rounds, bar, Path(folder))
+            measurement = measure(bench)
+        made[name] = print_measurement(measurement, bench, part.endswith("cuda"))
     if options.write:
-        keep_measurements(part, made)
+        how = "--long" if options.what == "data" else f"--rounds {options.rounds}"
+        keep_measurements(part, f"{COMMAND} {options.what} {how}", order, made)
     return 0
 
 

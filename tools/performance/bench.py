@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,14 @@ def turns(names: Sequence[str], rounds: int, warm: bool = True) -> Iterator[tupl
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Rounds that count, the bar that shows them, and a folder for what an experiment writes."""
+    """Rounds that count, the bar that shows them, a folder for what an experiment writes, and the seconds of
+    every variant that has been timed.
+    """
 
     rounds: int
     bar: Bar
     folder: Path
+    seconds: Seconds = field(default_factory=dict)
 
     def take_turns(
         self,
@@ -58,6 +61,7 @@ class Bench:
             if number >= 0:
                 seconds[name].append(clock() - began)
             self.bar.advance(1, name)
+        self.seconds.update(seconds)
         return seconds
 
 

@@ -216,7 +216,7 @@ def measured_steps(setting: CoreSetting, bench: Bench) -> Measurement:
         for name in seconds
         if name != PLAIN
     ]
-    return Measurement(title, figures, notes, {"seconds": seconds})
+    return Measurement(title, figures, notes)
 
 
 def measured_sizes(shape: str, device: torch.device, bench: Bench) -> Measurement:
@@ -234,8 +234,7 @@ def measured_sizes(shape: str, device: torch.device, bench: Bench) -> Measuremen
         MeasuredFigure("moments, compact", compact / 1e6, unit="MB"),
         MeasuredFigure("saved by compact moments", 1 - compact / dense, unit="%"),
     )
-    record = {"mask_bytes": sizes, "optimizer_bytes": {"dense": dense, "compact": compact}}
-    return Measurement("Sizes", figures, notes, record)
+    return Measurement("Sizes", figures, notes)
 
 
 def mask_sizes(folder: Path) -> dict[str, int]:

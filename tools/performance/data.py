@@ -25,7 +25,7 @@ from bmt.training.sampling import Sampler
 from bmt.training.validation import Questions
 from tools.performance import answers
 from tools.performance import feature_building as building
-from tools.performance.bench import Bench, Seconds, ratios, turns
+from tools.performance.bench import Bench, ratios, turns
 from tools.performance.figures import MeasuredFigure, Measurement
 from tools.performance.generated_files import large, squad_like
 from tools.performance.same_windows import Pick, training_data
@@ -51,7 +51,7 @@ def features(subject: Subject, bench: Bench) -> Measurement:
     seconds of one process.
     """
     figures: list[MeasuredFigure] = []
-    notes, record, real = [], {}, subject.paths()
+    notes, real = [], subject.paths()
     bench.bar.resume_at(0, 3 * (len(real) * bench.rounds + 1) + 3 * (bench.rounds + 1))
     made = squad_like(bench.folder / "SQuAD.train.jsonl.gz", subject.sizes.contexts)
     for where, paths, *targets in (
@@ -65,12 +65,11 @@ def features(subject: Subject, bench: Bench) -> Measurement:
             for name, taken in seconds.items()
         )
         notes.append(f"{where.capitalize()}: {', '.join(told)}.")
-        record[where] = {"seconds": seconds, "windows": windows}
     notes.append(
         f"Windows of {subject.data.window} tokens that share {subject.data.overlap}; CPU seconds of one "
         "process, one thread."
     )
-    return Measurement("Features", figures, notes, record)
+    return Measurement("Features", figures, notes)
 
 
 def processes(subject: Subject, bench: Bench) -> Measurement:
@@ -92,8 +91,11 @@ def processes(subject: Subject, bench: Bench) -> Measurement:
         [(out / f"0-{workers}" / name).read_bytes() for name in ("windows.arrow", "examples.arrow")]
         for workers in usages
     )
-    seconds: Seconds = {workers: [run.seconds for run in runs] for workers, runs in usages.items()}
-    cpu: Seconds = {workers: [run.cpu for run in runs] for workers, runs in usages.items()}
+    seconds, cpu = (
+        {workers: [getattr(run, clock) for run in runs] for workers, runs in usages.items()}
+        for clock in ("seconds", "cpu")
+    )
+    bench.seconds.update(seconds)
     least, same = min(seconds["1"]), one == two
     enough = "" if least >= LONG_ENOUGH else ": too little work to judge"
     notes = (
@@ -104,9 +106,7 @@ def processes(subject: Subject, bench: Bench) -> Measurement:
         MeasuredFigure("two processes: times as fast as one", ratios(seconds, "1", "2"), TWO_PROCESSES, True),
         MeasuredFigure("CPU seconds of all processes to those of one", ratios(cpu, "2", "1")),
     )
-    return Measurement(
-        "A second process", figures, notes, {"seconds": seconds, "cpu": cpu, "same bytes": same}
-    )
+    return Measurement("A second process", figures, notes, {"same bytes": same})
 
 
 def memory(subject: Subject, bench: Bench) -> Measurement:
@@ -137,9 +137,7 @@ def memory(subject: Subject, bench: Bench) -> Measurement:
         "one process; imports of torch and transformers counted in the first figure. Reading keeps the ids "
         "seen, to find duplicates.",
     )
-    peaks = {"features": built.peak, "read": whole.peak, "a tenth": tenth.peak}
-    record = {"bytes": size, "questions": whole.questions, "peaks": peaks}
-    return Measurement("Memory on a large file", figures, notes, record)
+    return Measurement("Memory on a large file", figures, notes)
 
 
 def waste(parts: Iterable[Sequence[int]]) -> float:
@@ -239,8 +237,7 @@ def decoded(subject: Subject, bench: Bench) -> Measurement:
         f"{median(seconds['ours']):.2f} s, the recipe {median(seconds['recipe']):.2f} s. "
         "Every window's best span, every answer, EM and F1 are equal.",
     )
-    record = {"seconds": seconds, "differences": unequal, "examples": examples}
-    return Measurement("Answers", (figure,), notes, record)
+    return Measurement("Answers", (figure,), notes, {"differences": unequal})
 
 
 def _first_windows(subject: Subject, path: Path, out: Path, count: int) -> Questions:

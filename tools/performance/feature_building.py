@@ -94,6 +94,7 @@ def timed(subject: Subject, paths: Sequence[Path], bench: Bench) -> tuple[Second
             seconds = bench.take_turns(made, clock=time.process_time, warm=number == 0)
         for name, of_file in seconds.items():
             total[name] = [sum(pair) for pair in zip(total[name], of_file, strict=True)]
+    bench.seconds.update(total)
     return total, {name: sum(counts.values()) for name, counts in windows.items()}
 
 

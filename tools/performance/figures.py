@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any
+
+import numpy as np
 
 from benchmark.rendering.document import Column, Document, Heading, Paragraph, text_table
 
@@ -30,14 +31,9 @@ class MeasuredFigure:
     unit: str = "x"
 
     @property
-    def rounds(self) -> Sequence[float]:
-        """The figure of every round; empty where there is but one."""
-        return () if isinstance(self.measured, float) else self.measured
-
-    @property
     def value(self) -> float:
         """The figure itself."""
-        return self.measured if isinstance(self.measured, float) else median(self.measured)
+        return float(np.median(self.measured))
 
     @property
     def kept(self) -> bool | None:
@@ -49,8 +45,8 @@ class MeasuredFigure:
     def cells(self) -> tuple[str, ...]:
         """The table's row."""
         spread, target = "", ""
-        if len(self.rounds) > 1:
-            spread = f"{self._text(min(self.rounds))} to {self._text(max(self.rounds))}"
+        if np.size(self.measured) > 1:
+            spread = f"{self._text(np.min(self.measured))} to {self._text(np.max(self.measured))}"
         if self.target is not None:
             target = f"at {'least' if self.at_least else 'most'} {self._text(self.target)}"
         kept = {None: "", True: "yes", False: "no"}[self.kept]
@@ -70,11 +66,6 @@ class Measurement:
     figures: Sequence[MeasuredFigure]
     notes: Sequence[str]
     record: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def repeated(self) -> bool:
-        """Whether any figure was taken in rounds."""
-        return any(figure.rounds for figure in self.figures)
 
     def document(self, *ends: str) -> Document:
         """As a part of a page, `ends` below its table."""

@@ -135,14 +135,7 @@ def measured(subject: Subject, scale: PaperScale, bench: Bench) -> Measurement:
         f"{paper.mask.steps:,} steps of mask learning per dataset at {mask_step * 1e3:.0f} ms; validation "
         f"at {windows_per_second:,.0f} windows per second. The authors needed 36 hours on a V100.",
     )
-    record = {
-        "peak": highest,
-        "steps": {name: speed.seconds for (name, _), speed in speeds.items()},
-        "mask step": mask_step,
-        "evaluation windows per second": windows_per_second,
-        "windows per question": per_question,
-    }
-    return Measurement(f"Training, {SHAPE}'s shape", figures, notes, record)
+    return Measurement(f"Training, {SHAPE}'s shape", figures, notes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ The job and its usage are JSON, on the command line and on the last line of the 
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -64,7 +63,7 @@ def do_job(job: FileJob) -> Usage:
         from bmt.qa.model import open_tokenizer  # as `benchmark.prepare` does, with all that it imports
 
         tokenizer = open_tokenizer(job.source, revision=job.revision, markers=job.data.special_tokens)
-    began, used = time.perf_counter(), cpu_seconds()
+    began, used = time.perf_counter(), sum(os.times()[:4])
     if job.out is None:
         count = sum(1 for _ in islice(bmt.qa.mrqa.read_mrqa(job.path), job.questions))
     else:
@@ -72,7 +71,7 @@ def do_job(job: FileJob) -> Usage:
         made = build(job.path, tokenizer, job.data, job.out, train=True, options=options)
         count = made.meta["counts"]["examples"]
     return Usage(
-        time.perf_counter() - began, cpu_seconds() - used, round(peak_memory_mb() * (1 << 20)), count
+        time.perf_counter() - began, sum(os.times()[:4]) - used, round(peak_memory_mb() * (1 << 20)), count
     )
 
 
@@ -88,11 +87,6 @@ def in_new_process(job: FileJob) -> Usage:
         message = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise DataError(f"{job.path}: the measuring process failed: {message}")
     return msgspec.json.decode(done.stdout.splitlines()[-1], type=Usage)
-
-
-def cpu_seconds() -> float:
-    """CPU seconds of this process and of its children that have ended."""
-    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 if __name__ == "__main__":

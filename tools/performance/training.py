@@ -24,7 +24,7 @@ from bmt.training.sampling import Sampler
 from bmt.training.step import Stepper, adamw
 from bmt.training.validation import evaluate
 from tools.performance import answers, hf_trainer, recipe
-from tools.performance.bench import Bench, ratios, turns
+from tools.performance.bench import Bench, Seconds, ratios, turns
 from tools.performance.figures import MeasuredFigure, Measurement
 from tools.performance.forward_counts import watched
 from tools.performance.hf_trainer import SETTINGS, TO_THE_WINDOW, TimedRun
@@ -107,8 +107,9 @@ def trained(
         if number >= 0:
             ran[name].append(run)
         bench.bar.advance(1, f"{name} {run.seconds:.1f} s")
+    bench.seconds.update({name: [run.seconds for run in runs] for name, runs in ran.items()})
     record = {name: [run.record() for run in runs] for name, runs in ran.items()}
-    return Measurement(title, _figures(ran), _notes(subject, ran, first), {"runs": record})
+    return Measurement(title, _figures(bench.seconds), _notes(subject, ran, first), {"runs": record})
 
 
 def check_same(run: TimedRun, windows: RoundWindows, files: Sequence[File], name: str) -> None:
@@ -118,12 +119,11 @@ def check_same(run: TimedRun, windows: RoundWindows, files: Sequence[File], name
         raise DataError(f"{name}: did not train on the windows of the round: the sides cannot be compared")
 
 
-def _figures(ran: dict[str, list[TimedRun]]) -> list[MeasuredFigure]:
+def _figures(seconds: Seconds) -> list[MeasuredFigure]:
     """Ours to each setting of Trainer, and to the one that is fastest in the median: tokens per second, round
     by round.
     """
-    seconds = {name: [run.seconds for run in runs] for name, runs in ran.items()}
-    times = {name: ratios(seconds, name, OURS) for name in ran if name != OURS}
+    times = {name: ratios(seconds, name, OURS) for name in seconds if name != OURS}
     targets = {TO_THE_WINDOW: TO_DEFAULT}
     return [
         *(
@@ -207,8 +207,7 @@ def evaluated(subject: Subject, bench: Bench) -> Measurement:
         f"{PRECISION}, answers and scores included.",
         f"Windows per second: {speeds}.",
     )
-    record = {"seconds": seconds, "windows": windows, "scores": scores}
-    return Measurement("Evaluation", figures, notes, record)
+    return Measurement("Evaluation", figures, notes, {"windows": windows, "scores": scores})
 
 
 def aside(subject: Subject, bench: Bench) -> Measurement:
@@ -245,7 +244,7 @@ def aside(subject: Subject, bench: Bench) -> Measurement:
         f"Shares of the time without dropout, {torch.get_num_threads()} threads; up to {MOST_ASIDE:.0%} no "
         "thread is set aside for it.",
     )
-    return Measurement("What could be done beside computing", figures, notes, {"seconds": seconds})
+    return Measurement("What could be done beside computing", figures, notes)
 
 
 def prepared(source: TrainingData, picks: Sequence[Sequence[Pick]], training: TrainingSettings) -> int:

@@ -24,7 +24,7 @@ from tools.calibration.simulated_claims import (
     separate_coverage,
 )
 from tools.calibration.simulated_tables import World, reproduction_rates
-from tools.markers import marked, renewed
+from tools.markers import between_markers, with_new_part
 
 REPETITIONS = 200
 EQUAL = (0.5,) * 12
@@ -92,8 +92,8 @@ def test_rows_are_seeded_and_independent_of_each_other(written: tuple[int, str, 
     rows = written[2]["tables"]["variance"]
     [table] = [table for table in calibrate.tables(REPETITIONS) if table.key == "variance"]
     chosen = [replace(table, simulations=table.simulations[:3])]
-    assert calibrate.simulated(chosen, 0) == {"variance": rows[:3]}
-    assert calibrate.simulated(chosen, 1)["variance"] != rows[:3]
+    assert calibrate.simulate(chosen, 0) == {"variance": rows[:3]}
+    assert calibrate.simulate(chosen, 1)["variance"] != rows[:3]
 
 
 def test_a_broken_statistic_is_noticed(
@@ -139,15 +139,9 @@ def test_moderation_finds_more_than_plain_and_errs_less_than_full_pooling() -> N
 
 
 def test_assuming_too_many_published_runs_is_seen() -> None:
-    honest = reproduction_rates(
-        World(10, EQUAL, 1), 500, np.random.default_rng(0), n_pub=1, alternatives=False
-    )
-    wrong = reproduction_rates(
-        World(10, EQUAL, 1), 500, np.random.default_rng(0), n_pub=3, alternatives=False
-    )
-    careful = reproduction_rates(
-        World(10, EQUAL, 3), 500, np.random.default_rng(0), n_pub=1, alternatives=False
-    )
+    honest = reproduction_rates(World(10, EQUAL, 1), 500, np.random.default_rng(0), n_pub=1)
+    wrong = reproduction_rates(World(10, EQUAL, 1), 500, np.random.default_rng(0), n_pub=3)
+    careful = reproduction_rates(World(10, EQUAL, 3), 500, np.random.default_rng(0), n_pub=1)
     assert careful["false_alarm"] <= honest["false_alarm"] < 0.05 < wrong["false_alarm"]
     assert careful["coverage"] > honest["coverage"] > wrong["coverage"]
 
@@ -223,7 +217,7 @@ def test_the_readme_s_table_is_the_document_s() -> None:
         (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/calibration.md")
     )
     table = page.split("<!-- calibration:begin -->\n")[1].split("\n<!-- calibration:end -->")[0]
-    assert renewed(readme, "calibration", table) == readme
+    assert with_new_part(readme, "calibration", table) == readme
 
 
 def test_a_table_is_written_as_its_keys_say() -> None:
@@ -269,10 +263,10 @@ def test_bounds_by_hand() -> None:
 
 def test_a_part_between_markers_is_renewed_or_the_page_refused() -> None:
     begin, end = "<!-- x:begin -->", "<!-- x:end -->"
-    assert marked("x", "new") == f"{begin}\nnew\n{end}"
-    assert renewed(f"a {begin} old {end} c", "x", "new") == f"a {begin}\nnew\n{end} c"
+    assert between_markers("x", "new") == f"{begin}\nnew\n{end}"
+    assert with_new_part(f"a {begin} old {end} c", "x", "new") == f"a {begin}\nnew\n{end} c"
     for page in ("", f"{end}{begin}", f"{begin}{begin}{end}", f"{begin}{end}{end}", begin, end):
-        assert renewed(page, "x", "new") is None
+        assert with_new_part(page, "x", "new") is None
 
 
 @pytest.mark.parametrize(

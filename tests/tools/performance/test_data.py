@@ -282,7 +282,7 @@ def test_every_variant_of_features_runs_on_the_same_questions(
     assert all(len(taken) == 2 and min(taken) > 0 for taken in seconds.values())
     made = building.figures(seconds, "here", 1.35, 0.5)
     assert [figure.target for figure in made] == [1.35, 0.5, None]
-    assert made[1].rounds == ratios(seconds, building.PREPARE, building.RECIPE)
+    assert made[1].measured == ratios(seconds, building.PREPARE, building.RECIPE)
 
 
 def test_figures_are_judged_and_written() -> None:
@@ -297,7 +297,6 @@ def test_figures_are_judged_and_written() -> None:
 
 def test_a_measurement_is_a_part_of_a_page() -> None:
     made = Measurement("T", (MeasuredFigure("a", 1.0), MeasuredFigure("b", [2.0, 4.0], 2)), ("One.", "Two."))
-    assert made.repeated and not replace(made, figures=made.figures[:1]).repeated
     assert to_markdown(made.document("Measured here.")).splitlines() == [
         "### T",
         "",
@@ -402,7 +401,7 @@ def test_parts_that_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.performance.subject.minilm_subject", lambda folder, params: None)
 
     def wanted(*options: str) -> list[str]:
-        return list(speed.data_experiments(speed.parse_arguments(["data", *options]))[1])
+        return list(speed.data_experiments(speed.parse_arguments(["data", *options]))[2])
 
     assert wanted() == ["features", "padding", "answers"] and wanted("--long") == list(speed.DATA)
     assert wanted("--only", "memory", "--only", "padding") == ["padding", "memory"]
