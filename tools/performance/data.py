@@ -59,6 +59,7 @@ def features(subject: Subject, bench: Bench) -> Measurement:
         ("generated, five questions a context", [made], None, TO_RECIPE_GENERATED),
     ):
         seconds, windows = building.timed(subject, paths, bench)
+        bench.seconds.update({f"{where}: {name}": taken for name, taken in seconds.items()})
         figures += building.figures(seconds, where, *targets)
         told = (
             f"{name} {median(taken):.1f} s" + (f" ({windows[name]:,} windows)" if name in windows else "")

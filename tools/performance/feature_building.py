@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import bmt.qa.mrqa
@@ -91,10 +92,10 @@ def timed(subject: Subject, paths: Sequence[Path], bench: Bench) -> tuple[Second
     for number, path in enumerate(sorted(paths, key=lambda path: path.stat().st_size)):
         with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
             made = variants(path, subject, Path(folder), seen, windows)
-            seconds = bench.take_turns(made, clock=time.process_time, warm=number == 0)
+            alone = replace(bench, seconds={})
+            seconds = alone.take_turns(made, clock=time.process_time, warm=number == 0)
         for name, of_file in seconds.items():
             total[name] = [sum(pair) for pair in zip(total[name], of_file, strict=True)]
-    bench.seconds.update(total)
     return total, {name: sum(counts.values()) for name, counts in windows.items()}
 
 

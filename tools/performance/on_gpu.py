@@ -47,6 +47,7 @@ hours for a run.
 """
 BUDGET = 16_384
 SHAPE = "roberta-base"
+NO_MASK, SIX_MASKS = "no mask", "six masks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +97,12 @@ def measured(subject: Subject, scale: PaperScale, bench: Bench) -> Measurement:
     files = subject.files("train", bench)
     source = training_data(files, VOCABULARY)
     highest = peak(scale.device, scale.matrix)
+    usual, large = f"{training.batch} windows per step", f"{scale.budget:,} tokens per step"
+    settings = {usual: training, large: replace(training, batch_tokens=scale.budget)}
     speeds = {
-        (f"{batch}, {'six masks' if masked else 'no mask'}", target): step_speed(
-            source, scale, settings, masked, steps, bench
-        )
-        for batch, settings, target in (
-            (f"{training.batch} windows per step", training, None),
-            (f"{scale.budget:,} tokens per step", replace(training, batch_tokens=scale.budget), MFU),
-        )
-        for masked, target in ((False, target), (True, None))
+        f"{batch}, {masks}": step_speed(source, scale, settings[batch], f"{batch}, {masks}", steps, bench)
+        for batch in settings
+        for masks in (NO_MASK, SIX_MASKS)
     }
     mask_step = mask_step_seconds(source, scale, paper, steps, bench)
     dev_sets = [file.questions(subject.sizes.questions) for file in files]
@@ -115,11 +113,12 @@ def measured(subject: Subject, scale: PaperScale, bench: Bench) -> Measurement:
     )
     windows_per_second = sum(len(one.rows) for one in dev_sets) / taken["evaluation"][0]
     per_question = float(np.mean([len(file.rows) / len(file.made.examples) for file in files]))
-    tuning = next(speed for (name, _), speed in speeds.items() if name.endswith("six masks"))
-    hours = run_hours(paper, per_question, tuning.seconds, mask_step, windows_per_second)
+    tuning = speeds[f"{usual}, {SIX_MASKS}"].seconds
+    hours = run_hours(paper, per_question, tuning, mask_step, windows_per_second)
     figures = []
-    for (name, target), speed in speeds.items():
+    for name, speed in speeds.items():
         share = speed.flops / speed.seconds / highest
+        target = MFU if name == f"{large}, {NO_MASK}" else None
         figures += [
             MeasuredFigure(f"{name}: real tokens per second", speed.tokens_per_second, unit="n"),
             MeasuredFigure(f"{name}: share of the matrix peak", share, target, True, "%"),
@@ -154,16 +153,17 @@ def step_speed(
     source: TrainingData,
     scale: PaperScale,
     training: TrainingSettings,
-    masked: bool,
+    name: str,
     steps: int,
     bench: Bench,
 ) -> StepSpeed:
-    """Rounds of `steps` training steps, with six masks or without."""
+    """Rounds of `steps` training steps; with six masks where the name says so."""
     model = random_model(SHAPE, scale.device, dropout=0.1)
     optimizer = adamw(model, training)
     sampler = Sampler(source.rows, step_size(source.sets, training), SamplingSettings(), 0)
     if scale.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(scale.device)
+    masked = name.endswith(SIX_MASKS)
     masks = mask_updates(optimizer, model, random_masks(model), compact=True) if masked else nullcontext()
     drawn: list[list[Pick]] = []
     with masks as handle:
@@ -174,7 +174,6 @@ def step_speed(
                 drawn.append(sampler.draw(step))
                 stepper.take(step, drawn[step])
 
-        name = "six masks" if masked else "no mask"
         seconds = bench.take_turns({name: one_round}, wait=partial(wait_for, scale.device))[name]
     lengths = [[source.sets[which].lengths[row] for which, row in picks] for picks in drawn[steps:]]
     tokens = [sum(map(sum, lengths[at : at + steps])) for at in range(0, len(lengths), steps)]
