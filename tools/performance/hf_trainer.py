@@ -82,7 +82,6 @@ def train(
         window: tokens that `setting.whole` pads to.
         out: a folder that Trainer may write to.
     """
-    from datasets import Dataset
     from transformers import PrinterCallback, TrainerCallback
 
     class Clock(TrainerCallback):
@@ -105,7 +104,7 @@ def train(
             tokenizer,
             setting.whole,
             out,
-            Dataset.from_list(padded(rows, tokenizer, window) if setting.whole else list(rows)),
+            dataset(rows, tokenizer, window if setting.whole else None),
             per_device_train_batch_size=training.batch,
             max_steps=len(rows) // training.batch,
             learning_rate=training.lr,
@@ -159,22 +158,16 @@ def _trainer(model: nn.Module, tokenizer: Any, whole: bool, out: Path, rows: Any
     )
 
 
-def padded(rows: Sequence[dict[str, Any]], tokenizer: Any, window: int) -> list[dict[str, Any]]:
-    """The rows with their token columns padded to the window, as the recipe's `padding="max_length"` leaves
-    them.
+def dataset(rows: Sequence[dict[str, Any]], tokenizer: Any, window: int | None) -> Any:
+    """The rows as a `datasets.Dataset`, padded to a window as the recipe's `padding="max_length"` leaves
+    them; None: not padded.
     """
-    fill = {
-        "input_ids": tokenizer.pad_token_id,
-        "token_type_ids": tokenizer.pad_token_type_id,
-        "attention_mask": 0,
-    }
-    return [
-        {
-            name: value + [fill[name]] * (window - len(value)) if name in fill else value
-            for name, value in row.items()
-        }
-        for row in rows
-    ]
+    from datasets import Dataset
+
+    if window is None:
+        return Dataset.from_list(list(rows))
+    with quiet_transformers():
+        return Dataset.from_dict(dict(tokenizer.pad(list(rows), padding="max_length", max_length=window)))
 
 
 @contextmanager

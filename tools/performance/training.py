@@ -161,8 +161,6 @@ def evaluated(subject: Subject, bench: Bench) -> Measurement:
     """From dev windows to EM and F1: ours in order of length, the recipe in the file's order through
     `Trainer.predict` and its loops.
     """
-    from datasets import Dataset
-
     tokenizer, data, model, training = subject.tokenizer, subject.data, subject.model(0.0), subject.training
     plan, vocabulary = Plan(training=training), Vocabulary.of(tokenizer)
     function = recipe.dev_features(literal(tokenizer), data.window, data.overlap)
@@ -183,7 +181,7 @@ def evaluated(subject: Subject, bench: Bench) -> Measurement:
         scores[OURS] = (em, f1)
 
     def by_trainer(name: str, whole: bool) -> Callable[[], None]:
-        windows = Dataset.from_list(hf_trainer.padded(plain, tokenizer, data.window) if whole else plain)
+        windows = hf_trainer.dataset(plain, tokenizer, data.window if whole else None)
         out = bench.folder / "trainer"
 
         def run() -> None:

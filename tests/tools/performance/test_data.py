@@ -378,6 +378,11 @@ def test_the_command_measures_every_part_and_keeps_the_page(
     assert "old" not in kept and "30 windows of" in kept and "the same bytes" in kept
     record = json.loads((tmp_path / "reports" / "speed" / "data.json").read_text())
     assert list(record) == sorted(speed.DATA)
+    assert set(record["features"]["seconds"]) == {
+        f"{where}: {name}"
+        for where in ("real files", "generated, five questions a context")
+        for name in ("tokenizer alone", "prepare", "recipe")
+    }
     assert (
         record["answers"]["differences"] == {"answers": 0, "em": 0, "f1": 0, "windows": 0}
         and record["processes"]["same bytes"] is True

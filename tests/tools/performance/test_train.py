@@ -236,6 +236,20 @@ def test_what_passed_by_hand() -> None:
     assert seen.passes == [(ids, None)]
 
 
+def test_rows_are_padded_to_the_window_in_their_token_columns_alone(tokenizer: Any) -> None:
+    rows = [
+        {"input_ids": [2, 5, 3], "token_type_ids": [0, 1, 1], "attention_mask": [1] * 3, "example_id": "a"},
+        {"input_ids": [2, 3], "token_type_ids": [0, 1], "attention_mask": [1] * 2, "example_id": "b"},
+    ]
+    pad = tokenizer.pad_token_id
+    made = hf_trainer.dataset(rows, tokenizer, 4)
+    assert made["input_ids"][:] == [[2, 5, 3, pad], [2, 3, pad, pad]]
+    assert made["attention_mask"][:] == [[1, 1, 1, 0], [1, 1, 0, 0]]
+    assert made["token_type_ids"][:] == [[0, 1, 1, 0], [0, 1, 0, 0]]
+    assert made["example_id"][:] == ["a", "b"]
+    assert hf_trainer.dataset(rows, tokenizer, None).to_list() == rows
+
+
 def test_a_window_that_the_recipe_does_not_make_is_named(files: list[paired.File], tokenizer: Any) -> None:
     with pytest.raises(DataError, match=r"SQuAD.train.jsonl.gz: the recipe makes no window 0 of SQuAD"):
         paired.recipe_rows(files, [(0, 0)], tokenizer, DataSettings(window=150, overlap=10, question=130))
