@@ -97,7 +97,9 @@ def test_a_cut_question_is_left_out(subject: Subject, tokenizer: Any, tmp_path: 
     assert kept == {name for name, length in lengths.items() if length < limit} and 0 < len(kept) < 16
 
 
-def test_the_grouped_batches_are_trainers_own(files: list[paired.File], tokenizer: Any) -> None:
+def test_the_grouped_batches_are_trainers_own(
+    files: list[paired.File], tokenizer: Any, tmp_path: Path
+) -> None:
     """The pool's order is what Trainer(train_sampling_strategy="group_by_length") gives under the same
     generator; a round has no other.
     """
@@ -114,7 +116,7 @@ def test_the_grouped_batches_are_trainers_own(files: list[paired.File], tokenize
     pool = [pick for step in range(200) for pick in sampler.draw(step)]
     rows = [{"input_ids": files[which].windows.input_ids[row].tolist()} for which, row in pool]
     arguments = TrainingArguments(
-        "nowhere",
+        str(tmp_path),
         per_device_train_batch_size=4,
         train_sampling_strategy="group_by_length",
         use_cpu=True,
