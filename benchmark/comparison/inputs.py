@@ -22,9 +22,13 @@ class ComparisonInputs:
     paper: Paper
     results: Results
     setting: Setting
-    settings: CompareSettings
     config: Config | None
-    source: str
+    source: str = ""
+
+    @property
+    def settings(self) -> CompareSettings:
+        """How is judged: as the profile says, else by the defaults."""
+        return self.config.compare if self.config else CompareSettings()
 
     def table(self, name: str) -> Table:
         """The table of `--paper-table`.
@@ -71,5 +75,4 @@ def read_inputs(
         commands=paper_folder is None,
         sizes=tuple(config.fewshot.sizes) if config else (),
     )
-    settings = config.compare if config else CompareSettings()
-    return ComparisonInputs(paper, runs, setting, settings, config, shown_folder(place))
+    return ComparisonInputs(paper, runs, setting, config, shown_folder(place))

@@ -4,19 +4,12 @@ claims and what stands under the table. Its JSON, which is documented, is `repor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from benchmark.comparison.claims import FACTS, ClaimResult
+from benchmark.comparison.mask_density import Density
 from benchmark.comparison.matching import LITERATURE, MISSING, NO_DATA, NOT_COMPARABLE
-from benchmark.comparison.report import (
-    DIFFERS,
-    EXACT,
-    NOT_REPRODUCED,
-    REPRODUCED,
-    CellResult,
-    Density,
-    TableReport,
-)
+from benchmark.comparison.report import DIFFERS, EXACT, CellResult, TableReport
 from benchmark.paper.tables import AVERAGE, SPREAD, Row, Table, table_name
 from benchmark.rendering.document import (
     Block,
@@ -35,6 +28,7 @@ from benchmark.rendering.document import (
     text_table,
     with_code,
 )
+from benchmark.statistics.reproduction import NOT_REPRODUCED, REPRODUCED
 
 TONES: dict[str, Tone] = {
     **dict.fromkeys((REPRODUCED, EXACT, "upheld"), "good"),
@@ -99,11 +93,8 @@ def numbers_table(report: TableReport) -> TextTable:
     cells' order.
     """
     counted = report.table.kind == "facts"
-    by_row: dict[str, list[CellResult]] = {row.row: [] for row in report.table.rows}
-    for cell in report.cells:
-        by_row[cell.match.row.row].append(cell)
     group = _counted_group if counted else _group
-    groups = tuple(group(report, by_row[row.row], row) for row in report.table.rows)
+    groups = tuple(group(report, cells, row) for row, cells in report.by_row)
     return TextTable(COUNTED_COLUMNS if counted else COLUMNS, groups)
 
 
@@ -119,7 +110,7 @@ def published_elsewhere(table: Table) -> TextTable | None:
         "Not the paper's rows: no verdict, claim or average counts them."
     )
     rows = [
-        (system, *(_fixed(numbers[label], decimals) for label in references.columns))
+        (system, *(_number(numbers[label], decimals) for label in references.columns))
         for system, numbers in references.values.items()
     ]
     return text_table(["system", *references.columns], rows, "", remark)
@@ -152,20 +143,14 @@ def closing_remarks(report: TableReport) -> list[ListItem]:
     """What stands under the table: counts, descriptive figures, faults, notes, assumptions."""
     items = [("cells", _counts(report.verdicts.most_common()))]
     if report.claims:
-        upheld = sum(result.verdict == "upheld" for result in report.claims)
-        verdicts = dict.fromkeys(result.verdict for result in report.claims if result.verdict != "upheld")
-        others = _counts(
-            [(name, sum(result.verdict == name for result in report.claims)) for name in verdicts]
-        )
-        items.append(("claims", f"{upheld}/{len(report.claims)} upheld{f'; {others}' if others else ''}"))
+        verdicts = report.claim_verdicts
+        upheld = f"{verdicts.pop('upheld', 0)}/{len(report.claims)} upheld"
+        items.append(("claims", f"{upheld}; {_counts(verdicts.items())}" if verdicts else upheld))
     if report.signs[1]:
-        ratio = ""
+        text = f"sign agreement {report.signs[0]}/{report.signs[1]} (the claims' rows, dataset by dataset)"
         if report.effect_ratio is not None:
-            ratio = f"; effect ratio {report.effect_ratio:.2f} (our mean difference / the paper's)"
-        agreement = (
-            f"sign agreement {report.signs[0]}/{report.signs[1]} (the claims' rows, dataset by dataset)"
-        )
-        items.append(("effects", agreement + ratio))
+            text += f"; effect ratio {report.effect_ratio:.2f} (our mean difference / the paper's)"
+        items.append(("effects", text))
     if report.tau_b is not None:
         items.append(("order", f"Kendall's tau-b {report.tau_b:+.2f} between the rows' means (descriptive)"))
     items += [("second reading", text) for text in _second_readings(report)]
@@ -183,7 +168,7 @@ def closing_remarks(report: TableReport) -> list[ListItem]:
     ]
 
 
-def _counts(counts: Sequence[tuple[str, int]]) -> str:
+def _counts(counts: Iterable[tuple[str, int]]) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in counts)
 
 
@@ -217,7 +202,7 @@ def _printed(cells: Sequence[CellResult], metrics: Sequence[str]) -> str:
     by_metric = {metric: [cell.match for cell in cells if cell.match.metric == metric] for metric in metrics}
     return "; ".join(
         f"{metric} "
-        + " · ".join(f"{match.dataset} {_fixed(match.published, match.decimals)}" for match in matches)
+        + " · ".join(f"{match.dataset} {_number(match.published, match.decimals)}" for match in matches)
         for metric, matches in by_metric.items()
     )
 
@@ -228,10 +213,10 @@ def _counted_group(report: TableReport, cells: Sequence[CellResult], row: Row) -
         TextRow(
             (
                 cell.match.metric,
-                _fixed(cell.match.published, cell.match.decimals),
-                _fixed(cell.mean, cell.match.decimals + 1),
+                _number(cell.match.published, cell.match.decimals),
+                _number(cell.mean, cell.match.decimals + 1),
                 _signed(cell.delta),
-                TextCell(cell.verdict, TONES.get(cell.verdict, "quiet")),
+                _verdict(cell.verdict),
             )
         )
         for cell in cells
@@ -244,17 +229,16 @@ def _line(cell: CellResult, several: bool) -> TextRow:
     match = cell.match
     sd = "" if cell.sd is None else f" ± {cell.sd:.2f}"
     margin = "" if cell.margin is None else f" ±{cell.margin:g}"
-    verdict = f"{cell.verdict} ({cell.seeds_needed} seeds)" if cell.seeds_needed else cell.verdict
     texts = (
         f"{match.dataset} {match.metric}" if several else match.dataset,
-        _fixed(match.published, match.decimals),
+        _number(match.published, match.decimals),
         "-" if cell.mean is None else f"{cell.mean:.2f}{sd} ({cell.n})",
         _signed(cell.delta),
         _interval(cell.pi95),
         _interval(cell.ci90, "+") + margin if cell.ci90 else "-",
-        _fixed(cell.cv_star, 2),
+        _number(cell.cv_star, 2),
         _p(cell.p_holm),
-        TextCell(verdict, TONES.get(cell.verdict, "quiet")),
+        _verdict(cell.verdict, f" ({cell.seeds_needed} seeds)" if cell.seeds_needed else ""),
     )
     return TextRow(texts, strong=match.dataset == AVERAGE)
 
@@ -302,7 +286,7 @@ def _claim_cells(result: ClaimResult) -> tuple[Inline | TextCell, ...]:
         _signed(result.paper_delta),
         ours,
         _p(result.p_holm),
-        TextCell(result.verdict, TONES.get(result.verdict, "quiet")),
+        _verdict(result.verdict),
     )
 
 
@@ -329,24 +313,28 @@ def _second_readings(report: TableReport) -> list[str]:
         adapters = " with adapters" if row.ours.adapter else ""
         line = f"{row.arm or row.model} read as arm {row.ours.arm}{adapters}, {metric}"
         if average := next((cell for cell in cells if cell.match.dataset == AVERAGE), None):
-            paper = _fixed(average.match.published, average.match.decimals)
-            ours = f"{_fixed(average.mean, 2)} ({average.n})"
+            paper = _number(average.match.published, average.match.decimals)
+            ours = f"{_number(average.mean, 2)} ({average.n})"
             line += f" average: paper {paper}, ours {ours}, Δ {_signed(average.delta)}"
         deltas = [f"{cell.match.dataset} {_signed(cell.delta)}" for cell in cells if cell is not average]
         lines.append(f"{line}; Δ by dataset: {', '.join(deltas)}")
     return lines
 
 
-def _fixed(value: float | None, decimals: int) -> str:
-    return "-" if value is None else f"{value:.{decimals}f}"
+def _verdict(word: str, more: str = "") -> TextCell:
+    return TextCell(word + more, TONES.get(word, "quiet"))
+
+
+def _number(value: float | None, decimals: int, sign: str = "") -> str:
+    return "-" if value is None else f"{value:{sign}.{decimals}f}"
 
 
 def _signed(value: float | None, decimals: int = 2) -> str:
-    return "-" if value is None else f"{value:+.{decimals}f}"
+    return _number(value, decimals, "+")
 
 
 def _interval(bounds: tuple[float, float] | None, sign: str = "", decimals: int = 2) -> str:
-    return "-" if bounds is None else f"[{bounds[0]:{sign}.{decimals}f}, {bounds[1]:{sign}.{decimals}f}]"
+    return f"[{', '.join(_number(end, decimals, sign) for end in bounds)}]" if bounds else "-"
 
 
 def _p(value: float | None) -> str:

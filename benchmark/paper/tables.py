@@ -102,6 +102,11 @@ class Table:
     unit: str | None = None
     references: References | None = None
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Of the columns, without the average."""
+        return tuple(self.columns.values())
+
     def find(self, row: str) -> Row | None:
         """The row of this id, or None."""
         return next((entry for entry in self.rows if entry.row == row), None)
@@ -374,7 +379,7 @@ def _chosen(metric: str, over: str | list[str] | None, table: Table, where: str)
             wanted = f"{metric} belongs to a whole row; leave `over` out"
             raise ConfigError(f"{where}: over: {over!r} is not allowed: {wanted}")
         return (None,)
-    datasets = tuple(table.columns.values())
+    datasets = table.datasets
     chosen = datasets if over == "each" else tuple(over) if isinstance(over, list) else (over,)
     for dataset in chosen:
         if dataset not in (*datasets, *([AVERAGE] if table.average else [])):

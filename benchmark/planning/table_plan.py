@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.comparison.gate import TableData
 from benchmark.comparison.matching import Matcher, Setting, find_stand_in
 from benchmark.config.folders import Places
 from benchmark.config.params import load, repository_root
@@ -78,7 +77,7 @@ def plan_table(request: PlanRequest) -> RequestedPlan:
     profile_cells = tuple(config.every_cell)
     stand_in = find_stand_in(table, present.results, paper.requires, profile_cells)
     setting = Setting(config.profile, listed=profile_cells)
-    matcher = Matcher(present.results, paper.requires, setting, stand_in, TableData({}, ()))
+    matcher = Matcher(present.results, paper.requires, setting, stand_in)
     needed, unavailable = planned_runs(table, config, matcher, request.seeds, request.also)
     device, gpu = throughput.this_device()
     if request.run and request.gpus and not gpu:

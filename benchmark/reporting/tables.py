@@ -139,11 +139,8 @@ def against_paper(cell: CellResult) -> tuple[float, float] | None:
 
 def _groups(report: TableReport, numbers: TextTable, scale: Scale | None, delta: int) -> list[NumberGroup]:
     """The groups of a table, each row with the cell that it shows: both come in the cells' order."""
-    by_row: dict[str, list[CellResult]] = {row.row: [] for row in report.table.rows}
-    for cell in report.cells:
-        by_row[cell.match.row.row].append(cell)
     groups = []
-    for group, cells in zip(numbers.groups, by_row.values(), strict=True):
+    for group, (_, cells) in zip(numbers.groups, report.by_row, strict=True):
         pairs = zip(group.rows, cells, strict=True) if group.rows else ()
         lines = [_line(row, cell, scale, delta) for row, cell in pairs]
         groups.append(NumberGroup(group.name, lines, [plain_text(note) for note in group.notes]))

@@ -88,6 +88,11 @@ def context_sums(scores: PairedScores) -> tuple[Array, Array, Array]:
     return sums_a, sums_b, sizes
 
 
+def seed_count(scores: Sequence[PairedScores]) -> int:
+    """Seeds of the arm and dataset that has fewest."""
+    return min(len(arm) for entry in scores for arm in (entry.a, entry.b))
+
+
 def check_scores(scores: Sequence[PairedScores], level: float) -> None:
     """Raises ValueError without datasets, for a dataset given twice, or for a level outside 0..1."""
     names = [entry.dataset for entry in scores]

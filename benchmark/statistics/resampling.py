@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.statistics.paired import Interval, PairedScores, check_scores, context_sums
+from benchmark.statistics.paired import Interval, PairedScores, check_scores, context_sums, seed_count
 from benchmark.statistics.t_tests import Array
 
 BLOCK = 1_000_000
@@ -36,9 +36,8 @@ def paired_bootstrap(
         draws += _bootstrap_means(differences, sizes, resamples, rng) / len(scores)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     p = approximate_randomization(scores, resamples, rng_seed)
-    seeds = min(min(len(entry.a), len(entry.b)) for entry in scores)
     method = f"paired bootstrap over contexts, {CONDITIONAL}"
-    return Interval(float(estimate), float(low), float(high), p, seeds, method, level)
+    return Interval(float(estimate), float(low), float(high), p, seed_count(scores), method, level)
 
 
 def approximate_randomization(
@@ -50,7 +49,6 @@ def approximate_randomization(
     Every example of a context, and every seed, swaps together. p = (1 + swaps with a difference as large) /
     (1 + resamples).
     """
-    check_scores(scores, 0.5)
     rng = np.random.default_rng(rng_seed)
     swapped, observed = np.zeros(resamples), 0.0
     for entry in scores:

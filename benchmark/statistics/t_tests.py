@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+POWER = 0.8
+"""The probability with which so many seeds confirm a claim or settle a cell."""
 MOST_SEEDS = 1000
 """No answer to "how many seeds?" beyond this: nobody trains that many."""
 
@@ -72,10 +74,8 @@ def power(
     return (nctdtr(df, -shift, -critical) + wrong_sign)[()]
 
 
-def seeds_needed(
-    effect: float, sd: float, power_wanted: float = 0.8, alpha: float = 0.05, example_se: float = 0.0
-) -> int | None:
-    """Fewest seeds (at least 2) at which `power` reaches `power_wanted`; None where `MOST_SEEDS` do not.
+def seeds_needed(effect: float, sd: float, alpha: float = 0.05, example_se: float = 0.0) -> int | None:
+    """Fewest seeds (at least 2) at which `power` reaches `POWER`; None where `MOST_SEEDS` do not.
 
     With sd .3, .5, .8, 1.0 a difference of 1.2 needs 3, 4, 6, 8 seeds at 80 % power.
     """
@@ -84,17 +84,17 @@ def seeds_needed(
             f"seeds_needed: effect {effect}, sd {sd} (must be above 0), "
             f"example_se {example_se} (must be at least 0)"
         )
-    return fewest_seeds(lambda n: power(effect, sd, n, alpha, example_se), power_wanted)
+    return fewest_seeds(lambda n: power(effect, sd, n, alpha, example_se))
 
 
-def fewest_seeds(power_at: Callable[[Array], Any], power_wanted: float, first: int = 2) -> int | None:
-    """The least n of `first`, …, `MOST_SEEDS` with power_at(n) >= power_wanted, or None; asked in growing
+def fewest_seeds(power_at: Callable[[Array], Any], first: int = 2) -> int | None:
+    """The least n of `first`, …, `MOST_SEEDS` with power_at(n) >= `POWER`, or None; asked in growing
     stretches: mostly few do.
     """
     low, high = first, first + 8
     while low <= MOST_SEEDS:
         n = np.arange(float(low), min(high, MOST_SEEDS + 1))
-        enough = np.asarray(power_at(n)) >= power_wanted
+        enough = np.asarray(power_at(n)) >= POWER
         if enough.any():
             return int(n[np.argmax(enough)])
         low, high = high, 4 * high
