@@ -8,7 +8,7 @@ A claim is tested on any profile: directions can be checked on a small model. Wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any, TypeVar
 
@@ -46,10 +46,11 @@ class ClaimResult(ClaimVerdict):
     note: what the interval is over, where that is not all datasets and seeds.
     """
 
-    claim: Claim = field(kw_only=True)
-    paper_delta: float | None = field(kw_only=True)
-    interval: Interval | None = field(kw_only=True)
-    note: str = field(default="", kw_only=True)
+    _: KW_ONLY
+    claim: Claim
+    paper_delta: float | None
+    interval: Interval | None
+    note: str = ""
 
 
 class NoTestError(Exception):
@@ -110,7 +111,7 @@ def fact_results(paper: Paper, table: Table, facts: dict[str, Any] | None) -> tu
 
 def paper_delta(claim: Claim, paper: Paper) -> float | None:
     """a - b (less than.a - than.b) of the printed numbers, or None where one is not printed."""
-    printed = [_printed(claim, *paper.row(claim, row)) for row in claim.rows]
+    printed = [_printed(claim, *place) for place in paper.rows(claim)]
     numbers = [number for number in printed if number is not None]
     return round(_difference(numbers), 9) if len(numbers) == len(printed) else None
 
@@ -158,7 +159,7 @@ def _interval(
     claim: Claim, paper: Paper, table: Table, matcher: Matcher, predictions: Predictions
 ) -> tuple[Interval, str]:
     datasets = table.datasets if claim.over in (AVERAGE, None) else (claim.over,)
-    sides = [_side(paper.row(claim, row)[1], datasets, matcher) for row in claim.rows]
+    sides = [_side(row, datasets, matcher) for _, row in paper.rows(claim)]
     for reason in mixed("evaluator versions", matcher.data.evaluators):
         raise NoTestError(reason.text)
     if claim.metric in RUN_METRICS:

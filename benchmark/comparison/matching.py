@@ -177,13 +177,8 @@ def find_stand_in(
     return {named[0]: others[0]} if others else {}
 
 
-def match_table(table: Table, matcher: Matcher) -> list[Match]:
-    """Every printed number of a table of scores: by row, by metric, datasets first and the average last."""
-    return [match for row in table.rows for match in match_row(table, row, matcher)]
-
-
 def match_row(table: Table, row: Row, matcher: Matcher) -> list[Match]:
-    """The same for one row."""
+    """Every printed number of a row of scores: by metric, datasets first and the average last."""
     matches = []
     for metric in table.metrics:
         cells = [_match_dataset(table, row, metric, dataset, matcher) for dataset in table.datasets]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from benchmark.comparison.claims import ClaimResult
 from benchmark.comparison.mask_density import Density
@@ -22,7 +22,8 @@ EXACT, DIFFERS = "exact", "differs"
 class CellResult(CellVerdict):
     """One printed number, our runs, and what is said of it; None: a figure that the runs do not allow."""
 
-    match: Match = field(kw_only=True)
+    _: KW_ONLY
+    match: Match
 
     @property
     def trainable(self) -> bool:

@@ -142,7 +142,7 @@ def _described(match: Match) -> CellResult:
 def _needed_rows(paper: Paper, table: Table) -> list[Row]:
     """The table's rows, those of its claims, and its second readings."""
     claims = [claim for claim in paper.claims if claim.table == table.table]
-    claimed = [paper.row(claim, row)[1] for claim in claims for row in claim.rows]
+    claimed = [row for claim in claims for _, row in paper.rows(claim)]
     return [*table.rows, *claimed, *_second_rows(table)]
 
 

@@ -159,6 +159,10 @@ class Paper:
                 return table, entry
         raise KeyError(row)
 
+    def rows(self, claim: Claim) -> list[tuple[Table, Row]]:
+        """The rows that a claim needs, a first, each with its table."""
+        return [self.row(claim, row) for row in claim.rows]
+
 
 def table_id(text: str) -> str:
     """`A.10`, `a10`, `3` → the id in the file's name: lower case, letters and digits."""

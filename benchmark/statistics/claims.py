@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmark.statistics.paired import Interval, PairedScores, check_scores, context_sums, seed_count
 from benchmark.statistics.resampling import CONDITIONAL, paired_bootstrap
-from benchmark.statistics.t_tests import Array, holm, seeds_needed, t_quantile, t_two_sided
+from benchmark.statistics.t_tests import ALPHA, LEVEL, Array, holm, seeds_needed, t_quantile, t_two_sided
 
 UPHELD, SMALLER, CONTRADICTED, UNDECIDED = "upheld", "smaller than claimed", "contradicted", "undecided"
 NO_VERDICT, NO_DATA = "no verdict", "no data"
@@ -76,7 +76,6 @@ class ClaimVerdict:
 
 def claim_interval(
     scores: Sequence[PairedScores],
-    level: float = 0.95,
     paired_seeds: bool = True,
     separate_a: bool = False,
     separate_b: bool = False,
@@ -86,7 +85,6 @@ def claim_interval(
 
     Args:
         scores: one per dataset.
-        level: of the interval.
         paired_seeds: row s of a and row s of b belong together (their difference is one observation);
             otherwise the arms' seed variances add and the arms may have different numbers of seeds.
         separate_a, separate_b: the arm is trained apart on every dataset (ST); otherwise row s is one model
@@ -97,10 +95,10 @@ def claim_interval(
         ValueError: naming the dataset with one context only, or where the numbers of seeds do not fit
             together.
     """
-    check_scores(scores, level)
+    check_scores(scores)
     _check_seeds(scores, paired_seeds, separate_a, separate_b)
     if seed_count(scores) == 1:
-        return paired_bootstrap(scores, RESAMPLES, level)
+        return paired_bootstrap(scores, RESAMPLES)
     means_a, means_b = list[Array](), list[Array]()
     examples: list[Component] = []
     for entry in scores:
@@ -120,12 +118,10 @@ def claim_interval(
     )
     estimate = sum(float(a.mean() - b.mean()) for a, b in zip(means_a, means_b, strict=True)) / len(scores)
     method = CROSSED + ("" if paired_seeds else ", seeds unpaired")
-    return _t_interval(estimate, seeds, examples, seed_count(scores), method, level)
+    return _t_interval(estimate, seeds, examples, seed_count(scores), method)
 
 
-def seed_interval(
-    a: Sequence[float], b: Sequence[float], level: float = 0.95, paired_seeds: bool = True
-) -> Interval:
+def seed_interval(a: Sequence[float], b: Sequence[float], paired_seeds: bool = True) -> Interval:
     """Interval of mean(a) - mean(b) for one scalar per seed (weight deviation, spread of F1 over datasets),
     for new seeds.
 
@@ -144,18 +140,18 @@ def seed_interval(
         raise ValueError(f"seed_interval: paired arms have {x.size} and {y.size} seeds")
     seeds, estimate = min(x.size, y.size), float(x.mean() - y.mean())
     if seeds == 1:
-        return Interval(estimate, None, None, None, 1, f"one value a side, {CONDITIONAL}", level)
+        return Interval(estimate, None, None, None, 1, f"one value a side, {CONDITIONAL}")
     observed, method = ([x - y], "seeds (t)") if paired_seeds else ([x, y], "seeds (Welch's t)")
     components = [_variance_of_mean(values) for values in observed]
-    return _t_interval(estimate, components, [], seeds, method, level)
+    return _t_interval(estimate, components, [], seeds, method)
 
 
-def judge_claims(claims: Sequence[ClaimData], alpha: float = 0.05) -> list[ClaimVerdict]:
+def judge_claims(claims: Sequence[ClaimData]) -> list[ClaimVerdict]:
     """Judge one table's claims, in their order.
 
-    no data → no verdict (one seed per arm) → undecided (two seeds) → upheld (Holm p below alpha, claimed
+    no data → no verdict (one seed per arm) → undecided (two seeds) → upheld (Holm p below ALPHA, claimed
     direction) or smaller than claimed (and the interval lies below the claimed size) → contradicted (Holm p
-    below alpha, other side) → undecided. A claim of no difference beyond `size`: upheld when two one-sided
+    below ALPHA, other side) → undecided. A claim of no difference beyond `size`: upheld when two one-sided
     tests say so (Holm), contradicted when the interval lies beyond `size`, else undecided. Holm runs over the
     claims with at least 3 seeds per arm and some variance between seeds.
 
@@ -177,9 +173,9 @@ def judge_claims(claims: Sequence[ClaimData], alpha: float = 0.05) -> list[Claim
     adjusted = dict(zip(judged, holm([_p(claims[i]) for i in judged]).tolist(), strict=True))
     return [
         ClaimVerdict(
-            *(early[i] or _verdict(claim, adjusted[i], alpha)),
+            *(early[i] or _verdict(claim, adjusted[i])),
             p_holm=adjusted.get(i),
-            seeds_needed=_seeds_to_confirm(claim, alpha),
+            seeds_needed=_seeds_to_confirm(claim),
             effect_ratio=_effect_ratio(claim),
         )
         for i, claim in enumerate(claims)
@@ -246,7 +242,6 @@ def _t_interval(
     examples: list[Component],
     n_seeds: int,
     method: str,
-    level: float,
 ) -> Interval:
     """Student's interval from variance components; no variance at all: no width and p 1, for nothing can be
     tested.
@@ -257,10 +252,10 @@ def _t_interval(
     if variance > 0:
         df = max(1.0, variance**2 / sum(value**2 / df for value, df in seeds + examples))
         se = math.sqrt(variance)
-        away, p = float(t_quantile((1 + level) / 2, df)) * se, float(t_two_sided(estimate / se, df))
+        away, p = float(t_quantile((1 + LEVEL) / 2, df)) * se, float(t_two_sided(estimate / se, df))
     seed_sd, example_se = math.sqrt(seed_variance * n_seeds), math.sqrt(example_variance)
     return Interval(
-        estimate, estimate - away, estimate + away, p, n_seeds, method, level, se, df, seed_sd, example_se
+        estimate, estimate - away, estimate + away, p, n_seeds, method, se, df, seed_sd, example_se
     )
 
 
@@ -294,18 +289,18 @@ def _p(claim: ClaimData) -> float:
     return half if inside > 0 else 1 - half
 
 
-def _verdict(claim: ClaimData, p_holm: float, alpha: float) -> tuple[str, str]:
+def _verdict(claim: ClaimData, p_holm: float) -> tuple[str, str]:
     interval = claim.interval
     assert interval is not None and interval.low is not None and interval.high is not None  # as in _p
     size = abs(claim.size or 0.0)
     shown = f"{interval.estimate:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
     if claim.direction == 0:
-        if p_holm < alpha:
+        if p_holm < ALPHA:
             return UPHELD, f"{shown} lies within ±{size:g} (Holm p {p_holm:.2g})"
         if interval.low > size or interval.high < -size:
             return CONTRADICTED, f"{shown} lies beyond ±{size:g}"
         return UNDECIDED, f"{shown} does not settle ±{size:g}"
-    if p_holm >= alpha:
+    if p_holm >= ALPHA:
         return UNDECIDED, f"{shown} (Holm p {p_holm:.2g})"
     if interval.estimate * claim.direction < 0:
         return CONTRADICTED, f"{shown} is on the other side (Holm p {p_holm:.2g})"
@@ -321,7 +316,7 @@ def _effect_ratio(claim: ClaimData) -> float | None:
     return claim.interval.estimate / claimed if claim.interval and claimed else None
 
 
-def _seeds_to_confirm(claim: ClaimData, alpha: float) -> int | None:
+def _seeds_to_confirm(claim: ClaimData) -> int | None:
     """Seeds at which the claimed size (without one: what we see) would be found; None for a claim of no
     difference.
     """
@@ -329,4 +324,4 @@ def _seeds_to_confirm(claim: ClaimData, alpha: float) -> int | None:
     effect = abs(claim.size or (interval.estimate if interval else 0.0))
     if interval is None or not interval.seed_sd or not effect or not claim.direction:
         return None
-    return seeds_needed(effect, interval.seed_sd, alpha, interval.example_se or 0.0)
+    return seeds_needed(effect, interval.seed_sd, interval.example_se or 0.0)

@@ -9,7 +9,7 @@ rounding unit, n_pub the runs behind P; d = m - P.
                           df = min(d0 + n - 1, sum of n - 1 over the pool)
     prediction interval   m -+ t.975 s~ sqrt(1/n + 1/n_pub): where another n_pub runs' mean would lie
     reproduced            |d| + h + t.95 s~ sqrt(1/n) < margin: two one-sided tests; P taken as fixed
-    not reproduced        p = 2 P(T > max(|d| - h, 0) / (s~ sqrt(1/n + 1/n_pub))) below alpha, by Holm over
+    not reproduced        p = 2 P(T > max(|d| - h, 0) / (s~ sqrt(1/n + 1/n_pub))) below ALPHA, by Holm over
                           all judged cells
     inconclusive          neither, with the seeds that would settle it
 
@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark.statistics.effect_sizes import cv_star
-from benchmark.statistics.t_tests import Array, fewest_seeds, holm, t_quantile, t_two_sided
+from benchmark.statistics.t_tests import ALPHA, Array, fewest_seeds, holm, t_quantile, t_two_sided
 
 Estimand = Literal["printed", "mean"]
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "reproduced", "not reproduced", "inconclusive"
@@ -42,9 +42,8 @@ class ReproductionRule:
     """What the verdicts rest on.
 
     margin_cell, margin_average: points within which a number is reproduced. d0: prior degrees of freedom of
-    the pooled variance; 0: each cell's own. n_pub: runs behind a printed number. alpha: the level of both
-    tests. estimand: what our mean is held against, the number as printed or the mean behind it, which carries
-    the paper's own run noise.
+    the pooled variance; 0: each cell's own. n_pub: runs behind a printed number. estimand: what our mean is
+    held against, the number as printed or the mean behind it, which carries the paper's own run noise.
 
     Raises:
         ValueError: naming the field that is not finite or out of range.
@@ -54,7 +53,6 @@ class ReproductionRule:
     margin_average: float = 0.5
     d0: float = 4.0
     n_pub: int = 1
-    alpha: float = 0.05
     estimand: Estimand = "printed"
 
     def __post_init__(self) -> None:
@@ -63,7 +61,6 @@ class ReproductionRule:
             ("margin_average", 0 < self.margin_average < math.inf, "be above 0"),
             ("d0", 0 <= self.d0 < math.inf, "be at least 0"),
             ("n_pub", self.n_pub >= 1, "be at least 1"),
-            ("alpha", 0 < self.alpha < 0.5, "lie between 0 and .5"),
             ("estimand", self.estimand in ("printed", "mean"), "be 'printed' or 'mean'"),
         ):
             if not fits:
@@ -192,7 +189,7 @@ def judge_arrays(
     spread, df = moderated_sd(sd, n, groups, rule.d0)
     both = spread * np.sqrt(1 / n + 1 / rule.n_pub)
     p_holm = holm(t_two_sided(np.maximum(np.abs(delta) - half_unit, 0) / both, df))
-    half_width = half_unit + t_quantile(1 - rule.alpha, df) * rule.equivalence_se(spread, n)
+    half_width = half_unit + t_quantile(1 - ALPHA, df) * rule.equivalence_se(spread, n)
     reproduced = np.abs(delta) + half_width < margin
     return TableStatistics(
         delta=delta,
@@ -201,7 +198,7 @@ def judge_arrays(
         equivalence_half_width=half_width,
         p_holm=p_holm,
         reproduced=reproduced,
-        not_reproduced=(p_holm < rule.alpha) & ~reproduced,
+        not_reproduced=(p_holm < ALPHA) & ~reproduced,
     )
 
 
@@ -265,7 +262,7 @@ def _judged_cell(
     away, width = float(table.prediction_half_width[j]), float(table.equivalence_half_width[j])
     if table.reproduced[j]:
         verdict = REPRODUCED
-        reason = f"the {1 - 2 * rule.alpha:.0%} interval of the difference lies within ±{margin:g}"
+        reason = f"the {1 - 2 * ALPHA:.0%} interval of the difference lies within ±{margin:g}"
     elif table.not_reproduced[j]:
         verdict, side = NOT_REPRODUCED, "above" if delta > 0 else "below"
         reason = f"ours is {abs(delta):.1f} {side} the paper (Holm p {table.p_holm[j]:.2g})"
@@ -342,10 +339,10 @@ def _seeds_to_settle(
 
     def settled(n: Array) -> Array:
         se, df = sd / np.sqrt(n), np.minimum(rule.d0 + n - 1, pool * (n - 1))
-        room = margin - half_unit - t_quantile(1 - rule.alpha, df) * rule.equivalence_se(sd, n)
+        room = margin - half_unit - t_quantile(1 - ALPHA, df) * rule.equivalence_se(sd, n)
         same = np.where(room > 0, ndtr((room - delta) / se) - ndtr((-room - delta) / se), 0.0)
         both = sd * np.sqrt(1 / n + 1 / rule.n_pub)
-        bar = half_unit + t_quantile(1 - rule.alpha / (2 * cells), df) * both
+        bar = half_unit + t_quantile(1 - ALPHA / (2 * cells), df) * both
         return np.maximum(same, ndtr((delta - bar) / se) + ndtr((-bar - delta) / se))
 
     return fewest_seeds(settled, len(cell.values) + 1)

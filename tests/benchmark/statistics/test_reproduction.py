@@ -23,7 +23,15 @@ from benchmark.statistics.reproduction import (
     judge_cells,
     moderated_sd,
 )
-from benchmark.statistics.t_tests import fewest_seeds, holm, power, seeds_needed, t_quantile, t_two_sided
+from benchmark.statistics.t_tests import (
+    ALPHA,
+    fewest_seeds,
+    holm,
+    power,
+    seeds_needed,
+    t_quantile,
+    t_two_sided,
+)
 
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
@@ -31,14 +39,12 @@ p_values = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 # Student's t, Holm, power
 
 
-def test_t_agrees_with_scipy_and_becomes_normal() -> None:
+def test_t_agrees_with_scipy() -> None:
     df = np.array([1.0, 2.5, 6.0, 1e5])
     assert t_quantile(0.975, df) == pytest.approx(stats.t.ppf(0.975, df), rel=1e-9)
     assert t_two_sided([-2.0, 0.0, 1.0, 3.0], df) == pytest.approx(
         2 * stats.t.sf([2.0, 0.0, 1.0, 3.0], df), rel=1e-9
     )
-    assert t_quantile(0.975, math.inf) == pytest.approx(1.959963984540054)
-    assert t_two_sided(1.959963984540054, math.inf) == pytest.approx(0.05)
 
 
 @settings(max_examples=20, deadline=None)  # the oracle takes a tenth of a second
@@ -72,12 +78,10 @@ def test_power_agrees_with_statsmodels(effect: float, sd: float, n: int) -> None
 
 
 @settings(max_examples=100)
-@given(st.floats(0, 20), st.floats(0.05, 3), st.floats(0, 0.5), st.sampled_from([0.05, 0.01]))
-def test_power_is_a_probability_and_grows_with_seeds(
-    effect: float, sd: float, example_se: float, alpha: float
-) -> None:
-    found = power(effect, sd, np.arange(2.0, 60.0), alpha, example_se)
-    assert np.isfinite(found).all() and (found >= alpha - 1e-9).all() and (found <= 1 + 1e-9).all()
+@given(st.floats(0, 20), st.floats(0.05, 3), st.floats(0, 0.5))
+def test_power_is_a_probability_and_grows_with_seeds(effect: float, sd: float, example_se: float) -> None:
+    found = power(effect, sd, np.arange(2.0, 60.0), example_se)
+    assert np.isfinite(found).all() and (found >= ALPHA - 1e-9).all() and (found <= 1 + 1e-9).all()
     if example_se == 0:
         assert (np.diff(found) >= -1e-9).all()
 
@@ -422,7 +426,6 @@ def test_bad_numbers_name_the_cell() -> None:
         "margin_average": -1.0,
         "d0": -1.0,
         "n_pub": 0,
-        "alpha": 0.6,
         "estimand": "both",
     }.items():
         with pytest.raises(ValueError, match=option):
