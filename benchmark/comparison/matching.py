@@ -7,7 +7,6 @@ backbone stands in for the backbone of the table's first model; the rows of the 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
@@ -49,22 +48,16 @@ class Setting:
             return ()
         if self.seeds is not None or not self.whole:
             return self.seeds or ()
-        stem = f"{identity.stem}.s"
-        return tuple(
-            sorted(
-                int(name.removeprefix(stem))
-                for name in self.listed
-                if re.fullmatch(re.escape(stem) + r"\d+", name)
-            )
-        )
+        cells = (name.rpartition(".s") for name in self.listed)
+        return tuple(sorted(int(seed) for stem, _, seed in cells if stem == identity.stem))
 
-    def command(self, identity: Identity, seeds: tuple[int, ...]) -> str:
+    def command(self, identity: Identity) -> str:
         """How the runs of this cell are made, or what keeps them from it; empty where nothing can be said."""
         if not self.commands:
             return ""
         if identity.published:
             return f"`{self.switched(f'python -m benchmark.unifiedqa {identity.backbone}')}`"
-        names = [f"{identity.stem}.s{seed}" for seed in seeds or (0,)]
+        names = [f"{identity.stem}.s{seed}" for seed in self.expected(identity) or (0,)]
         if set(names) <= set(self.listed):
             return f"`{self.switched('dvc repro')}`"
         if self.listed and identity.backbone not in {name.split(".")[0] for name in self.listed}:
@@ -230,7 +223,7 @@ def _why_no_run(identity: Identity, matcher: Matcher) -> tuple[str, str]:
         return NO_DATA, f"profile {setting.profile} names no weights of {identity.backbone}"
     if reason := setting.not_asked(identity):
         return NO_DATA, reason
-    command = setting.command(identity, setting.expected(identity))
+    command = setting.command(identity)
     return MISSING, f"no run of {identity.stem}" + (f": {command}" if command else "")
 
 

@@ -114,11 +114,10 @@ class ParameterCount:
         }
 
 
-def count(
-    shape: Shape, *, adapter: bool, learned: bool, pooler: bool = True, datasets: int = len(IN_DOMAIN)
-) -> ParameterCount:
+def count(shape: Shape, *, adapter: bool, learned: bool, pooler: bool = True) -> ParameterCount:
     """The parameters of one setting; `learned`: with delta_d, dense."""
     per_dataset = shape.head + adapter * shape.adapter + learned * shape.delta
+    datasets = len(IN_DOMAIN)
     beside_encoder = datasets * per_dataset if adapter else shape.head + learned * datasets * shape.delta
     total = shape.encoder + pooler * shape.pooler + beside_encoder
     return ParameterCount(total, per_dataset if adapter else total)

@@ -117,15 +117,16 @@ def _judge(matches: Sequence[Match], paper: Paper, table: Table, rule: Reproduct
 def _claimed_gain(match: Match, paper: Paper, table: Table) -> float | None:
     """The smallest gain that a claim states for this cell."""
     place = (table.table, match.row.row, match.metric, match.dataset)
-    gains = [
+    gains = (
         claim.size
         for claim in paper.claims
-        if (claim.table, claim.a, claim.metric, claim.over) == place
+        if claim.size is not None
+        and claim.size >= SMALLEST_GAIN
         and claim.direction == "greater"
         and not claim.than
-        and (claim.size or 0.0) >= SMALLEST_GAIN
-    ]
-    return min((gain for gain in gains if gain is not None), default=None)
+        and (claim.table, claim.a, claim.metric, claim.over) == place
+    )
+    return min(gains, default=None)
 
 
 def _described(match: Match) -> CellResult:

@@ -159,6 +159,17 @@ class Paper:
                 return table, entry
         raise KeyError(row)
 
+    def table(self, name: str) -> Table:
+        """The table of `--paper-table`, as `3` or `A.10`.
+
+        Raises:
+            ConfigError: there is no such table.
+        """
+        table = self.tables.get(table_id(name))
+        if table is None:
+            raise ConfigError(f"--paper-table {name}: not allowed: one of {', '.join(self.tables)}")
+        return table
+
     def rows(self, claim: Claim) -> list[tuple[Table, Row]]:
         """The rows that a claim needs, a first, each with its table."""
         return [self.row(claim, row) for row in claim.rows]

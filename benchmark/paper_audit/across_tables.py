@@ -84,8 +84,9 @@ def _find_repeat(differing: list[tuple[TableRow, TableRow, str, str]], audit: Au
     )
     same = "the same row" if alike else f"the row as {label_of(there)}"
     text = f"{table_name(other.table)} prints {same}, with {says}"
-    metrics, datasets = (tuple(dict.fromkeys(cell[index] for cell in differing)) for index in (2, 3))
-    audit.find("repeat", BEYOND, Place(table, row, ", ".join(metrics), datasets), stands, text, (there.row,))
+    metrics = ", ".join(dict.fromkeys(metric for *_, metric, _ in differing))
+    place = Place(table, row, metrics, tuple(dict.fromkeys(dataset for *_, dataset in differing)))
+    audit.find("repeat", BEYOND, place, stands, text, (there.row,))
 
 
 def _find_label(metric: str, places: list[TableRow], others: list[TableRow], audit: Audit) -> None:

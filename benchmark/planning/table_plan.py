@@ -66,11 +66,7 @@ def plan_table(request: PlanRequest) -> RequestedPlan:
         ConfigError: no such table, profile or cell; GPUs that are not on this machine.
     """
     paper = papers.load()
-    table = paper.tables.get(papers.table_id(request.paper_table))
-    if table is None:
-        raise ConfigError(
-            f"--paper-table {request.paper_table}: not allowed: one of {', '.join(paper.tables)}"
-        )
+    table = paper.table(request.paper_table)
     config, params = load(request.params), request.params
     file = Path(params) if params else repository_root() / "params.yaml"
     present = ProfileFiles(config, places := Places.of(config), results.read(places.results))
