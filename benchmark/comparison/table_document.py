@@ -5,6 +5,7 @@ claims and what stands under the table. Its JSON, which is documented, is `repor
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from benchmark.comparison.claims import FACTS, ClaimResult
 from benchmark.comparison.mask_density import Density
@@ -175,26 +176,24 @@ def _counts(counts: Iterable[tuple[str, int]]) -> str:
 def _group(report: TableReport, cells: Sequence[CellResult], row: Row) -> RowGroup:
     """A row of scores; no lines where no run of ours answers it."""
     settings = (row.arm or "", f"K = {row.K}" if row.K else "", f"p_F {row.p_f:g}" if row.p_f else "")
-    title = " ".join(part for part in settings if part)
-    metrics = report.table.metrics
-    note = [f"note: {row.note}"] if row.note else []
+    metrics, lines = report.table.metrics, tuple[TextRow, ...]()
+    density: list[Inline] = []
     if all(cell.verdict == LITERATURE for cell in cells):
-        return _unanswered(row, title, [f"literature, not ours to train. {_printed(cells, metrics)}", *note])
-    if all(cell.verdict in (MISSING, NO_DATA) and not cell.match.runs for cell in cells):
+        remarks = [f"literature, not ours to train. {_printed(cells, metrics)}"]
+    elif all(cell.verdict in (MISSING, NO_DATA) and not cell.match.runs for cell in cells):
         # a single-data row has runs of its own for each dataset
         reasons = dict.fromkeys(f"{cell.verdict}: {cell.reason}" for cell in cells)
-        return _unanswered(row, title, [*reasons, _printed(cells, metrics), *note])
-    remarks: list[Inline] = [with_code(text) for text in (*_reasons(cells), *note)]
-    if density := report.densities.get(row.row):
-        remarks.insert(0, Phrase(_density(density), tone="open" if density.nearly_inactive else ""))
-    elif row.ours and row.ours.arm == "bmt":
-        remarks.insert(0, "mask density: not recorded in these runs")
-    lines = tuple(_line(cell, several=len(metrics) > 1) for cell in cells)
-    return RowGroup(lines, title, row.model, tuple(remarks))
-
-
-def _unanswered(row: Row, title: str, remarks: Sequence[str]) -> RowGroup:
-    return RowGroup((), title, row.model, tuple(map(with_code, remarks)))
+        remarks = [*reasons, _printed(cells, metrics)]
+    else:
+        if row.row in report.densities:
+            density = [_density(report.densities[row.row])]
+        elif row.ours and row.ours.arm == "bmt":
+            density = ["mask density: not recorded in these runs"]
+        remarks = _reasons(cells)
+        lines = tuple(_line(cell, several=len(metrics) > 1) for cell in cells)
+    if row.note:
+        remarks.append(f"note: {row.note}")
+    return RowGroup(lines, " ".join(filter(None, settings)), row.model, (*density, *map(with_code, remarks)))
 
 
 def _printed(cells: Sequence[CellResult], metrics: Sequence[str]) -> str:
@@ -262,11 +261,11 @@ def _reasons(cells: Sequence[CellResult]) -> list[str]:
     return remarks
 
 
-def _density(density: Density) -> str:
+def _density(density: Density) -> Phrase:
     parts = [f"{name} {value:.3f}" for name, value in density.by_dataset.items()]
     union = "not recorded" if density.union is None else f"{density.union:.3f}"
-    warning = ": mask nearly inactive" if density.nearly_inactive else ""
-    return f"mask density {', '.join(parts) or 'by dataset not recorded'}; union {union}{warning}"
+    text = f"mask density {', '.join(parts) or 'by dataset not recorded'}; union {union}"
+    return Phrase(f"{text}: mask nearly inactive", tone="open") if density.nearly_inactive else Phrase(text)
 
 
 def _claim_cells(result: ClaimResult) -> tuple[Inline | TextCell, ...]:
@@ -302,14 +301,11 @@ def _needed(result: ClaimResult) -> str:
 
 def _second_readings(report: TableReport) -> list[str]:
     """A line per row and metric: the printed numbers held against the other arm that they may stand for."""
-    by_row: dict[tuple[str, str], list[CellResult]] = {}
-    for cell in report.second_readings:
-        by_row.setdefault((cell.match.row.row, cell.match.metric), []).append(cell)
     lines = []
-    for (_, metric), cells in by_row.items():
-        row = cells[0].match.row
-        if row.ours is None:
-            continue
+    readings = groupby(report.second_readings, lambda cell: (cell.match.row, cell.match.metric))
+    for (row, metric), group in readings:
+        cells = list(group)
+        assert row.ours is not None  # literature has no second reading
         adapters = " with adapters" if row.ours.adapter else ""
         line = f"{row.arm or row.model} read as arm {row.ours.arm}{adapters}, {metric}"
         if average := next((cell for cell in cells if cell.match.dataset == AVERAGE), None):
