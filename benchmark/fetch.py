@@ -36,7 +36,6 @@ def main(arguments: list[str] | None = None) -> int:
 
     from benchmark.acquisition.download import Patience
     from benchmark.acquisition.fetch import fetch, print_report
-    from benchmark.cli.progress import progress
     from benchmark.config.params import load, repository_root
     from benchmark.config.profiles import params_file
 
@@ -55,7 +54,6 @@ def main(arguments: list[str] | None = None) -> int:
         out,
         options.only,
         options.offline,
-        lambda files: progress("fetch", total=files, unit="files"),
         source=options.source,
         patience=Patience(jobs=options.jobs),
         root=root,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from benchmark.acquisition.dataset_table import beside_the_paper, table_1
 from benchmark.cli.advice import PREPARE, advice
 from benchmark.cli.progress import progress
+from benchmark.cli.text import short
 from benchmark.paper import tables as papers
 from benchmark.rendering.document import (
     Block,
@@ -258,11 +258,6 @@ def _windows(
         said = f"{sizes} (characters {start}–{end}); {', '.join(texts) or 'no answer'}"
         items.append(ListItem(said, items=(ListItem(marked(context, start, end, spans), label="text"),)))
     return about, tuple(items)
-
-
-def short(path: Path) -> str:
-    """A path as seen from the working directory, where that is shorter."""
-    return min(os.path.relpath(path), str(path), key=len)
 
 
 def marked(text: str, start: int, end: int, spans: Sequence[tuple[int, int]]) -> Inline:

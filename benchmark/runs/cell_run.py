@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmark.cli.progress import Bar, progress, silent
+from benchmark.cli.progress import Bar, progress
 from benchmark.config.backbones import Located, locate
 from benchmark.config.cells import Cell
 from benchmark.config.digests import section_digest
@@ -120,6 +120,4 @@ class CellRun:
 
     def bar(self, what: str, windows: int) -> AbstractContextManager[Bar]:
         """A progress bar of the first rank; the others are silent."""
-        if not self.ranks.first:
-            return nullcontext(silent())
-        return progress(f"{what} {self.cell.name}", total=windows, unit="windows")
+        return progress(f"{what} {self.cell.name}", windows, "windows", shown=self.ranks.first)

@@ -15,13 +15,13 @@ import pytest
 import torch
 from transformers import BertConfig, BertForQuestionAnswering
 
-from benchmark.cli.progress import silent
 from bmt.errors import ConfigError, DataError
 from bmt.settings import DataSettings, LossSettings, SamplingSettings, TrainingSettings
 from bmt.training.sampling import Sampler
 from tests.conftest import ROOT
 from tests.support import tiny
 from tests.support.mrqa_files import HEADER, passage, question, write
+from tests.support.silent_bar import silent_bar
 from tests.support.tiny_tokenizers import fast
 from tools.performance import __main__ as speed
 from tools.performance import core, data, hf_trainer, on_gpu, training
@@ -313,7 +313,7 @@ def test_both_evaluations_read_the_same_and_answer_the_same(
     same ids.
     """
     monkeypatch.setattr(training.recipe, "N_BEST", 200)
-    part = training.evaluated(replace(subject, questions=3), 1, silent())
+    part = training.evaluated(replace(subject, questions=3), 1, silent_bar())
     assert len(part.record["scores"]) == 3 and part.record["windows"] >= 4
     assert len({(round(em, 9), round(f1, 9)) for em, f1 in part.record["scores"].values()}) == 1, part.record[
         "scores"
@@ -332,7 +332,7 @@ def test_the_gpu_part_runs_on_a_tiny_shape(
     scale = on_gpu.PaperScale(
         "roberta-base", ROOT / "profiles" / "paper.yaml", torch.device("cpu"), matrix=64, budget=2000
     )
-    bar = silent()
+    bar = silent_bar()
     part = on_gpu.measured(replace(subject, steps=1, questions=1), scale, 1, bar)
     assert (
         bar.count == on_gpu.count(1) == 12
