@@ -14,7 +14,7 @@ EXAMPLES = "python -m benchmark.data stats\n  python -m benchmark.data check dat
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = command_parser("data", __doc__ or "", EXAMPLES)
+    parser = command_parser("data", __doc__, EXAMPLES)
     add_params_options(parser)
     commands = parser.add_subparsers(dest="command", required=True)
 

@@ -157,7 +157,7 @@ def _line(error: BaseException) -> str:
 
 
 class MlflowStore:
-    """An MLflow store in plain terms (`delivery.Store`); raises RejectedError or UnreachableError only."""
+    """An MLflow store in plain terms; raises RejectedError or UnreachableError only."""
 
     def __init__(self, client: Any, uri: str, create_experiment: Callable[[str], str] | None = None) -> None:
         self.client, self.uri = client, public(uri)
@@ -296,7 +296,7 @@ class TrackedRun:
         if self._courier is None:
             return None
         self._courier.settled.wait(SETTLE_SECONDS)
-        return self._courier.run_id
+        return self._courier.run_id or None
 
     @property
     def reference(self) -> str:

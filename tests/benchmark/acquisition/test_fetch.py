@@ -557,7 +557,7 @@ def test_the_command_takes_manifest_and_profile_from_the_params(
         asked.append(path)
         return SimpleNamespace(profile="tiny", source=SimpleNamespace(manifest="source"))
 
-    monkeypatch.setattr("benchmark.config.params.load", load)
+    monkeypatch.setattr("benchmark.config.profiles.load", load)
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
     assert main(["--params", "mine.yaml", "--jobs", "1"]) == 0
     assert asked == ["mine.yaml"]

@@ -140,7 +140,7 @@ def test_a_figure_is_an_artifact(repository):
     from benchmark.tracking.figures import loss_curve
 
     with start(repository) as run:
-        run.figure("mask/loss.png", loss_curve({"train": [(0, 1.0), (1, 0.5)]}))
+        run.figure("mask/loss.png", loss_curve([(0, 1.0), (1, 0.5)]))
         run.artifact(Path(__file__), "code")
     artifacts = contents(uri(repository))["k1"]["artifacts"]
     assert artifacts["mask/loss.png"].startswith(b"\x89PNG")
