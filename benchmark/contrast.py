@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmark.cli.commands import add_results_options, command_parser, run_command
+from benchmark.cli.commands import add_format_option, add_results_options, command_parser, run_command
 from benchmark.cli.text import printable
 from bmt.errors import ConfigError
 
-FORMATS = ("terminal", "markdown", "latex", "html", "json")
 EXAMPLE = "python -m benchmark.contrast bmt fixed_random --profile mini"
 
 
@@ -27,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("second", metavar="B", help="another one")
     add("--backbone", help="whose runs (default: the only one that has results)")
     add_results_options(parser)
-    add("--format", choices=FORMATS, help="default: terminal on a terminal, Markdown elsewhere")
+    add_format_option(parser)
     options = parser.parse_args(arguments)
     arms = (options.first, options.second)
     if options.first == options.second:

@@ -8,10 +8,9 @@ the same density in every tensor would have.
 
 from __future__ import annotations
 
-from benchmark.cli.commands import add_params_options, command_parser, run_command
+from benchmark.cli.commands import add_format_option, add_params_options, command_parser, run_command
 from bmt.errors import ConfigError
 
-FORMATS = ("terminal", "markdown", "latex", "html", "json")
 EXAMPLE = "python -m benchmark.masks minilm.mt.bmt.s0 minilm.mt.bmt.s1"
 
 
@@ -20,8 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = command_parser("masks", __doc__, EXAMPLE)
     parser.add_argument("cells", nargs="+", metavar="CELL", help="one trained cell, or two to be compared")
     add_params_options(parser)
-    format_help = "default: terminal on a terminal, Markdown elsewhere"
-    parser.add_argument("--format", choices=FORMATS, help=format_help)
+    add_format_option(parser)
     options = parser.parse_args(arguments)
     if len(options.cells) > 2:
         raise ConfigError(f"{len(options.cells)} cells: not allowed: one, or two to be compared")

@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     data = read_report_data(options.results, options.profile, options.paper, seeds, options.params)
     name = data.profile if is_word(data.profile) else "report"
     out = options.out or repository_root() / "reports" / name / "report.html"
-    command = command_line("report", options, ("params", "profile", "seeds", "results", "paper", "out"))
+    command = command_line(parser, options)
     write_text(out, report_page(data, command))
     print(f"wrote {out}", file=sys.stderr)
     for fault in data.faults:

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,6 @@ from benchmark.acquisition.download import FetchStoppedError, Network, Unavailab
 from benchmark.acquisition.file_origins import Record, records
 from benchmark.acquisition.manifest import Entry, Hub, Manifest, local_path
 from benchmark.acquisition.verification import (
-    Measured,
     count_fault,
     digest_fault,
     looks_packed,
@@ -94,7 +93,7 @@ class Acquisition:
                 full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
                 if full:  # leave nothing that takes room
                     for entry in entries:
-                        self._part(entry).unlink(missing_ok=True)
+                        _part(self.out / entry.name).unlink(missing_ok=True)
                     shutil.rmtree(self.out / ".hub", ignore_errors=True)
                 with contextlib.suppress(OSError):
                     self._save(settled.values())
@@ -157,7 +156,7 @@ class Acquisition:
         if self.source == "hub":
             return None
         try:
-            return self._bring(entry, target, self._part(entry), bar)
+            return self._bring(entry, target, bar)
         except UnavailableError as error:
             return MissingFile(entry, f"{error}; {problem}" if problem else str(error))
 
@@ -168,10 +167,10 @@ class Acquisition:
         with named(target):
             measured = measure(target)
         record = self.records.get(entry.name, {})
-        ours = record.get("sha256") == measured.sha256
+        ours = record.get("sha256") == measured["sha256"]
         version, source = record.get("manifest_version"), record.get("source")
         if ours and source == "hub" and version == self.manifest.version and self.source != "files":
-            return FetchedFile(entry, "kept", record | asdict(measured))
+            return FetchedFile(entry, "kept", record | measured)
         counts = (record.get("contexts"), record.get("questions"))
         counted = ours and counts == (entry.contexts, entry.questions)
         fault = digest_fault(entry, measured) or (None if counted else count_fault(entry, target))
@@ -182,11 +181,12 @@ class Acquisition:
             return f"the file in its place belongs to {version} (source {source})"
         return f"the file in its place is another: {fault}; kept aside as {_aside(target, target)}"
 
-    def _bring(self, entry: Entry, target: Path, part: Path, bar: Bar) -> Settled:
+    def _bring(self, entry: Entry, target: Path, bar: Bar) -> Settled:
         """Transfer, verify, name. Bytes that came in pieces are fetched anew once before the source is blamed
         for a wrong digest.
         """
-        with named(target), bar.task(f"{entry.dataset} {entry.split}", unit="bytes") as meter:
+        part = _part(target)
+        with named(target), bar.task(entry.label, unit="bytes") as meter:
             fault = None
             for last in (False, True):
                 whole = self._transfer(entry, part, meter)
@@ -242,17 +242,16 @@ class Acquisition:
         url, path = hub.parquet_url(source, file), shards / Path(file).name
         if path.exists():
             return None
-        part = path.with_name(f".{path.name}.part")
         with named(path), bar.task(path.name, unit="bytes") as meter:
             try:
-                self.network.download(url, part, meter)
+                self.network.download(url, _part(path), meter)
             except UnavailableError as error:
                 return f"{url}: {error}"
-            os.replace(part, path)
+            os.replace(_part(path), path)
         return None
 
     def _convert(self, wanted: list[Entry], shards: list[Path], source: Hub, bar: Bar) -> Iterator[Settled]:
-        parts = {entry: self._part(entry) for entry in wanted}
+        parts = {entry: _part(self.out / entry.name) for entry in wanted}
         with named(self.out), bar.task(f"rows of {source.repo}", unit="questions") as meter:
             try:
                 converted = hub.convert(shards, parts, meter)
@@ -272,18 +271,14 @@ class Acquisition:
             counts = {"contexts": rows.contexts, "questions": rows.questions, "ids_sha256": rows.ids_sha256}
             yield FetchedFile(entry, "fetched", self._record(entry, measured, "hub", url, **counts))
 
-    def _part(self, entry: Entry) -> Path:
-        target = self.out / entry.name
-        return target.with_name(f".{target.name}.part")
-
-    def _record(self, entry: Entry, measured: Measured, source: str, url: str, **counts: Any) -> Record:
+    def _record(self, entry: Entry, measured: Record, source: str, url: str, **counts: Any) -> Record:
         record = {
             "dataset": entry.dataset,
             "domain": entry.domain,
             "split": entry.split,
             "source": source,
             "url": url,
-            **asdict(measured),
+            **measured,
             "contexts": entry.contexts,
             "questions": entry.questions,
             **counts,
@@ -295,16 +290,13 @@ class Acquisition:
         """fetch.json: this fetch's files, and those of earlier ones that are still there."""
         files = {name: record for name, record in self.records.items() if (self.out / name).exists()}
         files |= {done.entry.name: done.record for done in settled if isinstance(done, FetchedFile)}
-        write_json(
-            self.out / "fetch.json",
-            {
-                "schema": 1,
-                "manifest": self.manifest.setting,
-                "version": self.manifest.version,
-                "files": files,
-            },
-        )
+        record = {"schema": 1, "manifest": self.manifest.setting, "version": self.manifest.version}
+        write_json(self.out / "fetch.json", {**record, "files": files})
         write_text(self.out / "manifest.yaml", self.manifest.text)
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(f".{target.name}.part")
 
 
 def _aside(bad: Path, target: Path) -> str:

@@ -226,11 +226,6 @@ def parse(text: str, setting: str, url: str, label: str = "") -> Manifest:
     return replace(manifest, setting=setting, entries=tuple(entries.values()), text=text)
 
 
-def official() -> Manifest:
-    """The official MRQA 2019 release: 18 files and the pinned backbones."""
-    return read_local("mrqa2019", OFFICIAL.as_uri())
-
-
 def _entry(value: Any, where: str, base: str) -> Entry:
     entry = read(Entry, _stated(value), lambda fault: _file_refusal(fault, where, value), as_text=True)
     if entry.dataset not in DOMAINS[entry.domain]:

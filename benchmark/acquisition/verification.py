@@ -6,8 +6,9 @@ import gzip
 import hashlib
 import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmark.acquisition.manifest import Entry
 from bmt.errors import DataError
@@ -16,24 +17,15 @@ from bmt.errors import DataError
 QUESTION_KEY, CONTEXT_KEY = re.compile(rb'"qid"\s*:'), re.compile(rb'"qas"\s*:')
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What a file is."""
-
-    md5: str
-    sha256: str
-    bytes: int
-
-
-def measure(path: Path) -> Measured:
-    """Both digests and the size, in one pass."""
+def measure(path: Path) -> dict[str, Any]:
+    """md5, sha256 and bytes (the size) of a file, in one pass."""
     md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             md5.update(block)
             sha256.update(block)
             size += len(block)
-    return Measured(md5.hexdigest(), sha256.hexdigest(), size)
+    return {"md5": md5.hexdigest(), "sha256": sha256.hexdigest(), "bytes": size}
 
 
 def count(path: Path) -> tuple[int, int]:
@@ -53,13 +45,14 @@ def count(path: Path) -> tuple[int, int]:
     return contexts, questions
 
 
-def digest_fault(entry: Entry, measured: Measured) -> str | None:
+def digest_fault(entry: Entry, measured: Mapping[str, Any]) -> str | None:
     """What contradicts the manifest's size and digests, with both values; None when nothing does."""
     faults = []
-    if entry.bytes is not None and measured.bytes != entry.bytes:
-        faults.append(f"it has {measured.bytes} bytes, the manifest says {entry.bytes}")
-    for name, stated, actual in (("md5", entry.md5, measured.md5), ("sha256", entry.sha256, measured.sha256)):
-        if stated is not None and actual != stated:
+    if entry.bytes not in (None, measured["bytes"]):
+        faults.append(f"it has {measured['bytes']} bytes, the manifest says {entry.bytes}")
+    for name in ("md5", "sha256"):
+        stated, actual = getattr(entry, name), measured[name]
+        if stated not in (None, actual):
             faults.append(f"its {name} is {actual}, the manifest says {stated}")
             break  # one digest says it
     return "; ".join(faults) or None
@@ -72,16 +65,15 @@ def count_fault(entry: Entry, path: Path) -> str | None:
     if entry.contexts is None and entry.questions is None:
         return None
     try:
-        contexts, questions = count(path)
+        counted = zip(("contexts", "questions"), count(path), strict=True)
     except DataError as error:
         return str(error)
-    for name, stated, actual in (
-        ("contexts", entry.contexts, contexts),
-        ("questions", entry.questions, questions),
-    ):
-        if stated is not None and actual != stated:
-            return f"it holds {actual} {name}, the manifest says {stated}"
-    return None
+    faults = (
+        f"it holds {actual} {name}, the manifest says {stated}"
+        for name, actual in counted
+        if (stated := getattr(entry, name)) not in (None, actual)
+    )
+    return next(faults, None)
 
 
 def looks_packed(path: Path) -> bool:

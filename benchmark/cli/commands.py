@@ -86,6 +86,12 @@ def add_results_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, metavar="DIR", help=folder)
 
 
+def add_format_option(parser: argparse.ArgumentParser) -> None:
+    """`--format`, of commands whose document a terminal shows and a pipe gets as Markdown."""
+    usual = "default: terminal on a terminal, Markdown elsewhere"
+    parser.add_argument("--format", choices=("terminal", "markdown", "latex", "html", "json"), help=usual)
+
+
 def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Run `main` and leave with its status: 0 done, 1 failure, 2 usage or bad configuration, 130 interrupted.
 

@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from benchmark.acquisition import manifest as manifests
 from benchmark.acquisition.download import Patience
 from benchmark.acquisition.fetch import NOT_COMPARABLE, fetch
 from benchmark.acquisition.hub import Converted, convert, parquet_url
-from benchmark.acquisition.manifest import Entry, HubRows, official
+from benchmark.acquisition.manifest import Entry, HubRows, read_local
 from benchmark.fetch import main
 from bmt.errors import DataError
 from bmt.qa import mrqa
@@ -194,7 +195,7 @@ def test_no_questions_have_the_digest_of_nothing():
 
 
 def test_the_official_manifest_says_where_each_file_stands_in_the_copy():
-    manifest = official()
+    manifest = read_local("mrqa2019", manifests.OFFICIAL.as_uri())
     assert manifest.hub is not None
     assert {split: len(files) for split, files in manifest.hub.files.items()} == {
         "train": 9,
@@ -225,7 +226,7 @@ def test_the_official_manifest_says_where_each_file_stands_in_the_copy():
 
 
 def test_the_address_of_a_parquet_file(monkeypatch: pytest.MonkeyPatch):
-    hub = official().hub
+    hub = read_local("mrqa2019", manifests.OFFICIAL.as_uri()).hub
     assert hub is not None
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
     folder = "/datasets/mrqa-workshop/mrqa/resolve/f3178d9888471dfb2b67c93de14f0ddf499a8d9f"

@@ -232,7 +232,7 @@ def test_a_run_that_the_store_does_not_have_is_made_anew(repository):
 def test_runs_nest_two_levels_deep_at_most(repository):
     with (
         start(repository, "study") as study,
-        start(repository, "trial", parent=study) as trial,
+        start(repository, "trial", parent=study.reference) as trial,
         start(repository, "cell", parent=trial.reference),
     ):
         pass
