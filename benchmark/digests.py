@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_params_options(parser)
     options = parser.parse_args(arguments)
     if (options.what == "scores") != (options.cell is not None):
-        raise ConfigError(f"{options.what}: {'takes no' if options.cell else 'needs a'} cell")
+        raise ConfigError(f"{options.what}: {'needs a' if options.cell is None else 'takes no'} cell")
 
     from benchmark.config.folders import Places
     from benchmark.config.params import find_cell
@@ -32,14 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
 
     config, _ = chosen_config(options)
     places = Places.of(config)
-    if options.what == "settings":
-        count = digest_files.write_digests(config, places)
-    elif options.what == "inputs":
-        count = digest_files.write_inputs(config, places)
-    elif options.what == "references":
-        count = digest_files.write_references(config, places)
-    else:
+    writers = {
+        "settings": digest_files.write_digests,
+        "inputs": digest_files.write_inputs,
+        "references": digest_files.write_references,
+    }
+    if options.what == "scores":
         count = digest_files.write_scores(config, find_cell(config, options.cell), places)
+    else:
+        count = writers[options.what](config, places)
     print(f"{count} files of {options.what} written")
     return 0
 

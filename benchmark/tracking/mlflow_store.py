@@ -440,12 +440,11 @@ def _verdict(error: BaseException) -> tuple[str, str]:
     if isinstance(error, KeyboardInterrupt):
         return "KILLED", "KeyboardInterrupt"
     if isinstance(error, SystemExit | GeneratorExit):
-        code = error.code if isinstance(error, SystemExit) else 0
-        if code in (None, 0):
-            return "FINISHED", ""
+        code = getattr(error, "code", None)
         killed = {128 + signal.SIGTERM: "SIGTERM", 128 + signal.SIGINT: "SIGINT"}
-        stopped = killed.get(code) if isinstance(code, int) else None
-        return ("KILLED", stopped) if stopped else ("FAILED", f"SystemExit: {code}")
+        if code in killed:
+            return "KILLED", killed[code]
+        return ("FAILED", f"SystemExit: {code}") if code else ("FINISHED", "")
     return "FAILED", _line(error)
 
 
