@@ -15,8 +15,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -35,7 +34,9 @@ class _Display:
 
 
 class Bar:
-    """One counted piece of work: `count` of `total` units, and a short note."""
+    """One counted piece of work: `count` of `total` units, and a short note. It is shown as long as its block
+    lasts.
+    """
 
     def __init__(
         self, display: _Display, clock: Clock, name: str, total: int | None, unit: str, level: int = 0
@@ -61,25 +62,18 @@ class Bar:
             self.count, self.total = done, total
             self._display.update(self)
 
-    @contextmanager
-    def task(self, name: str, total: int | None = None, unit: str | None = None) -> Iterator[Bar]:
+    def task(self, name: str, total: int | None = None, unit: str | None = None) -> Bar:
         """A bar under this one, for a nested or parallel part of the work. Its units do not count into this
         bar.
         """
-        bar = Bar(self._display, self._clock, name, total, unit or self.unit, self.level + 1)
-        with bar.shown():
-            yield bar
+        return Bar(self._display, self._clock, name, total, unit or self.unit, self.level + 1)
 
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        """Show the bar as long as the block lasts, and how it ended."""
+    def __enter__(self) -> Bar:
         self._display.start(self)
-        completed = False
-        try:
-            yield
-            completed = True
-        finally:
-            self._display.end(self, completed)
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self._display.end(self, completed=error is None)
 
     def seconds(self) -> float:
         """Seconds since the bar started."""
@@ -111,7 +105,6 @@ class Bar:
         return f"{_amount(rate, self.unit)}/s" if rate else ""
 
 
-@contextmanager
 def progress(
     name: str,
     total: int | None = None,
@@ -120,7 +113,7 @@ def progress(
     shown: bool = True,
     stream: TextIO | None = None,
     clock: Clock = time.monotonic,
-) -> Iterator[Bar]:
+) -> Bar:
     """Show the progress of the block: `total` units of `unit` (None: unknown); not `shown`: only count.
 
     In a terminal: a bar with count, rate, time left and note. Elsewhere: a line at the start, at most one
@@ -130,9 +123,7 @@ def progress(
     stream = sys.stderr if stream is None else stream
     live = stream.isatty() and os.environ.get("TERM") != "dumb"
     kind = _Live if live else _Lines
-    bar = Bar(kind(stream, clock) if shown else _Display(), clock, name, total, unit)
-    with bar.shown():
-        yield bar
+    return Bar(kind(stream, clock) if shown else _Display(), clock, name, total, unit)
 
 
 class _Lines(_Display):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,6 +117,6 @@ class CellRun:
         model.to(rank_device())
         return model, tokenizer
 
-    def bar(self, what: str, windows: int) -> AbstractContextManager[Bar]:
+    def bar(self, what: str, windows: int) -> Bar:
         """A progress bar of the first rank; the others are silent."""
         return progress(f"{what} {self.cell.name}", windows, "windows", shown=self.ranks.first)

@@ -5,4 +5,4 @@ from benchmark.cli.progress import Bar, progress
 
 def silent_bar() -> Bar:
     """A bar that only counts."""
-    return progress("", shown=False).__enter__()
+    return progress("", shown=False)
