@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.cli.progress import silent
 from bmt.errors import ConfigError
+from tests.support.silent_bar import silent_bar
 from tools.performance import __main__ as speed
 from tools.performance import core
 from tools.performance import paired_timing as rounds
@@ -38,7 +38,7 @@ def test_variants_take_turns_and_ratios_are_within_a_round(monkeypatch: pytest.M
         {"a": lambda: work("a", 2), "b": lambda: work("b", 3), "c": lambda: work("c", 1)},
         "a",
         3,
-        bar=silent(),
+        bar=silent_bar(),
     )
     assert order == "abc" + "abc" + "bca" + "cab"
     assert found["b"].ratios == (1.5, 1.5, 1.5) and found["c"].ratio == 0.5

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmark.cli.progress import silent
 from bmt.errors import ConfigError, DataError
 from bmt.qa.batches import Vocabulary, Windows
 from bmt.qa.features import build
@@ -26,6 +25,7 @@ from tests.support import tiny
 from tests.support.mrqa_files import HEADER, write
 from tests.support.mrqa_files import passage as line
 from tests.support.mrqa_files import question as asked
+from tests.support.silent_bar import silent_bar
 from tests.support.tiny_tokenizers import fast
 from tools.performance import __main__ as speed
 from tools.performance import answers, data, padding, recipe
@@ -265,7 +265,7 @@ def test_every_variant_of_features_runs_on_the_same_questions(
     file: Path, tokenizer: Any, tmp_path: Path
 ) -> None:
     other = squad_like(tmp_path / "SQuAD.dev.jsonl.gz", 2, 2, seed=1)
-    bar = silent()
+    bar = silent_bar()
     timings, windows = building.timed(
         building.FeatureWork(((file, True), (other, False)), tokenizer, DATA), 2, bar
     )
@@ -300,12 +300,20 @@ def test_figures_are_judged_and_written() -> None:
 def test_turns_take_the_given_clock() -> None:
     ticks = iter(range(100))
     found = rounds.take_turns(
-        {"a": lambda: next(ticks), "b": lambda: None}, "a", 1, bar=silent(), clock=lambda: float(next(ticks))
+        {"a": lambda: next(ticks), "b": lambda: None},
+        "a",
+        1,
+        bar=silent_bar(),
+        clock=lambda: float(next(ticks)),
     )
     assert found["a"].seconds == (2.0,) and found["b"].seconds == (1.0,)
     calls: list[int] = []
     assert (
-        len(rounds.take_turns({"a": lambda: calls.append(1)}, "a", 3, bar=silent(), warm=False)["a"].seconds)
+        len(
+            rounds.take_turns({"a": lambda: calls.append(1)}, "a", 3, bar=silent_bar(), warm=False)[
+                "a"
+            ].seconds
+        )
         == len(calls)
         == 3
     )
@@ -406,4 +414,4 @@ def test_bad_input_is_named(
     ):
         absent.files()
     with pytest.raises(DataError, match=r"raw: \d+ windows, 100000 are needed"):
-        data.decoded(replace(subject, sizes=replace(SIZES, windows=100_000)), 1, silent())
+        data.decoded(replace(subject, sizes=replace(SIZES, windows=100_000)), 1, silent_bar())
