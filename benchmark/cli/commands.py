@@ -55,10 +55,10 @@ class Parser(argparse.ArgumentParser):
         return [self, *(parser for choices in under for one in choices.values() for parser in one._family())]
 
 
-def command_parser(verb: str, description: str | None, example: str) -> Parser:
-    """The parser of `python -m benchmark.<verb>`; `--help` ends with `example`."""
+def command_parser(verb: str, description: str | None, example: str, package: str = "benchmark") -> Parser:
+    """The parser of `python -m <package>.<verb>`; `--help` ends with `example`."""
     return Parser(
-        prog=f"python -m benchmark.{verb}",
+        prog=f"python -m {package}.{verb}",
         description=description,
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
