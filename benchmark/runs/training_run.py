@@ -89,7 +89,7 @@ def train_cell(
         trained = CellOutcome(model, tokenizer, last, outcome, adapters, params, tracker.reference)
         write_outputs(run, trained)
         if run.config.tracking.figures:
-            log_figures(tracker, cell, outcome)
+            log_figures(tracker, outcome)
     checkpoints.remove()
     print(summary(run, trained))
 
