@@ -18,8 +18,12 @@ from benchmark.results_check.records import Record, note_absent
 from benchmark.results_check.tables import PredictionTables, RunPart, SharedExamples
 from bmt.qa.metrics import EVALUATOR_VERSION, score
 
-EXACT = 1e-6
-"""By which a stored EM or F1, 0 to 1, may differ from its prediction's: single precision."""
+SINGLE = 2.0**-24
+"""What single precision adds to a number of 0 to 1."""
+EXACT = 4 * SINGLE
+"""By which a stored EM or F1, 0 to 1, may differ from its prediction's: computed in single precision."""
+TIE = 1e-9
+"""By which half a unit may be missed where a score lies between two rounded ones."""
 DECIMALS = range(2, 7)
 """To how many decimals foreign results may have been rounded."""
 CHUNK = 4096
@@ -161,10 +165,9 @@ def _compare(
 
 def _same(stored: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Where a stored score is the right one, or the right one rounded; (n,)."""
-    away = np.abs(stored - right)
-    same = away <= EXACT
+    same = np.abs(stored - right) <= EXACT
     for decimals in DECIMALS:
-        unit = 10.0**-decimals
-        on_grid = np.abs(stored - np.rint(stored / unit) * unit) <= EXACT / 10
-        same |= on_grid & (away <= unit / 2 + EXACT)
+        rounded = np.round(stored, decimals)
+        on_grid = np.abs(stored - rounded) <= SINGLE
+        same |= on_grid & (np.abs(rounded - right) <= 0.5 * 10.0**-decimals + TIE)
     return same
