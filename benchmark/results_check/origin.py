@@ -45,13 +45,13 @@ def check_declared(records: list[Record], findings: Findings) -> None:
     }
     for record in records:
         run = record.run
-        arm, kind = declared[run.profile].get(run.identity.arm), mask_kind(record.values)
+        arm, kind = declared[run.profile].get(run.identity.arm), mask_kind(record)
         if arm is None:
             continue
         declares = f"profile {run.profile} declares the arm {run.identity.arm} with"
         for where, stands, wanted in (
             ("mask.kind", kind, arm.mask),
-            ("regularizer.kind", regularizer_kind(record.values), arm.regularizer),
+            ("regularizer.kind", regularizer_kind(record), arm.regularizer),
         ):
             if stands is not None and stands != wanted:
                 expected = f"{declares} {where.split('.')[0]}: {wanted}"
