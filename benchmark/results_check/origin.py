@@ -14,24 +14,10 @@ from benchmark.results_check.agreement import ANOTHER_ARM
 from benchmark.results_check.findings import Findings, shown
 from benchmark.results_check.plausibility import mask_kind, regularizer_kind
 from benchmark.results_check.records import Record
+from benchmark.runs.result_schema import KEPT
 from benchmark.runs.seal import SEAL
 from bmt.errors import ConfigError
 
-KEPT = (
-    "cell",
-    "profile",
-    "backbone",
-    "backbone_revision",
-    "regime",
-    "arm",
-    "adapter",
-    "seed",
-    "p_f",
-    "mask",
-    "budget",
-    "mlflow_run_id",
-)
-"""Fields that a result takes over from its training as they are."""
 STALE = "the scores of another training, or an edit: evaluate the run again"
 
 

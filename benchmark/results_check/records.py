@@ -167,7 +167,8 @@ def _check_name(record: Record, findings: Findings) -> None:
     if named.identity is None:  # a foreign name that has not this form says nothing
         return
     advice = "a result under another's name, or an edit: give it its own name back, or evaluate the run again"
-    stated, said = ({**asdict(run.identity), "seed": run.seed} for run in (record.run, named))
+    said = {**asdict(named.identity), "seed": named.seed}
+    stated = {**asdict(record.run.identity), "seed": record.run.seed}
     for key, stands in stated.items():
         if stands != said[key]:
             findings.fault(

@@ -46,10 +46,7 @@ def described(tuned: Sequence[TunedAdapter]) -> dict[str, dict[str, Any]]:
             "before": adapter.before,
             "after": max(adapter.before, adapter.outcome.best_f1),
             "kept": adapter.kept,
-            "steps": adapter.outcome.steps,
-            "windows": adapter.outcome.windows,
-            "tokens": adapter.outcome.tokens,
-            "seconds": adapter.outcome.seconds,
+            **{key: getattr(adapter.outcome, key) for key in ("steps", "windows", "tokens", "seconds")},
         }
         for adapter in tuned
     }

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmark.cli.progress import Bar, progress, silent
 from benchmark.config.backbones import Located, locate
 from benchmark.config.cells import Cell
@@ -17,7 +15,7 @@ from benchmark.config.folders import Places
 from benchmark.config.params import Arm, Config
 from benchmark.runs.cell_data import SourceData, training_data
 from benchmark.runs.single_task_reference import with_reference
-from benchmark.runs.training_plan import plan_of
+from benchmark.runs.training_plan import plan_of, use_threads
 from bmt.qa.model import quiet_transformers, span_model
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.ranks import Ranks, rank_device
@@ -51,8 +49,7 @@ class CellRun:
         """
         places = Places.of(config)
         config = with_reference(config, cell, places)
-        if config.training.threads:
-            torch.set_num_threads(config.training.threads)
+        use_threads(config)
         backbone = locate(cell.backbone, config.backbones[cell.backbone])
         data = training_data(config, cell, places.features(cell.backbone))
         return CellRun(config, cell, places, backbone, data, ranks)

@@ -14,29 +14,13 @@ from benchmark.config.digests import params_digest
 from benchmark.config.folders import Places
 from benchmark.config.params import Config
 from benchmark.runs.dataset_scores import DatasetScores
-from benchmark.runs.results import SCHEMA
+from benchmark.runs.result_schema import KEPT, SCHEMA
 from benchmark.runs.seal import OWNER, SEAL, seal
 from benchmark.tracking import environment
 from bmt.qa.metrics import EVALUATOR_VERSION
 from bmt.runtime.files import file_digest, write_aside, write_json
 
-OF_TRAINING = (
-    "cell",
-    "profile",
-    "backbone",
-    "backbone_revision",
-    "regime",
-    "arm",
-    "adapter",
-    "seed",
-    "p_f",
-    "mask",
-    "budget",
-    "mlflow_run_id",
-    "seconds",
-    "tokens_per_second",
-    "peak_memory_mb",
-)
+OF_TRAINING = (*KEPT, "seconds", "tokens_per_second", "peak_memory_mb")
 """What a result repeats of training.json."""
 
 
