@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from benchmark.config.cells import nearest
+from benchmark.cli.text import nearest
 from benchmark.config.params import load, repository_root
 from benchmark.config.yaml_file import read_yaml
 from bmt.errors import ConfigError
@@ -50,9 +50,15 @@ def params_file(params: str | None, profile: str | None) -> str | None:
         return params
     known = profiles()
     if profile not in known:
-        names = ", ".join(known) or "those with a file in profiles/"
-        raise ConfigError(f"--profile {profile}: not allowed{nearest(profile, known)}: one of {names}")
+        raise unknown_profile(profile)
     return as_seen(known[profile])
+
+
+def unknown_profile(name: str, also: str = "") -> ConfigError:
+    """The refusal of `--profile NAME`; `also`: what is allowed beside the profiles."""
+    known = profiles()
+    names = ", ".join(known) or "those with a file in profiles/"
+    return ConfigError(f"--profile {name}: not allowed{nearest(name, known)}: one of {names}{also}")
 
 
 def as_seen(path: Path) -> str:

@@ -17,10 +17,10 @@ from benchmark.acquisition.manifest import OFFICIAL, local_path, location
 from benchmark.config import digests
 from benchmark.config.cells import Cell, parse
 from benchmark.config.code_closure import CodeTree
+from benchmark.config.conditions import SOURCE_SEED
 from benchmark.config.deciding_code import cell_traits, stage_code
 from benchmark.config.folders import Places
 from benchmark.config.params import Config, find_cell, repository_root
-from benchmark.config.pipeline_lists import SOURCE_SEED
 from benchmark.runs.single_task_reference import reference_cells
 from bmt.errors import ConfigError, DataError
 from bmt.runtime.files import file_digest, json_digest, write_folder_aside, write_json
