@@ -85,17 +85,14 @@ def differences(ours: Any, theirs: Any, key: str = "") -> list[tuple[str, str, s
     than the other.
     """
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        keys = [*theirs, *(name for name in ours if name not in theirs)]
-        missing = object()
         differing: list[tuple[str, str, str]] = []
-        for name in keys:
+        for name in {**theirs, **ours}:
             inner = f"{key}.{name}" if key else str(name)
-            mine, other = ours.get(name, missing), theirs.get(name, missing)
-            if mine is missing or other is missing:
-                before, after = (ABSENT if value is missing else _shown(value) for value in (mine, other))
-                differing.append((inner, before, after))
+            if name in ours and name in theirs:
+                differing += differences(ours[name], theirs[name], inner)
             else:
-                differing += differences(mine, other, inner)
+                mine, other = (_shown(side[name]) if name in side else ABSENT for side in (ours, theirs))
+                differing.append((inner, mine, other))
         return differing
     if isinstance(ours, list) and isinstance(theirs, list):
         more = [item for item in ours if item not in theirs]

@@ -86,7 +86,7 @@ def read_table(record: Record, tables: PredictionTables, findings: Findings) -> 
     if len(findings.faults) > before:
         return
     codes, parts = columns.pop("dataset").dictionary_encode(), tables.parts.setdefault(record.cell, {})
-    number, names = codes.indices.to_numpy(zero_copy_only=False), codes.dictionary.to_pylist()
+    number, names = np.from_dlpack(codes.indices), codes.dictionary.to_pylist()
     for code, name in enumerate(names):
         picked = np.flatnonzero(number == code)
         of_dataset = {key: take(column, picked) for key, column in columns.items()}
@@ -173,8 +173,8 @@ def _place(
         return None
     shared = tables.examples.setdefault(name, SharedExamples(ids, contexts, [None] * len(ids)))
     rows = _positions(ids, contexts, shared)
-    numbers = {
-        key: pc.fill_null(columns[key], np.nan).to_numpy(zero_copy_only=False)
+    numbers: dict[str, Any] = {
+        key: np.from_dlpack(pc.fill_null(columns[key], np.nan))
         for key in ("em", "f1", "score")
         if key in columns
     }
@@ -193,7 +193,7 @@ def _positions(ids: Any, contexts: Any, shared: SharedExamples) -> NDArray[np.in
     if ids.equals(shared.ids):
         return np.arange(len(ids), dtype=np.int64)
     positions = pc.index_in(ids, value_set=shared.ids)
-    rows: NDArray[np.int64] = pc.fill_null(positions, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    rows: NDArray[np.int64] = np.from_dlpack(pc.fill_null(positions, 0)).astype(np.int64)
     if positions.null_count:
         new = positions.is_null()
         rows[new.to_numpy(zero_copy_only=False)] = len(shared.ids) + np.arange(positions.null_count)

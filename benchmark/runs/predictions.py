@@ -110,31 +110,27 @@ def _parts(path: Path, run: Run, wanted: set[str]) -> dict[str, RunExamples]:
 
     columns, scores = _columns(path)
     dataset = columns["dataset"].dictionary_encode()
-    codes, parts, seen = np.from_dlpack(dataset.indices), dict[str, RunExamples](), set[str]()
-    for code, name in enumerate(dataset.dictionary.to_pylist()):
+    codes, names = np.from_dlpack(dataset.indices), dataset.dictionary.to_pylist()
+    parts: dict[str, RunExamples] = {}
+    for code, name in enumerate(names):
         rows = np.flatnonzero(codes == code)
-        if name not in run.datasets:
-            if len(rows):
-                raise UnusableFileError(f"{len(rows)} examples of {name}, which the JSON does not score")
-            continue
-        if len(rows) != run.datasets[name].examples:
-            raise UnusableFileError(
-                f"{len(rows)} examples of {name}, but the JSON says {run.datasets[name].examples}"
-            )
+        stated = run.datasets.get(name)
+        if stated is None:
+            raise UnusableFileError(f"{len(rows)} examples of {name}, which the JSON does not score")
+        if len(rows) != stated.examples:
+            raise UnusableFileError(f"{len(rows)} examples of {name}, but the JSON says {stated.examples}")
         picked = slice(int(rows[0]), int(rows[-1]) + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
         chosen = {metric: values[picked] for metric, values in scores.items()}
         for metric, values in chosen.items():
-            mean, stated = 100 * float(values.mean()), run.datasets[name].metric(metric)
-            if stated is None or abs(mean - stated) > TOLERANCE:
+            mean, said = 100 * float(values.mean()), stated.metric(metric)
+            if said is None or abs(mean - said) > TOLERANCE:
                 raise UnusableFileError(
-                    f"{name}: the predictions have {metric} {mean:.2f}, but the JSON says {stated}"
+                    f"{name}: the predictions have {metric} {mean:.2f}, but the JSON says {said}"
                 )
         if name in wanted:
-            parts[name] = RunExamples(
-                _take(columns["example_id"], picked), _take(columns["context_id"], picked), chosen
-            )
-        seen.add(name)
-    if lacking := [name for name in run.datasets if name not in seen]:
+            ids, contexts = (_take(columns[key], picked) for key in ("example_id", "context_id"))
+            parts[name] = RunExamples(ids, contexts, chosen)
+    if lacking := [name for name in run.datasets if name not in names]:
         raise UnusableFileError(f"no examples of {', '.join(lacking)}, which the JSON scores")
     return parts
 
@@ -220,7 +216,7 @@ def _order(
 
     shared = predictions.examples.get(name)
     if shared is None:
-        clusters = np.from_dlpack(part.contexts.dictionary_encode().indices)
+        clusters: Any = np.from_dlpack(part.contexts.dictionary_encode().indices)
         predictions.examples[name] = Examples(run.cell, part.ids, clusters)
         return None
     if part.ids.equals(shared.ids):

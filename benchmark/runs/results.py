@@ -61,15 +61,8 @@ class Identity:
     @property
     def stem(self) -> str:
         """The cell's name without its seed."""
-        return ".".join(
-            [
-                self.backbone,
-                self.regime,
-                self.arm,
-                *(["adapter"] if self.adapter else []),
-                *([f"k{self.K}"] if self.K else []),
-            ]
-        )
+        adapter, shots = ".adapter" if self.adapter else "", f".k{self.K}" if self.K else ""
+        return f"{self.backbone}.{self.regime}.{self.arm}{adapter}{shots}"
 
     @property
     def published(self) -> bool:
@@ -152,25 +145,20 @@ def read(folder: Path) -> Results:
     """
     runs: list[Run] = []
     faults: list[Fault] = []
-    for path in sorted(_files(folder)):
-        if path.stem.startswith("table_"):
-            continue
-        try:
-            run = read_run(path)
-        except UnusableFileError as error:
-            faults.append(fault(path, str(error)))
-        else:
-            runs.append(run)
-    return Results(folder, tuple(runs), tuple(faults))
-
-
-def _files(folder: Path) -> list[Path]:
     try:
-        return [folder / name for name in os.listdir(folder) if name.endswith(".json")]
+        names = os.listdir(folder)
     except FileNotFoundError:
-        return []
+        names = []
     except OSError as error:
         raise ConfigError(f"{folder}: the results cannot be read: {error.strerror}") from None
+    for name in sorted(names):
+        if not name.endswith(".json") or name.startswith("table_"):
+            continue
+        try:
+            runs.append(read_run(folder / name))
+        except UnusableFileError as error:
+            faults.append(fault(folder / name, str(error)))
+    return Results(folder, tuple(runs), tuple(faults))
 
 
 def fault(path: Path, reason: str) -> Fault:
