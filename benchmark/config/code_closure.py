@@ -207,10 +207,10 @@ def _registers(node: ast.stmt, imports: dict[str, Target | str], names: set[str]
     return any(part in names or not isinstance(imports.get(part, ""), str) for part in parts)
 
 
-def _is_if(node: ast.stmt, *names: str) -> bool:
-    """Whether a statement is an `if` on one of these names."""
+def _is_if(node: ast.stmt, name: str) -> bool:
+    """Whether a statement is an `if` on this name."""
     return isinstance(node, ast.If) and any(
-        isinstance(part, ast.Name) and part.id in names for part in ast.walk(node.test)
+        isinstance(part, ast.Name) and part.id == name for part in ast.walk(node.test)
     )
 
 

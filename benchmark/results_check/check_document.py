@@ -45,10 +45,7 @@ def check_json(checked: FolderCheck, strict: bool) -> str:
     findings = checked.findings
     faults, notes = _by_check(checked)
     value: dict[str, Any] = {
-        "folder": checked.folder,
-        "profile": checked.profile,
-        "runs": checked.runs,
-        "predictions": checked.predictions,
+        **{key: getattr(checked, key) for key in ("folder", "profile", "runs", "predictions")},
         "status": checked.status(strict),
         "checks": [
             {

@@ -127,3 +127,8 @@ def dev_examples(features: Features, data: DataSettings) -> np.ndarray:
     """Example rows of a dev file that are scored: all, or the first `dev_cap`."""
     count = len(features.examples)
     return np.arange(count if data.dev_cap is None else min(count, data.dev_cap))
+
+
+def dev_questions(features: Mapping[str, Features], data: DataSettings) -> dict[str, Questions]:
+    """The questions of each dataset's dev file that are scored."""
+    return {name: questions(entry, name, dev_examples(entry, data)) for name, entry in features.items()}

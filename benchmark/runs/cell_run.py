@@ -96,9 +96,8 @@ class CellRun:
     def trained_windows(self) -> int:
         """Windows that the steps train on, as far as it is known before."""
         training = self.config.training
-        if training.batch_tokens is None:
-            return self.steps * training.batch
-        return round(self.epochs * self.windows)
+        by_tokens = training.batch_tokens is not None
+        return round(self.epochs * self.windows) if by_tokens else self.steps * training.batch
 
     def open_model(self) -> tuple[Any, Any]:
         """The backbone with a fresh head on this rank's device, and its tokenizer."""

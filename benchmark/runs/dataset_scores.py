@@ -82,10 +82,10 @@ class DatasetScores:
     missing: list[str]
 
     @staticmethod
-    def of(
-        tables: Mapping[str, pa.Table], sha256: Mapping[str, str], missing: Sequence[str]
-    ) -> DatasetScores:
-        """The scores of each dataset's predictions; `sha256`: of the files that they answer."""
+    def of(tables: Mapping[str, pa.Table], sha256: Mapping[str, str], wanted: Sequence[str]) -> DatasetScores:
+        """The scores of each dataset's predictions; `sha256`: of the files that they answer; `wanted`: the
+        datasets that the profile scores.
+        """
         datasets = {
             name: {
                 "domain": domain_of(name),
@@ -97,7 +97,8 @@ class DatasetScores:
             }
             for name, table in tables.items()
         }
-        return DatasetScores(pa.concat_tables(tables.values()), datasets, list(missing))
+        missing = [name for name in wanted if name not in tables]
+        return DatasetScores(pa.concat_tables(tables.values()), datasets, missing)
 
     @property
     def averages(self) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from benchmark.cli.progress import Bar, progress, silent
 from benchmark.config.cells import Cell
 from benchmark.config.folders import Places
 from benchmark.config.params import Config
-from benchmark.runs.cell_data import dev_examples, dev_features, file_digests, questions
+from benchmark.runs.cell_data import dev_features, dev_questions, file_digests
 from benchmark.runs.dataset_scores import DatasetScores, predictions_table
 from benchmark.runs.result_files import write_results
 from benchmark.runs.tracked_run import tracked_run
@@ -50,11 +50,9 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
         config.data,
         "there: run `python -m benchmark.prepare`",
     )
-    dev_questions = {
-        name: questions(entry, name, dev_examples(entry, config.data)) for name, entry in features.items()
-    }
+    parts = dev_questions(features, config.data)
     sha256 = file_digests(features)
-    windows = sum(len(part.shared(ranks)) for part in dev_questions.values())
+    windows = sum(len(part.shared(ranks)) for part in parts.values())
     tables = {}
     with (
         tracked_run(config, cell, folder, trained["mlflow_run_id"], {}, {})
@@ -66,7 +64,7 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
     ):
         vocabulary, plan = Vocabulary.of(tokenizer), plan_of(config)
         mean = zero_shot(model)  # with adapters: their mean, for datasets that none of them is of
-        for name, part in dev_questions.items():
+        for name, part in parts.items():
             answering = model if name in datasets_of(model) else mean
             predictions = answers(answering, part, vocabulary, plan, partial(_advance, bar, name), ranks)
             if ranks.first:
@@ -75,8 +73,7 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
                 tracker.data_input(f"{name}.dev", str(places.raw), digest=digest, context="evaluation")
         if not ranks.first:
             return
-        missing = [name for name in config.data.evaluate if name not in features]
-        scores = DatasetScores.of(tables, sha256, missing)
+        scores = DatasetScores.of(tables, sha256, config.data.evaluate)
         write_results(config, cell, trained, scores, params, {"K": None})
         tracker.log(scores.metrics(), step=trained["budget"]["steps"])
         write_json(folder / "metrics.json", headline(scores, trained))

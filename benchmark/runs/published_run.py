@@ -112,8 +112,7 @@ def score_published(
             records[dataset] = record
             answers = [WrittenAnswer(row, text) for row, text in enumerate(record["answers"])]
             tables[dataset] = predictions_table(dataset, np.arange(len(rows)), answers, table_of(rows))
-        missing = [dataset for dataset in targets(config) if dataset not in files]
-        scores = DatasetScores.of(tables, sha256, missing)
+        scores = DatasetScores.of(tables, sha256, targets(config))
         tracker.log(scores.metrics(), step=0)
         known = origins(places.raw)
         hub = [f"{dataset}.dev" for dataset, digest in sha256.items() if known.get(digest) == "hub"]

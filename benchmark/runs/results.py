@@ -170,12 +170,8 @@ def fault(path: Path, reason: str) -> Fault:
         cell = parse(path.stem.replace(shots[0], "") if shots else path.stem)
     except ConfigError:
         return Fault(shown, reason)
-    return Fault(
-        shown,
-        reason,
-        Identity(cell.backbone, cell.regime, cell.arm, cell.adapter, int(shots[1]) if shots else None),
-        cell.seed,
-    )
+    K = int(shots[1]) if shots else None
+    return Fault(shown, reason, Identity(cell.backbone, cell.regime, cell.arm, cell.adapter, K), cell.seed)
 
 
 def read_run(path: Path) -> Run:

@@ -16,7 +16,7 @@ from benchmark.config.digests import section_digest, targets
 from benchmark.config.folders import Places
 from benchmark.config.params import Config
 from benchmark.runs import nonfinite
-from benchmark.runs.cell_data import dev_examples, dev_features, file_digests, questions
+from benchmark.runs.cell_data import dev_features, dev_questions, file_digests
 from benchmark.runs.dataset_scores import DatasetScores, predictions_table
 from benchmark.runs.result_files import write_results
 from benchmark.runs.results import Identity
@@ -109,9 +109,7 @@ def target_features(config: Config, places: Places, cell: Cell) -> dict[str, Fea
 def _transferred(run: TransferRun, model: Any, protocol: FewShotProtocol) -> list[dict[str, Any]]:
     """The records of all transfers (`few_shot_runs`)."""
     config, cell, settings = run.config, run.cell, protocol.settings
-    dev_questions = [
-        questions(entry, name, dev_examples(entry, config.data)) for name, entry in run.features.items()
-    ]
+    parts = list(dev_questions(run.features, config.data).values())
     ids = {name: entry.examples["id"] for name, entry in run.features.items()}
     folder = run.places.run(cell)
     weights = file_digest(folder / "model" / "model.safetensors")
@@ -120,7 +118,7 @@ def _transferred(run: TransferRun, model: Any, protocol: FewShotProtocol) -> lis
         run.places.root / ".checkpoints" / "transfer" / cell.name,
         f"{section_digest(config, cell)}:{weights}:{data}",
     )
-    count = len(settings.sizes) * len(settings.seeds) * len(dev_questions)
+    count = len(settings.sizes) * len(settings.seeds) * len(parts)
     with (
         progress(f"transfer {cell.name}", total=count, unit="transfers") as bar,
         stoppable() as stop,
@@ -128,7 +126,7 @@ def _transferred(run: TransferRun, model: Any, protocol: FewShotProtocol) -> lis
     ):
         return few_shot_runs(
             model,
-            dev_questions,
+            parts,
             protocol,
             kept,
             masks=_masks_of_seed(run, protocol, stop),
@@ -166,8 +164,7 @@ def _write_one(run: TransferRun, k: int, seed: int, records: list[dict[str, Any]
         )
         for record in records
     }
-    missing = [dataset for dataset in targets(config) if dataset not in run.features]
-    scores = DatasetScores.of(tables, file_digests(run.features), missing)
+    scores = DatasetScores.of(tables, file_digests(run.features), targets(config))
     tuned = {record["dataset"]: {key: record[key] for key in TUNED} for record in records}
     more = {
         "cell": name,

@@ -28,8 +28,7 @@ def test_transfers_are_of_the_cell_s_settings_its_trained_weights_and_the_target
     model.parent.mkdir(parents=True)
     model.write_bytes(b"weights")
     monkeypatch.setattr(transfer_run, "few_shot_runs", lambda model, targets, protocol, kept, **_: kept)
-    monkeypatch.setattr(transfer_run, "questions", lambda *_: None)
-    monkeypatch.setattr(transfer_run, "dev_examples", lambda *_: None)
+    monkeypatch.setattr(transfer_run, "dev_questions", lambda *_: {})
 
     def kept(settings: Config = config, data: str = "k") -> Any:
         features: Any = {"BioASQ": SimpleNamespace(examples={"id": []}, meta={"key": data})}
