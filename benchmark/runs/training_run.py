@@ -11,7 +11,7 @@ from benchmark.config.cells import Cell
 from benchmark.config.digests import params_digest
 from benchmark.config.params import Config
 from benchmark.runs import nonfinite
-from benchmark.runs.adapters import second_phase, start_adapters
+from benchmark.runs.adapters import second_phase
 from benchmark.runs.cell_masks import masks_and_anchor
 from benchmark.runs.cell_run import CellRun
 from benchmark.runs.tracked_run import tracked_run
@@ -20,6 +20,7 @@ from benchmark.tracking import mlflow_store as tracking
 from benchmark.tracking.journal import interrupted
 from benchmark.tracking.run_metrics import final_metrics, log_figures, log_masks
 from bmt.masks import Masks
+from bmt.qa.adapters import add_adapters
 from bmt.random_mask import RandomMask
 from bmt.runtime.control import RunControl
 from bmt.runtime.files import remove_half_written
@@ -68,7 +69,8 @@ def train_cell(
         if fixed:
             log_masks(tracker, _at_last(masks), run.config.tracking.figures)
         if cell.adapter:
-            start_adapters(run, model, data)
+            # after the masks: they are theta's, and the same as without adapters
+            add_adapters(model, data.datasets, seed=cell.seed)
         with run.bar("train", run.trained_windows) as bar:
             outcome = train(
                 model,
