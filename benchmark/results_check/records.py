@@ -126,17 +126,18 @@ def _read(path: Path, findings: Findings) -> Record | None:
     """
     try:
         values = results.read_object(path, _once)
+        seal_now = seal(values)
     except _KeyTwiceError as error:
         findings.fault("files", path.name, str(error), "stands twice", "allowed: once")
         return None
-    except UnusableFileError as error:
-        findings.fault("files", path.name, "", str(error), "needs one JSON object", MAKE_AGAIN)
+    except (UnusableFileError, RecursionError) as error:
+        reason = str(error) if isinstance(error, UnusableFileError) else "nested too deeply"
+        findings.fault("files", path.name, "", reason, "needs one JSON object", MAKE_AGAIN)
         return None
     if isinstance(values.get("cell"), str) and values["cell"] != path.stem:
         advice = "a renamed or relabelled file: give it its own name back, or evaluate the run again"
         expected = f"the file is called {path.stem}"
         findings.fault("names", path.name, "cell", shown(values["cell"]), expected, advice)
-    seal_now = seal(values)
     if values.get(SEAL) not in (None, seal_now):
         stands, expected = f"{shown(values[SEAL])[:14]}…", f"the fields have {seal_now[:12]}…"
         findings.fault("digests", path.name, SEAL, stands, expected, f"a field was edited: {RESTORE}")
@@ -145,7 +146,7 @@ def _read(path: Path, findings: Findings) -> Record | None:
         findings.fault("fields", path.name, fault.key, stands, f"allowed: {in_words(fault)}")
         take_out(values, fault)
     result, faults = hold(values)
-    if values["cell"] != path.stem or any(fault.optional is None for fault in faults):
+    if values.get("cell") != path.stem or any(fault.optional is None for fault in faults):
         return None
     record = Record(path, values, results.run_of(result, values))
     _check_name(record, findings)

@@ -128,7 +128,7 @@ def _columns(record: Record, findings: Findings) -> dict[str, Any] | None:
         stands, expected = shown(owner.decode("utf-8", "replace")), f"the JSON beside it is {shown(this)}"
         advice = f"the predictions of another run: {RESTORE}"
         findings.fault("names", file, OWNER.decode(), stands, expected, advice)
-    for name in table.column_names[len(COLUMNS) :]:
+    for name in (name for name in OPTIONAL if name in table.column_names):
         try:
             columns[name] = _typed(table, name)
         except (pa.ArrowException, NotImplementedError):
