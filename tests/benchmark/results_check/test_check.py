@@ -252,6 +252,7 @@ DOCTORED: dict[str, dict[str, tuple[Doctor, str]]] = {
             edit(lambda r: r.pop("seed")),
             "none.s0.json: seed: missing; allowed: a whole number, at least 0",
         ),
+        "no name": (edit(lambda r: r.pop("cell")), "none.s0.json: cell: missing; allowed: a text"),
         "another type": (edit(lambda r: r.update(arm=7)), "none.s0.json: arm: 7; allowed: a text"),
         "NaN": (
             edit(lambda r: r["datasets"]["SQuAD"].update(f1=np.nan)),
