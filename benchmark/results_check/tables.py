@@ -118,7 +118,7 @@ def _columns(record: Record, findings: Findings) -> dict[str, Any] | None:
                 findings.fault("fields", file, "columns", stands, f"needs {', '.join(COLUMNS)}, each once")
                 return None
             table = parquet.read(columns=[name for name in (*COLUMNS, *OPTIONAL) if names.count(name) == 1])
-        columns = {name: _typed(table, name) for name in COLUMNS}
+        columns = {name: _column(table, name) for name in COLUMNS}
     except (pa.ArrowException, OSError, ValueError, NotImplementedError) as error:
         stands = f"unreadable ({' '.join(str(error).split())[:100]})"
         expected = "truncated, no Parquet, or columns of other types"
@@ -130,14 +130,14 @@ def _columns(record: Record, findings: Findings) -> dict[str, Any] | None:
         findings.fault("names", file, OWNER.decode(), stands, expected, advice)
     for name in (name for name in OPTIONAL if name in table.column_names):
         try:
-            columns[name] = _typed(table, name)
+            columns[name] = _column(table, name)
         except (pa.ArrowException, NotImplementedError):
             kinds = f"{table[name].type}, not {TYPES.get(name, 'string')}"
             findings.note("scores", f"column {name} of {file} is {kinds}: not looked at")
     return columns
 
 
-def _typed(table: pa.Table, name: str) -> Any:
+def _column(table: pa.Table, name: str) -> Any:
     return table[name].cast(TYPES.get(name, pa.string())).combine_chunks()
 
 
