@@ -38,7 +38,7 @@ class Announcer:
     keep: str
     clock: Callable[[], float] = time.monotonic
     _began: dict[str, float] = field(default_factory=dict)
-    _over: dict[str, JobOutcome] = field(default_factory=dict)
+    over: dict[str, JobOutcome] = field(default_factory=dict)
 
     def started(self, job: Job, slot: str | None) -> None:
         """One line."""
@@ -48,12 +48,10 @@ class Announcer:
     def ended(self, job: Job, outcome: JobOutcome) -> None:
         """One line, and a failed job's log's tail."""
         self._began.pop(job.name, None)
-        self._over[job.name] = outcome
+        self.over[job.name] = outcome
         state, newline, tail = f"{outcome.state}: {outcome.text}".removesuffix(": ").partition("\n")
         took = f" in {duration(outcome.seconds)}" if outcome.seconds else ""
-        _tell(
-            f"[{len(self._over)} of {len(self.jobs)}] {job.name}{took} {state}{self._left()}{newline}{tail}"
-        )
+        _tell(f"[{len(self.over)} of {len(self.jobs)}] {job.name}{took} {state}{self._left()}{newline}{tail}")
         if self.keep == "none":
             self._remove_models()
 
@@ -68,11 +66,11 @@ class Announcer:
         done = [
             job
             for job in self.jobs
-            if not job.guessed and self._over.get(job.name, JobOutcome("")).state == DONE
+            if not job.guessed and self.over.get(job.name, JobOutcome("")).state == DONE
         ]
         expected = sum(job.seconds for job in done)
-        ratio = sum(self._over[job.name].seconds for job in done) / expected if expected else self.stretch
-        open_jobs = [job for job in self.jobs if job.name not in self._over]
+        ratio = sum(self.over[job.name].seconds for job in done) / expected if expected else self.stretch
+        open_jobs = [job for job in self.jobs if job.name not in self.over]
         now = self.clock()
         left = [
             replace(job, seconds=max(0.0, ratio * job.seconds - (now - self._began.get(job.name, now))))
@@ -81,13 +79,13 @@ class Announcer:
         return makespan(sorted(left, key=lambda job: job.name not in self._began), self.slots)
 
     def _left(self) -> str:
-        return f"; about {duration(self.seconds_left())} left" if len(self._over) < len(self.jobs) else ""
+        return f"; about {duration(self.seconds_left())} left" if len(self.over) < len(self.jobs) else ""
 
     def _remove_models(self) -> None:
         """Models of done jobs that no job will need any more; a job that failed may be run again, and needs
         its source.
         """
-        done = {name for name, outcome in self._over.items() if outcome.state == DONE}
+        done = {name for name, outcome in self.over.items() if outcome.state == DONE}
         for job in self.jobs:
             if (
                 job.model
@@ -106,7 +104,7 @@ def run_all(
     runs, wait for its end, and are raised again; a second one kills.
     """
     waiting, free = list(jobs), list(slots)
-    over: dict[str, JobOutcome] = {}
+    over = announcer.over
     running: dict[str, threading.Thread] = {}
     ended: queue.SimpleQueue[tuple[Job, str | None, JobOutcome]] = queue.SimpleQueue()
     names = {job.name for job in jobs}
@@ -138,12 +136,10 @@ def run_all(
                 continue
             del running[job.name]
             free.append(slot)
-            over[job.name] = outcome
             announcer.ended(job, outcome)
             while blocked := next(filter(lost, waiting), None):
                 waiting.remove(blocked)
-                over[blocked.name] = JobOutcome(NOT_RUN, f"it needs {', '.join(lost(blocked))}")
-                announcer.ended(blocked, over[blocked.name])
+                announcer.ended(blocked, JobOutcome(NOT_RUN, f"it needs {', '.join(lost(blocked))}"))
     except BaseException:
         work.stop()
         for thread in running.values():
