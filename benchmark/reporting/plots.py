@@ -60,9 +60,10 @@ def line_plot(
     axes: Axes,
     level: float | None = None,
     dotted: bool = True,
+    marks: Sequence[Mark] = (),
 ) -> Markup:
     """Lines over steps, the pale ones below; `level`: a reference line across; `dotted`: with a dot at each
-    point of a full line.
+    point of a full line; `marks`: points that no line joins.
     """
     drawn: list[Markup] = []
     if level is not None:
@@ -81,7 +82,7 @@ def line_plot(
             x, y = line.kept
             place: Attributes = {"cx": percent(axes.x.at(x)), "cy": axes.y.at(y)}
             drawn.append(tag("circle", **place, r=5, class_=f"kept s{line.series}"))
-    return _framed(key, title, description, drawn, axes)
+    return _framed(key, title, description, [*drawn, *_marks(marks, axes)], axes)
 
 
 def scatter_plot(key: str, title: str, description: str, marks: Sequence[Mark], axes: Axes) -> Markup:

@@ -19,7 +19,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bmt.runtime.files import json_digest
 
-SAMPLERS = ("tpe", "gp", "nsga2")
 POPULATION = 10  # NSGA-II's, sized to studies of tens of trials
 
 
@@ -61,7 +60,7 @@ class Keyed(BaseSampler):
 
 
 def sampler(kind: str, seed: int, startup: int) -> BaseSampler:
-    """The sampler `kind` (one of SAMPLERS); its first `startup` trials are drawn at random (NSGA-II: its
+    """The sampler `kind` ; its first `startup` trials are drawn at random (NSGA-II: its
     first generation is).
     """
 

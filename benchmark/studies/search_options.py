@@ -22,7 +22,8 @@ EXAMPLES = """python -m benchmark.search --study first --trials 20
   python -m benchmark.search --study first --apply        # shows the difference; with --yes it is written"""
 SAMPLERS = ("tpe", "gp", "nsga2")
 PRUNERS = ("hyperband", "wilcoxon", "none")
-OBJECTIVES = ("f1", "f1_density")
+OBJECTIVES = {"f1": ("maximize",), "f1_density": ("maximize", "minimize")}
+"""Directions of each: macro F1, or macro F1 against union density (a Pareto front)."""
 
 
 def parser() -> argparse.ArgumentParser:
