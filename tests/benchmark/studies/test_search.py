@@ -163,13 +163,13 @@ def test_every_sampler_is_keyed_by_the_trial_and_finds_better_values_than_its_fi
     url: str, tmp_path: Path, sampler: str
 ) -> None:
     whole = enter(url, sampling=(sampler, 3, 3))
-    search(whole, 7)
+    search(whole, 5)
     other = f"sqlite:///{tmp_path / 'other.db'}"
-    for trials in (4, 7):  # in two calls, as after a stop
+    for trials in (4, 5):  # in two calls, as after a stop
         in_parts = enter(other, sampling=(sampler, 3, 3))
         search(in_parts, trials)
     assert [trial.params for trial in in_parts.trials] == [trial.params for trial in whole.trials]
-    assert len({trial.params["gamma"] for trial in whole.trials}) == 7
+    assert len({trial.params["gamma"] for trial in whole.trials}) == 5
     for trial in whole.trials:
         assert trial.value == pytest.approx(macro(used(trial)))
     if sampler != "nsga2":  # its first generation is drawn at random
@@ -539,7 +539,7 @@ def test_applying_is_refused_where_it_makes_no_sense(study: optuna.Study, reposi
         run("--apply", "--profile", "mini", "--yes")
     with pytest.raises(ConfigError, match=r"mask.beto: the file has no such value"):
         apply.difference(repository / "params.yaml", "params.yaml", "sample", {"mask.beto": 1.0})
-    with pytest.raises(ConfigError, match=r"mask.gamma: 2.0 is not allowed"):
+    with pytest.raises(ConfigError, match=r"^params.yaml: mask.gamma: 2.0 is not allowed"):
         apply.difference(repository / "params.yaml", "params.yaml", "sample", {"mask.gamma": 2.0})
     (repository / "studies" / "first.best.yaml").write_text("study: first\n")
     with pytest.raises(ConfigError, match=r"studies/first.best.yaml: not a study's best values"):
