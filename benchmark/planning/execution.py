@@ -11,13 +11,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 
 from benchmark.cli.progress import duration
+from benchmark.cli.signals import ended
 from benchmark.planning.processes import Processes, children_environment
 from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, JobOutcome, Worker, makespan
 from bmt.runtime.files import file_digest, write_aside
@@ -106,7 +105,7 @@ def run_all(
     waiting, free = list(jobs), list(slots)
     over = announcer.over
     running: dict[str, threading.Thread] = {}
-    ended: queue.SimpleQueue[tuple[Job, str | None, JobOutcome]] = queue.SimpleQueue()
+    outcomes: queue.SimpleQueue[tuple[Job, str | None, JobOutcome]] = queue.SimpleQueue()
     names = {job.name for job in jobs}
 
     def do(job: Job, slot: str | None) -> None:
@@ -114,7 +113,7 @@ def run_all(
             outcome = work(job, slot)
         except Exception as error:  # whatever one job comes to, the others go on
             outcome = JobOutcome(FAILED, f"{type(error).__name__}: {error}")
-        ended.put((job, slot, outcome))
+        outcomes.put((job, slot, outcome))
 
     def lost(job: Job) -> list[str]:
         return [name for name in sorted(job.needs & over.keys()) if over[name].state != DONE]
@@ -130,7 +129,7 @@ def run_all(
                     running[job.name].start()
                     announcer.started(job, slot)
             try:
-                job, slot, outcome = ended.get(timeout=TICK)
+                job, slot, outcome = outcomes.get(timeout=TICK)
             except queue.Empty:
                 announcer.waiting()
                 continue
@@ -166,7 +165,7 @@ def run_jobs(
     work = work or Processes(logs, children_environment(slots))
     _tell(f"{len(jobs)} to run, {slots} at a time; logs: {logs}")
     announcer = Announcer(jobs, slots, 1.0 if gpus else float(slots), keep)
-    with _signals():
+    with ended(signal.SIGHUP):  # SIGTERM and a closed terminal, as Ctrl-C does
         return run_all(jobs, tuple(gpus) or (None,) * slots, work, announcer)
 
 
@@ -197,21 +196,3 @@ def _open_store() -> None:
 
 def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the block as Ctrl-C does, with 128 + the signal as exit status."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number, handler in before.items():
-        if handler is signal.SIG_DFL:
-            signal.signal(number, leave)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

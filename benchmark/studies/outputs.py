@@ -11,13 +11,11 @@ from benchmark.studies import apply, export, status, study_page
 from benchmark.studies.mlflow_runs import log_files
 from benchmark.studies.settings import read_settings
 from benchmark.studies.storage import find_study, reachable, storage_url
-from benchmark.studies.worker import quiet_optuna
 from bmt.runtime.files import write_text
 
 
 def show_study(options: argparse.Namespace) -> None:
     """Print the table, write the best values' file and the figures' page; the files go to MLflow too."""
-    quiet_optuna()
     url = storage_url(options.study, options.storage)
     study = find_study(options.study, url)
     with reachable(url):

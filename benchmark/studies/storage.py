@@ -14,6 +14,7 @@ import re
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from urllib.parse import quote
 
 import optuna
 import sqlalchemy.exc
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial
 
@@ -54,12 +56,14 @@ def storage_url(name: str, url_option: str | None = None) -> str:
 
 
 def open_storage(url: str, heartbeat: int = HEARTBEAT) -> RDBStorage:
-    """Open the database, making its tables first if need be.
+    """Open the database, making its tables first if need be. Optuna's own lines end here: ours tell the same.
 
     Raises:
         ConfigError: no URL of a database, or the driver that it names is not installed.
         BMTError: it cannot be reached.
     """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=ExperimentalWarning)
     path = _file(url)
     options: dict[str, Any] = {"pool_pre_ping": path is None}
     if path is not None:

@@ -21,7 +21,7 @@ from benchmark.studies.space import Space, present, space_of
 from benchmark.studies.status import counts_text, front, front_text
 from benchmark.studies.storage import HEARTBEAT, open_storage, reachable, storage_url
 from benchmark.studies.training import Trained, check_validation
-from benchmark.studies.worker import TrialBudget, enter_study, quiet_optuna, say, work
+from benchmark.studies.worker import TrialBudget, enter_study, say, work
 from benchmark.tracking.environment import cpu_count
 from bmt.errors import BMTError
 from bmt.runtime.files import json_digest
@@ -38,7 +38,6 @@ def run(options: argparse.Namespace, command_line: Sequence[str]) -> None:
         ConfigError: something in the call, the params file or the study does not fit. DataError: no features.
         BMTError: the database cannot be reached.
     """
-    quiet_optuna()
     keep_freed_memory()
     settings = read_settings(options.params, options.profile, options.changes)
     config = settings.config()

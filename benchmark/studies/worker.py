@@ -5,14 +5,13 @@ run them.
 from __future__ import annotations
 
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 import optuna
-from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from benchmark.cli.progress import duration
@@ -175,9 +174,3 @@ def trial_line(study: optuna.Study, trial: FrozenTrial) -> str:
 
 def _failure(trial: FrozenTrial) -> str:
     return str(trial.user_attrs.get("failure", "no reason known"))
-
-
-def quiet_optuna() -> None:
-    """Optuna's own lines away: ours tell the same, one per trial."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.filterwarnings("ignore", category=ExperimentalWarning)

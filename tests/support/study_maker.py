@@ -23,7 +23,7 @@ from benchmark.studies.identity import StudyIdentity
 from benchmark.studies.objective import Objective, Recorder, Score
 from benchmark.studies.space import Range, Space, Values
 from benchmark.studies.storage import open_storage, reachable
-from benchmark.studies.worker import TrialBudget, enter_study, quiet_optuna, work
+from benchmark.studies.worker import TrialBudget, enter_study, work
 from benchmark.tracking.mlflow_store import TrackedRun, untracked
 from bmt.errors import ModelError
 from bmt.settings import IN_DOMAIN
@@ -114,7 +114,6 @@ def enter(
     **changes: Any,
 ) -> optuna.Study:
     """The study with our identity but for `changes`."""
-    quiet_optuna()
     return enter_study(open_storage(url, heartbeat), name, identity(**changes), EVALUATIONS, sampling)
 
 

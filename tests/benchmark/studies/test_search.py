@@ -109,6 +109,7 @@ def test_values_have_four_digits_and_stay_within_the_ends() -> None:
         ("lam=0:1e-6", r"mask.lam 0 is not allowed: above 0, for the search is on a log scale"),
         ("lam=1e-8:inf", r"inf is not allowed: a number"),
         ("steps=1.5:4", r"1.5 is not allowed: a whole number"),
+        ("steps=1:inf", r"inf is not allowed: a whole number"),
         ("density=0.1:1.5", r"mask.density 1.5 is not allowed: above 0 and at most 1"),
         ("gamma=-1", r"--range gamma=-1: not of the form NAME=LOW:HIGH"),
         (
@@ -666,6 +667,7 @@ def test_arguments_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
         command.main(["--study", "a/b", "--status"])
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_the_commands_choices_are_the_rooms_own() -> None:
     from optuna import pruners, samplers
 
