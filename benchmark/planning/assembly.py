@@ -11,7 +11,7 @@ from benchmark.config.params import Config
 from benchmark.planning.cells import PlannedRun, UnavailableRow
 from benchmark.planning.commands import Command, benchmark_command, with_params
 from benchmark.planning.disk import Disk, RunFolder, disk_of, weights_of
-from benchmark.planning.schedule import Job, makespan
+from benchmark.planning.schedule import Job
 from benchmark.planning.states import (
     CHECKPOINT,
     MISSING,
@@ -139,13 +139,6 @@ def jobs_of(plan: TablePlan, present: ProfileFiles) -> list[Job]:
             )
         )
     return jobs
-
-
-def wall_seconds(jobs: Sequence[Job], slots: int, shared: bool) -> float:
-    """Seconds until the last job is done. shared: the slots share one device, so that each is as much slower
-    as there are slots.
-    """
-    return makespan([replace(job, seconds=job.seconds * slots) for job in jobs] if shared else jobs, slots)
 
 
 def _item(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.comparison.gate import TableData
@@ -17,7 +17,7 @@ from benchmark.paper.tables import Table
 from benchmark.planning import assembly, disk, execution, throughput
 from benchmark.planning.assembly import TablePlan
 from benchmark.planning.cells import planned_runs
-from benchmark.planning.schedule import JobOutcome
+from benchmark.planning.schedule import JobOutcome, makespan
 from benchmark.planning.states import ProfileFiles
 from benchmark.planning.throughput import Machine
 from benchmark.runs import results
@@ -63,9 +63,13 @@ class RequestedPlan:
 
     @property
     def wall(self) -> float:
-        """Seconds of the whole with `slots` runs at a time."""
+        """Seconds of the whole with `slots` runs at a time; where they share one device, each is as much
+        slower as there are slots.
+        """
+        slots = self.request.slots
+        stretch = 1 if self.request.gpus else slots
         jobs = assembly.jobs_of(self.plan, self.present)
-        return assembly.wall_seconds(jobs, self.request.slots, shared=not self.request.gpus)
+        return makespan([replace(job, seconds=job.seconds * stretch) for job in jobs], slots)
 
 
 def plan_table(request: PlanRequest) -> RequestedPlan:

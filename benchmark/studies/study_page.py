@@ -55,14 +55,9 @@ PARETO = (
 )
 
 
-def page_path(study: str) -> Path:
-    """The file of a study's page."""
-    return repository_root() / "studies" / f"{study}.html"
-
-
 def write_page(study: optuna.Study) -> Path:
     """Write the page. Raises BMTError where no trial has finished."""
-    path = page_path(study.study_name)
+    path = repository_root() / "studies" / f"{study.study_name}.html"
     write_text(path, study_page(study))
     return path
 

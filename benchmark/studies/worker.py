@@ -27,8 +27,6 @@ from bmt.errors import ModelError
 FAILURES = 3  # one after the other, and the worker gives up: it is not the values
 POLL_SECONDS = 1.0  # between two looks at what the other workers do
 
-Tell = Callable[[str], None]
-
 
 def say(line: str) -> None:
     """A line for the person at the terminal."""
@@ -89,7 +87,9 @@ def enter_study(
     return study
 
 
-def work(study: optuna.Study, objective: Objective, budget: TrialBudget, tell: Tell = say) -> None:
+def work(
+    study: optuna.Study, objective: Objective, budget: TrialBudget, tell: Callable[[str], None] = say
+) -> None:
     """Run trials until the study has as many as the budget says, or the time is over.
 
     Where other workers run the last of them, this one waits: a killed worker's trial is queued again and
