@@ -88,12 +88,11 @@ def read_report_data(
         compare(inputs.paper, table, inputs.results, inputs.setting, inputs.settings, inputs.source)
         for table in inputs.paper.tables.values()
     ]
-    every_fault = (*inputs.results.faults, *(fault for report in reports for fault in report.faults))
-    faults = {str(fault): fault for fault in every_fault}
+    in_reports = (fault for report in reports for fault in report.faults)
+    faults = {str(fault): fault for fault in (*inputs.results.faults, *in_reports)}
     unusable = {fault.file.rsplit(".", 1)[0] for fault in faults.values()}
     runs = [one for one in evidence.read(inputs.results, seeds) if one.run.cell not in unusable]
-    runs_folder = curves.runs_folder(inputs.results.folder)
-    course, lost = curves.read(runs_folder, {one.run.cell: one for one in runs}, seeds)
+    course, lost = curves.read(inputs.results.folder, {one.run.cell: one for one in runs}, seeds)
     return ReportData(
         paper=inputs.paper,
         our_paper=paper_folder is None,

@@ -186,7 +186,7 @@ def interpolated(points: Sequence[tuple[float, float, float]], axes: Axes) -> ND
     """The values of `points` (x, y, value) at the middles of the field's cells, linear between the points:
     (DOWN, ACROSS), NaN outside them and where they span no area.
     """
-    places = np.array([[axes.x.at(x) / 100, axes.y.at(y) / HEIGHT] for x, y, _ in points])
+    places = np.array([axes.at(x, y) for x, y, _ in points]) / (100, HEIGHT)
     values = np.array([value for *_, value in points])
     across, down = np.meshgrid((np.arange(ACROSS) + 0.5) / ACROSS, (np.arange(DOWN) + 0.5) / DOWN)
     try:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from benchmark.comparison.claims import ClaimResult
 from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE, Claim
-from benchmark.rendering.palette import COLOURS
+from benchmark.rendering.web_page import COLOURS
 from benchmark.reporting.chart_colours import (
     HEAT_DARK,
     HEAT_LIGHT,
@@ -182,11 +182,11 @@ def test_a_strip_of_any_size_has_ticks_on_both_sides():
 
 
 def test_a_table_line_draws_difference_interval_and_margin():
-    strip = parse(delta_strip(-1.0, (-1.5, -0.5), 0.5, "bad", Scale(-2.0, 2.0)))
+    strip = parse(delta_strip(Estimate(-1.0, -1.5, -0.5, None, (-0.5, 0.5), "bad"), Scale(-2.0, 2.0)))
     assert shares(strip.one("circle"), "cx") == [25.0]
     assert shares(strip.one("rect", "margin"), "x", "width") == [37.5, 25.0]
     assert shares(next(strip.all("line", "interval")), "x1", "x2") == [12.5, 37.5]
-    bare = parse(delta_strip(1.0, None, None, "quiet", Scale(-2.0, 2.0)))
+    bare = parse(delta_strip(Estimate(1.0, None, None, None, None, "quiet"), Scale(-2.0, 2.0)))
     assert not [*bare.all("rect"), *bare.all("line", "interval")]
 
 
