@@ -9,12 +9,12 @@ from typing import Any
 from markupsafe import Markup
 
 from benchmark.comparison.matching import LITERATURE, MISSING, NO_DATA, NOT_COMPARABLE
-from benchmark.comparison.report import DIFFERS, EXACT, NOT_REPRODUCED, REPRODUCED
+from benchmark.comparison.report import DIFFERS, EXACT
 from benchmark.rendering.phrases import NOTHING, counted, enumerated
 from benchmark.reporting.charts import DataTable
 from benchmark.reporting.report_data import ComparedTable, ReportData, cell_counts, claim_counts
 from benchmark.reporting.strips import stacked_bar
-from benchmark.statistics.reproduction import INCONCLUSIVE
+from benchmark.statistics.reproduction import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
 
 VERDICTS = {
     REPRODUCED: "good",

@@ -10,7 +10,6 @@ from benchmark.comparison.report import CellResult
 from benchmark.comparison.table_document import about, closing_remarks, numbers_table, published_elsewhere
 from benchmark.rendering.document import Inline, TextCell, TextRow, cell_of, plain_text
 from benchmark.rendering.phrases import NOTHING, counted
-from benchmark.reporting.evidence import grouped
 from benchmark.reporting.overview import verdict_badges
 from benchmark.reporting.report_data import ComparedTable
 from benchmark.reporting.strips import Estimate, delta_axis, delta_strip, symmetric
@@ -32,10 +31,9 @@ def table_section(table: ComparedTable) -> dict[str, Any]:
     report = table.report
     numbers = numbers_table(report)
     columns = [column.name or column.label for column in numbers.columns]
-    by_row = grouped(report.cells, lambda cell: cell.match.row.row)
     groups = [
-        (group, list(map(_line, group.rows, by_row[row.row])))
-        for row, group in zip(report.table.rows, numbers.groups, strict=True)
+        (group, list(map(_line, group.rows, cells)))
+        for group, (_, cells) in zip(numbers.groups, report.by_row, strict=True)
         if group.rows
     ]
     scale = None

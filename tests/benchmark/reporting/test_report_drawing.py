@@ -38,7 +38,7 @@ from benchmark.reporting.strips import (
 )
 from benchmark.reporting.svg import number, tag
 from benchmark.reporting.training import stepped, with_mean
-from benchmark.statistics import Interval
+from benchmark.statistics.paired import Interval
 from tests.support.html_tree import Node, parse
 
 
@@ -141,7 +141,8 @@ def test_the_shaded_side_is_what_the_claim_allows(direction, over, size, claimed
     """Of a claim of no difference without a size: the margin of an average or of a dataset."""
     claim = Claim("c", "3", "", "", "a", "b", "F1", over, direction, size)
     settings = CompareSettings(margin_cell=1.0, margin_average=0.5)
-    result = ClaimResult(claim, "undecided", "", 0.2, Interval(0.1, -0.3, 0.5, 0.6, 3, "t"))
+    interval = Interval(0.1, -0.3, 0.5, 0.6, 3, "t")
+    result = ClaimResult("undecided", "", claim=claim, paper_delta=0.2, interval=interval)
     estimate = estimate_of(result, settings)
     assert estimate is not None and estimate.claimed == claimed
     assert (estimate.value, estimate.low, estimate.high, estimate.paper) == (0.1, -0.3, 0.5, 0.2)

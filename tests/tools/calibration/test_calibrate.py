@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.statistics import judge_arrays
+from benchmark.statistics.reproduction import judge_arrays
 from bmt.errors import ConfigError
 from tests.conftest import ROOT
 from tools.calibration import __main__ as calibrate
