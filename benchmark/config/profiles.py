@@ -6,12 +6,13 @@ it copies `profiles/<name>.yaml` over params.yaml and says what that overwrites.
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 from typing import Any
 
 from benchmark.config.cells import nearest
-from benchmark.config.params import load, repository_root
+from benchmark.config.params import Config, load, repository_root
 from benchmark.config.yaml_file import read_yaml
 from bmt.errors import ConfigError
 from bmt.runtime.files import write_text
@@ -53,6 +54,14 @@ def params_file(params: str | None, profile: str | None) -> str | None:
         names = ", ".join(known) or "those with a file in profiles/"
         raise ConfigError(f"--profile {profile}: not allowed{nearest(profile, known)}: one of {names}")
     return as_seen(known[profile])
+
+
+def chosen_config(options: argparse.Namespace) -> tuple[Config, str | None]:
+    """The configuration that a command's options `--params` or `--profile` name, and its file as
+    `params_file` has it.
+    """
+    file = params_file(options.params, options.profile)
+    return load(file), file
 
 
 def as_seen(path: Path) -> str:

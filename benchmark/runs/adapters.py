@@ -46,7 +46,7 @@ def described(tuned: Sequence[TunedAdapter]) -> dict[str, dict[str, Any]]:
             "before": adapter.before,
             "after": max(adapter.before, adapter.outcome.best_f1),
             "kept": adapter.kept,
-            "steps": adapter.outcome.steps,
+            "steps": adapter.outcome.step,
             "windows": adapter.outcome.windows,
             "tokens": adapter.outcome.tokens,
             "seconds": adapter.outcome.seconds,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmark.cli.progress import Bar, progress, silent
+from benchmark.cli.progress import Bar, progress
 from benchmark.config.backbones import Located, locate
 from benchmark.config.cells import Cell
 from benchmark.config.digests import section_digest
@@ -118,8 +117,6 @@ class CellRun:
         model.to(rank_device())
         return model, tokenizer
 
-    def bar(self, what: str, windows: int) -> AbstractContextManager[Bar]:
+    def bar(self, what: str, windows: int) -> Bar:
         """A progress bar of the first rank; the others are silent."""
-        if not self.ranks.first:
-            return nullcontext(silent())
-        return progress(f"{what} {self.cell.name}", total=windows, unit="windows")
+        return progress(f"{what} {self.cell.name}", windows, "windows", shown=self.ranks.first)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
 import torch
 
 from benchmark.cli.advice import TRAIN, advice
-from benchmark.cli.progress import Bar, progress, silent
+from benchmark.cli.progress import Bar, progress
 from benchmark.config.cells import Cell
 from benchmark.config.folders import Places
 from benchmark.config.params import Config, as_flat
@@ -57,9 +57,7 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
     tables = {}
     with (
         _tracked(config, cell, trained) if ranks.first else tracking.untracked() as tracker,
-        progress(f"evaluate {cell.name}", total=windows, unit="windows")
-        if ranks.first
-        else nullcontext(silent()) as bar,
+        progress(f"evaluate {cell.name}", total=windows, unit="windows", shown=ranks.first) as bar,
     ):
         vocabulary, plan = Vocabulary.of(tokenizer), plan_of(config)
         mean = zero_shot(model)  # with adapters: their mean, for datasets that none of them is of

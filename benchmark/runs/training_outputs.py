@@ -99,7 +99,7 @@ def training_record(run: CellRun, trained: CellOutcome) -> dict[str, Any]:
         "regularizer": None if arm.regularizer == "none" else regularizer,
         "deviation": {key: asdict(moved) for key, moved in outcome.deviation.items()},
         "budget": {
-            "steps": outcome.steps,
+            "steps": outcome.step,
             "best_step": outcome.best_step,
             "windows": outcome.windows,
             "tokens": outcome.tokens,
@@ -145,7 +145,7 @@ def summary(run: CellRun, trained: CellOutcome) -> str:
     moved = outcome.deviation["total"]
     lines = [
         f"{run.cell.name}: validation macro F1 {outcome.best_f1:.1f} at step {outcome.best_step} of "
-        f"{outcome.steps}, relative deviation {moved.relative:.4f}, "
+        f"{outcome.step}, relative deviation {moved.relative:.4f}, "
         f"{outcome.tokens / max(outcome.seconds, 1e-9):,.0f} tokens/s"
     ]
     if isinstance(masks, Masks):

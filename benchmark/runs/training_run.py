@@ -85,11 +85,11 @@ def train_cell(
         last = _at_last(masks)
         if not fixed:
             log_masks(tracker, last, run.config.tracking.figures)
-        tracker.log(final_metrics(outcome), step=outcome.steps)
+        tracker.log(final_metrics(outcome), step=outcome.step)
         trained = CellOutcome(model, tokenizer, last, outcome, adapters, params, tracker.reference)
         write_outputs(run, trained)
         if run.config.tracking.figures:
-            log_figures(tracker, cell, outcome)
+            log_figures(tracker, outcome)
     checkpoints.remove()
     print(summary(run, trained))
 
