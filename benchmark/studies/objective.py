@@ -43,7 +43,7 @@ class Score:
 class Recorder(Protocol):
     """Where a trial's course is recorded; `benchmark.tracking.mlflow_store.TrackedRun` is one."""
 
-    def log(self, values: Mapping[str, Any], step: int | None = None) -> None: ...  # noqa: D102
+    def log(self, values: Mapping[str, Any], step: int = 0) -> None: ...  # noqa: D102
 
 
 class Measure(Protocol):
@@ -167,5 +167,5 @@ class _Prefixed:
     run: Recorder
     prefix: str
 
-    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
+    def log(self, values: Mapping[str, Any], step: int = 0) -> None:
         self.run.log({f"{self.prefix}{name}": value for name, value in values.items()}, step)
