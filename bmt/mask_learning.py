@@ -105,7 +105,7 @@ def learn_masks(
         loss: (model, batch) -> scalar; default: the loss that a transformers model returns.
         control: its `report` is called with (dataset, step, {loss, density, alpha_mean, interior}) about
             twenty times per dataset, its `progress` with (1, note) after each step, its `stop` before each.
-            Its `checkpoints` keep each dataset's learned gates, and once a minute those that are being
+            Its `checkpoints` keep each dataset's learned gates, and every minute those that are being
             learned, to go on from; the fingerprint is of everything that decides them, theta and the seed
             included. To be removed by the caller, who has the masks.
 

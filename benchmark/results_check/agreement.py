@@ -104,7 +104,7 @@ def _identities(records: list[Record], findings: Findings) -> None:
     runs = _grouped(records, lambda record: (record.run.identity, record.run.seed))
     for (identity, seed), (first, *others) in runs.items():
         for record in others:
-            stands, expected = f"{seed}, as in {first.cell}", f"one file a run of {identity.stem}"
+            stands, expected = f"{seed}, as in {first.cell}", f"one file per run of {identity.stem}"
             findings.fault("seeds", record.file, "seed", stands, expected, advice)
     tracked = [record for record in records if record.values.get("mlflow_run_id")]
     for first, *others in _grouped(tracked, lambda record: record.values["mlflow_run_id"]).values():

@@ -67,9 +67,11 @@ def remove_half_written(folder: Path, *names: str, seconds: float = 0.0) -> None
     """
     for name in names:
         for path in [*folder.glob(f".{name}.*.part"), *folder.glob(f".{name}.*.old")]:
+            if time.time() - path.stat().st_mtime < seconds:
+                continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            elif time.time() - path.stat().st_mtime >= seconds:
+            else:
                 path.unlink(missing_ok=True)
 
 

@@ -447,7 +447,7 @@ DOCTORED: dict[str, dict[str, tuple[Doctor, str]]] = {
     "seeds": {
         "twice": (
             passed_off(NONE, "mine"),
-            "roberta-base.mt.none.s0.json: seed: 0, as in mine; one file a run of roberta-base.mt.none",
+            "roberta-base.mt.none.s0.json: seed: 0, as in mine; one file per run of roberta-base.mt.none",
         ),
         "copied under another number": (
             passed_off(NONE, SEVEN, seed=7),

@@ -100,7 +100,7 @@ def test_half_written_files_of_a_name_go_at_once_or_when_they_are_old(tmp_path: 
     for name in (".x.json.12.part", ".x.json.13.old", ".y.json.12.part", "x.json"):
         (tmp_path / name).write_text("half")
     (tmp_path / ".x.14.part").mkdir()
-    remove_half_written(tmp_path, "x.json", seconds=3600)
+    remove_half_written(tmp_path, "x.json", "x", seconds=3600)
     assert len(left_behind()) == 5
     os.utime(tmp_path / ".x.json.12.part", (0, 0))
     remove_half_written(tmp_path, "x.json", seconds=3600)
