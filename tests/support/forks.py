@@ -1,0 +1,19 @@
+"""Two ranks as forks of the test's process: what it has imported, they need not import again (four seconds of
+work each).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+
+def two_ranks(work: Callable[..., None], *given: Any) -> None:
+    """`work(rank, *given)` in two processes, forked where the system can; an error in one of them is raised
+    here.
+    """
+    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+    torch.multiprocessing.start_processes(work, given, nprocs=2, start_method=method)
