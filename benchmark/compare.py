@@ -43,8 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     forms, seeds = chosen_formats(options.format, FORMATS, options.out), chosen_seeds(options.seeds)
     inputs = read_inputs(options.results, options.profile, options.paper, seeds, options.params)
-    table = inputs.table(options.paper_table)
-    report = compare(inputs.paper, table, inputs.results, inputs.setting, inputs.settings, inputs.source)
+    report = compare(inputs, inputs.paper.table(options.paper_table))
     write_document(table_document(report), forms, options.out, {"json": lambda: to_json(report)})
     for fault in report.faults:
         print(f"error: {inputs.results.folder / fault.file}: {fault.reason}", file=sys.stderr)

@@ -36,18 +36,25 @@ def main(arguments: list[str] | None = None) -> int:
     if options.first == options.second:
         raise ConfigError(f"{options.first} twice: not allowed: two different arms")
 
-    from benchmark.comparison.arm_contrast import contrast_arms, contrast_document, only_backbone
+    from benchmark.comparison.arm_contrast import contrast_arms, contrast_document
     from benchmark.comparison.matching import Setting
     from benchmark.config.results_options import chosen_seeds, results_place
     from benchmark.rendering.output import usual_format, write_document
     from benchmark.runs.results import read
 
-    folder, profile, _, active = results_place(options.results, options.profile, options.params)
+    folder, profile, config, active = results_place(options.results, options.profile, options.params)
     results = read(folder)
-    backbone = options.backbone or only_backbone(results, folder)
-    setting = Setting(profile=profile, seeds=chosen_seeds(options.seeds), active=active)
-    contrasts = contrast_arms(results, arms, setting, backbone)
-    write_document(contrast_document(contrasts, arms, backbone), [options.format or usual_format()])
+    ours = options.results is None
+    setting = Setting(
+        profile=profile,
+        seeds=chosen_seeds(options.seeds),
+        listed=tuple(config.every_cell) if config and ours else (),
+        active=active,
+        whole=ours,
+        commands=ours,
+    )
+    contrasts = contrast_arms(results, arms, setting, options.backbone)
+    write_document(contrast_document(contrasts), [options.format or usual_format()])
     for fault in results.faults:
         print(printable(f"error: {folder / fault.file}: {fault.reason}"), file=sys.stderr)
     return 0

@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     from benchmark.config.params import repository_root
     from benchmark.error_analysis.error_document import error_document
-    from benchmark.error_analysis.error_request import ErrorRequest, analyse_request, log_errors
+    from benchmark.error_analysis.error_request import analyse_request, log_errors
     from benchmark.rendering import print_document, render
     from bmt.runtime.files import write_text
 
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise ConfigError(
             f"--out {options.out}: a folder: name the file, for example {options.out / 'errors.md'}"
         )
-    analysis, name, config = analyse_request(ErrorRequest.of(options))
+    analysis, name, config = analyse_request(options)
     out = options.out or repository_root() / "reports" / name / "errors.md"
     shown_options = ("arms", "seeds", "dataset", "metric", "below", "limit", "backbone", "params", "profile")
     command = command_line("errors", options, (*shown_options, "results", "data", "out"), DEFAULTS)

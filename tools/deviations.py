@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 import typing
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmark.cli.commands import run_command
+from benchmark.cli.commands import command_parser, run_command
 from benchmark.config.params import Config, repository_root
 from bmt.runtime.files import write_text
 from bmt.settings import allowed
-from tools.command_line import tool_parser
 
 HEAD = """# Deviations: what the paper leaves open, and what we chose
 
@@ -27,31 +26,22 @@ are smaller, and say so in their comments.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class FixedChoice:
-    """A choice without a switch."""
-
-    about: str
-    paper: str  # silent or contradictory
-    choice: str
-
-
 FIXED = (
-    FixedChoice(
+    (
         "When the masks are learned",
         "silent",
         "Section 3.2 learns s and w, section 3.3 tunes with s; nothing says in which order or how often. "
         "Two phases: the masks are learned with theta and phi fixed at the pretrained weights and the fresh "
         "head, then the model is tuned with them.",
     ),
-    FixedChoice(
+    (
         "What is masked",
         "silent",
         "Eq. 14 is written for a matrix. Every tensor of the encoder is masked, vectors included; the span "
         "head, which starts random, is not.",
     ),
-    FixedChoice("The head", "silent", "One span head for all datasets where there are no adapters."),
-    FixedChoice(
+    ("The head", "silent", "One span head for all datasets where there are no adapters."),
+    (
         "UnifiedQA's row of Table 8",
         "silent",
         "allenai/unifiedqa-t5-base as published: input `question \\n context` in lower case (a backslash "
@@ -59,92 +49,90 @@ FIXED = (
         "`--input-tokens`). The paper says neither checkpoint, decoding nor truncation. RACE, which it was "
         "trained on with options, is scored as the others, without.",
     ),
-    FixedChoice(
+    (
         "The random mask of eq. 16",
         "silent",
         "Drawn anew each step and for each tensor, one mask for the whole batch, as in Child-Tuning; a "
         "function of seed, step and tensor name, so that a resumed run continues it.",
     ),
-    FixedChoice(
+    (
         "Eq. 15 before it is defined",
         "silent",
         "Uniform until two evaluations exist; where no dataset's EM + F1 changed, the weights stay.",
     ),
-    FixedChoice("The validation F1 that stops a run", "silent", "The mean over the source datasets (macro)."),
-    FixedChoice(
+    ("The validation F1 that stops a run", "silent", "The mean over the source datasets (macro)."),
+    (
         "The best window of a question",
         "silent",
         '"The chunk with the highest scoring probability": the span\'s log-probability, normalised over '
         "the window's context and [CLS].",
     ),
-    FixedChoice("The answer's text", "silent", "The context's own characters, not tokens joined again."),
-    FixedChoice(
+    ("The answer's text", "silent", "The context's own characters, not tokens joined again."),
+    (
         "EM and F1",
         "silent",
         "As the MRQA organisers' script computes them: the best over all answers, after its normalisation.",
     ),
-    FixedChoice(
-        "Seeds", "silent", "No table but 9 mentions any. Three seeds per cell here, every one of them shown."
-    ),
-    FixedChoice(
+    ("Seeds", "silent", "No table but 9 mentions any. Three seeds per cell here, every one of them shown."),
+    (
         "Table 7's 7.3M parameters of delta",
         "contradictory",
         "They match no dense parameterisation (element-wise would be 124.6M for w alone). Our own dense and "
         "non-zero counts are reported beside them.",
     ),
-    FixedChoice(
+    (
         "HotpotQA's dev questions",
         "contradictory",
         "Table 1 and the organisers' own table print 5,904; public counts of the official file, and of its "
         "copy on the hub, give 5,901. The manifest and the gate of `compare` expect 5,901.",
     ),
 )
+"""Choices without a switch: what about, whether the paper is silent or contradictory, the choice."""
 
 
 def document() -> str:
     """The text of docs/deviations.md."""
     blocks = [HEAD]
     for section, kind in typing.get_type_hints(Config).items():
-        kind = kind if isinstance(kind, type) else (*typing.get_args(kind), None)[-2]  # dict[str, Arm]: Arm
-        if not hasattr(kind, "__dataclass_fields__"):
-            continue
-        key = section if typing.get_type_hints(Config)[section] is kind else f"{section}.<name>"
-        knobs = [entry for entry in fields(kind) if entry.metadata]
-        open_points = [entry for entry in knobs if entry.metadata["paper"] in ("silent", "contradictory")]
-        stated = [entry for entry in knobs if entry.metadata["paper"] == "stated"]
-        if not open_points and not stated:
-            continue
-        blocks.append(f"## {section}\n")
-        if open_points:
-            rows = [_row(f"`{key}.{entry.name}`", entry.metadata, _default(entry)) for entry in open_points]
+        key = section
+        if not isinstance(kind, type):  # dict[str, Arm]: Arm
+            key, kind = f"{section}.<name>", (*typing.get_args(kind), None)[-2]
+        knobs = [entry for entry in getattr(kind, "__dataclass_fields__", {}).values() if entry.metadata]
+        told = [
+            (entry.metadata, f"`{key}.{entry.name}`", f"`{_default(entry)}`", _about(entry.metadata))
+            for entry in knobs
+        ]
+        rows = [
+            (name, meta["paper"], default, about, allowed(meta))
+            for meta, name, default, about in told
+            if meta["paper"] in ("silent", "contradictory")
+        ]
+        stated = [
+            f"- {name} = {default}: {about}"
+            for meta, name, default, about in told
+            if meta["paper"] == "stated"
+        ]
+        if rows or stated:
+            blocks.append(f"## {section}\n")
+        if rows:
             blocks.append(
                 _table(("switch", "the paper", "our choice", "what it is, and why", "allowed"), rows)
             )
         if stated:
-            blocks.append("Stated by the paper and kept:\n")
-            blocks.append("\n".join(_stated(f"{key}.{entry.name}", entry) for entry in stated) + "\n")
-    blocks.append("## Without a switch\n")
-    blocks.append(
-        _table(
-            ("about", "the paper", "our choice"),
-            [[point.about, point.paper, point.choice] for point in FIXED],
-        )
-    )
+            blocks.append("\n".join(["Stated by the paper and kept:\n", *stated, ""]))
+    blocks += ["## Without a switch\n", _table(("about", "the paper", "our choice"), FIXED)]
     return "\n".join(blocks)
 
 
-def _row(key: str, meta: Any, default: str) -> list[str]:
-    note = f" {meta['note']}" if meta["note"] else ""
-    return [key, meta["paper"], f"`{default}`", f"{_sentence(meta['doc'])}{note}", allowed(meta)]
+def _about(meta: Mapping[str, Any]) -> str:
+    """What a knob is, and why it is as it is."""
+    return f"{meta['doc'].removesuffix('.')}. {meta['note']}".strip()
 
 
-def _stated(key: str, entry: Any) -> str:
-    note = f" {entry.metadata['note']}" if entry.metadata["note"] else ""
-    return f"- `{key}` = `{_default(entry)}`: {_sentence(entry.metadata['doc'])}{note}"
-
-
-def _sentence(doc: str) -> str:
-    return doc if doc.endswith(".") else doc + "."
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown whose cells may hold markup: the knobs' documentation is ours."""
+    lines = [[cell.replace("|", "\\|") for cell in row] for row in (head, ["---"] * len(head), *rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _default(entry: Any) -> str:
@@ -158,20 +146,10 @@ def _default(entry: Any) -> str:
     return "null" if value is None else str(value)
 
 
-def _table(head: tuple[str, ...], rows: list[list[str]]) -> str:
-    lines = [list(head), ["---"] * len(head), *rows]
-    return (
-        "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-        + "\n"
-    )
-
-
 def main() -> None:
     """Write docs/deviations.md."""
-    parser = tool_parser(
-        "deviations", "Write docs/deviations.md from the knobs' documentation.", "python -m tools.deviations"
-    )
-    parser.parse_args()
+    about, example = "Write docs/deviations.md from the knobs' documentation.", "python -m tools.deviations"
+    command_parser("deviations", about, example, package="tools").parse_args()
     path = repository_root() / "docs" / "deviations.md"
     write_text(path, document())
     print(f"docs/deviations.md: {path.read_text(encoding='utf-8').count(chr(10))} lines")

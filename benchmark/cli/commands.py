@@ -47,10 +47,10 @@ def _parsers(action: argparse.Action) -> list[Parser]:
     return list(action.choices.values()) if isinstance(action, argparse._SubParsersAction) else []
 
 
-def command_parser(verb: str, description: str, example: str) -> Parser:
-    """The parser of `python -m benchmark.<verb>`; `--help` ends with `example`."""
+def command_parser(verb: str, description: str, example: str, package: str = "benchmark") -> Parser:
+    """The parser of `python -m <package>.<verb>`; `--help` ends with `example`."""
     return Parser(
-        prog=f"python -m benchmark.{verb}",
+        prog=f"python -m {package}.{verb}",
         description=description,
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

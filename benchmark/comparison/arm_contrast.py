@@ -5,15 +5,15 @@ have.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
-from benchmark.comparison.claims import ClaimResult, Margins, claim_results
+from benchmark.comparison.claims import ClaimResult, claim_results
 from benchmark.comparison.matching import Matcher, Setting
 from benchmark.comparison.table_comparison import matched_runs
+from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE, Claim, Ours, Paper, Requirements, Row, Table
 from benchmark.rendering.document import Block, Column, Document, Inline, Paragraph, Phrase, text_table
-from benchmark.runs.results import Identity, Results, Run
+from benchmark.runs.results import Identity, Results
 from bmt.errors import ConfigError, DataError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
@@ -32,127 +32,125 @@ class DomainContrast:
 
 
 def contrast_arms(
-    results: Results, arms: tuple[str, str], setting: Setting, backbone: str
+    results: Results, arms: tuple[str, str], setting: Setting, backbone: str | None
 ) -> list[DomainContrast]:
     """Every difference of two arms, by domain: of each dataset and metric, the average, and (once) the
-    deviation.
+    deviation. backbone: whose runs; None: the only one that has some.
 
     Raises:
-        ConfigError: an arm without results.
+        ConfigError: an arm without results, or a backbone that has to be named.
         DataError: no dataset that both have.
     """
-    first, second = (arm_row(arm, backbone, results) for arm in arms)
-    scored = _datasets(results, first) & _datasets(results, second)
-    tables = domain_tables((first, second), scored)
+    backbone = backbone or _only_backbone(results, setting)
+    identities = [_identity(arm, backbone) for arm in arms]
+    runs = [[run for run in results.runs if run.identity == identity] for identity in identities]
+    if not all(runs):
+        lacking = [identity for identity, its_runs in zip(identities, runs, strict=True) if not its_runs]
+        raise _no_results(lacking, results, setting)
+    scored = set.intersection(*({name for run in its_runs for name in run.datasets} for its_runs in runs))
+    tables = domain_tables((arm_row(arms[0], backbone), arm_row(arms[1], backbone)), scored)
     if not tables:
         raise DataError(
             f"{arms[0]} and {arms[1]} have no dataset in common: evaluate both on the same dev sets"
         )
-    return [_domain(results, table, arms, setting, with_deviation=table is tables[0]) for table in tables]
+    return [_domain(results, table, setting, with_deviation=table is tables[0]) for table in tables]
 
 
-def _domain(
-    results: Results, table: Table, arms: tuple[str, str], setting: Setting, with_deviation: bool
-) -> DomainContrast:
-    claims = [
-        Claim(f"{metric} {over}", table.table, "", "", *arms, metric, over, "greater")
-        for over in (*table.columns, AVERAGE)
-        for metric in table.metrics
-    ]
-    if with_deviation:
-        claims.append(Claim(DEVIATION, table.table, "", "", *arms, DEVIATION, None, "less"))
-    paper = Paper("", {table.table: table}, tuple(claims), Requirements())
-    matcher, predictions = matched_runs(paper, table, results, setting, {})
-    differences = claim_results(paper, table, matcher, predictions, Margins(0, 0))
-    return DomainContrast(table, differences, matcher)
-
-
-def arm_row(word: str, backbone: str, results: Results) -> Row:
-    """The runs that `ARM` or `ARM.adapter` names, as a row without printed numbers.
-
-    Raises:
-        ConfigError: no results of that arm.
+def _only_backbone(results: Results, setting: Setting) -> str:
+    """The backbone whose multi-data runs a folder holds; of a folder without any, the one of the profile's
+    first cell.
     """
-    arm, _, more = word.partition(".")
-    if more not in ("", "adapter"):
-        raise ConfigError(f"{word}: not allowed: ARM or ARM.adapter")
-    row = Row(word, word, word, Ours(backbone, "mt", arm, more == "adapter"), {})
-    if not any(_answers(run, row) for run in results.runs):
-        identities = [run.identity for run in results.runs if run.identity.backbone == backbone]
-        known = sorted({f"{entry.arm}{'.adapter' if entry.adapter else ''}" for entry in identities})
+    backbones = sorted({run.identity.backbone for run in results.runs if run.identity.regime == "mt"})
+    if len(backbones) > 1:
         raise ConfigError(
-            f"{word}: no results of this arm on {backbone}: there are {', '.join(known) or 'none'}"
+            f"--backbone: needed: {results.folder} has multi-data runs of {', '.join(backbones)}"
         )
-    return row
+    return next(iter((*backbones, *(cell.split(".")[0] for cell in setting.listed))), "")
 
 
-def _answers(run: Run, row: Row) -> bool:
-    ours = row.ours
-    return ours is not None and run.identity == Identity(ours.backbone, "mt", ours.arm, ours.adapter, None)
+def _identity(arm: str, backbone: str) -> Identity:
+    """The runs that `ARM` or `ARM.adapter` names."""
+    name, _, more = arm.partition(".")
+    if more not in ("", "adapter"):
+        raise ConfigError(f"{arm}: not allowed: ARM or ARM.adapter")
+    return Identity(backbone, "mt", name, more == "adapter")
 
 
-def _datasets(results: Results, row: Row) -> set[str]:
-    return {dataset for run in results.runs if _answers(run, row) for dataset in run.datasets}
+def _no_results(lacking: list[Identity], results: Results, setting: Setting) -> ConfigError:
+    """Which arms have no results, in which folder, and what makes them."""
+    multi_data = f"{lacking[0].backbone}.mt."
+    names = [identity.stem.removeprefix(multi_data) for identity in lacking]
+    stems = sorted({run.identity.stem for run in results.runs if run.identity.K is None})
+    known = [stem.removeprefix(multi_data) for stem in stems if stem.startswith(multi_data)]
+    commands = dict.fromkeys(setting.command(identity) for identity in lacking)
+    to_run = " and ".join(filter(None, commands))
+    return ConfigError(
+        f"{', '.join(names)}: no results of {'these arms' if names[1:] else 'this arm'} on "
+        f"{lacking[0].backbone or 'any backbone'}: there are {', '.join(known) or 'none'} in "
+        f"{results.folder}; {f'to run: {to_run}' if to_run else '--results takes another folder'}"
+    )
+
+
+def arm_row(arm: str, backbone: str) -> Row:
+    """An arm as a row without printed numbers."""
+    identity = _identity(arm, backbone)
+    return Row(arm, arm, arm, Ours(backbone, "mt", identity.arm, identity.adapter), {})
 
 
 def domain_tables(rows: tuple[Row, Row], datasets: set[str]) -> list[Table]:
     """One table of the two rows per domain, over the datasets that have scores."""
-    tables = []
+    tables, decimals = [], {"EM": 1, "F1": 1}
     for name, members in DOMAINS.items():
-        columns = {dataset: dataset for dataset in members if dataset in datasets}
-        decimals = {"EM": 1, "F1": 1}
-        if columns:
-            tables.append(
-                Table(name, name, "", "", "scores", tuple(decimals), decimals, columns, AVERAGE, rows)
-            )
+        if columns := {dataset: dataset for dataset in members if dataset in datasets}:
+            table = Table(name, name, "", "", "scores", tuple(decimals), decimals, columns, AVERAGE, rows)
+            tables.append(table)
     return tables
 
 
-def only_backbone(results: Results, folder: Path) -> str:
-    """The backbone whose multi-data runs a folder holds.
+def _domain(results: Results, table: Table, setting: Setting, with_deviation: bool) -> DomainContrast:
+    a, b = (row.row for row in table.rows)
+    claims = [
+        Claim(f"{metric} {over}", table.table, "", "", a, b, metric, over, "greater")
+        for over in (*table.columns, AVERAGE)
+        for metric in table.metrics
+    ]
+    if with_deviation:
+        claims.append(Claim(DEVIATION, table.table, "", "", a, b, DEVIATION, None, "less"))
+    paper = Paper("", {table.table: table}, tuple(claims), Requirements())
+    matcher, predictions = matched_runs(paper, table, results, setting)
+    return DomainContrast(
+        table, claim_results(paper, table, matcher, predictions, CompareSettings()), matcher
+    )
 
-    Raises:
-        ConfigError: there are none, or of several backbones.
-    """
-    backbones = sorted({run.identity.backbone for run in results.runs if run.identity.regime == "mt"})
-    if len(backbones) != 1:
-        raise ConfigError(
-            f"--backbone: needed: {folder} has multi-data runs of {', '.join(backbones) or 'no backbone'}"
-        )
-    return backbones[0]
 
-
-def contrast_document(contrasts: list[DomainContrast], arms: tuple[str, str], backbone: str) -> Document:
+def contrast_document(contrasts: list[DomainContrast]) -> Document:
     """A table per domain, then the deviation."""
     blocks: list[Block] = []
+    rows = contrasts[0].table.rows
+    arms, backbone = [row.row for row in rows], rows[0].ours.backbone if rows[0].ours else ""
     for contrast in contrasts:
         table, matcher = contrast.table, contrast.matcher
         a, b = (
-            f"{arm} (seeds {', '.join(str(run.seed) for run in matcher.row_runs(row, tuple(table.columns)))})"
+            f"{arm} (seeds {', '.join(str(run.seed) for run in matcher.row_runs(row, table.datasets))})"
             for arm, row in zip(arms, table.rows, strict=True)
         )
         blocks.append(Paragraph(f"{table.table}: {a} − {b} on {backbone}, points, 95 % interval"))
-        columns = [
+        columns = (
             Column("dataset", "left"),
             Column("metric", "left"),
             *map(Column, arms),
             Column("difference"),
-        ]
-        rows = [
-            _score_cells(contrast, result) for result in contrast.results if result.claim.metric != DEVIATION
-        ]
-        blocks.append(text_table([*columns, Column("interval"), Column("p", drop=1), REMARK], rows))
+            Column("interval"),
+            Column("p", drop=1),
+            REMARK,
+        )
+        scores = [result for result in contrast.results if result.claim.metric != DEVIATION]
+        blocks.append(text_table(columns, [_score_cells(contrast, result) for result in scores]))
     results = [result for contrast in contrasts for result in contrast.results]
     deviations = [
         ["all weights", *_cells(result, 5)] for result in results if result.claim.metric == DEVIATION
     ]
-    names: list[Column | str] = [
-        "weight deviation, relative",
-        f"{arms[0]} − {arms[1]}",
-        "interval",
-        "p",
-        REMARK,
-    ]
+    names = ("weight deviation, relative", f"{arms[0]} − {arms[1]}", "interval", "p", REMARK)
     methods = sorted({result.interval.method for result in results if result.interval})
     closing = f"Intervals: {'; '.join(methods)}. Single comparisons, not adjusted for their number."
     return Document("", (*blocks, text_table(names, deviations), Paragraph(closing)))
@@ -168,10 +166,12 @@ def _score_cells(contrast: DomainContrast, result: ClaimResult) -> list[Inline]:
 
 def _mean(contrast: DomainContrast, row: Row, claim: Claim) -> float | None:
     """An arm's mean over seeds (and datasets, for the average)."""
-    datasets = tuple(contrast.table.columns) if claim.over == AVERAGE else (claim.over or "",)
-    runs = contrast.matcher.row_runs(row, datasets)
+    datasets = contrast.table.datasets if claim.over == AVERAGE else (claim.over or "",)
     scores = [
-        run.datasets[name].metric(claim.metric) for run in runs for name in datasets if name in run.datasets
+        run.datasets[name].metric(claim.metric)
+        for run in contrast.matcher.row_runs(row, datasets)
+        for name in datasets
+        if name in run.datasets
     ]
     known = [score for score in scores if score is not None]
     return fmean(known) if known else None

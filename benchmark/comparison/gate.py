@@ -8,8 +8,9 @@ marks those where even a mean of ours would be of unlike things, and none is sho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from benchmark.paper.tables import Requirements
 from benchmark.runs.results import Fault, Run
@@ -59,28 +60,34 @@ def table_data(
     for dataset in datasets:
         if reason := _mixed_data([run for run in runs if dataset in run.datasets], dataset):
             differences[dataset] = reason
-    return TableData(
-        differences, tuple(sorted({run.evaluator for run in runs if run.evaluator})), copies or {}
-    )
+    evaluators = sorted({run.evaluator for run in runs if run.evaluator})
+    return TableData(differences, tuple(evaluators), copies or {})
 
 
 def _mixed_data(runs: Sequence[Run], dataset: str) -> Reason | None:
-    """How the runs' data of a dataset differ.
+    """How the runs' data of a dataset differ, by the first two that do.
 
     Few-shot runs of another K may be scored on more or fewer examples: not on those that they were tuned on.
     """
-    digests = {run.cell: run.datasets[dataset].sha256 for run in runs}
+    digests = {run.cell: digest[:8] for run in runs if (digest := run.datasets[dataset].sha256)}
     by_shots: dict[int | None, dict[str, str]] = {}
     for run in runs:
         by_shots.setdefault(run.identity.K, {})[run.cell] = f"{run.datasets[dataset].examples:,}"
-    known = {cell: digest[:8] for cell, digest in digests.items() if digest}
     for what, values in (
-        ("data digests", known),
+        ("data digests", digests),
         *(("numbers of examples", counts) for counts in by_shots.values()),
     ):
-        if len(set(values.values())) > 1:
-            return Reason(f"mixed {what}: {_two(values)}", True)
+        cells = list(values.items())
+        for cell, value in cells[1:]:
+            if value != cells[0][1]:
+                return Reason(f"mixed {what}: {cells[0][1]} in {cells[0][0]}, {value} in {cell}", True)
     return None
+
+
+def mixed(what: str, values: Iterable[str], unit: str = "") -> list[Reason]:
+    """The reason against runs that should have one value in common and do not, or none."""
+    distinct = sorted(set(values))
+    return [Reason(f"mixed {what}: {', '.join(distinct)}{unit}", True)] if len(distinct) > 1 else []
 
 
 def run_reasons(
@@ -89,52 +96,49 @@ def run_reasons(
     """Reasons that lie in the runs themselves. backbone, p_f: those of the printed row, whatever stands in
     for it.
     """
-    reasons: list[Reason] = []
-    profiles = sorted({run.profile for run in runs})
-    other = [profile for profile in profiles if requires.profile and profile != requires.profile]
+    reasons = mixed("profiles", (run.profile for run in runs))
+    other = [run.profile for run in runs if requires.profile and run.profile != requires.profile]
     used = sorted({run.identity.backbone for run in runs} - {backbone})
-    instead = f"backbone {', '.join(used)} instead of {backbone}" if used else ""
-    if len(profiles) > 1:
-        reasons.append(Reason(f"mixed profiles: {', '.join(profiles)}", True))
-    elif other:
-        reasons.append(Reason(f"profile {other[0]}" + (f": {instead}" if instead else "")))
-    elif instead:
-        reasons.append(Reason(instead))
-    if len(data.evaluators) > 1:
-        reasons.append(Reason(f"mixed evaluator versions: {', '.join(data.evaluators)}", True))
-    if p_f is not None and (wrong_p_f := [run.p_f for run in runs if run.p_f != p_f]):
-        shown = "not recorded" if wrong_p_f[0] is None else f"{wrong_p_f[0]:g}"
-        reasons.append(Reason(f"p_F {shown} instead of {p_f:g}"))
+    differences = [f"profile {other[0]}"] if other else []
+    differences += [f"backbone {', '.join(used)} instead of {backbone}"] if used else []
+    if differences and not reasons:
+        reasons.append(Reason(": ".join(differences)))
+    reasons += mixed("evaluator versions", data.evaluators)
+    reasons += _instead("p_F", p_f, [run.p_f for run in runs], "{:g}".format)
     if not other:
         reasons += _paper_reasons(runs, requires, backbone)
-    if len(steps := {run.mask_steps for run in runs}) > 1:
-        reasons.append(
-            Reason(f"mixed step budgets: {', '.join(map(str, sorted(steps, key=str)))} mask steps", True)
-        )
-    return reasons
+    return reasons + mixed("step budgets", (str(run.mask_steps) for run in runs), " mask steps")
 
 
 def _paper_reasons(runs: Sequence[Run], requires: Requirements, backbone: str) -> list[Reason]:
     """What runs of the paper's profile must have beyond its name."""
-    reasons = []
-    revision = requires.backbones.get(backbone)
-    if revision and (
-        wrong := [run for run in runs if run.identity.backbone == backbone and run.revision != revision]
-    ):
-        shown = f"{_short(wrong[0].revision)} instead of {_short(revision)} ({wrong[0].cell})"
-        reasons.append(Reason(f"backbone revision {shown}"))
-    if requires.evaluator and (wrong := [run for run in runs if run.evaluator != requires.evaluator]):
-        shown = f"{wrong[0].evaluator or 'not recorded'} instead of {requires.evaluator} ({wrong[0].cell})"
-        reasons.append(Reason(f"evaluator {shown}"))
-    trained = runs[0].identity.K is None and not runs[0].identity.published
-    epochs = requires.epochs.get(runs[0].identity.regime.split("-")[0]) if trained else None
-    if epochs and (wrong := [run for run in runs if run.epochs != epochs]):
-        budget = "not recorded" if wrong[0].epochs is None else f"{wrong[0].epochs:g} epochs"
-        reasons.append(Reason(f"step budget {budget} instead of {epochs:g} epochs ({wrong[0].cell})"))
+    identity, cells = runs[0].identity, [run.cell for run in runs]
+    revision = requires.backbones.get(backbone) if identity.backbone == backbone else None
+    trained = identity.K is None and not identity.published
+    epochs = requires.epochs.get(identity.regime.split("-")[0]) if trained else None
+    reasons = [
+        *_instead("backbone revision", revision, [run.revision for run in runs], _short, cells),
+        *_instead("evaluator", requires.evaluator, [run.evaluator for run in runs], str, cells),
+        *_instead("step budget", epochs, [run.epochs for run in runs], "{:g} epochs".format, cells),
+    ]
     if copied := next((run for run in runs if run.from_hub), None):
         named = f"{', '.join(copied.from_hub)} ({copied.cell})"
         reasons.append(Reason(f"data of the hub's copy, not known to be the official examples: {named}"))
     return reasons
+
+
+def _instead(
+    what: str, wanted: Any, values: Sequence[Any], shown: Callable[[Any], str], cells: Sequence[str] = ()
+) -> list[Reason]:
+    """The reason against the first of `values` that is not the one wanted (None: any will do), with its run's
+    name where `cells` has the names.
+    """
+    for index, value in enumerate(values if wanted is not None else ()):
+        if value != wanted:
+            text = shown(value) if value or value == 0 else "not recorded"
+            where = f" ({cells[index]})" if cells else ""
+            return [Reason(f"{what} {text} instead of {shown(wanted)}{where}")]
+    return []
 
 
 def seed_reasons(
@@ -160,29 +164,17 @@ def seed_reasons(
 
 
 def data_reasons(runs: Sequence[Run], dataset: str, requires: Requirements, data: TableData) -> list[Reason]:
-    """Reasons that lie in the data of one dataset."""
+    """Reasons that lie in the data of one dataset, which all of `runs` have scores of."""
     reasons = [data.differences[dataset]] if dataset in data.differences else []
     if any(run.profile != requires.profile for run in runs if requires.profile):
         return reasons
-    entries = [run.datasets[dataset] for run in runs if dataset in run.datasets]
+    entries = [run.datasets[dataset] for run in runs]
     wanted, digest = requires.examples.get(dataset), requires.data_sha256.get(dataset)
-    sizes = [entry.examples for entry in entries if entry.examples != wanted]
-    if wanted and sizes:
-        reasons.append(Reason(f"split size {sizes[0]:,} instead of {wanted:,}"))
-    other = [entry.sha256 for entry in entries if entry.sha256 != digest]  # absent is not equal
-    if digest and other:
-        reasons.append(Reason(f"data digest {_short(other[0])} instead of {_short(digest)}"))
-    return reasons
+    reasons += _instead("split size", wanted, [entry.examples for entry in entries], "{:,}".format)
+    return reasons + _instead("data digest", digest, [entry.sha256 for entry in entries], _short)
 
 
-def _two(values: dict[str, str]) -> str:
-    """Two cells that differ, and how."""
-    first = next(iter(values.items()))
-    second = next(item for item in values.items() if item[1] != first[1])
-    return f"{first[1]} in {first[0]}, {second[1]} in {second[0]}"
-
-
-def _short(revision: str | None) -> str:
+def _short(revision: str) -> str:
     """A digest or `name@commit`, its hexadecimal part cut to 12 digits."""
-    name, at, digest = (revision or "").rpartition("@")
-    return f"{name}{at}{digest[:12]}" if revision else "not recorded"
+    name, at, digest = revision.rpartition("@")
+    return f"{name}{at}{digest[:12]}"

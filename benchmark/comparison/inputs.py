@@ -9,10 +9,9 @@ from benchmark.comparison.matching import Setting
 from benchmark.config.params import CompareSettings, Config
 from benchmark.config.results_options import configuration, results_place, shown_folder
 from benchmark.paper import tables
-from benchmark.paper.tables import Paper, Table, table_id
+from benchmark.paper.tables import Paper
 from benchmark.runs import results
 from benchmark.runs.results import Results
-from bmt.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +21,13 @@ class ComparisonInputs:
     paper: Paper
     results: Results
     setting: Setting
-    settings: CompareSettings
     config: Config | None
-    source: str
+    source: str = ""
 
-    def table(self, name: str) -> Table:
-        """The table of `--paper-table`.
-
-        Raises:
-            ConfigError: the paper has no such table.
-        """
-        table = self.paper.tables.get(table_id(name))
-        if table is None:
-            raise ConfigError(f"--paper-table {name}: not allowed: one of {', '.join(self.paper.tables)}")
-        return table
+    @property
+    def settings(self) -> CompareSettings:
+        """How is judged: as the profile says, else by the defaults."""
+        return self.config.compare if self.config else CompareSettings()
 
 
 def read_inputs(
@@ -71,5 +63,4 @@ def read_inputs(
         commands=paper_folder is None,
         sizes=tuple(config.fewshot.sizes) if config else (),
     )
-    settings = config.compare if config else CompareSettings()
-    return ComparisonInputs(paper, runs, setting, settings, config, shown_folder(place))
+    return ComparisonInputs(paper, runs, setting, config, shown_folder(place))

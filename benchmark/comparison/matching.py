@@ -7,7 +7,6 @@ backbone stands in for the backbone of the table's first model; the rows of the 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
@@ -49,22 +48,16 @@ class Setting:
             return ()
         if self.seeds is not None or not self.whole:
             return self.seeds or ()
-        stem = f"{identity.stem}.s"
-        return tuple(
-            sorted(
-                int(name.removeprefix(stem))
-                for name in self.listed
-                if re.fullmatch(re.escape(stem) + r"\d+", name)
-            )
-        )
+        cells = (name.rpartition(".s") for name in self.listed)
+        return tuple(sorted(int(seed) for stem, _, seed in cells if stem == identity.stem))
 
-    def command(self, identity: Identity, seeds: tuple[int, ...]) -> str:
+    def command(self, identity: Identity) -> str:
         """How the runs of this cell are made, or what keeps them from it; empty where nothing can be said."""
         if not self.commands:
             return ""
         if identity.published:
             return f"`{self.switched(f'python -m benchmark.unifiedqa {identity.backbone}')}`"
-        names = [f"{identity.stem}.s{seed}" for seed in seeds or (0,)]
+        names = [f"{identity.stem}.s{seed}" for seed in self.expected(identity) or (0,)]
         if set(names) <= set(self.listed):
             return f"`{self.switched('dvc repro')}`"
         if self.listed and identity.backbone not in {name.split(".")[0] for name in self.listed}:
@@ -86,6 +79,10 @@ class Setting:
         if identity.K is None or not self.commands or not self.sizes or identity.K in self.sizes:
             return ""
         return f"profile {self.profile} asks for K = {', '.join(map(str, self.sizes))}"
+
+    def counts(self, seed: int | None) -> bool:
+        """Whether this seed counts."""
+        return self.seeds is None or seed in self.seeds
 
     def switched(self, command: str) -> str:
         """A command, after the one that makes this profile the active one if it is not."""
@@ -125,12 +122,12 @@ class Matcher:
     requires: Requirements
     setting: Setting
     stand_in: dict[str, str]
-    data: TableData
-    by_identity: dict[Identity, list[Run]] = field(default_factory=dict)
+    data: TableData = field(default_factory=lambda: TableData({}, ()))
+    by_identity: dict[Identity, list[Run]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        for run in self.results.runs:
-            if self.setting.seeds is None or run.seed in self.setting.seeds or run.identity.published:
+        for run in sorted(self.results.runs, key=lambda run: run.seed):
+            if self.setting.counts(run.seed) or run.identity.published:
                 self.by_identity.setdefault(run.identity, []).append(run)
 
     def identity(self, ours: Ours, K: int | None, dataset: str) -> Identity:
@@ -138,25 +135,24 @@ class Matcher:
         regime = "mt" if ours.regime == "mt" else f"st-{dataset}"
         return Identity(self.stand_in.get(ours.backbone, ours.backbone), regime, ours.arm, ours.adapter, K)
 
-    def runs(self, ours: Ours, K: int | None, dataset: str) -> list[Run]:
-        """The runs that answer a row's column, by seed."""
-        return sorted(self.by_identity.get(self.identity(ours, K, dataset), []), key=lambda run: run.seed)
+    def runs(self, identity: Identity) -> list[Run]:
+        """The runs of this identity, by seed."""
+        return self.by_identity.get(identity, [])
 
     def faults(self, identity: Identity) -> list[Fault]:
         """The damaged files of these runs, of the seeds that count."""
-        seeds = self.setting.seeds
         return [
             fault
             for fault in self.results.faults
-            if fault.identity == identity and (seeds is None or fault.seed in seeds)
+            if fault.identity == identity and self.setting.counts(fault.seed)
         ]
 
     def row_runs(self, row: Row, datasets: tuple[str, ...]) -> list[Run]:
         """All runs of a row."""
         if row.ours is None:
             return []
-        by_cell = {run.cell: run for dataset in datasets for run in self.runs(row.ours, row.K, dataset)}
-        return list(by_cell.values())
+        identities = dict.fromkeys(self.identity(row.ours, row.K, dataset) for dataset in datasets)
+        return [run for identity in identities for run in self.runs(identity)]
 
 
 def find_stand_in(
@@ -167,26 +163,18 @@ def find_stand_in(
     """
     rows = [row.ours for row in table.rows if row.ours]
     named = [ours.backbone for ours in rows if ours.arm != ZERO_SHOT]
-    profiles, backbones = (
-        results.profiles,
-        results.backbones or tuple(dict.fromkeys(name.split(".")[0] for name in listed)),
-    )
-    if not named or requires.profile is None or requires.profile in profiles or named[0] in backbones:
+    backbones = results.backbones or tuple(dict.fromkeys(name.split(".")[0] for name in listed))
+    if not named or requires.profile in (None, *results.profiles) or named[0] in backbones:
         return {}
     others = [backbone for backbone in backbones if backbone not in {ours.backbone for ours in rows}]
     return {named[0]: others[0]} if others else {}
 
 
-def match_table(table: Table, matcher: Matcher) -> list[Match]:
-    """Every printed number of a table of scores: by row, by metric, datasets first and the average last."""
-    return [match for row in table.rows for match in match_row(table, row, matcher)]
-
-
 def match_row(table: Table, row: Row, matcher: Matcher) -> list[Match]:
-    """The same for one row."""
+    """Every printed number of a row of scores: by metric, datasets first and the average last."""
     matches = []
     for metric in table.metrics:
-        cells = [_match_dataset(table, row, metric, dataset, matcher) for dataset in table.columns.values()]
+        cells = [_match_dataset(table, row, metric, dataset, matcher) for dataset in table.datasets]
         matches += cells
         if table.average:
             matches.append(_match_average(table, row, metric, cells))
@@ -195,97 +183,90 @@ def match_row(table: Table, row: Row, matcher: Matcher) -> list[Match]:
 
 def _match_dataset(table: Table, row: Row, metric: str, dataset: str, matcher: Matcher) -> Match:
     """One dataset's number of a row."""
-    printed = (row, dataset, metric, row.values[metric][dataset], table.decimals[metric])
+    match = Match(row, dataset, metric, row.values[metric][dataset], table.decimals[metric], LITERATURE)
     if row.ours is None:
-        return Match(*printed, LITERATURE)
-    identity, setting = matcher.identity(row.ours, row.K, dataset), matcher.setting
-    runs = matcher.runs(row.ours, row.K, dataset)
-    expected = setting.expected(identity)
-    faults = matcher.faults(identity)
-    cells = tuple(run.cell for run in runs)
+        return match
+    identity = matcher.identity(row.ours, row.K, dataset)
+    runs, faults = matcher.runs(identity), matcher.faults(identity)
     if not runs and not faults:
-        if identity.published and matcher.requires.profile not in (None, setting.profile):
-            return Match(
-                *printed, NO_DATA, f"profile {setting.profile} names no weights of {identity.backbone}"
-            )
-        if reason := setting.not_asked(identity):
-            return Match(*printed, NO_DATA, reason)
-        command = setting.command(identity, expected)
-        return Match(*printed, MISSING, f"no run of {identity.stem}" + (f": {command}" if command else ""))
-    broken = {fault.seed for fault in faults}
-    missing = [
-        f"{identity.stem}.s{seed}" for seed in expected if seed not in {run.seed for run in runs} | broken
-    ]
-    reasons = seed_reasons(runs, faults, missing, matcher.data.copies)
+        state, reason = _why_no_run(identity, matcher)
+        return replace(match, state=state, reason=reason)
+    match = replace(match, state=NO_DATA, runs=tuple(run.cell for run in runs))
     scored = [run for run in runs if dataset in run.datasets]
     if runs and not scored:
-        empty = [run.cell for run in runs if dataset in run.empty]
-        return Match(
-            *printed,
-            NO_DATA,
-            f"0 examples in {empty[0]}" if empty else f"{dataset} is not in these results",
-            runs=cells,
-        )
+        empty = next((f"0 examples in {run.cell}" for run in runs if dataset in run.empty), None)
+        return replace(match, reason=empty or f"{dataset} is not in these results")
+    values = [score for run in scored if (score := run.datasets[dataset].metric(metric)) is not None]
+    if len(values) < len(scored):
+        return replace(match, reason=f"results have EM and F1, no {metric}")
+    present = {run.seed for run in runs} | {fault.seed for fault in faults}
+    missing = [
+        f"{identity.stem}.s{seed}" for seed in matcher.setting.expected(identity) if seed not in present
+    ]
+    reasons = seed_reasons(runs, faults, missing, matcher.data.copies)
     if runs:
         reasons = run_reasons(runs, matcher.requires, row.ours.backbone, row.p_f, matcher.data) + reasons
         reasons += data_reasons(scored, dataset, matcher.requires, matcher.data)
         if lacking := [run.cell for run in runs if dataset not in run.datasets]:
             reasons.append(Reason(f"no {dataset} in {', '.join(lacking)}"))
-    values = [run.datasets[dataset].metric(metric) for run in scored]
-    if None in values:
-        return Match(*printed, NO_DATA, f"results have EM and F1, no {metric}", runs=cells)
-    state = NOT_COMPARABLE if reasons else None
     text = "; ".join(reason.text for reason in reasons)
+    match = replace(match, state=NOT_COMPARABLE if reasons else None, reason=text)
     if any(reason.mixed for reason in reasons):
-        return Match(*printed, state, text, runs=cells)
-    kept, seeds = tuple(value for value in values if value is not None), tuple(run.seed for run in scored)
-    return Match(*printed, state, text, kept, seeds, cells)
+        return match
+    return replace(match, values=tuple(values), seeds=tuple(run.seed for run in scored))
+
+
+def _why_no_run(identity: Identity, matcher: Matcher) -> tuple[str, str]:
+    """State and reason of a number that no run answers."""
+    setting = matcher.setting
+    if identity.published and matcher.requires.profile not in (None, setting.profile):
+        return NO_DATA, f"profile {setting.profile} names no weights of {identity.backbone}"
+    if reason := setting.not_asked(identity):
+        return NO_DATA, reason
+    command = setting.command(identity)
+    return MISSING, f"no run of {identity.stem}" + (f": {command}" if command else "")
 
 
 def _match_average(table: Table, row: Row, metric: str, cells: list[Match]) -> Match:
     """The macro average of a row over the datasets with data: one value per seed that all of them have."""
-    printed = (row, AVERAGE, metric, row.values[metric][AVERAGE], table.decimals[metric])
-    runs = tuple(dict.fromkeys(name for cell in cells for name in cell.runs))
+    published, decimals = row.values[metric][AVERAGE], table.decimals[metric]
+    match = Match(row, AVERAGE, metric, published, decimals, cells[0].state, cells[0].reason)
     if row.ours is None or all(cell.state == MISSING for cell in cells):
-        return Match(*printed, cells[0].state, cells[0].reason)
+        return match
+    match = replace(match, runs=tuple(dict.fromkeys(name for cell in cells for name in cell.runs)))
     if all(cell.state == NO_DATA for cell in cells):
-        return Match(
-            *printed,
-            NO_DATA,
-            "none of its datasets is in these results" if runs else cells[0].reason,
-            runs=runs,
-        )
-    reasons = list(dict.fromkeys(cell.reason for cell in cells if cell.state == NOT_COMPARABLE))
-    shared = (
-        reasons
-        if len(reasons) == 1
-        else [f"{c.dataset}: {c.reason}" for c in cells if c.state == NOT_COMPARABLE]
-    )
-    absent = [cell for cell in cells if cell.state == MISSING]
-    if absent:
-        shared.append(f"missing runs: {', '.join(cell.dataset for cell in absent)}")
+        return replace(match, reason="none of its datasets is in these results") if match.runs else match
     scored = [cell for cell in cells if cell.values]
-    left_out = [cell.dataset for cell in cells if not cell.values]
-    if left_out and scored:
-        paper = [cell.published for cell in scored if cell.published is not None]
-        same = ""
-        if len(paper) == len(scored):
-            same = f"; the paper's over the same {len(scored)}: {fmean(paper):.{table.decimals[metric]}f}"
-        no_data = [cell.dataset for cell in cells if cell.state == NO_DATA]
-        why = "no data: " if no_data == left_out else "without "
-        names = f"({why}{', '.join(left_out)})"
-        shared.append(f"average over {len(scored)} of {len(cells)} datasets {names}{same}")
     common = sorted(set.intersection(*(set(cell.seeds) for cell in scored))) if scored else []
+    reasons = _average_reasons(cells, scored, decimals)
     if any(set(cell.seeds) != set(common) for cell in scored):
-        shared.append("its datasets have different seeds")
+        reasons.append("its datasets have different seeds")
     by_seed = [dict(zip(cell.seeds, cell.values, strict=True)) for cell in scored]
-    values = tuple(fmean(scores[seed] for scores in by_seed) for seed in common)
-    return Match(
-        *printed,
-        NOT_COMPARABLE if shared else None,
-        "; ".join(shared),
-        values,
-        tuple(common),
-        runs,
-        bool(left_out),
+    return replace(
+        match,
+        state=NOT_COMPARABLE if reasons else None,
+        reason="; ".join(reasons),
+        values=tuple(fmean(scores[seed] for scores in by_seed) for seed in common),
+        seeds=tuple(common),
+        partial=len(scored) < len(cells),
     )
+
+
+def _average_reasons(cells: list[Match], scored: list[Match], decimals: int) -> list[str]:
+    """Why an average cannot be held against the paper's; `scored`: the cells that it is over."""
+    gated = [cell for cell in cells if cell.state == NOT_COMPARABLE]
+    reasons = list(dict.fromkeys(cell.reason for cell in gated))
+    if len(reasons) > 1:
+        reasons = [f"{cell.dataset}: {cell.reason}" for cell in gated]
+    if missing := [cell.dataset for cell in cells if cell.state == MISSING]:
+        reasons.append(f"missing runs: {', '.join(missing)}")
+    left_out = [cell for cell in cells if not cell.values]
+    if left_out and scored:
+        names = ", ".join(cell.dataset for cell in left_out)
+        why = "no data:" if all(cell.state == NO_DATA for cell in left_out) else "without"
+        reason = f"average over {len(scored)} of {len(cells)} datasets ({why} {names})"
+        published = [cell.published for cell in scored if cell.published is not None]
+        if len(published) == len(scored):
+            reason += f"; the paper's over the same {len(scored)}: {fmean(published):.{decimals}f}"
+        reasons.append(reason)
+    return reasons

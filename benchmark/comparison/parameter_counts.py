@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from benchmark.config.schema import is_number
+from benchmark.comparison.mask_density import mask_density
 from benchmark.paper.tables import Ours, Table
+from benchmark.rendering import phrases
 from benchmark.runs.results import Results, Run
 from bmt.settings import IN_DOMAIN
 
@@ -113,11 +114,10 @@ class ParameterCount:
         }
 
 
-def count(
-    shape: Shape, *, adapter: bool, learned: bool, pooler: bool = True, datasets: int = len(IN_DOMAIN)
-) -> ParameterCount:
+def count(shape: Shape, *, adapter: bool, learned: bool, pooler: bool = True) -> ParameterCount:
     """The parameters of one setting; `learned`: with delta_d, dense."""
     per_dataset = shape.head + adapter * shape.adapter + learned * shape.delta
+    datasets = len(IN_DOMAIN)
     beside_encoder = datasets * per_dataset if adapter else shape.head + learned * datasets * shape.delta
     total = shape.encoder + pooler * shape.pooler + beside_encoder
     return ParameterCount(total, per_dataset if adapter else total)
@@ -127,17 +127,15 @@ def counted(table: Table) -> dict[str, Any] | None:
     """Our numbers for a table, as `results.read_facts` gives those of a file; None: no table of parameters,
     or no shape known here.
     """
-    rows = [(row.row, row.ours) for row in table.rows if row.ours]
-    backbones = {ours.backbone for _, ours in rows}
-    if (
-        set(table.metrics) != set(METRICS)
-        or len(rows) < len(table.rows)
-        or len(backbones) != 1
-        or not backbones <= set(SHAPES)
-    ):
+    backbones = {row.ours.backbone if row.ours else "" for row in table.rows}
+    if set(table.metrics) != set(METRICS) or len(backbones) != 1 or not backbones <= set(SHAPES):
         return None
     (backbone,) = backbones
-    return {"backbone": backbone, "rows": {row: _count(SHAPES[backbone], ours).numbers for row, ours in rows}}
+    shape = SHAPES[backbone]
+    return {
+        "backbone": backbone,
+        "rows": {row.row: _count(shape, row.ours).numbers for row in table.rows if row.ours},
+    }
 
 
 def notes(
@@ -190,10 +188,9 @@ def _settings(table: Table, shape: Shape, pooler: bool) -> str:
     parts = []
     for row in table.rows:
         if row.ours:
-            counted = _count(shape, row.ours, pooler)
-            share = counted.numbers["trainable_pct"]
-            sums = f"{_millions(counted.total)} / {_millions(counted.trainable)}"
-            parts.append(f"{row.arm or row.row} {sums}, {share:.1f} %")
+            numbers = _count(shape, row.ours, pooler)
+            sums = f"{_millions(numbers.total)} / {_millions(numbers.trainable)}"
+            parts.append(f"{row.arm or row.row} {sums}, {numbers.numbers['trainable_pct']:.1f} %")
     return "; ".join(parts)
 
 
@@ -201,47 +198,28 @@ def _non_zero(shape: Shape, backbone: str, results: Results, seeds: Sequence[int
     """The expected number of open gates, at the densities of the runs that learned masks: of this backbone,
     else of the first that has some.
     """
-    runs = [
-        run
-        for run in results.runs
-        if run.identity.regime == "mt" and run.identity.K is None and (seeds is None or run.seed in seeds)
-    ]
     by_backbone: dict[str, list[Run]] = {}
-    for run in runs:
-        if _densities(run):
+    for run in results.runs:
+        counts = (
+            run.identity.regime == "mt" and run.identity.K is None and (seeds is None or run.seed in seeds)
+        )
+        if counts and (density := mask_density([run])) and density.by_dataset:
             by_backbone.setdefault(run.identity.backbone, []).append(run)
     measured = next((name for name in (backbone, *results.backbones) if name in by_backbone), None)
-    if measured is None:
+    density = mask_density(by_backbone[measured]) if measured else None
+    if measured is None or density is None:
         return "delta_d, non-zero: not measured, no run in the results has learned masks"
-    runs = by_backbone[measured]
-    by_dataset: dict[str, list[float]] = {}
-    for run in runs:
-        for name, value in _densities(run).items():
-            by_dataset.setdefault(name, []).append(value)
-    means = [fmean(values) for values in by_dataset.values()]
-    unions = [
-        run.mask["union_density"] for run in runs if run.mask and is_number(run.mask.get("union_density"))
-    ]
-    stands_in = "" if measured == backbone else f" of {measured}, which stands in"
-    of = f"{len(runs)} run{'s' if len(runs) > 1 else ''}{stands_in}"
-    union = ""
-    if unions:
-        open_weights = _millions(fmean(unions) * shape.encoder)
-        union = f", {open_weights} in their union (density {fmean(unions):.3f})"
+    of = phrases.counted(len(by_backbone[measured]), "run")
+    of += "" if measured == backbone else f" of {measured}, which stands in"
+    means, union = density.by_dataset.values(), ""
+    if density.union is not None:
+        open_weights = _millions(density.union * shape.encoder)
+        union = f", {open_weights} in their union (density {density.union:.3f})"
     return (
         f"delta_d, non-zero: expected at the measured mask density {fmean(means):.3f} (mean of {of}): "
         f"{_millions(fmean(means) * shape.encoder)} open weights a dataset, "
         f"{_millions(sum(means) * shape.encoder)} for {len(means)}{union}"
     )
-
-
-def _densities(run: Run) -> dict[str, float]:
-    """Density by dataset of a run that learned masks, else nothing."""
-    mask = run.mask or {}
-    density = mask.get("density")
-    if mask.get("kind") != "learned" or not isinstance(density, dict):
-        return {}
-    return {name: value for name, value in density.items() if is_number(value)}
 
 
 def _printed_delta(table: Table, shape: Shape, datasets: int) -> list[str]:
@@ -251,11 +229,12 @@ def _printed_delta(table: Table, shape: Shape, datasets: int) -> list[str]:
         for row in table.rows
         if row.ours
     }
-    more = set()
-    for adapter in (False, True):
-        with_delta, without = totals.get((adapter, True)), totals.get((adapter, False))
-        if with_delta is not None and without is not None:
-            more.add(round(with_delta - without, 6))
+    more = {
+        round(with_delta - without, 6)
+        for adapter in (False, True)
+        if (with_delta := totals.get((adapter, True))) is not None
+        and (without := totals.get((adapter, False))) is not None
+    }
     if len(more) != 1:
         return []
     (printed,) = more

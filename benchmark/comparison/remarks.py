@@ -10,10 +10,25 @@ from statistics import fmean
 from benchmark.comparison.claims import ClaimResult
 from benchmark.comparison.matching import NO_DATA
 from benchmark.comparison.report import CellResult
-from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE
+from benchmark.rendering.phrases import counted
 from benchmark.runs.results import Run
-from benchmark.statistics import kendall_tau_b
+from benchmark.statistics.effect_sizes import kendall_tau_b
+from benchmark.statistics.reproduction import ReproductionRule
+
+Metrics = tuple[str, str]
+"""A row and a metric."""
+
+
+def _scored(cells: Sequence[CellResult]) -> dict[Metrics, dict[str, tuple[float, float]]]:
+    """Ours and the paper's of every dataset that has both, by row and metric."""
+    scored: dict[Metrics, dict[str, tuple[float, float]]] = {}
+    for cell in cells:
+        match = cell.match
+        if match.dataset != AVERAGE and cell.mean is not None and match.published is not None:
+            pair = (cell.mean, match.published)
+            scored.setdefault((match.row.row, match.metric), {})[match.dataset] = pair
+    return scored
 
 
 def differences(
@@ -22,22 +37,14 @@ def differences(
     """Row against row, dataset by dataset, for each pair of rows that a claim compares: our differences, the
     paper's.
     """
-    scored = [
-        cell
-        for cell in cells
-        if cell.match.dataset != AVERAGE and cell.mean is not None and cell.match.published is not None
-    ]
-    by_row: dict[tuple[str, str], dict[str, CellResult]] = {}
-    for cell in scored:
-        by_row.setdefault((cell.match.row.row, cell.match.metric), {})[cell.match.dataset] = cell
-    pairs = dict.fromkeys((result.claim.a, result.claim.b, result.claim.metric) for result in claims)
+    scored = _scored(cells)
     ours, published = [], []
-    for a, b, metric in pairs:
-        others = by_row.get((b, metric), {})
-        for dataset, first in by_row.get((a, metric), {}).items():
-            if second := others.get(dataset):
-                ours.append((first.mean or 0.0) - (second.mean or 0.0))
-                published.append((first.match.published or 0.0) - (second.match.published or 0.0))
+    for claim in {(c.claim.a, c.claim.b, c.claim.metric): c.claim for c in claims}.values():
+        others = scored.get((claim.b, claim.metric), {})
+        for dataset, (mean, printed) in scored.get((claim.a, claim.metric), {}).items():
+            if dataset in others:
+                ours.append(mean - others[dataset][0])
+                published.append(printed - others[dataset][1])
     return ours, published
 
 
@@ -45,38 +52,28 @@ def tau_b(cells: Sequence[CellResult]) -> float | None:
     """Kendall's tau-b between the paper's and our order of the rows, by their mean over the datasets that all
     rows have.
     """
-    metric = cells[-1].match.metric  # the last metric of a table is its main one
-    rows: dict[str, dict[str, CellResult]] = {}
-    for cell in cells:
-        if (
-            cell.match.metric == metric
-            and cell.match.dataset != AVERAGE
-            and cell.mean is not None
-            and cell.match.published is not None
-        ):
-            rows.setdefault(cell.match.row.row, {})[cell.match.dataset] = cell
-    common = set.intersection(*map(set, rows.values())) if rows else set()
+    main = cells[-1].match.metric  # the last metric of a table is its main one
+    rows = [pairs for (_, metric), pairs in _scored(cells).items() if metric == main]
+    common = set.intersection(*map(set, rows)) if rows else set()
     if not common:
         return None
-    ours = [fmean(row[name].mean or 0.0 for name in common) for row in rows.values()]
-    published = [fmean(row[name].match.published or 0.0 for name in common) for row in rows.values()]
+    ours, published = ([fmean(row[name][side] for name in common) for row in rows] for side in (0, 1))
     return kendall_tau_b(ours, published)
 
 
-def assumptions(settings: CompareSettings, n_pub: int) -> tuple[str, ...]:
+def assumptions(rule: ReproductionRule) -> tuple[str, ...]:
     """What the verdicts rest on."""
-    runs = f"{n_pub} run{'s' if n_pub > 1 else ''}"
-    printed = settings.estimand == "printed"
-    meant = (
-        "the printed number is taken as fixed" if printed else "the mean behind the printed number is meant"
-    )
-    margins = f"within ±{settings.margin_cell:g} a cell, ±{settings.margin_average:g} an average"
+    runs = counted(rule.n_pub, "run")
+    meant = "the mean behind the printed number is meant"
+    if rule.estimand == "printed":
+        meant = "the printed number is taken as fixed"
+    margins = f"within ±{rule.margin_cell:g} a cell, ±{rule.margin_average:g} an average"
     return (
         f"a printed number is the mean of {runs} of the paper's, with the spread of ours",
         f"reproduced: {margins} or half of a claimed gain where that is tighter; {meant}",
         "inconclusive (n seeds): with n seeds of ours, and what we see now being true, "
         "it would be settled with 80 % probability",
-        f"variances are pooled over the table's cells with {settings.d0:g} prior degrees of freedom; "
+        f"variances are pooled over the table's cells with {rule.d0:g} prior degrees of freedom; "
         "Holm runs over its comparable cells",
     )
 

@@ -5,35 +5,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from benchmark.comparison.claims import ClaimResult
+from benchmark.comparison.mask_density import Density
 from benchmark.comparison.matching import LITERATURE, Match
 from benchmark.config.cells import ZERO_SHOT
-from benchmark.paper.tables import Table
+from benchmark.paper.tables import Row, Table
 from benchmark.runs.results import Fault
+from benchmark.statistics.reproduction import NOT_REPRODUCED, REPRODUCED, CellVerdict
 
-EXACT, DIFFERS, REPRODUCED, NOT_REPRODUCED = "exact", "differs", "reproduced", "not reproduced"
-NEARLY_INACTIVE = 0.95
+EXACT, DIFFERS = "exact", "differs"
 
 
 @dataclass(frozen=True, slots=True)
-class CellResult:
+class CellResult(CellVerdict):
     """One printed number, our runs, and what is said of it; None: a figure that the runs do not allow."""
 
+    _: KW_ONLY
     match: Match
-    verdict: str
-    reason: str
-    mean: float | None = None
-    sd: float | None = None
-    n: int = 0
-    delta: float | None = None
-    pi95: tuple[float, float] | None = None
-    ci90: tuple[float, float] | None = None
-    margin: float | None = None
-    cv_star: float | None = None
-    p_holm: float | None = None
-    seeds_needed: int | None = None
 
     @property
     def trainable(self) -> bool:
@@ -43,21 +33,6 @@ class CellResult:
         ours = self.match.row.ours
         scored_only = ours is not None and ours.arm == ZERO_SHOT
         return self.match.state != LITERATURE and not scored_only and self.match.published is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Density:
-    """How much of the weights a row's learned masks leave open, means over its runs. union None: no run has
-    it.
-    """
-
-    by_dataset: dict[str, float]
-    union: float | None
-
-    @property
-    def nearly_inactive(self) -> bool:
-        """Whether the masks are plain fine-tuning in disguise."""
-        return self.union is not None and self.union > NEARLY_INACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +60,19 @@ class TableReport:
     def verdicts(self) -> Counter[str]:
         """How many cells have which verdict."""
         return Counter(cell.verdict for cell in self.cells)
+
+    @property
+    def claim_verdicts(self) -> Counter[str]:
+        """How many claims have which verdict."""
+        return Counter(result.verdict for result in self.claims)
+
+    @property
+    def by_row(self) -> list[tuple[Row, list[CellResult]]]:
+        """The cells of each row of the paper, in their order."""
+        cells: dict[str, list[CellResult]] = {row.row: [] for row in self.table.rows}
+        for cell in self.cells:
+            cells[cell.match.row.row].append(cell)
+        return [(row, cells[row.row]) for row in self.table.rows]
 
     def status(self, strict: bool = False) -> int:
         """Exit status: 0, 1 for a cell that is not reproduced (strict: for any trainable cell that is not), 2

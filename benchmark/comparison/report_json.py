@@ -8,7 +8,6 @@ from typing import Any
 
 from benchmark.comparison.claims import ClaimResult
 from benchmark.comparison.report import CellResult, TableReport
-from benchmark.paper.tables import References
 
 FORMAT = 1
 
@@ -20,7 +19,6 @@ def to_json(report: TableReport) -> str:
 
 def to_data(report: TableReport) -> dict[str, Any]:
     """The report as plain values."""
-    upheld = sum(result.verdict == "upheld" for result in report.claims)
     return {
         "table": report.table.table,
         "profile": report.profile,
@@ -31,20 +29,16 @@ def to_data(report: TableReport) -> dict[str, Any]:
             "paper": report.title,
             "caption": report.table.caption,
             "source": report.source,
-            "seeds": list(report.seeds),
+            "seeds": report.seeds,
             "stand_in": report.stand_in,
             "verdicts": dict(sorted(report.verdicts.items())),
-            "claims_upheld": [upheld, len(report.claims)],
+            "claims_upheld": [report.claim_verdicts["upheld"], len(report.claims)],
             "claim_details": {result.claim.id: _details(result) for result in report.claims},
-            "sign_agreement": list(report.signs),
+            "sign_agreement": report.signs,
             "effect_ratio": report.effect_ratio,
             "kendall_tau_b": report.tau_b,
             "density": {
-                row: {
-                    "by_dataset": density.by_dataset,
-                    "union": density.union,
-                    "nearly_inactive": density.nearly_inactive,
-                }
+                row: asdict(density) | {"nearly_inactive": density.nearly_inactive}
                 for row, density in report.densities.items()
             },
             "second_readings": [
@@ -53,30 +47,25 @@ def to_data(report: TableReport) -> dict[str, Any]:
                 if cell.match.row.ours
             ],
             "unreadable": [str(fault) for fault in report.faults],
-            "references": _references(report.table.references),
+            "references": asdict(report.table.references) if report.table.references else None,
             "printed": {
                 "notes": report.table.notes,
                 "rows": {row.row: row.note for row in report.table.rows if row.note},
             },
-            "assumptions": list(report.assumptions),
-            "notes": list(report.notes),
+            "assumptions": report.assumptions,
+            "notes": report.notes,
         },
     }
 
 
-def _references(references: References | None) -> dict[str, Any] | None:
-    """Systems published elsewhere; no cell, no verdict and no average has them."""
-    return None if references is None else asdict(references)
-
-
 def _cell(cell: CellResult) -> dict[str, Any]:
-    match = cell.match
+    match, row = cell.match, cell.match.row
     return {
-        "row": match.row.row,
-        "model": match.row.model,
-        "arm": match.row.arm,
-        "K": match.row.K,
-        "p_f": match.row.p_f,
+        "row": row.row,
+        "model": row.model,
+        "arm": row.arm,
+        "K": row.K,
+        "p_f": row.p_f,
         "dataset": match.dataset or None,
         "metric": match.metric,
         "paper": match.published,
@@ -84,27 +73,26 @@ def _cell(cell: CellResult) -> dict[str, Any]:
         "ours_sd": cell.sd,
         "n": cell.n,
         "delta": cell.delta,
-        "pi95": _pair(cell.pi95),
-        "ci90": _pair(cell.ci90),
+        "pi95": cell.pi95,
+        "ci90": cell.ci90,
         "cv_star": cell.cv_star,
         "p_holm": cell.p_holm,
         "verdict": cell.verdict,
         "reason": cell.reason,
-        "runs": list(match.runs),
+        "runs": match.runs,
     }
 
 
 def _claim(result: ClaimResult) -> dict[str, Any]:
-    interval = result.interval
+    figures = asdict(result.interval) if result.interval else {}
+    low, high = figures.get("low"), figures.get("high")
     return {
         "id": result.claim.id,
         "quote": result.claim.quote,
         "paper_delta": result.paper_delta,
-        "our_delta": None if interval is None else interval.estimate,
-        "ci95": None
-        if interval is None or interval.low is None or interval.high is None
-        else [interval.low, interval.high],
-        "p": None if interval is None else interval.p,
+        "our_delta": figures.get("estimate"),
+        "ci95": None if low is None else [low, high],
+        "p": figures.get("p"),
         "verdict": result.verdict,
         "seeds_needed": result.seeds_needed,
     }
@@ -116,7 +104,7 @@ def _details(result: ClaimResult) -> dict[str, Any]:
         "section": claim.section,
         "a": claim.a,
         "b": claim.b,
-        "than": list(claim.than) if claim.than else None,
+        "than": claim.than,
         "metric": claim.metric,
         "over": claim.over,
         "direction": claim.direction,
@@ -126,10 +114,6 @@ def _details(result: ClaimResult) -> dict[str, Any]:
         "note": result.note,
         "p_holm": result.p_holm,
         "effect_ratio": result.effect_ratio,
-        "seeds": None if interval is None else interval.n_seeds,
-        "method": None if interval is None else interval.method,
+        "seeds": interval and interval.n_seeds,
+        "method": interval and interval.method,
     }
-
-
-def _pair(bounds: tuple[float, float] | None) -> list[float] | None:
-    return None if bounds is None else list(bounds)

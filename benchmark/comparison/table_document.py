@@ -4,19 +4,13 @@ claims and what stands under the table. Its JSON, which is documented, is `repor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from benchmark.comparison.claims import FACTS, ClaimResult
+from benchmark.comparison.mask_density import Density
 from benchmark.comparison.matching import LITERATURE, MISSING, NO_DATA, NOT_COMPARABLE
-from benchmark.comparison.report import (
-    DIFFERS,
-    EXACT,
-    NOT_REPRODUCED,
-    REPRODUCED,
-    CellResult,
-    Density,
-    TableReport,
-)
+from benchmark.comparison.report import DIFFERS, EXACT, CellResult, TableReport
 from benchmark.paper.tables import AVERAGE, SPREAD, Row, Table, table_name
 from benchmark.rendering.document import (
     Block,
@@ -35,6 +29,7 @@ from benchmark.rendering.document import (
     text_table,
     with_code,
 )
+from benchmark.statistics.reproduction import NOT_REPRODUCED, REPRODUCED
 
 TONES: dict[str, Tone] = {
     **dict.fromkeys((REPRODUCED, EXACT, "upheld"), "good"),
@@ -99,11 +94,8 @@ def numbers_table(report: TableReport) -> TextTable:
     cells' order.
     """
     counted = report.table.kind == "facts"
-    by_row: dict[str, list[CellResult]] = {row.row: [] for row in report.table.rows}
-    for cell in report.cells:
-        by_row[cell.match.row.row].append(cell)
     group = _counted_group if counted else _group
-    groups = tuple(group(report, by_row[row.row], row) for row in report.table.rows)
+    groups = tuple(group(report, cells, row) for row, cells in report.by_row)
     return TextTable(COUNTED_COLUMNS if counted else COLUMNS, groups)
 
 
@@ -119,7 +111,7 @@ def published_elsewhere(table: Table) -> TextTable | None:
         "Not the paper's rows: no verdict, claim or average counts them."
     )
     rows = [
-        (system, *(_fixed(numbers[label], decimals) for label in references.columns))
+        (system, *(_number(numbers[label], decimals) for label in references.columns))
         for system, numbers in references.values.items()
     ]
     return text_table(["system", *references.columns], rows, "", remark)
@@ -152,20 +144,14 @@ def closing_remarks(report: TableReport) -> list[ListItem]:
     """What stands under the table: counts, descriptive figures, faults, notes, assumptions."""
     items = [("cells", _counts(report.verdicts.most_common()))]
     if report.claims:
-        upheld = sum(result.verdict == "upheld" for result in report.claims)
-        verdicts = dict.fromkeys(result.verdict for result in report.claims if result.verdict != "upheld")
-        others = _counts(
-            [(name, sum(result.verdict == name for result in report.claims)) for name in verdicts]
-        )
-        items.append(("claims", f"{upheld}/{len(report.claims)} upheld{f'; {others}' if others else ''}"))
+        verdicts = report.claim_verdicts
+        upheld = f"{verdicts.pop('upheld', 0)}/{len(report.claims)} upheld"
+        items.append(("claims", f"{upheld}; {_counts(verdicts.items())}" if verdicts else upheld))
     if report.signs[1]:
-        ratio = ""
+        text = f"sign agreement {report.signs[0]}/{report.signs[1]} (the claims' rows, dataset by dataset)"
         if report.effect_ratio is not None:
-            ratio = f"; effect ratio {report.effect_ratio:.2f} (our mean difference / the paper's)"
-        agreement = (
-            f"sign agreement {report.signs[0]}/{report.signs[1]} (the claims' rows, dataset by dataset)"
-        )
-        items.append(("effects", agreement + ratio))
+            text += f"; effect ratio {report.effect_ratio:.2f} (our mean difference / the paper's)"
+        items.append(("effects", text))
     if report.tau_b is not None:
         items.append(("order", f"Kendall's tau-b {report.tau_b:+.2f} between the rows' means (descriptive)"))
     items += [("second reading", text) for text in _second_readings(report)]
@@ -183,33 +169,31 @@ def closing_remarks(report: TableReport) -> list[ListItem]:
     ]
 
 
-def _counts(counts: Sequence[tuple[str, int]]) -> str:
+def _counts(counts: Iterable[tuple[str, int]]) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in counts)
 
 
 def _group(report: TableReport, cells: Sequence[CellResult], row: Row) -> RowGroup:
     """A row of scores; no lines where no run of ours answers it."""
     settings = (row.arm or "", f"K = {row.K}" if row.K else "", f"p_F {row.p_f:g}" if row.p_f else "")
-    title = " ".join(part for part in settings if part)
-    metrics = report.table.metrics
-    note = [f"note: {row.note}"] if row.note else []
+    metrics, lines = report.table.metrics, tuple[TextRow, ...]()
+    density: list[Inline] = []
     if all(cell.verdict == LITERATURE for cell in cells):
-        return _unanswered(row, title, [f"literature, not ours to train. {_printed(cells, metrics)}", *note])
-    if all(cell.verdict in (MISSING, NO_DATA) and not cell.match.runs for cell in cells):
+        remarks = [f"literature, not ours to train. {_printed(cells, metrics)}"]
+    elif all(cell.verdict in (MISSING, NO_DATA) and not cell.match.runs for cell in cells):
         # a single-data row has runs of its own for each dataset
         reasons = dict.fromkeys(f"{cell.verdict}: {cell.reason}" for cell in cells)
-        return _unanswered(row, title, [*reasons, _printed(cells, metrics), *note])
-    remarks: list[Inline] = [with_code(text) for text in (*_reasons(cells), *note)]
-    if density := report.densities.get(row.row):
-        remarks.insert(0, Phrase(_density(density), tone="open" if density.nearly_inactive else ""))
-    elif row.ours and row.ours.arm == "bmt":
-        remarks.insert(0, "mask density: not recorded in these runs")
-    lines = tuple(_line(cell, several=len(metrics) > 1) for cell in cells)
-    return RowGroup(lines, title, row.model, tuple(remarks))
-
-
-def _unanswered(row: Row, title: str, remarks: Sequence[str]) -> RowGroup:
-    return RowGroup((), title, row.model, tuple(map(with_code, remarks)))
+        remarks = [*reasons, _printed(cells, metrics)]
+    else:
+        if row.row in report.densities:
+            density = [_density(report.densities[row.row])]
+        elif row.ours and row.ours.arm == "bmt":
+            density = ["mask density: not recorded in these runs"]
+        remarks = _reasons(cells)
+        lines = tuple(_line(cell, several=len(metrics) > 1) for cell in cells)
+    if row.note:
+        remarks.append(f"note: {row.note}")
+    return RowGroup(lines, " ".join(filter(None, settings)), row.model, (*density, *map(with_code, remarks)))
 
 
 def _printed(cells: Sequence[CellResult], metrics: Sequence[str]) -> str:
@@ -217,7 +201,7 @@ def _printed(cells: Sequence[CellResult], metrics: Sequence[str]) -> str:
     by_metric = {metric: [cell.match for cell in cells if cell.match.metric == metric] for metric in metrics}
     return "; ".join(
         f"{metric} "
-        + " · ".join(f"{match.dataset} {_fixed(match.published, match.decimals)}" for match in matches)
+        + " · ".join(f"{match.dataset} {_number(match.published, match.decimals)}" for match in matches)
         for metric, matches in by_metric.items()
     )
 
@@ -228,10 +212,10 @@ def _counted_group(report: TableReport, cells: Sequence[CellResult], row: Row) -
         TextRow(
             (
                 cell.match.metric,
-                _fixed(cell.match.published, cell.match.decimals),
-                _fixed(cell.mean, cell.match.decimals + 1),
+                _number(cell.match.published, cell.match.decimals),
+                _number(cell.mean, cell.match.decimals + 1),
                 _signed(cell.delta),
-                TextCell(cell.verdict, TONES.get(cell.verdict, "quiet")),
+                _verdict(cell.verdict),
             )
         )
         for cell in cells
@@ -244,17 +228,16 @@ def _line(cell: CellResult, several: bool) -> TextRow:
     match = cell.match
     sd = "" if cell.sd is None else f" ± {cell.sd:.2f}"
     margin = "" if cell.margin is None else f" ±{cell.margin:g}"
-    verdict = f"{cell.verdict} ({cell.seeds_needed} seeds)" if cell.seeds_needed else cell.verdict
     texts = (
         f"{match.dataset} {match.metric}" if several else match.dataset,
-        _fixed(match.published, match.decimals),
+        _number(match.published, match.decimals),
         "-" if cell.mean is None else f"{cell.mean:.2f}{sd} ({cell.n})",
         _signed(cell.delta),
         _interval(cell.pi95),
         _interval(cell.ci90, "+") + margin if cell.ci90 else "-",
-        _fixed(cell.cv_star, 2),
+        _number(cell.cv_star, 2),
         _p(cell.p_holm),
-        TextCell(verdict, TONES.get(cell.verdict, "quiet")),
+        _verdict(cell.verdict, f" ({cell.seeds_needed} seeds)" if cell.seeds_needed else ""),
     )
     return TextRow(texts, strong=match.dataset == AVERAGE)
 
@@ -278,11 +261,11 @@ def _reasons(cells: Sequence[CellResult]) -> list[str]:
     return remarks
 
 
-def _density(density: Density) -> str:
+def _density(density: Density) -> Phrase:
     parts = [f"{name} {value:.3f}" for name, value in density.by_dataset.items()]
     union = "not recorded" if density.union is None else f"{density.union:.3f}"
-    warning = ": mask nearly inactive" if density.nearly_inactive else ""
-    return f"mask density {', '.join(parts) or 'by dataset not recorded'}; union {union}{warning}"
+    text = f"mask density {', '.join(parts) or 'by dataset not recorded'}; union {union}"
+    return Phrase(f"{text}: mask nearly inactive", tone="open") if density.nearly_inactive else Phrase(text)
 
 
 def _claim_cells(result: ClaimResult) -> tuple[Inline | TextCell, ...]:
@@ -302,7 +285,7 @@ def _claim_cells(result: ClaimResult) -> tuple[Inline | TextCell, ...]:
         _signed(result.paper_delta),
         ours,
         _p(result.p_holm),
-        TextCell(result.verdict, TONES.get(result.verdict, "quiet")),
+        _verdict(result.verdict),
     )
 
 
@@ -318,35 +301,36 @@ def _needed(result: ClaimResult) -> str:
 
 def _second_readings(report: TableReport) -> list[str]:
     """A line per row and metric: the printed numbers held against the other arm that they may stand for."""
-    by_row: dict[tuple[str, str], list[CellResult]] = {}
-    for cell in report.second_readings:
-        by_row.setdefault((cell.match.row.row, cell.match.metric), []).append(cell)
     lines = []
-    for (_, metric), cells in by_row.items():
-        row = cells[0].match.row
-        if row.ours is None:
-            continue
+    readings = groupby(report.second_readings, lambda cell: (cell.match.row, cell.match.metric))
+    for (row, metric), group in readings:
+        cells = list(group)
+        assert row.ours is not None  # literature has no second reading
         adapters = " with adapters" if row.ours.adapter else ""
         line = f"{row.arm or row.model} read as arm {row.ours.arm}{adapters}, {metric}"
         if average := next((cell for cell in cells if cell.match.dataset == AVERAGE), None):
-            paper = _fixed(average.match.published, average.match.decimals)
-            ours = f"{_fixed(average.mean, 2)} ({average.n})"
+            paper = _number(average.match.published, average.match.decimals)
+            ours = f"{_number(average.mean, 2)} ({average.n})"
             line += f" average: paper {paper}, ours {ours}, Δ {_signed(average.delta)}"
         deltas = [f"{cell.match.dataset} {_signed(cell.delta)}" for cell in cells if cell is not average]
         lines.append(f"{line}; Δ by dataset: {', '.join(deltas)}")
     return lines
 
 
-def _fixed(value: float | None, decimals: int) -> str:
-    return "-" if value is None else f"{value:.{decimals}f}"
+def _verdict(word: str, more: str = "") -> TextCell:
+    return TextCell(word + more, TONES.get(word, "quiet"))
+
+
+def _number(value: float | None, decimals: int, sign: str = "") -> str:
+    return "-" if value is None else f"{value:{sign}.{decimals}f}"
 
 
 def _signed(value: float | None, decimals: int = 2) -> str:
-    return "-" if value is None else f"{value:+.{decimals}f}"
+    return _number(value, decimals, "+")
 
 
 def _interval(bounds: tuple[float, float] | None, sign: str = "", decimals: int = 2) -> str:
-    return "-" if bounds is None else f"[{bounds[0]:{sign}.{decimals}f}, {bounds[1]:{sign}.{decimals}f}]"
+    return f"[{', '.join(_number(end, decimals, sign) for end in bounds)}]" if bounds else "-"
 
 
 def _p(value: float | None) -> str:

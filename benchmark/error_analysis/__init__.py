@@ -7,5 +7,5 @@ context_text     words, sentences and excerpts of a context
 rules            the heuristics behind the paper's three categories
 analysis         all of it together, and its counts
 error_document   what the command shows and writes
-error_request    what it was asked for, and the way from there to the analysis
+error_request    from the command line to the analysis
 """

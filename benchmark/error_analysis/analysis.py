@@ -6,25 +6,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from benchmark.error_analysis.arms import ArmChoice
 from benchmark.error_analysis.outcomes import (
-    ALL_RIGHT,
     GROUPS,
     LISTS,
+    UNSETTLED,
     WRONG,
     Answers,
-    ExampleOutcome,
-    ScoredExamples,
+    States,
     WrongCriterion,
-    read_answers,
+    group_of,
 )
-from benchmark.error_analysis.raw_examples import read_examples
-from benchmark.error_analysis.rules import CATEGORIES, UNDECIDED, ErrorRule, category, fired
-from benchmark.runs.results import Results
+from benchmark.error_analysis.rules import CATEGORIES, NO_RULE, SEVERAL, UNDECIDED, ErrorRule, category, fired
 from bmt.qa.mrqa import Example
 
 
@@ -33,7 +29,7 @@ class ListedExample:
     """An example to show. answers: for each arm, for each seed. fired: the rules that say its category."""
 
     example: Example
-    outcome: ExampleOutcome
+    states: States
     answers: Answers
     fired: tuple[ErrorRule, ...]
 
@@ -45,36 +41,17 @@ class ListedExample:
 
 @dataclass(slots=True)
 class DatasetCounts:
-    """The counts of one dataset. categories: (list, category, number of categories whose rules fired) →
-    examples.
-    """
+    """The counts of one dataset: examples by group; by list and category, or why they are undecided."""
 
-    examples: int
-    groups: Counter[str]
-    categories: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-
-    def of_category(self, group: str, name: str) -> int:
-        """Examples of a list that have a category."""
-        return sum(count for (g, c, _), count in self.categories.items() if (g, c) == (group, name))
+    groups: Counter[str] = field(default_factory=Counter)
+    categories: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True, slots=True)
-class RawData:
-    """The raw files that were scored, and how all is called for the reader: the profile, the results, this
-    folder.
-    """
-
-    folder: Path
-    profile: str
-    source: str
-    data: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ErrorAnalysis:
     """profile, source, data: names for the reader. limit: examples kept per list and dataset. counts: by
     dataset. patterns: how often which arms are right, wrong or mixed together. rules: (rule's name, group) →
-    examples it fired for. listed: by list, by dataset.
+    examples it fired for. listed: by list, those kept of every dataset.
     """
 
     profile: str
@@ -83,11 +60,51 @@ class ErrorAnalysis:
     choice: ArmChoice
     wrong: WrongCriterion
     limit: int
-    counts: dict[str, DatasetCounts]
-    patterns: Counter[tuple[str, ...]]
-    rules: Counter[tuple[str, str]]
-    listed: dict[str, dict[str, tuple[ListedExample, ...]]]
     notes: tuple[str, ...]
+    counts: dict[str, DatasetCounts] = field(default_factory=dict)
+    patterns: Counter[States] = field(default_factory=Counter)
+    rules: Counter[tuple[str, str]] = field(default_factory=Counter)
+    listed: dict[str, list[ListedExample]] = field(default_factory=lambda: {name: [] for name in LISTS})
+
+    def add(
+        self,
+        dataset: str,
+        outcomes: Mapping[str, States],
+        examples: Mapping[str, Example],
+        answers: Mapping[tuple[str, str], Answers],
+    ) -> None:
+        """Sort a dataset's examples, and keep `limit` of each list to show: those whose ids have the least
+        digests, the same on every machine and in any order of the file.
+
+        Args:
+            outcomes, examples: by id.
+            answers: by dataset and id, to the examples of LISTS.
+        """
+        tally = self.counts[dataset] = DatasetCounts()
+        lists: dict[str, list[ListedExample]] = {name: [] for name in LISTS}
+        for key, states in outcomes.items():
+            group = group_of(states)
+            tally.groups[group] += 1
+            self.patterns[states] += 1
+            if group == UNSETTLED:
+                continue
+            by_arm = answers.get((dataset, key), ())
+            wrong_answers = [
+                answer.text
+                for state, answers_of_arm in zip(states, by_arm, strict=False)
+                if state == WRONG
+                for answer in answers_of_arm
+            ]
+            rules = fired(examples[key], wrong_answers)
+            self.rules.update((rule.name, group) for rule in rules)
+            if group in LISTS:
+                entry = ListedExample(examples[key], states, by_arm, rules)
+                kind = entry.category if entry.category in CATEGORIES else SEVERAL if rules else NO_RULE
+                tally.categories[group, kind] += 1
+                lists[group].append(entry)
+        for group, entries in lists.items():
+            entries.sort(key=lambda entry: hashlib.sha256(entry.example.id.encode()).digest())
+            self.listed[group] += entries[: self.limit]
 
     @property
     def groups(self) -> Counter[str]:
@@ -98,89 +115,12 @@ class ErrorAnalysis:
         """The counts for a tracker: `<group>/<dataset>`, `<group>/all` and `<list>/category/<category>`,
         words joined by `_`.
         """
+        by_dataset = {name: counts.groups for name, counts in self.counts.items()} | {"all": self.groups}
         numbers = {
-            f"{group}/{name}": counts.groups[group]
-            for name, counts in self.counts.items()
-            for group in GROUPS
+            f"{group}/{name}": groups[group] for name, groups in by_dataset.items() for group in GROUPS
         }
-        numbers |= {f"{group}/all": self.groups[group] for group in GROUPS}
-        for group in LISTS:
-            for name in (*CATEGORIES, UNDECIDED):
-                total = sum(counts.of_category(group, name) for counts in self.counts.values())
-                numbers[f"{group}/category/{name}"] = total
+        numbers |= {f"{group}/category/{name}": 0 for group in LISTS for name in (*CATEGORIES, UNDECIDED)}
+        for counts in self.counts.values():
+            for (group, kind), count in counts.categories.items():
+                numbers[f"{group}/category/{UNDECIDED if kind in (NO_RULE, SEVERAL) else kind}"] += count
         return {name.replace(" ", "_"): number for name, number in numbers.items()}
-
-
-def analyse(
-    results: Results,
-    choice: ArmChoice,
-    scored: ScoredExamples,
-    wrong: WrongCriterion,
-    limit: int,
-    raw: RawData,
-    advance: Callable[[str], None],
-) -> ErrorAnalysis:
-    """Sort every example that all arms get wrong, or that they differ on, and keep `limit` of each list and
-    dataset to show.
-
-    Args:
-        advance: told the name of each dataset when it is done.
-
-    Raises:
-        DataError: raw files or predictions that cannot be used.
-    """
-    counts, rules = {}, Counter[tuple[str, str]]()
-    listed: dict[str, dict[str, tuple[ListedExample, ...]]] = {name: {} for name in LISTS}
-    answers = read_answers(results, choice, scored)
-    for dataset, outcomes in scored.outcomes.items():
-        ids = [outcome.id for outcome in outcomes]
-        examples = read_examples(raw.folder, dataset, ids, choice.runs, raw.data)
-        tally = counts[dataset] = DatasetCounts(len(ids), Counter(outcome.group for outcome in outcomes))
-        for group, entries in _lists(outcomes, examples, answers[dataset]).items():
-            for entry in entries:
-                tally.categories[group, entry.category, len({rule.category for rule in entry.fired})] += 1
-                rules.update((rule.name, group) for rule in entry.fired)
-            listed[group][dataset] = draw(entries, limit)
-        for outcome in outcomes:
-            if outcome.group == ALL_RIGHT:
-                rules.update((rule.name, ALL_RIGHT) for rule in fired(examples[outcome.id], ()))
-        advance(dataset)
-    patterns = Counter(outcome.states for outcomes in scored.outcomes.values() for outcome in outcomes)
-    return ErrorAnalysis(
-        raw.profile,
-        raw.source,
-        raw.data,
-        choice,
-        wrong,
-        limit,
-        counts,
-        patterns,
-        rules,
-        listed,
-        notes=(*choice.notes, *scored.notes),
-    )
-
-
-def _lists(
-    outcomes: Sequence[ExampleOutcome], examples: dict[str, Example], answers: dict[str, Answers]
-) -> dict[str, list[ListedExample]]:
-    """The examples of each list, with the rules that fire for the wrong answers of arms that are wrong."""
-    lists: dict[str, list[ListedExample]] = {name: [] for name in LISTS}
-    for outcome in outcomes:
-        if outcome.group in LISTS:
-            example, by_arm = examples[outcome.id], answers[outcome.id]
-            wrong = [
-                answer.text
-                for state, answers_of_arm in zip(outcome.states, by_arm, strict=True)
-                if state == WRONG
-                for answer in answers_of_arm
-            ]
-            lists[outcome.group].append(ListedExample(example, outcome, by_arm, fired(example, wrong)))
-    return lists
-
-
-def draw(examples: Sequence[ListedExample], limit: int) -> tuple[ListedExample, ...]:
-    """`limit` of the examples, the same on every machine and in any order of the file: those whose ids have
-    the least digests.
-    """
-    return tuple(sorted(examples, key=lambda one: hashlib.sha256(one.outcome.id.encode()).digest())[:limit])

@@ -41,12 +41,17 @@ def short_name(identity: Identity) -> str:
     return identity.stem.removeprefix(f"{identity.backbone}.{identity.regime}.")
 
 
+def seeds_text(seeds: Sequence[int]) -> str:
+    """`seed 0`, `seeds 0, 1`."""
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+
+
 def choose_arms(
     results: Results,
-    names: Sequence[str] | None = None,
-    seeds: Sequence[int] | None = None,
-    backbone: str | None = None,
-    where: str = "",
+    names: Sequence[str] | None,
+    seeds: Sequence[int] | None,
+    backbone: str | None,
+    where: str,
 ) -> ArmChoice:
     """The runs of the arms called `names`, each a short name (an MT arm of `backbone`) or a cell without its
     seed.
@@ -61,21 +66,19 @@ def choose_arms(
         ConfigError: no runs; an arm, a backbone or a seed that is not there; an arm twice; no seed in common.
         DataError: a file of an arm cannot be used; two files for one seed.
     """
-    where = where or str(results.folder)
-    known = dict.fromkeys(run.identity for run in results.runs)
-    broken = dict.fromkeys(fault.identity for fault in results.faults if fault.identity)
-    if not known and not results.faults:
+    if not results.runs and not results.faults:
         raise ConfigError(
             f"{where}: no results: `python -m benchmark.train CELL` and `python -m benchmark.evaluate CELL` "
             "make them"
         )
-    backbones = tuple(dict.fromkeys([*results.backbones, *(identity.backbone for identity in broken)]))
+    identities = [run.identity for run in results.runs]
+    identities += [fault.identity for fault in results.faults if fault.identity]
+    backbones = tuple(dict.fromkeys([*results.backbones, *(one.backbone for one in identities)]))
     if backbone is not None:
         known_name(backbone, backbones, "--backbone")
     chosen = backbone or next(iter(backbones), "")
-    every = (*known, *broken)
-    by_name = {short_name(one): one for one in every if (one.backbone, one.regime) == (chosen, "mt")}
-    by_name |= {one.stem: one for one in every}
+    by_name = {short_name(one): one for one in identities if (one.backbone, one.regime) == (chosen, "mt")}
+    by_name |= {one.stem: one for one in identities}
     wanted = _wanted(names, by_name, chosen)
     for fault in results.faults:
         if fault.identity in wanted.values() and (seeds is None or fault.seed in seeds):
@@ -83,40 +86,31 @@ def choose_arms(
     runs = {name: _by_seed(identity, results.runs, where) for name, identity in wanted.items()}
     shared = _seeds(runs, seeds)
     notes = []
-    if (
-        len(backbones) > 1
-        and backbone is None
-        and any(name == short_name(identity) for name, identity in wanted.items())
-    ):
+    by_short_name = any(name == short_name(identity) for name, identity in wanted.items())
+    if len(backbones) > 1 and backbone is None and by_short_name:
         notes.append(f"of the backbones {', '.join(backbones)} the one with most runs: {chosen}")
     for name, by_seed in runs.items():
         if seeds is None and (extra := sorted(set(by_seed) - set(shared))):
-            notes.append(
-                f"{name}: seed{'s' * (len(extra) > 1)} {', '.join(map(str, extra))} left out: not every arm "
-                "has them"
-            )
-    arms = tuple(
+            notes.append(f"{name}: {seeds_text(extra)} left out: not every arm has them")
+    arms = (
         ArmRuns(name, wanted[name], tuple(by_seed[seed] for seed in shared)) for name, by_seed in runs.items()
     )
-    return ArmChoice(arms, shared, tuple(notes))
+    return ArmChoice(tuple(arms), shared, tuple(notes))
 
 
 def _wanted(names: Sequence[str] | None, by_name: dict[str, Identity], backbone: str) -> dict[str, Identity]:
     """The identities of the arms asked for."""
+    known = ", ".join(sorted(by_name))
     if names is None:
         names = [name for name in PAPER_ARMS if name in by_name] or [
             name for name, identity in by_name.items() if name == short_name(identity)
         ]
         if not names:
-            raise ConfigError(
-                f"--arms: needed, as {backbone} has no multi-data run: of {', '.join(sorted(by_name))}"
-            )
+            raise ConfigError(f"--arms: needed, as {backbone} has no multi-data run: of {known}")
     wanted: dict[str, Identity] = {}
     for name in names:
         if name not in by_name:
-            raise ConfigError(
-                f"--arms {name}: no run of it{nearest(name, tuple(by_name))}: of {', '.join(sorted(by_name))}"
-            )
+            raise ConfigError(f"--arms {name}: no run of it{nearest(name, tuple(by_name))}: of {known}")
         if by_name[name] in wanted.values():
             raise ConfigError(f"--arms {name}: stands twice: each arm once")
         wanted[name] = by_name[name]

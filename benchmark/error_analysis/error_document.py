@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from benchmark.error_analysis.analysis import ErrorAnalysis, ListedExample
+from benchmark.error_analysis.analysis import DatasetCounts, ErrorAnalysis, ListedExample
+from benchmark.error_analysis.arms import seeds_text
 from benchmark.error_analysis.context_text import best_span, excerpt
 from benchmark.error_analysis.outcomes import (
     ALL_RIGHT,
@@ -18,7 +19,7 @@ from benchmark.error_analysis.outcomes import (
     RunAnswer,
     group_of,
 )
-from benchmark.error_analysis.rules import CATEGORIES, RULES, UNDECIDED
+from benchmark.error_analysis.rules import CATEGORIES, NO_RULE, RULES, SEVERAL, UNDECIDED
 from benchmark.rendering.document import (
     Block,
     Column,
@@ -67,40 +68,31 @@ def error_document(analysis: ErrorAnalysis, command: str = "", first: int | None
         first: examples shown per list and category; None: all that were kept.
     """
     names = [arm.name for arm in analysis.choice.arms]
-    title = f"Errors of {', '.join(names)} (profile {analysis.profile})"
+    lists = [group for group in LISTS if analysis.groups[group]]
     blocks: list[Block] = [Paragraph(Phrase(command, "code"))] if command else []
-    blocks.append(TextList(tuple(_about(analysis))))
-    blocks += [Heading("Examples"), _group_table(analysis)]
+    blocks += [TextList(tuple(_about(analysis))), Heading("Examples"), _group_table(analysis)]
     if len(names) > 1:
         marks = ", ".join(f"{mark} {state}" for state, mark in MARKS.items())
         blocks += [Heading(f"What the arms do together ({marks})"), _pattern_table(analysis, names)]
-    for group in LISTS:
-        if analysis.groups[group]:
-            blocks += [Heading(f"{group.capitalize()}: categories"), _category_table(analysis, group)]
-    blocks += [
-        Heading("Rules"),
-        Paragraph(HEURISTIC, "open"),
-        _rule_table(analysis),
-        Paragraph(BASE_RATE, "quiet"),
-    ]
-    for group in LISTS:
-        if analysis.groups[group] and analysis.limit:
-            blocks += _list_blocks(analysis, group, names, first)
-    return Document(title, tuple(blocks))
+    for group in lists:
+        blocks += [Heading(f"{group.capitalize()}: categories"), _category_table(analysis, group)]
+    rules = _rule_table(analysis)
+    blocks += [Heading("Rules"), Paragraph(HEURISTIC, "open"), rules, Paragraph(BASE_RATE, "quiet")]
+    for group in lists if analysis.limit else ():
+        blocks += _list_blocks(analysis, group, names, first)
+    return Document(f"Errors of {', '.join(names)} (profile {analysis.profile})", tuple(blocks))
 
 
 def _about(analysis: ErrorAnalysis) -> list[str]:
     """What was looked at, and how."""
-    seeds = analysis.choice.seeds
-    several = len(seeds) > 1
+    seeds, arms = analysis.choice.seeds, analysis.choice.arms
     lines = [
-        f"runs: {', '.join(f'{arm.name} = {arm.identity.stem}' for arm in analysis.choice.arms)}; "
-        f"seed{'s' * several} {', '.join(map(str, seeds))}; results in {analysis.source}, "
-        f"questions and contexts in {analysis.data}",
+        f"runs: {', '.join(f'{arm.name} = {arm.identity.stem}' for arm in arms)}; {seeds_text(seeds)}; "
+        f"results in {analysis.source}, questions and contexts in {analysis.data}",
         f"an answer is wrong: {analysis.wrong}"
         + ("; the paper takes F1 0 (--metric f1)" if str(analysis.wrong) != "F1 0" else ""),
     ]
-    if several:
+    if len(seeds) > 1:
         lines.append(
             "an arm is wrong on an example where all its seeds are, right where none is; otherwise its "
             "seeds disagree (~)"
@@ -109,11 +101,10 @@ def _about(analysis: ErrorAnalysis) -> list[str]:
 
 
 def _group_table(analysis: ErrorAnalysis) -> TextTable:
-    rows = {
-        name: [counts.examples, *(counts.groups[group] for group in GROUPS)]
-        for name, counts in analysis.counts.items()
-    }
-    return _summed(("dataset", "examples", *GROUPS), rows)
+    def numbers(counts: DatasetCounts) -> list[int]:
+        return [counts.groups.total(), *(counts.groups[group] for group in GROUPS)]
+
+    return _summed(analysis, [Column(name, least=9) for name in ("examples", *GROUPS)], numbers)
 
 
 def _pattern_table(analysis: ErrorAnalysis, names: Sequence[str]) -> TextTable:
@@ -130,23 +121,25 @@ def _pattern_table(analysis: ErrorAnalysis, names: Sequence[str]) -> TextTable:
 
 
 def _category_table(analysis: ErrorAnalysis, group: str) -> TextTable:
-    rows = {}
-    for name, counts in analysis.counts.items():
-        by_category = {category: counts.of_category(group, category) for category in CATEGORIES}
-        none = counts.categories[group, UNDECIDED, 0]
-        several = counts.of_category(group, UNDECIDED) - none
-        rows[name] = [*by_category.values(), none, several, counts.groups[group]]
-    columns = ("dataset", *CATEGORIES, "undecided: no rule", "undecided: several", "all")
-    return _summed(columns, rows)
+    kinds = (*CATEGORIES, NO_RULE, SEVERAL)
+
+    def numbers(counts: DatasetCounts) -> list[int]:
+        return [*(counts.categories[group, kind] for kind in kinds), counts.groups[group]]
+
+    # Their sum stands in the table of all groups, too.
+    return _summed(analysis, [*(Column(kind, least=9) for kind in kinds), Column("all", drop=1)], numbers)
 
 
-def _summed(columns: Sequence[str], numbers: dict[str, list[int]]) -> TextTable:
+def _summed(
+    analysis: ErrorAnalysis, columns: Sequence[Column], numbers: Callable[[DatasetCounts], list[int]]
+) -> TextTable:
     """A row per dataset, and of several their sum."""
-    rows = [TextRow((name, *(f"{number:,}" for number in row))) for name, row in numbers.items()]
-    if len(numbers) > 1:
-        total = [sum(column) for column in zip(*numbers.values(), strict=True)]
-        rows.append(TextRow(("all datasets", *(f"{number:,}" for number in total)), strong=True))
-    return text_table([Column(columns[0], "left"), *(Column(name, least=9) for name in columns[1:])], rows)
+    counts = {name: numbers(of_dataset) for name, of_dataset in analysis.counts.items()}
+    rows = [TextRow((name, *(f"{number:,}" for number in row))) for name, row in counts.items()]
+    if len(counts) > 1:
+        total = (f"{sum(column):,}" for column in zip(*counts.values(), strict=True))
+        rows.append(TextRow(("all datasets", *total), strong=True))
+    return text_table(["dataset", *columns], rows)
 
 
 def _rule_table(analysis: ErrorAnalysis) -> TextTable:
@@ -155,11 +148,11 @@ def _rule_table(analysis: ErrorAnalysis) -> TextTable:
     """
     groups = analysis.groups
     columns = [
-        Column("rule", "left"),
-        Column("category", "left", least=12),
+        Column("rule", "left", least=10),
+        Column("category", "left", least=11),
         Column("fires if", "left", least=30),
+        *(Column(f"{SHORT[group]} ({groups[group]:,})", least=10) for group in SHORT),
     ]
-    columns += [Column(f"{SHORT[group]} ({groups[group]:,})", least=11) for group in SHORT]
     rows = []
     for rule in RULES:
         counts = [
@@ -178,34 +171,36 @@ def _share(count: int, total: int) -> str:
 
 def _list_blocks(analysis: ErrorAnalysis, group: str, names: Sequence[str], first: int | None) -> list[Block]:
     """A list's examples, by category and in it by dataset."""
-    kept = [listed for by_dataset in analysis.listed[group].values() for listed in by_dataset]
+    kept = analysis.listed[group]
     title = f"{group.capitalize()} ({counted(analysis.groups[group], 'example')}, {len(kept):,} in the file)"
     said = f"At most {analysis.limit} per dataset, drawn by a digest of their ids (--limit)"
     said += "." if first is None else f"; of each category {first} here."
     blocks: list[Block] = [Heading(title), Paragraph(said, "quiet")]
-    for category in (*CATEGORIES, UNDECIDED):
-        examples = [listed for listed in kept if listed.category == category]
+    by_category = {name: [one for one in kept if one.category == name] for name in (*CATEGORIES, UNDECIDED)}
+    for category, examples in by_category.items():
         if examples:
             blocks.append(Heading(category.capitalize(), 3))
-            for listed in examples[:first]:
-                blocks += _example_blocks(listed, names)
+        for listed in examples[:first]:
+            blocks += _example_blocks(listed, names)
     return blocks
 
 
 def _example_blocks(listed: ListedExample, names: Sequence[str]) -> tuple[Heading, TextList]:
     example = listed.example
-    gold = " · ".join(shortened(answer) for answer in dict.fromkeys(example.answers))
-    items = [
-        ListItem(Phrase(shortened(example.question), "strong"), label="question"),
-        ListItem(Phrase(gold, tone="good"), label="gold"),
-    ]
-    for name, state, answers in zip(names, listed.outcome.states, listed.answers, strict=True):
-        items.append(
-            ListItem(Phrase(answer_line(answers), tone=TONES[state]), label=f"{name} {MARKS[state]}")
-        )
+    gold = " · ".join(map(shortened, dict.fromkeys(example.answers)))
+    by_arm = zip(names, listed.states, listed.answers, strict=True)
     rules = ", ".join(f"{rule.name} ({rule.category})" for rule in listed.fired) or "none"
-    items += [ListItem(gold_in_context(example), label="context"), ListItem(rules, label="rules")]
-    return Heading(f"{example.dataset} · {listed.outcome.id}", 4), TextList(tuple(items))
+    items = (
+        ListItem(Phrase(shortened(example.question), "strong"), "question"),
+        ListItem(Phrase(gold, tone="good"), "gold"),
+        *(
+            ListItem(Phrase(answer_line(answers), tone=TONES[state]), f"{name} {MARKS[state]}")
+            for name, state, answers in by_arm
+        ),
+        ListItem(gold_in_context(example), "context"),
+        ListItem(rules, "rules"),
+    )
+    return Heading(f"{example.dataset} · {example.id}", 4), TextList(items)
 
 
 def answer_line(answers: Sequence[RunAnswer]) -> str:
@@ -216,7 +211,7 @@ def answer_line(answers: Sequence[RunAnswer]) -> str:
     said = []
     for (text, em, f1), seeds in by_text.items():
         score = "EM" if em >= 100 else f"F1 {f1:.0f}"
-        whose = f"; seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" if len(answers) > 1 else ""
+        whose = f"; {seeds_text(seeds)}" if len(answers) > 1 else ""
         said.append(f"{shortened(text) or '(nothing)'} ({score}{whose})")
     return " · ".join(said)
 

@@ -3,102 +3,54 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.cli.progress import progress
 from benchmark.config.cells import is_word
 from benchmark.config.params import Config, repository_root
 from benchmark.config.results_options import chosen_seeds, configuration, results_place, shown_folder
-from benchmark.error_analysis.analysis import ErrorAnalysis, RawData, analyse
+from benchmark.error_analysis.analysis import ErrorAnalysis
 from benchmark.error_analysis.arms import choose_arms
-from benchmark.error_analysis.outcomes import WrongCriterion, score_examples
+from benchmark.error_analysis.outcomes import WrongCriterion, read_answers, score_examples
+from benchmark.error_analysis.raw_examples import read_examples
 from benchmark.runs import results
 from bmt.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorRequest:
-    """The options of the command, as they were given; None where one was not.
-
-    limit: examples kept per list and dataset. results, data: folders.
-    """
-
-    arms: list[str] | None
-    seeds: str | None
-    datasets: list[str] | None
-    wrong: WrongCriterion
-    limit: int
-    backbone: str | None
-    params: str | None
-    profile: str | None
-    results: Path | None
-    data: Path | None
-
-    @staticmethod
-    def of(options: Namespace) -> ErrorRequest:
-        """The options of a command line. Raises ConfigError for numbers that are not allowed."""
-        wrong = chosen_criterion(options.metric, options.below)
-        if options.limit < 0:
-            raise ConfigError(f"--limit {options.limit}: not allowed: at least 0")
-        return ErrorRequest(
-            options.arms,
-            options.seeds,
-            options.dataset,
-            wrong,
-            options.limit,
-            options.backbone,
-            options.params,
-            options.profile,
-            options.results,
-            options.data,
-        )
-
-
-def chosen_criterion(metric: str, below: float | None) -> WrongCriterion:
-    """When an answer is wrong: EM 0, F1 0, or F1 below so many percent. Raises ConfigError."""
-    if below is not None and metric != "f1":
-        raise ConfigError(
-            f"--below {below:g}: not allowed with --metric em, which is 0 or 100: add --metric f1"
-        )
-    if below is not None and not 0 < below <= 100:
-        raise ConfigError(f"--below {below:g}: not allowed: percent of F1, above 0 and at most 100")
-    return WrongCriterion(metric, below)
-
-
-def analyse_request(request: ErrorRequest) -> tuple[ErrorAnalysis, str, Config | None]:
-    """The analysis, a name for the files that come of it, and the profile's configuration where it has one.
+def analyse_request(options: Namespace) -> tuple[ErrorAnalysis, str, Config | None]:
+    """The analysis that a command line asks for, a name for the files that come of it, and the profile's
+    configuration where it has one.
 
     Raises:
-        ConfigError: folders, arms, seeds or datasets that are not there.
+        ConfigError: numbers that are not allowed; folders, arms, seeds or datasets that are not there.
         DataError: results or raw files that cannot be used.
     """
-    seeds = chosen_seeds(request.seeds)
-    folder, profile, config, _ = results_place(request.results, request.profile, request.params)
+    wrong = WrongCriterion(options.metric, options.below)
+    if options.limit < 0:
+        raise ConfigError(f"--limit {options.limit}: not allowed: at least 0")
+    seeds = chosen_seeds(options.seeds)
+    folder, profile, config, _ = results_place(options.results, options.profile, options.params)
     where = shown_folder(folder)
     runs = results.read(folder)
-    choice = choose_arms(runs, request.arms, seeds, request.backbone, where)
+    choice = choose_arms(runs, options.arms, seeds, options.backbone, where)
     profile = profile or ", ".join(sorted({run.profile for run in choice.runs}))
     name = profile if is_word(profile) else "errors"
-    raw = request.data or repository_root() / "data" / "raw" / name
+    raw = options.data or repository_root() / "data" / "raw" / name
     if not raw.is_dir():
-        option = f"--data {request.data}" if request.data else shown_folder(raw)
+        option = f"--data {options.data}" if options.data else shown_folder(raw)
         raise ConfigError(
             f"{option}: no such folder: the questions are in the raw MRQA files: run `python -m "
             "benchmark.fetch`, or name their folder with --data"
         )
-    scored = score_examples(runs, choice, request.wrong, request.datasets, where)
+    scored = score_examples(runs, choice, wrong, options.dataset, where)
+    notes = (*choice.notes, *scored.notes)
+    analysis = ErrorAnalysis(profile, where, shown_folder(raw), choice, wrong, options.limit, notes)
     with progress("errors", total=len(scored.outcomes), unit="datasets") as bar:
-        data = RawData(raw, profile, where, shown_folder(raw))
-        analysis = analyse(
-            runs,
-            choice,
-            scored,
-            request.wrong,
-            request.limit,
-            data,
-            lambda dataset: bar.advance(1, note=dataset),
-        )
+        answers = read_answers(runs, choice, scored)
+        for dataset, outcomes in scored.outcomes.items():
+            examples = read_examples(raw, dataset, outcomes.keys(), choice.runs, analysis.data)
+            analysis.add(dataset, outcomes, examples, answers)
+            bar.advance(1, note=dataset)
     if config is None and is_word(profile):
         config = configuration(profile)[0]
     return analysis, name, config

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchmark.config.cells import nearest
 from benchmark.error_analysis.arms import ArmChoice
 from benchmark.runs import predictions
-from benchmark.runs.results import Results
+from benchmark.runs.results import Results, Run
 from bmt.errors import ConfigError, DataError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RIGHT, WRONG, MIXED = "right", "wrong", "mixed"
-STATES = (RIGHT, WRONG, MIXED)
 ALL_WRONG, DIFFER, ALL_RIGHT, UNSETTLED = (
     "wrong in all arms",
     "arms differ",
@@ -33,10 +32,18 @@ LISTS = (ALL_WRONG, DIFFER)
 
 @dataclass(frozen=True, slots=True)
 class WrongCriterion:
-    """When an answer is wrong: EM 0; F1 0; or, with `below`, F1 below so many percent."""
+    """When an answer is wrong: EM 0; F1 0; or, with `below`, F1 below so many percent. Raises ConfigError."""
 
-    metric: str = "em"
+    metric: str
     below: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.below is not None and self.metric != "f1":
+            raise ConfigError(
+                f"--below {self.below:g}: not allowed with --metric em, which is 0 or 100: add --metric f1"
+            )
+        if self.below is not None and not 0 < self.below <= 100:
+            raise ConfigError(f"--below {self.below:g}: not allowed: percent of F1, above 0 and at most 100")
 
     def __str__(self) -> str:
         return f"{self.metric.upper()} {'0' if self.below is None else f'below {self.below:g}'}"
@@ -60,17 +67,8 @@ Answers = tuple[tuple[RunAnswer, ...], ...]
 """Of one example: for each arm, in the order of the choice, for each seed."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExampleOutcome:
-    """One example: its id and what each arm, in the order of the choice, made of it."""
-
-    id: str
-    states: tuple[str, ...]
-
-    @property
-    def group(self) -> str:
-        """One of GROUPS."""
-        return group_of(self.states)
+States = tuple[str, ...]
+"""What each arm, in the order of the choice, made of one example."""
 
 
 def group_of(states: Sequence[str]) -> str:
@@ -84,11 +82,11 @@ def group_of(states: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ScoredExamples:
-    """outcomes: by dataset, in the order of the first run's file. scores: by cell and dataset, (N,) percent
-    by metric.
+    """outcomes: by dataset and id, in the order of the first run's file. scores: by cell and dataset, (N,)
+    percent by metric.
     """
 
-    outcomes: dict[str, tuple[ExampleOutcome, ...]]
+    outcomes: dict[str, dict[str, States]]
     scores: dict[str, dict[str, dict[str, NDArray[np.float64]]]]
     notes: tuple[str, ...]
 
@@ -127,17 +125,14 @@ def score_examples(
         examples = run_scores.examples[name]
         if examples.left_out:
             notes.append(f"{name}: {examples.left_out} examples left out, on which few-shot runs were tuned")
-        codes = []
+        by_arm = []
         for arm in choice.arms:
             bad = np.stack(
                 [wrong.of(run_scores.scores[run.cell][name][wrong.metric.upper()]) for run in arm.runs]
             )
-            codes.append(np.where(bad.all(axis=0), 1, np.where(bad.any(axis=0), 2, 0)))
-        states = np.stack(codes, axis=1).tolist()
-        outcomes[name] = tuple(
-            ExampleOutcome(key, tuple(STATES[code] for code in row))
-            for key, row in zip(examples.ids.to_pylist(), states, strict=True)
-        )
+            states = np.where(bad.all(axis=0), WRONG, np.where(bad.any(axis=0), MIXED, RIGHT))
+            by_arm.append(states.tolist())
+        outcomes[name] = dict(zip(examples.ids.to_pylist(), zip(*by_arm, strict=True), strict=True))
     return ScoredExamples(outcomes, run_scores.scores, tuple(notes))
 
 
@@ -145,22 +140,16 @@ def _datasets(choice: ArmChoice, wanted: Sequence[str] | None) -> tuple[tuple[st
     """The datasets to look at, in the paper's order, and what was left out."""
     scored = {run.cell: set(run.datasets) for run in choice.runs}
     in_runs = dict.fromkeys(name for run in choice.runs for name in run.datasets)
-    every = [name for name in (*IN_DOMAIN, *OUT_OF_DOMAIN) if name in in_runs]
-    every += [name for name in in_runs if name not in every]
+    rank = {name: place for place, name in enumerate((*IN_DOMAIN, *OUT_OF_DOMAIN))}
+    every = sorted(in_runs, key=lambda name: rank.get(name, len(rank)))
     shared = tuple(name for name in every if all(name in datasets for datasets in scored.values()))
     if wanted is not None:
         for name in wanted:
             if name not in shared:
                 lacking = [cell for cell, datasets in scored.items() if name not in datasets]
-                of = (
-                    f"not scored by {', '.join(lacking)}"
-                    if name in every
-                    else f"not scored{nearest(name, shared)}"
-                )
-                raise ConfigError(
-                    f"--dataset {name}: {of}: of "
-                    f"{', '.join(shared) or 'none, as no dataset was scored by all'}"
-                )
+                why = f" by {', '.join(lacking)}" if name in every else nearest(name, shared)
+                known = ", ".join(shared) or "none, as no dataset was scored by all"
+                raise ConfigError(f"--dataset {name}: not scored{why}: of {known}")
         return tuple(name for name in shared if name in wanted), []
     if not shared:
         raise ConfigError("--arms: no dataset was scored by all these runs: choose others")
@@ -171,36 +160,26 @@ def _datasets(choice: ArmChoice, wanted: Sequence[str] | None) -> tuple[tuple[st
 
 def read_answers(
     results: Results, choice: ArmChoice, scored: ScoredExamples
-) -> dict[str, dict[str, Answers]]:
+) -> dict[tuple[str, str], Answers]:
     """The answers to the examples of LISTS, by dataset and id.
 
     Raises:
         DataError: a predictions file without the answers' texts.
     """
-    listed = {
-        (name, outcome.id)
+    rows = {
+        (name, key): row
         for name, outcomes in scored.outcomes.items()
-        for outcome in outcomes
-        if outcome.group in LISTS
+        for row, (key, states) in enumerate(outcomes.items())
+        if group_of(states) in LISTS
     }
-    texts = {run.cell: read_texts(results.folder / f"{run.cell}.parquet", listed) for run in choice.runs}
-    chosen_answers: dict[str, dict[str, Answers]] = {name: {} for name in scored.outcomes}
-    for name, outcomes in scored.outcomes.items():
-        scores = {run.cell: scored.scores[run.cell][name] for run in choice.runs}
-        for row, outcome in enumerate(outcomes):
-            if outcome.group in LISTS:
-                chosen_answers[name][outcome.id] = tuple(
-                    tuple(
-                        RunAnswer(
-                            run.seed,
-                            texts[run.cell][name, outcome.id],
-                            *(float(scores[run.cell][key][row]) for key in ("EM", "F1")),
-                        )
-                        for run in arm.runs
-                    )
-                    for arm in choice.arms
-                )
-    return chosen_answers
+    texts = {run.cell: read_texts(results.folder / f"{run.cell}.parquet", rows) for run in choice.runs}
+
+    def answer(run: Run, key: tuple[str, str]) -> RunAnswer:
+        scores = scored.scores[run.cell][key[0]]
+        em, f1 = (float(scores[metric][rows[key]]) for metric in ("EM", "F1"))
+        return RunAnswer(run.seed, texts[run.cell][key], em, f1)
+
+    return {key: tuple(tuple(answer(run, key) for run in arm.runs) for arm in choice.arms) for key in rows}
 
 
 def read_texts(path: Path, wanted: Container[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -212,17 +191,16 @@ def read_texts(path: Path, wanted: Container[tuple[str, str]]) -> dict[tuple[str
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    names = ["dataset", "example_id", "prediction"]
     with pq.ParquetFile(path) as file:
         if "prediction" not in file.schema_arrow.names:
             raise DataError(
                 f"{path.name}: no column prediction, which this command shows: `python -m "
                 "benchmark.evaluate` writes it"
             )
-        table = file.read(columns=["dataset", "example_id", "prediction"])
+        table = file.read(columns=names)
     # row by row: pyarrow's filters import pandas, which takes longer
-    columns = (table[name].cast(pa.string()).to_pylist() for name in ("dataset", "example_id", "prediction"))
+    columns = (table[name].cast(pa.string()).to_pylist() for name in names)
     return {
-        (dataset, key): text or ""
-        for dataset, key, text in zip(*columns, strict=True)
-        if (dataset, key) in wanted
+        key: text or "" for *pair, text in zip(*columns, strict=True) if (key := (pair[0], pair[1])) in wanted
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from benchmark.acquisition.inspection import PATTERNS
@@ -38,7 +38,7 @@ def dev_file(folder: Path, dataset: str, shown: str) -> Path:
 
 
 def read_examples(
-    folder: Path, dataset: str, ids: Collection[str], runs: Sequence[Run], shown: str
+    folder: Path, dataset: str, ids: Set[str], runs: Sequence[Run], shown: str
 ) -> dict[str, Example]:
     """The examples `ids` of a dataset's dev file.
 
@@ -56,11 +56,10 @@ def read_examples(
                 f"{name}: not the file that {run.cell} was scored on (sha256 {digest[:12]}…, not "
                 f"{stated[:12]}…): {MAKE}"
             )
-    wanted = set(ids)
-    examples = {example.id: example for example in read_mrqa(path) if example.id in wanted}
-    if lacking := sorted(wanted - set(examples)):
+    examples = {example.id: example for example in read_mrqa(path) if example.id in ids}
+    if lacking := sorted(ids - examples.keys()):
         raise DataError(
-            f"{name}: {len(lacking)} of the {len(wanted)} scored examples are not in it, {lacking[0]} for "
+            f"{name}: {len(lacking)} of the {len(ids)} scored examples are not in it, {lacking[0]} for "
             f"one: {MAKE}"
         )
     return examples

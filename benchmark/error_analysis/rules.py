@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from benchmark.error_analysis.context_text import best_span, words
-from bmt.qa.metrics import f1, normalise
+from bmt.qa.metrics import exact_match, f1, normalise
 from bmt.qa.mrqa import Example
 
 ANNOTATION, KNOWLEDGE, REASONING, UNDECIDED = (
@@ -25,6 +25,8 @@ ANNOTATION, KNOWLEDGE, REASONING, UNDECIDED = (
     "undecided",
 )
 CATEGORIES = (ANNOTATION, KNOWLEDGE, REASONING)
+NO_RULE, SEVERAL = f"{UNDECIDED}: no rule", f"{UNDECIDED}: several"
+"""Why an example is undecided."""
 
 MOST_WORDS_APART = 3
 ALIKE = 0.9
@@ -68,16 +70,18 @@ def is_boundary(example: Example, prediction: str) -> bool:
 
     Words are compared as the evaluation does: in lower case, without punctuation and articles.
     """
-    predicted = normalise(prediction).split()
-    return any(_boundary(predicted, normalise(answer).split()) for answer in example.answers)
+    predicted = normalise(prediction)
+    return any(_boundary(predicted, normalise(answer)) for answer in example.answers)
 
 
-def _boundary(a: Sequence[str], b: Sequence[str]) -> bool:
+def _boundary(a: str, b: str) -> bool:
     short, long = sorted((a, b), key=len)
-    apart = len(long) - len(short)
-    if not short or not 1 <= apart <= MOST_WORDS_APART:
-        return False
-    return any(list(long[at : at + len(short)]) == list(short) for at in range(apart + 1))
+    left_over = len(long.split()) - len(short.split())
+    return bool(short) and 1 <= left_over <= MOST_WORDS_APART and _is_run(short, long)
+
+
+def _is_run(words_in_a_row: str, text: str) -> bool:
+    return f" {words_in_a_row} " in f" {text} "
 
 
 def is_spelling(example: Example, prediction: str) -> bool:
@@ -99,20 +103,14 @@ def is_other_span(example: Example, prediction: str) -> bool:
     the answers.
     """
     predicted = normalise(prediction)
-    gold = {normalise(answer) for answer in example.answers}
-    return (
-        bool(predicted)
-        and predicted not in gold
-        and any(normalise(example.context[start:end]) == predicted for start, end in example.spans)
-    )
+    marked = (normalise(example.context[start:end]) for start, end in example.spans)
+    return bool(predicted) and not exact_match(prediction, example.answers) and predicted in marked
 
 
 def is_nearly_right(example: Example, prediction: str) -> bool:
     """Whether F1 is at least NEARLY percent while EM is 0."""
-    predicted = normalise(prediction)
-    return 100 * f1(prediction, example.answers) >= NEARLY and all(
-        predicted != normalise(answer) for answer in example.answers
-    )
+    answers = example.answers
+    return 100 * f1(prediction, answers) >= NEARLY and not exact_match(prediction, answers)
 
 
 def asks_numbers(example: Example, prediction: str = "") -> bool:
@@ -127,10 +125,8 @@ def asks_comparison(example: Example, prediction: str = "") -> bool:
 
 def asks_yes_or_no(example: Example, prediction: str = "") -> bool:
     """Whether all gold answers are yes or no, to a question that joins two things."""
-    return bool(_BOTH.search(example.question)) and {normalise(answer) for answer in example.answers} <= {
-        "yes",
-        "no",
-    }
+    gold = {normalise(answer) for answer in example.answers}
+    return bool(_BOTH.search(example.question)) and gold <= {"yes", "no"}
 
 
 def is_drop(example: Example, prediction: str = "") -> bool:
@@ -146,10 +142,9 @@ def shares_few_words(example: Example, prediction: str = "") -> bool:
 
 def is_not_in_context(example: Example, prediction: str = "") -> bool:
     """Whether the file marks no usable place of an answer, and no answer stands in the context."""
-    whole = f" {' '.join(words(example.context))} "
-    return not example.spans and not any(
-        f" {' '.join(words(answer))} " in whole for answer in example.answers
-    )
+    answers = (" ".join(words(answer)) for answer in example.answers)
+    context = " ".join(words(example.context))
+    return not example.spans and not any(_is_run(answer, context) for answer in answers)
 
 
 RULES = (
@@ -223,14 +218,12 @@ def fired(example: Example, wrong: Sequence[str]) -> tuple[ErrorRule, ...]:
     """The rules that fire for at least half of the wrong answers to an example; without an answer those of
     the question.
     """
-    fired_rules = []
-    for rule in RULES:
-        if rule.of_question:
-            fires = rule.fires(example, "")
-        else:
-            fires = bool(wrong) and 2 * sum(rule.fires(example, answer) for answer in wrong) >= len(wrong)
-        fired_rules += [rule] if fires else []
-    return tuple(fired_rules)
+
+    def fires(rule: ErrorRule) -> bool:
+        answers = [""] if rule.of_question else wrong
+        return bool(answers) and 2 * sum(rule.fires(example, answer) for answer in answers) >= len(answers)
+
+    return tuple(filter(fires, RULES))
 
 
 def category(rules: Sequence[ErrorRule]) -> str:

@@ -102,6 +102,11 @@ class Table:
     unit: str | None = None
     references: References | None = None
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Of the columns, without the average."""
+        return tuple(self.columns.values())
+
     def find(self, row: str) -> Row | None:
         """The row of this id, or None."""
         return next((entry for entry in self.rows if entry.row == row), None)
@@ -153,6 +158,21 @@ class Paper:
             if entry := table.find(row):
                 return table, entry
         raise KeyError(row)
+
+    def table(self, name: str) -> Table:
+        """The table of `--paper-table`, as `3` or `A.10`.
+
+        Raises:
+            ConfigError: there is no such table.
+        """
+        table = self.tables.get(table_id(name))
+        if table is None:
+            raise ConfigError(f"--paper-table {name}: not allowed: one of {', '.join(self.tables)}")
+        return table
+
+    def rows(self, claim: Claim) -> list[tuple[Table, Row]]:
+        """The rows that a claim needs, a first, each with its table."""
+        return [self.row(claim, row) for row in claim.rows]
 
 
 def table_id(text: str) -> str:
@@ -374,7 +394,7 @@ def _chosen(metric: str, over: str | list[str] | None, table: Table, where: str)
             wanted = f"{metric} belongs to a whole row; leave `over` out"
             raise ConfigError(f"{where}: over: {over!r} is not allowed: {wanted}")
         return (None,)
-    datasets = tuple(table.columns.values())
+    datasets = table.datasets
     chosen = datasets if over == "each" else tuple(over) if isinstance(over, list) else (over,)
     for dataset in chosen:
         if dataset not in (*datasets, *([AVERAGE] if table.average else [])):

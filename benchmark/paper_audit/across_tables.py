@@ -5,16 +5,15 @@ under other labels.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from itertools import combinations
 
 from benchmark.paper.tables import AVERAGE, Paper, Row, Table, table_name
-from benchmark.paper_audit.findings import BEYOND, IMPLAUSIBLE, Audit, Finding, column_of, label_of
-from benchmark.paper_audit.printed_numbers import Span, cell
+from benchmark.paper_audit.findings import BEYOND, IMPLAUSIBLE, Audit, Place, label_of
+from benchmark.paper_audit.printed_numbers import Span, as_printed, cells
 
 LEAST = 3
 """Datasets in which two rows must have the same numbers for that to be no chance."""
-Place = tuple[Table, Row]
+TableRow = tuple[Table, Row]
 
 
 def audit_repeats(paper: Paper, audit: Audit) -> None:
@@ -25,14 +24,11 @@ def audit_repeats(paper: Paper, audit: Audit) -> None:
     first table's.
     """
     printed: dict[tuple[str, int | None, str, str | frozenset[str]], list[tuple[Table, Row, Span]]] = {}
-    for table, row in _table_rows(paper):
-        for metric, dataset in (
-            (metric, dataset) for metric, cells in row.values.items() for dataset in cells
-        ):
-            among = frozenset(table.columns.values()) if dataset == AVERAGE else dataset
-            if span := cell(table, row, metric, dataset):
-                printed.setdefault((row.row, row.K, metric, among), []).append((table, row, span))
-    differing: dict[tuple[str, str, str], list[tuple[Place, Place, str, str]]] = {}
+    for table in paper.tables.values():
+        for row, metric, dataset, span in cells(table):
+            among = frozenset(table.datasets) if dataset == AVERAGE else dataset
+            printed.setdefault((row.row, row.K, metric, among), []).append((table, row, span))
+    differing: dict[tuple[str, str, str], list[tuple[TableRow, TableRow, str, str]]] = {}
     for (_, _, metric, among), places in printed.items():
         audit.look("repeat", len(places) - 1)
         usual = max(places, key=lambda place: sum(_agree(place[2], other[2]) for other in places))
@@ -42,8 +38,8 @@ def audit_repeats(paper: Paper, audit: Audit) -> None:
                 differing.setdefault((row.row, table.table, usual[0].table), []).append(
                     ((table, row), usual[:2], metric, column)
                 )
-    for cells in differing.values():
-        _find_repeat(cells, audit)
+    for differing_cells in differing.values():
+        _find_repeat(differing_cells, audit)
 
 
 def audit_labels(paper: Paper, audit: Audit) -> None:
@@ -52,8 +48,9 @@ def audit_labels(paper: Paper, audit: Audit) -> None:
 
     Named is the one that fewer tables print with these numbers, of equally many the later one.
     """
-    places = [place for place in _table_rows(paper) if place[0].kind == "scores"]
-    equal: dict[tuple[str, ...], dict[int, Place]] = {}
+    tables = [table for table in paper.tables.values() if table.kind == "scores"]
+    places = [(table, row) for table in tables for row in table.rows]
+    equal: dict[tuple[str, ...], dict[int, TableRow]] = {}
     for (i, first), (j, second) in combinations(enumerate(places), 2):
         for metric in first[0].metrics:
             shared = _shared(first, second, metric)
@@ -68,16 +65,9 @@ def audit_labels(paper: Paper, audit: Audit) -> None:
         in_order = [place for _, place in sorted(equal_rows.items())]
         prints = Counter(row.row for _, row in in_order)
         named = min(reversed(prints), key=lambda row: prints[row])
-        _find_label(
-            metric,
-            [place for place in in_order if place[1].row == named],
-            [p for p in in_order if p[1].row != named],
-            audit,
-        )
-
-
-def _table_rows(paper: Paper) -> Iterator[Place]:
-    return ((table, row) for table in paper.tables.values() for row in table.rows)
+        named_rows = [place for place in in_order if place[1].row == named]
+        others = [place for place in in_order if place[1].row != named]
+        _find_label(metric, named_rows, others, audit)
 
 
 def _agree(a: Span, b: Span) -> bool:
@@ -85,66 +75,40 @@ def _agree(a: Span, b: Span) -> bool:
     return not a.above(b) and not b.above(a)
 
 
-def _find_repeat(cells: list[tuple[Place, Place, str, str]], audit: Audit) -> None:
-    (table, row), (other, there), _, _ = cells[0]
-    metrics = list(dict.fromkeys(metric for *_, metric, _ in cells))
-    columns = list(dict.fromkeys(column_of(table, dataset) for *_, dataset in cells))
-    same = (
-        "the same row"
-        if (row.model, row.arm) == (there.model, there.arm)
-        else f"the row as {label_of(there)}"
+def _find_repeat(differing: list[tuple[TableRow, TableRow, str, str]], audit: Audit) -> None:
+    (table, row), (other, there), _, _ = differing[0]
+    alike = (row.model, row.arm) == (there.model, there.arm)
+    stands, says = (
+        ", ".join(as_printed(*place, metric, dataset) for *_, metric, dataset in differing)
+        for place in ((table, row), (other, there))
     )
-    text = f"{table_name(other.table)} prints {same}, with {_numbers(other, there, cells)}"
-    numbers = _numbers(table, row, cells)
-    where = (", ".join(metrics), ", ".join(column for column in columns if column))
-    audit.find(
-        Finding(
-            "repeat", BEYOND, table.table, row.row, label_of(row), numbers, text, *where, others=(there.row,)
-        )
-    )
+    same = "the same row" if alike else f"the row as {label_of(there)}"
+    text = f"{table_name(other.table)} prints {same}, with {says}"
+    metrics = ", ".join(dict.fromkeys(metric for *_, metric, _ in differing))
+    place = Place(table, row, metrics, tuple(dict.fromkeys(dataset for *_, dataset in differing)))
+    audit.find("repeat", BEYOND, place, stands, text, (there.row,))
 
 
-def _numbers(table: Table, row: Row, cells: list[tuple[Place, Place, str, str]]) -> str:
-    """`92.0, 81.0`."""
-    return ", ".join(
-        f"{row.values[metric][dataset]:.{table.decimals[metric]}f}" for *_, metric, dataset in cells
-    )
-
-
-def _find_label(metric: str, places: list[Place], others: list[Place], audit: Audit) -> None:
+def _find_label(metric: str, places: list[TableRow], others: list[TableRow], audit: Audit) -> None:
     """`places`: the row that is named, where it has the numbers; `others`: the other row, table by table."""
     (table, row), there = places[0], others[0]
-    datasets = _shared(places[0], there, metric)
-    numbers = ", ".join(f"{row.values[metric][name]:.{table.decimals[metric]}f}" for name in datasets)
+    datasets = tuple(_shared(places[0], there, metric))
+    numbers = ", ".join(as_printed(table, row, metric, name) for name in datasets)
     names = " and ".join(dict.fromkeys(label_of(other) for _, other in others))
     tables = [table_name(other.table).removeprefix("Table ") for other, _ in others]
     where = f"Table{'s' if len(tables) > 1 else ''} {', '.join(tables)}"
     text = f"the same {len(datasets)} numbers are those of {names} in {where}"
-    column = ", ".join(column_of(table, name) for name in datasets)
-    audit.find(
-        Finding(
-            "label",
-            IMPLAUSIBLE,
-            table.table,
-            row.row,
-            label_of(row),
-            numbers,
-            text,
-            metric,
-            column,
-            (there[1].row,),
-        )
-    )
+    audit.find("label", IMPLAUSIBLE, Place(table, row, metric, datasets), numbers, text, (there[1].row,))
 
 
-def _shared(first: Place, second: Place, metric: str) -> dict[str, tuple[float, float]]:
+def _shared(first: TableRow, second: TableRow, metric: str) -> dict[str, tuple[float, float]]:
     """The numbers that two rows print for the same dataset; averages are none."""
     one, other = first[1].values.get(metric, {}), second[1].values.get(metric, {})
     pairs = {dataset: (number, other.get(dataset)) for dataset, number in one.items() if dataset != AVERAGE}
     return {dataset: (a, b) for dataset, (a, b) in pairs.items() if a is not None and b is not None}
 
 
-def _same(first: Place, second: Place) -> bool:
+def _same(first: TableRow, second: TableRow) -> bool:
     """Whether two rows say that they are the same: by id, by the runs that answer them, or by label; K and
     p_F alike.
     """

@@ -4,14 +4,13 @@ own arrows do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from benchmark.paper.tables import AVERAGE, Row, Table
 from benchmark.paper_audit.backbones import same_backbone
-from benchmark.paper_audit.findings import BEYOND, IMPLAUSIBLE, Audit, Finding, label_of
+from benchmark.paper_audit.findings import BEYOND, IMPLAUSIBLE, Audit, Place, label_of
 from benchmark.paper_audit.printed_numbers import Span, between, cell, decimals_of, shown, stated
 
-Base = Callable[[Table, int], Row | None]
+READINGS = (-1, 0)
+"""Which of the rows above of the same model and K an arrow is over: the next one, or the first."""
 
 
 def audit_arrows(table: Table, audit: Audit) -> None:
@@ -27,17 +26,18 @@ def audit_arrows(table: Table, audit: Audit) -> None:
         if row.printed_gain is not None and _average(table, row) is not None
     ]
     explained = {
-        base: sum(_explains(table, index, base(table, index)) for index in arrows)
-        for base in (_next_above, _first_of_model)
+        reading: sum(_explains(table, table.rows[index], _base(table, index, reading)) for index in arrows)
+        for reading in READINGS
     }
-    readings = [base for base, number in explained.items() if number == max(explained.values())]
+    readings = [reading for reading, number in explained.items() if number == max(explained.values())]
     for index in arrows:
         audit.look("arrow")
-        bases = [row for reading in readings if (row := reading(table, index))]
+        row = table.rows[index]
+        bases = [base for reading in readings if (base := _base(table, index, reading))]
         if not bases:
             _audit_first(table, index, audit)
-        elif not any(_explains(table, index, base) for base in bases):
-            _audit_gain(table, table.rows[index], bases[0], audit)
+        elif not any(_explains(table, row, base) for base in bases):
+            _audit_gain(table, row, bases[0], audit)
 
 
 def _audit_gain(table: Table, row: Row, base: Row, audit: Audit) -> None:
@@ -45,11 +45,7 @@ def _audit_gain(table: Table, row: Row, base: Row, audit: Audit) -> None:
     if follows is None or row.printed_gain is None or stated(row.printed_gain).meets(follows):
         return
     text = f"over {label_of(base)} it is {between(follows, table.decimals[table.metrics[-1]], sign=True)}"
-    fits = [
-        other
-        for other in table.rows
-        if other not in (row, base) and _explains(table, table.rows.index(row), other)
-    ]
+    fits = [other for other in table.rows if other not in (row, base) and _explains(table, row, other)]
     text += f"; it is that over {label_of(fits[0])}" if len(fits) == 1 else ""
     _find(audit, "arrow", BEYOND, table, row, text, (base.row, *(other.row for other in fits)))
 
@@ -70,18 +66,11 @@ def _audit_first(table: Table, index: int, audit: Audit) -> None:
         _audit_gain(table, row, above, audit)
 
 
-def _block(table: Table, index: int) -> list[Row]:
-    """The rows above that share model and K."""
+def _base(table: Table, index: int, reading: int) -> Row | None:
+    """The row that the arrow of row `index` is over, in one of the READINGS."""
     row = table.rows[index]
-    return [other for other in table.rows[:index] if (other.model, other.K) == (row.model, row.K)]
-
-
-def _next_above(table: Table, index: int) -> Row | None:
-    return next(reversed(_block(table, index)), None)
-
-
-def _first_of_model(table: Table, index: int) -> Row | None:
-    return next(iter(_block(table, index)), None)
+    block = [other for other in table.rows[:index] if (other.model, other.K) == (row.model, row.K)]
+    return block[reading] if block else None
 
 
 def _average(table: Table, row: Row) -> Span | None:
@@ -94,9 +83,8 @@ def _gain(table: Table, row: Row, base: Row) -> Span | None:
     return None if ours is None or theirs is None else ours - theirs
 
 
-def _explains(table: Table, index: int, base: Row | None) -> bool:
-    """Whether the arrow of row `index` is the gain over `base`."""
-    row = table.rows[index]
+def _explains(table: Table, row: Row, base: Row | None) -> bool:
+    """Whether the arrow of a row is the gain over `base`."""
     gain = None if base is None else _gain(table, row, base)
     return gain is not None and row.printed_gain is not None and stated(row.printed_gain).meets(gain)
 
@@ -104,20 +92,6 @@ def _explains(table: Table, index: int, base: Row | None) -> bool:
 def _find(
     audit: Audit, check: str, severity: str, table: Table, row: Row, follows: str, others: tuple[str, ...]
 ) -> None:
-    gain = stated(row.printed_gain or 0).middle
-    text = f"{'↓' if gain < 0 else '↑'} {shown(abs(gain), decimals_of(row.printed_gain or 0))}"
-    column = table.average or ""
-    audit.find(
-        Finding(
-            check,
-            severity,
-            table.table,
-            row.row,
-            label_of(row),
-            text,
-            follows,
-            table.metrics[-1],
-            column,
-            others,
-        )
-    )
+    gain = row.printed_gain or 0
+    arrow = f"{'↓' if gain < 0 else '↑'} {shown(abs(stated(gain).middle), decimals_of(gain))}"
+    audit.find(check, severity, Place(table, row, table.metrics[-1], (AVERAGE,)), arrow, follows, others)

@@ -7,6 +7,7 @@ from benchmark.paper_audit.across_tables import audit_labels, audit_repeats
 from benchmark.paper_audit.arrows import audit_arrows
 from benchmark.paper_audit.findings import Audit
 from benchmark.paper_audit.outlying_cells import audit_outlying_cells
+from benchmark.paper_audit.printed_numbers import cells
 from benchmark.paper_audit.prose import audit_backbones, audit_claims, audit_quotes
 from benchmark.paper_audit.within_table import (
     audit_averages,
@@ -32,14 +33,8 @@ def audit_paper(paper: Paper) -> Audit:
     """Everything in which a paper's tables and claims contradict themselves by more than rounding, the worst
     first.
     """
-    cells = sum(
-        number is not None
-        for table in paper.tables.values()
-        for row in table.rows
-        for numbers in row.values.values()
-        for number in numbers.values()
-    )
-    audit = Audit(paper.title, len(paper.tables), cells, len(paper.claims))
+    printed = sum(1 for table in paper.tables.values() for _ in cells(table))
+    audit = Audit(paper.title, len(paper.tables), printed, len(paper.claims))
     for table in paper.tables.values():
         for rule in TABLE_RULES:
             rule(table, audit)

@@ -37,10 +37,9 @@ class Finding:
     """One contradiction: where it stands, what is printed there, and what follows from the rest.
 
     check, severity: keys of CHECKS and SEVERITIES. table, row: ids; label: the row as printed. others: ids of
-        the rows that it is held
-    against. metric, column: as printed, several with commas between; "" where it is about a whole row.
-    section, quote, claim: of a sentence (claim: its id in claims.yaml; reading: how a sentence that names no
-    rows was read), else "".
+        the rows that it is held against. metric, column: as printed, several with commas between; "" where it
+        is about a whole row. section, quote, claim: of a sentence (claim: its id in claims.yaml; reading: how
+        a sentence that names no rows was read), else "".
     """
 
     check: str
@@ -67,6 +66,24 @@ class Finding:
         return f"{cell}; {section_name(self.section)}" if self.section else cell
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is printed: cells of a row. metric: as printed, several with commas between. datasets:
+    the columns'; AVERAGE among them, or "" for what belongs to the whole row.
+    """
+
+    table: Table
+    row: Row
+    metric: str
+    datasets: tuple[str, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        """The printed labels of the columns; "" for what belongs to the whole row."""
+        labels = {dataset: label for label, dataset in self.table.columns.items()}
+        return [(labels | {AVERAGE: self.table.average or ""}).get(name, "") for name in self.datasets]
+
+
 @dataclass(slots=True)
 class Audit:
     """The findings on a paper, and how many things each check looked at."""
@@ -87,9 +104,27 @@ class Audit:
         """Count what a check looks at."""
         self.looked[check] += number
 
-    def find(self, finding: Finding) -> None:
-        """Add a finding."""
-        self.findings.append(finding)
+    def find(
+        self,
+        check: str,
+        severity: str,
+        place: Place,
+        printed: str,
+        follows: str,
+        others: tuple[str, ...] = (),
+        **sentence: str,
+    ) -> None:
+        """Add a finding: at `place` stands `printed`, and `follows` is what the rest says.
+
+        others, sentence (section, quote, claim, reading): as in `Finding`.
+        """
+        table, row = place.table.table, place.row.row
+        label, column = label_of(place.row), ", ".join(filter(None, place.columns))
+        self.findings.append(
+            Finding(
+                check, severity, table, row, label, printed, follows, place.metric, column, others, **sentence
+            )
+        )
 
     def sort(self) -> None:
         """The worst first, then in the order of CHECKS; within one as they were found: table by table."""
@@ -103,13 +138,6 @@ def label_of(row: Row) -> str:
     extra += [f"p_F = {row.p_f:g}"] if row.p_f is not None else []
     name = " ".join(part for part in (row.model, row.arm) if part)
     return f"{name} ({', '.join(extra)})" if extra else name
-
-
-def column_of(table: Table, dataset: str | None) -> str:
-    """The printed label of a column; "" for what belongs to a whole row."""
-    if dataset == AVERAGE:
-        return table.average or ""
-    return next((label for label, name in table.columns.items() if name == dataset), "")
 
 
 def section_name(section: str) -> str:

@@ -7,7 +7,7 @@ number on the very edge of what rounding allows is no matter of floating point.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -72,20 +72,12 @@ def decimals_of(number: float) -> int:
 
 def mean(spans: Sequence[Span]) -> Span:
     """The mean of at least one number."""
-    total = spans[0]
-    for span in spans[1:]:
-        total = total + span
+    total = sum(spans[1:], spans[0])
     return Span(total.low / len(spans), total.middle / len(spans), total.high / len(spans))
 
 
 def percent(part: Span, whole: Span) -> Span:
-    """100 * part / whole, for a part of at least 0 and a whole above 0 whatever the rounding.
-
-    Raises:
-        ValueError: the whole can have been 0 or less.
-    """
-    if whole.low <= 0:
-        raise ValueError("a percentage of nothing")
+    """100 * part / whole, for a part of at least 0 and a whole above 0 whatever the rounding."""
     return Span(
         100 * max(part.low, Fraction(0)) / whole.high,
         100 * part.middle / whole.middle,
@@ -122,7 +114,21 @@ def between(span: Span, decimals: int, sign: bool = False) -> str:
     return f"{middle}, with rounding {low} to {high}"
 
 
+def as_printed(table: Table, row: Row, metric: str, dataset: str = "") -> str:
+    """A printed number as it stands."""
+    return f"{row.values[metric][dataset]:.{table.decimals[metric]}f}"
+
+
 def cell(table: Table, row: Row, metric: str, dataset: str) -> Span | None:
     """A printed cell of a table (dataset "" in tables of facts), or None where nothing is printed."""
     number = row.values.get(metric, {}).get(dataset)
     return None if number is None else printed(number, table.decimals[metric])
+
+
+def cells(table: Table) -> Iterator[tuple[Row, str, str, Span]]:
+    """Every printed cell of a table: row, metric, dataset, and what the number can have been."""
+    for row in table.rows:
+        for metric in table.metrics:
+            for dataset in row.values[metric]:
+                if span := cell(table, row, metric, dataset):
+                    yield row, metric, dataset, span

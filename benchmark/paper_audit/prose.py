@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from benchmark.paper.tables import SPREAD, Claim, Paper, Row, Table
 from benchmark.paper_audit.backbones import same_backbone
-from benchmark.paper_audit.findings import BEYOND, IMPLAUSIBLE, Audit, Finding, column_of, label_of
+from benchmark.paper_audit.findings import BEYOND, IMPLAUSIBLE, Audit, Place, label_of
 from benchmark.paper_audit.printed_numbers import Span, between, cell, printed, shown, spread, stated
 
 _NUMBER = r"(\d+\.\d+)\s*(?:points?|%)?"
@@ -30,21 +30,11 @@ def audit_claims(paper: Paper, audit: Audit) -> None:
         if sides is None:
             continue
         audit.look("claim")
-        delta, stands = _delta(sides), _words(paper, claim)
-        wrong = _wrong_direction(claim, delta)
-        size = None if claim.size is None else stated(claim.size)
-        if claim.direction != "comparable" and size and not wrong:
-            wrong = not size.meets(delta if claim.direction == "greater" else -delta)
-        if wrong:
-            _find(
-                paper,
-                claim,
-                "claim",
-                BEYOND,
-                stands,
-                f"{_cells(paper, claim, sides)}: {_difference(paper, claim, delta)}",
-                audit,
-            )
+        delta = _delta(sides)
+        if _contradicted(claim, delta):
+            digits = paper.row(claim, claim.a)[0].decimals[claim.metric.removeprefix(SPREAD)]
+            text = f"{_cells(paper, claim, sides)}: a difference of {between(delta, digits, sign=True)}"
+            _find(paper, claim, "claim", _words(paper, claim), text, audit)
 
 
 def audit_quotes(paper: Paper, audit: Audit) -> None:
@@ -72,17 +62,8 @@ def audit_quotes(paper: Paper, audit: Audit) -> None:
             audit.look("quote")
             if not any(_same_pair(pair, sides) for _, sides in fits):
                 claim, sides = fits[0]
-                quoted = f"“{match.group(0).strip()}”"
-                _find(
-                    paper,
-                    claim,
-                    "quote",
-                    BEYOND,
-                    quoted,
-                    _cells(paper, claim, sides),
-                    audit,
-                    (section, quote),
-                )
+                quoted, text = f"“{match.group(0).strip()}”", _cells(paper, claim, sides)
+                _find(paper, claim, "quote", quoted, text, audit, (section, quote))
 
 
 def audit_backbones(paper: Paper, audit: Audit) -> None:
@@ -102,22 +83,21 @@ def audit_backbones(paper: Paper, audit: Audit) -> None:
             audit.look("backbone")
             if not same_backbone(a, b):
                 sides = _sides(paper, claim)
-                gain = (
-                    f"{shown(_delta(sides).middle, _decimals(paper, claim), sign=True)} "
-                    if sides and not claim.than
-                    else ""
-                )
+                gain = ""
+                if sides and not claim.than:
+                    gain = f"{shown(_delta(sides).middle, _decimals(paper, claim), sign=True)} "
                 text = (
                     f"the difference {gain}is one from {label_of(b)} to {label_of(a)}: "
                     "backbone and method change together"
                 )
-                _find(paper, claim, "backbone", IMPLAUSIBLE, _words(paper, claim), text, audit)
+                _find(paper, claim, "backbone", _words(paper, claim), text, audit)
 
 
 def _sides(paper: Paper, claim: Claim) -> list[Span] | None:
     """The printed numbers of the claim's rows, or None where one of them is not printed."""
-    spans = [_number(claim, *paper.row(claim, row)) for row in claim.rows]
-    return None if any(span is None for span in spans) else [span for span in spans if span]
+    spans = [_number(claim, *place) for place in paper.rows(claim)]
+    there = [span for span in spans if span]
+    return there if len(there) == len(spans) else None
 
 
 def _number(claim: Claim, table: Table, row: Row) -> Span | None:
@@ -127,7 +107,7 @@ def _number(claim: Claim, table: Table, row: Row) -> Span | None:
         return None
     if metric == claim.metric:
         return cell(table, row, metric, claim.over or "")
-    spans = [cell(table, row, metric, dataset) for dataset in table.columns.values()]
+    spans = [cell(table, row, metric, dataset) for dataset in table.datasets]
     there = [span for span in spans if span]
     return spread(there) if len(there) == len(spans) > 1 else None
 
@@ -138,13 +118,13 @@ def _delta(sides: list[Span]) -> Span:
     return gain - (sides[2] - sides[3]) if len(sides) == 4 else gain
 
 
-def _wrong_direction(claim: Claim, delta: Span) -> bool:
-    """Whether the cells contradict the direction, whatever was rounded away."""
-    if claim.direction == "greater":
-        return delta.high <= 0
-    if claim.direction == "less":
-        return delta.low >= 0
-    return claim.size is not None and max(delta.low, -delta.high) > stated(claim.size).high
+def _contradicted(claim: Claim, delta: Span) -> bool:
+    """Whether the cells contradict direction or size, whatever was rounded away."""
+    size = None if claim.size is None else stated(claim.size)
+    if claim.direction == "comparable":
+        return size is not None and max(delta.low, -delta.high) > size.high
+    gain = delta if claim.direction == "greater" else -delta
+    return gain.high <= 0 or (size is not None and not size.meets(gain))
 
 
 def _same_pair(pair: list[str], sides: list[Span]) -> bool:
@@ -174,55 +154,41 @@ def _words(paper: Paper, claim: Claim) -> str:
     """What a claim says: `RoBERTa-base MT(w/ BMT) above RoBERTa-base MT(w/ mask) by 1.2`; of two gains `(a −
     b) above (c − d)`.
     """
-    names = [label_of(paper.row(claim, row)[1]) for row in claim.rows]
+    names = [label_of(row) for _, row in paper.rows(claim)]
     one, other = names if len(names) == 2 else (f"({' − '.join(names[:2])})", f"({' − '.join(names[2:])})")
     relation = {"greater": "above", "less": "below", "comparable": "comparable with"}[claim.direction]
-    text = f"{one} {relation} {other}"
-    return text + (
-        f" {'within' if claim.direction == 'comparable' else 'by'} {claim.size}"
-        if claim.size is not None
-        else ""
-    )
+    within = "within" if claim.direction == "comparable" else "by"
+    return f"{one} {relation} {other}" + ("" if claim.size is None else f" {within} {claim.size}")
 
 
 def _cells(paper: Paper, claim: Claim, sides: list[Span]) -> str:
     """`RoBERTa-base MT(w/ BMT) 82.9, RoBERTa-base MT(w/ mask) 81.7`."""
-    texts = (
-        f"{label_of(printed_row)} {shown(side.middle, table.decimals[claim.metric.removeprefix(SPREAD)])}"
-        for side, row in zip(sides, claim.rows, strict=True)
-        for table, printed_row in [paper.row(claim, row)]
+    metric = claim.metric.removeprefix(SPREAD)
+    return ", ".join(
+        f"{label_of(row)} {shown(side.middle, table.decimals[metric])}"
+        for side, (table, row) in zip(sides, paper.rows(claim), strict=True)
     )
-    return ", ".join(texts)
-
-
-def _difference(paper: Paper, claim: Claim, delta: Span) -> str:
-    table, _ = paper.row(claim, claim.a)
-    return f"a difference of {between(delta, table.decimals[claim.metric.removeprefix(SPREAD)], sign=True)}"
 
 
 def _find(
     paper: Paper,
     claim: Claim,
     check: str,
-    severity: str,
     says: str,
     follows: str,
     audit: Audit,
     sentence: tuple[str, str] | None = None,
 ) -> None:
-    table, row = paper.row(claim, claim.a)
     section, quote = sentence or (claim.section, claim.quote)
-    column = column_of(table, claim.over)
-    where = (
+    audit.find(
         check,
-        severity,
-        table.table,
-        row.row,
-        label_of(row),
+        IMPLAUSIBLE if check == "backbone" else BEYOND,
+        Place(*paper.row(claim, claim.a), claim.metric, (claim.over or "",)),
         says,
         follows,
-        claim.metric,
-        column,
         claim.rows[1:],
+        section=section,
+        quote=quote,
+        claim=claim.id,
+        reading=claim.reading,
     )
-    audit.find(Finding(*where, section, quote, claim.id, claim.reading))

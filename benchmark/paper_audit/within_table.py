@@ -5,45 +5,16 @@ and `lines` have the rest.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
 from benchmark.paper.tables import AVERAGE, Row, Table
-from benchmark.paper_audit.findings import (
-    BEYOND,
-    IMPLAUSIBLE,
-    IMPOSSIBLE,
-    Audit,
-    Finding,
-    column_of,
-    label_of,
-)
-from benchmark.paper_audit.printed_numbers import Span, between, cell, mean, percent, shown
+from benchmark.paper_audit.findings import BEYOND, IMPLAUSIBLE, IMPOSSIBLE, Audit, Place
+from benchmark.paper_audit.printed_numbers import Span, as_printed, between, cell, cells, mean, percent, shown
 
 PERCENT = ("_pct", "_percent")
 """Endings of a percentage's name in a table of facts: trainable_pct is that of trainable_M in total_M."""
 ZERO, HUNDRED = Span(Fraction(0), Fraction(0), Fraction(0)), Span(Fraction(100), Fraction(100), Fraction(100))
-
-
-@dataclass(frozen=True, slots=True)
-class CellPlace:
-    """Where a finding stands: a cell of a printed table. metric: as printed, several with commas between.
-    dataset: the column's; AVERAGE, or "" in a table of facts.
-    """
-
-    table: Table
-    row: Row
-    metric: str
-    dataset: str = ""
-
-    def finding(
-        self, check: str, severity: str, printed: str, follows: str, others: tuple[str, ...] = ()
-    ) -> Finding:
-        """What `check` says of this cell."""
-        column = column_of(self.table, self.dataset)
-        table, row, label = self.table.table, self.row.row, label_of(self.row)
-        return Finding(check, severity, table, row, label, printed, follows, self.metric, column, others)
 
 
 def audit_averages(table: Table, audit: Audit) -> None:
@@ -51,18 +22,17 @@ def audit_averages(table: Table, audit: Audit) -> None:
     for row in table.rows:
         for metric in table.metrics if table.average else ():
             average = cell(table, row, metric, AVERAGE)
-            cells = [span for name in table.columns.values() if (span := cell(table, row, metric, name))]
-            if average is None or len(cells) < len(table.columns) or not cells:
+            spans = [span for name in table.datasets if (span := cell(table, row, metric, name))]
+            if average is None or len(spans) < len(table.columns) or not spans:
                 continue
             audit.look("average")
-            follows, digits = mean(cells), table.decimals[metric]
-            outside = all(average.above(span) for span in cells) or all(span.above(average) for span in cells)
+            follows, digits = mean(spans), table.decimals[metric]
+            outside = all(average.above(span) for span in spans) or all(span.above(average) for span in spans)
             if outside or not average.meets(follows):
-                text = f"the mean of the {len(cells)} cells is {between(follows, digits)}"
+                text = f"the mean of the {len(spans)} cells is {between(follows, digits)}"
                 text += "; no mean lies outside of its cells" if outside else ""
-                place = CellPlace(table, row, metric, AVERAGE)
-                severity = IMPOSSIBLE if outside else BEYOND
-                audit.find(place.finding("average", severity, shown(average.middle, digits), text))
+                severity, place = IMPOSSIBLE if outside else BEYOND, Place(table, row, metric, (AVERAGE,))
+                audit.find("average", severity, place, shown(average.middle, digits), text)
 
 
 def audit_percentages(table: Table, audit: Audit) -> None:
@@ -74,43 +44,31 @@ def audit_percentages(table: Table, audit: Audit) -> None:
             stands, part, whole = (cell(table, row, name, "") for name in (metric, part_name, whole_name))
             if part is None or whole is None:
                 continue
-            part_text, whole_text = _text(table, row, part_name), _text(table, row, whole_name)
+            part_text, whole_text = (as_printed(table, row, name) for name in (part_name, whole_name))
             audit.look("bounds")
             if part.above(whole):
-                place = CellPlace(table, row, part_name)
-                follows = f"more than the whole, {whole_text}"
-                audit.find(place.finding("bounds", IMPOSSIBLE, part_text, follows))
+                place, follows = Place(table, row, part_name, ()), f"more than the whole, {whole_text}"
+                audit.find("bounds", IMPOSSIBLE, place, part_text, follows)
             if stands is None or whole.low <= 0:
                 continue
             audit.look("percentage")
             share, digits = percent(part, whole), table.decimals[metric]
             if not stands.meets(share):
-                place = CellPlace(table, row, metric)
                 text = f"{part_text} of {whole_text} is {between(share, digits)}"
-                audit.find(place.finding("percentage", BEYOND, shown(stands.middle, digits), text))
+                place = Place(table, row, metric, ())
+                audit.find("percentage", BEYOND, place, as_printed(table, row, metric), text)
 
 
 def audit_bounds(table: Table, audit: Audit) -> None:
     """Percentages lie within 0 and 100: all scores of a table whose unit is percent, and the percentages of
     facts.
     """
-    metrics = (
-        table.metrics
-        if table.unit == "percent"
-        else tuple(name for name in table.metrics if name.endswith(PERCENT))
-    )
-    for row in table.rows:
-        for metric in metrics:
-            for dataset in row.values[metric]:
-                span = cell(table, row, metric, dataset)
-                if span is None:
-                    continue
-                audit.look("bounds")
-                if ZERO.above(span) or span.above(HUNDRED):
-                    place = CellPlace(table, row, metric, dataset)
-                    stands = shown(span.middle, table.decimals[metric])
-                    text = "a percentage lies between 0 and 100"
-                    audit.find(place.finding("bounds", IMPOSSIBLE, stands, text))
+    for row, metric, dataset, span in cells(table):
+        if table.unit == "percent" or metric.endswith(PERCENT):
+            audit.look("bounds")
+            if ZERO.above(span) or span.above(HUNDRED):
+                place, stands = Place(table, row, metric, (dataset,)), as_printed(table, row, metric, dataset)
+                audit.find("bounds", IMPOSSIBLE, place, stands, "a percentage lies between 0 and 100")
 
 
 def audit_exact_match(table: Table, audit: Audit) -> None:
@@ -118,17 +76,16 @@ def audit_exact_match(table: Table, audit: Audit) -> None:
     names = {metric.lower(): metric for metric in table.metrics}
     if not {"em", "f1"} <= set(names):
         return
-    for row in table.rows:
-        for dataset in row.values[names["em"]]:
-            em, f1 = (cell(table, row, names[name], dataset) for name in ("em", "f1"))
-            if em and f1:
-                audit.look("em-f1")
-                if em.above(f1):
-                    text = "EM is at most F1: an answer that matches exactly has an F1 of 1"
-                    place = CellPlace(table, row, f"{names['em']}, {names['f1']}", dataset)
-                    em_text, f1_text = (_text(table, row, names[name], dataset) for name in ("em", "f1"))
-                    stands = f"EM {em_text}, F1 {f1_text}"
-                    audit.find(place.finding("em-f1", IMPOSSIBLE, stands, text))
+    for row, metric, dataset, em in cells(table):
+        f1 = cell(table, row, names["f1"], dataset) if metric == names["em"] else None
+        if f1 is None:
+            continue
+        audit.look("em-f1")
+        if em.above(f1):
+            text = "EM is at most F1: an answer that matches exactly has an F1 of 1"
+            place = Place(table, row, f"{names['em']}, {names['f1']}", (dataset,))
+            em_text, f1_text = (as_printed(table, row, names[name], dataset) for name in ("em", "f1"))
+            audit.find("em-f1", IMPOSSIBLE, place, f"EM {em_text}, F1 {f1_text}", text)
 
 
 def audit_shots(table: Table, audit: Audit) -> None:
@@ -149,14 +106,14 @@ def audit_shots(table: Table, audit: Audit) -> None:
                     (a, b) for (a, high), (b, low) in pairwise(printed) if a.K != b.K and high.above(low)
                 ]
                 if falls:
-                    digits = table.decimals[metric]
-                    stands = ", ".join(f"K = {row.K}: {shown(span.middle, digits)}" for row, span in printed)
+                    stands = ", ".join(
+                        f"K = {row.K}: {as_printed(table, row, metric, dataset)}" for row, _ in printed
+                    )
                     text = "with more examples it falls: " + ", ".join(
                         f"from K = {a.K} to K = {b.K}" for a, b in falls
                     )
-                    place = CellPlace(table, falls[0][1], metric, dataset)
-                    others = tuple(a.row for a, _ in falls)
-                    audit.find(place.finding("shots", IMPLAUSIBLE, stands, text, others))
+                    place = Place(table, falls[0][1], metric, (dataset,))
+                    audit.find("shots", IMPLAUSIBLE, place, stands, text, tuple(a.row for a, _ in falls))
 
 
 def _percentages(metrics: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
@@ -169,8 +126,3 @@ def _percentages(metrics: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
             whole = f"total{name.removeprefix(stem or '')}"
             if name.startswith(f"{stem}_") and name != metric and whole != name and whole in metrics:
                 yield metric, name, whole
-
-
-def _text(table: Table, row: Row, metric: str, dataset: str = "") -> str:
-    """A printed number as it stands."""
-    return f"{row.values[metric][dataset]:.{table.decimals[metric]}f}"

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.comparison.gate import TableData
 from benchmark.comparison.matching import Matcher, Setting, find_stand_in
 from benchmark.config.folders import Places
 from benchmark.config.params import load, repository_root
@@ -67,18 +66,14 @@ def plan_table(request: PlanRequest) -> RequestedPlan:
         ConfigError: no such table, profile or cell; GPUs that are not on this machine.
     """
     paper = papers.load()
-    table = paper.tables.get(papers.table_id(request.paper_table))
-    if table is None:
-        raise ConfigError(
-            f"--paper-table {request.paper_table}: not allowed: one of {', '.join(paper.tables)}"
-        )
+    table = paper.table(request.paper_table)
     config, params = load(request.params), request.params
     file = Path(params) if params else repository_root() / "params.yaml"
     present = ProfileFiles(config, places := Places.of(config), results.read(places.results))
     profile_cells = tuple(config.every_cell)
     stand_in = find_stand_in(table, present.results, paper.requires, profile_cells)
     setting = Setting(config.profile, listed=profile_cells)
-    matcher = Matcher(present.results, paper.requires, setting, stand_in, TableData({}, ()))
+    matcher = Matcher(present.results, paper.requires, setting, stand_in)
     needed, unavailable = planned_runs(table, config, matcher, request.seeds, request.also)
     device, gpu = throughput.this_device()
     if request.run and request.gpus and not gpu:

@@ -9,7 +9,7 @@ would read as markup. So a name in somebody's results file can neither steer a t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +23,6 @@ Look = Literal["", "strong", "emphasis", "code"]
 
 _CODE = re.compile(r"`([^`]+)`")
 _ADDRESS = re.compile(r"(?:https?://|mailto:|#|\.{0,2}/|[\w.-]+(?:[/#]|$))\S*")
-_IMAGE = re.compile(r"data:image/(?:png|jpeg|webp|svg\+xml);base64,[A-Za-z0-9+/=]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,20 +153,12 @@ class TextTable:
 class Figure:
     """A drawing with its caption. alternative: what it shows, for those who do not see it.
 
-    svg: markup that this project drew; image: a data URI. One of the two; only HTML shows it, other formats
-    print the words.
+    svg: markup that this project drew; only HTML shows it, other formats print the words.
     """
 
     caption: Inline
     alternative: str
-    svg: Markup | None = None
-    image: str = ""
-
-    def __post_init__(self) -> None:
-        if (self.svg is None) == (not self.image):
-            raise ValueError("a figure is an SVG or an image: give one of the two")
-        if self.image and not _IMAGE.fullmatch(self.image):
-            raise ValueError("a figure's image is a data URI of a PNG, JPEG, WebP or SVG")
+    svg: Markup
 
 
 Block = Heading | Paragraph | Remark | TextList | TextTable | Figure
@@ -197,23 +188,32 @@ def text_table(
     *notes: Inline,
 ) -> TextTable:
     """A table without groups. A column that is only a name is set left if it is the first, else right."""
-    made = tuple(
+    made = (
         Column(column, "right" if index else "left") if isinstance(column, str) else column
         for index, column in enumerate(columns)
     )
-    lines = tuple(row if isinstance(row, TextRow) else TextRow(tuple(row)) for row in rows)
-    return TextTable(made, (RowGroup(lines),), title, notes)
+    lines = (row if isinstance(row, TextRow) else TextRow(tuple(row)) for row in rows)
+    return TextTable(tuple(made), (RowGroup(tuple(lines)),), title, notes)
 
 
 def phrases(text: Inline) -> tuple[Phrase, ...]:
     """`text` as phrases that are safe to show: on one line, without what steers a terminal or turns the
     direction of writing.
     """
-    parts = text if isinstance(text, tuple) else (text,)
-    made = (part if isinstance(part, Phrase) else Phrase(part) for part in parts)
+    made = (part if isinstance(part, Phrase) else Phrase(part) for part in parts_of(text))
     return tuple(
         Phrase(printable(part.text), part.look, part.tone, _address(part.link)) for part in made if part.text
     )
+
+
+def parts_of(text: Inline) -> tuple[str | Phrase, ...]:
+    """`text` as a tuple, whichever way it was given."""
+    return text if isinstance(text, tuple) else (text,)
+
+
+def labelled(label: str, text: Inline) -> Inline:
+    """`label: text`, the label strong; `text` alone without a label."""
+    return (Phrase(label, "strong"), ": ", *parts_of(text)) if label else text
 
 
 def plain_text(text: Inline) -> str:
@@ -232,14 +232,9 @@ def cell_of(cell: TextCell | Inline) -> TextCell:
     return cell if isinstance(cell, TextCell) else TextCell(cell)
 
 
-def item_of(item: ListItem | Inline) -> ListItem:
-    """The list item, whichever way it was given."""
-    return item if isinstance(item, ListItem) else ListItem(item)
-
-
-def named_groups(table: TextTable) -> Iterator[tuple[str, RowGroup]]:
-    """Every group with its name."""
-    return ((printable(group.name), group) for group in table.groups)
+def list_items(items: Iterable[ListItem | Inline]) -> list[ListItem]:
+    """The items of a list, whichever way they were given."""
+    return [item if isinstance(item, ListItem) else ListItem(item) for item in items]
 
 
 def _address(link: str) -> str:

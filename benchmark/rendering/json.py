@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
-from benchmark.rendering.document import Document, Phrase, phrases
+from benchmark.rendering.document import Document, Inline, Phrase, phrases
 
 
 def to_json(document: Document) -> str:
@@ -17,26 +17,18 @@ def to_json(document: Document) -> str:
 
 
 def _value(value: Any) -> Any:
-    if isinstance(value, str | Phrase) or (
-        isinstance(value, tuple) and any(isinstance(part, Phrase) for part in value)
-    ):
+    if isinstance(value, str | Phrase):
         return _text(value)
     if isinstance(value, tuple):
-        return [_value(part) for part in value]
+        mixed = any(isinstance(part, Phrase) for part in value)
+        return _text(value) if mixed else [_value(part) for part in value]
     if is_dataclass(value):
         named = {field.name: _value(getattr(value, field.name)) for field in fields(value)}
-        return {
-            "kind": type(value).__name__,
-            **{name: part for name, part in named.items() if part not in ("", [], None)},
-        }
+        filled = {name: part for name, part in named.items() if part not in ("", [], None)}
+        return {"kind": type(value).__name__, **filled}
     return value
 
 
-def _text(text: Any) -> Any:
-    parts = phrases(text)
-    if not any(part.look or part.tone or part.link for part in parts):
-        return "".join(part.text for part in parts)
-    return [
-        {key: entry for key in ("text", "look", "tone", "link") if (entry := getattr(part, key))}
-        for part in parts
-    ]
+def _text(text: Inline) -> Any:
+    parts = [{key: entry for key, entry in asdict(part).items() if entry} for part in phrases(text)]
+    return parts if any(part.keys() - {"text"} for part in parts) else "".join(part["text"] for part in parts)

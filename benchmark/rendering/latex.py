@@ -5,7 +5,7 @@ hyperref.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from benchmark.rendering.document import (
     Block,
@@ -18,10 +18,10 @@ from benchmark.rendering.document import (
     Phrase,
     Remark,
     TextList,
-    TextRow,
     TextTable,
     cell_of,
-    item_of,
+    labelled,
+    list_items,
     phrases,
     plain_text,
 )
@@ -53,7 +53,6 @@ _HYPHENS = re.compile("-(?=-)")
 COMMANDS = {"strong": "textbf", "emphasis": "emph", "code": "texttt"}
 LONG = 30
 """Characters beyond which a column that may wrap does."""
-NOTE = r"\multicolumn{%d}{p{.95\linewidth}}{\footnotesize %s} \\"
 
 
 def to_latex(document: Document) -> str:
@@ -73,64 +72,63 @@ def to_latex(document: Document) -> str:
 
 
 def _block(block: Block, title: str) -> Iterator[str]:
-    if isinstance(block, Heading):
-        yield rf"\{'sub' * (block.level - 1)}section*{{{inline(block.text)}}}"
-    elif isinstance(block, Paragraph):
-        yield inline(block.text)
-    elif isinstance(block, Remark):
-        yield (rf"\textbf{{{inline(block.label)}}}: " if block.label else "") + inline(block.text)
-    elif isinstance(block, TextList):
-        yield from _list(block.items, "enumerate" if block.numbered else "itemize")
-    elif isinstance(block, TextTable):
-        yield from _table(block, title)
-    elif isinstance(block, Figure):
-        yield rf"\textbf{{{inline(block.caption)}}}: {inline(block.alternative)}"
+    match block:
+        case Heading(text, level):
+            yield rf"\{'sub' * (level - 1)}section*{{{inline(text)}}}"
+        case Paragraph(text):
+            yield inline(text)
+        case Remark(text, label):
+            yield inline(labelled(label, text))
+        case TextList(items, numbered):
+            yield from _list(items, "enumerate" if numbered else "itemize")
+        case TextTable():
+            yield from _table(block, title)
+        case Figure(caption, alternative):
+            yield inline(labelled(plain_text(caption), alternative))
 
 
 def _list(items: tuple[ListItem | Inline, ...], kind: str) -> Iterator[str]:
     yield rf"\begin{{{kind}}}"
-    for item in map(item_of, items):
-        label = rf"\textbf{{{inline(item.label)}}}: " if item.label else ""
-        yield rf"\item {label}{inline(item.text)}"
+    for item in list_items(items):
+        yield rf"\item {inline(labelled(item.label, item.text))}"
         if item.items:
             yield from _list(item.items, "itemize")
     yield rf"\end{{{kind}}}"
 
 
 def _table(table: TextTable, title: str) -> Iterator[str]:
-    count = len(table.columns)
     rows = [row for group in table.groups for row in group.rows]
-    long = [
-        bool(column.least) and any(len(plain_text(cell_of(row.cells[index]).text)) > LONG for row in rows)
+    long = {
+        index
         for index, column in enumerate(table.columns)
-    ]
-    wide = f"p{{{0.5 / max(1, sum(long)):.2g}\\linewidth}}"
-    kinds = "".join(
-        wide if wraps else column.align[0] for wraps, column in zip(long, table.columns, strict=True)
-    )
-    yield rf"\begin{{longtable}}{{{kinds}}}"
+        if column.least and any(len(plain_text(cell_of(row.cells[index]).text)) > LONG for row in rows)
+    }
+    wide = f"p{{{0.5 / max(1, len(long)):.2g}\\linewidth}}"
+    kinds = (wide if index in long else column.align[0] for index, column in enumerate(table.columns))
+    yield rf"\begin{{longtable}}{{{''.join(kinds)}}}"
     if caption := inline(table.title) if table.title else title:
         yield rf"\caption{{{caption}}} \\"
     yield r"\toprule"
-    yield f"{' & '.join(inline(column.name) for column in table.columns)} \\\\"
+    yield _line(inline(column.name) for column in table.columns)
     if not table.grouped:
         yield r"\midrule"
+    note = rf"\multicolumn{{{len(table.columns)}}}{{p{{.95\linewidth}}}}{{\footnotesize %s}} \\"
     for group in table.groups:
         if group.name:
             yield r"\midrule"
-            yield rf"\multicolumn{{{count}}}{{l}}{{\textbf{{{inline(group.name)}}}}} \\"
+            yield rf"\multicolumn{{{len(table.columns)}}}{{l}}{{\textbf{{{inline(group.name)}}}}} \\"
         for row in group.rows:
-            yield f"{' & '.join(_cells(row))} \\\\"
-            yield from (NOTE % (count, inline(note)) for note in row.notes)
-        yield from (NOTE % (count, inline(note)) for note in group.notes)
+            texts = [inline(cell_of(cell).text) for cell in row.cells]
+            yield _line(rf"\textbf{{{text}}}" if row.strong else text for text in texts)
+            yield from (note % inline(text) for text in row.notes)
+        yield from (note % inline(text) for text in group.notes)
     yield r"\bottomrule"
     yield r"\end{longtable}"
-    yield from (rf"{{\footnotesize {inline(note)}}}" for note in table.notes)
+    yield from (rf"{{\footnotesize {inline(text)}}}" for text in table.notes)
 
 
-def _cells(row: TextRow) -> list[str]:
-    texts = [inline(cell_of(cell).text) for cell in row.cells]
-    return [rf"\textbf{{{text}}}" for text in texts] if row.strong else texts
+def _line(cells: Iterable[str]) -> str:
+    return rf"{' & '.join(cells)} \\"
 
 
 def inline(text: Inline) -> str:

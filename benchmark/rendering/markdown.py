@@ -21,17 +21,19 @@ from benchmark.rendering.document import (
     TextRow,
     TextTable,
     cell_of,
-    item_of,
-    named_groups,
+    labelled,
+    list_items,
+    parts_of,
     phrases,
+    plain_text,
 )
 
 _ALWAYS = re.compile(r"([\\`*<>|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 """Markup wherever it stands. Within a word an underscore is only that."""
 _ENTITY = re.compile(r"&(?=#?\w+;)")
-_LINK = re.compile(r"\](?=[(\[:])")
+_LINK = re.compile(r"(\])(?=[(\[:])")
 _BRACKET = re.compile(r"([\[\]])")
-_START = re.compile(r"([-+#\[]|\d+(?=[.)]))")
+_START = re.compile(r"^([-+#\[]|\d+(?=[.)]))")
 """What begins a list, a heading or a check box at the start of a line."""
 
 
@@ -49,24 +51,25 @@ def to_markdown(document: Document) -> str:
 
 def _block(block: Block, level: int) -> Iterator[str]:
     """The pieces of a block, between which a blank line belongs."""
-    if isinstance(block, Heading):
-        yield f"{'#' * (level + block.level - 1)} {inline(block.text)}"
-    elif isinstance(block, Paragraph):
-        yield block_text(block.text)
-    elif isinstance(block, Remark):
-        yield block_text((*_label(block.label), *_parts(block.text)))
-    elif isinstance(block, TextList):
-        yield "\n".join(_items(block.items, block.numbered))
-    elif isinstance(block, TextTable):
-        yield from _table(block)
-    elif isinstance(block, Figure):
-        yield block_text((*_parts(block.caption), ": ", block.alternative))
+    match block:
+        case Heading(text, depth):
+            yield f"{'#' * (level + depth - 1)} {inline(text)}"
+        case Paragraph(text):
+            yield block_text(text)
+        case Remark(text, label):
+            yield block_text(labelled(label, text))
+        case TextList(items, numbered):
+            yield "\n".join(_items(items, numbered))
+        case TextTable():
+            yield from _table(block)
+        case Figure(caption, alternative):
+            yield block_text(labelled(plain_text(caption), alternative))
 
 
 def _items(items: Sequence[ListItem | Inline], numbered: bool, indent: str = "") -> Iterator[str]:
-    for number, item in enumerate(map(item_of, items), 1):
+    for number, item in enumerate(list_items(items), 1):
         marker = f"{number}." if numbered else "-"
-        yield f"{indent}{marker} {block_text((*_label(item.label), *_parts(item.text)))}"
+        yield f"{indent}{marker} {block_text(labelled(item.label, item.text))}"
         yield from _items(item.items, False, indent + "    ")
 
 
@@ -76,15 +79,15 @@ def _table(table: TextTable) -> Iterator[str]:
         yield block_text(Phrase(table.title, "strong"))
     names = [inline(column.name or column.label, in_table=True) for column in table.columns]
     rules = ["---" if column.align == "left" else "---:" for column in table.columns]
-    first: list[str] = []
     if table.grouped:
-        names, rules, first = [inline(table.group_name, in_table=True), *names], ["---", *rules], [""]
+        names, rules = [inline(table.group_name, in_table=True), *names], ["---", *rules]
     lines = [f"| {' | '.join(names)} |".replace("|  |", "| |"), f"| {' | '.join(rules)} |"]
     notes: list[str] = []
-    for name, group in named_groups(table):
-        first = [inline(name, in_table=True)] if table.grouped else []
+    for group in table.groups:
+        first = [inline(group.name, in_table=True)] if table.grouped else []
         lines += [f"| {' | '.join([*first, *_cells(row)])} |" for row in group.rows]
-        notes += [f"- {block_text((name, ': ', *_parts(note)) if name else note)}" for note in group.notes]
+        start = (group.name, ": ") if group.name else ()
+        notes += [f"- {block_text((*start, *parts_of(note)))}" for note in group.notes]
     if len(lines) > 2:
         yield "\n".join(lines)
     notes += [f"- {block_text(note)}" for note in table.notes]
@@ -95,52 +98,31 @@ def _table(table: TextTable) -> Iterator[str]:
 def _cells(row: TextRow) -> list[str]:
     texts = [cell_of(cell).text for cell in row.cells]
     if row.strong:
-        texts = [
-            text if text == "-" else tuple(Phrase(part.text, "strong") for part in phrases(text))
-            for text in texts
-        ]
-    cells = [inline(text, in_table=True) for text in texts]
-    return ["<br>".join([cells[0], *(inline(note, in_table=True) for note in row.notes)]), *cells[1:]]
-
-
-def _label(label: str) -> tuple[str | Phrase, ...]:
-    return (Phrase(label, "strong"), ": ") if label else ()
-
-
-def _parts(text: Inline) -> tuple[str | Phrase, ...]:
-    return text if isinstance(text, tuple) else (text,)
+        texts = [text if text == "-" else Phrase(plain_text(text), "strong") for text in texts]
+    first, *others = (inline(text, in_table=True) for text in texts)
+    return ["<br>".join([first, *(inline(note, in_table=True) for note in row.notes)]), *others]
 
 
 def block_text(text: Inline) -> str:
     """`text` at the start of a line, where more characters are markup than elsewhere."""
     shown = inline(text).strip()
-    return (
-        _START.sub(r"\\\1" if not shown[:1].isdigit() else r"\1\\", shown, count=1)
-        if _START.match(shown)
-        else shown
-    )
+    return _START.sub(r"\1\\" if shown[:1].isdigit() else r"\\\1", shown, count=1)
 
 
 def inline(text: Inline, in_table: bool = False) -> str:
     """`text` as Markdown on one line."""
-    parts = phrases(text)
-    shown = ""
+    shown, parts = "", phrases(text)
     for index, phrase in enumerate(parts):
-        after = parts[index + 1].text[:1] if index + 1 < len(parts) else ""
-        piece = _phrase(phrase, shown[-1:], after, in_table)
+        piece = _phrase(phrase, shown[-1:], plain_text(parts[index + 1 :])[:1], in_table)
         # "]" and "(" of two phrases side by side would make a link.
-        shown += (
-            f"\\{piece}"
-            if shown.endswith("]") and piece[:1] in ("(", "[", ":") and not phrase.look and not phrase.link
-            else piece
-        )
+        if shown.endswith("]") and piece[0] in "([:" and not (phrase.look or phrase.link):
+            piece = "\\" + piece
+        shown += piece
     return shown
 
 
 def _phrase(phrase: Phrase, before: str, after: str, in_table: bool) -> str:
-    text = escaped(phrase.text)
-    if phrase.link:
-        text = _BRACKET.sub(r"\\\1", _ENTITY.sub("&amp;", _ALWAYS.sub(r"\\\1", phrase.text)))
+    text = escaped(phrase.text, in_link=bool(phrase.link))
     if phrase.look == "code":
         text = _code(phrase.text, in_table)
     elif phrase.look in ("strong", "emphasis"):
@@ -164,8 +146,9 @@ def _code(text: str, in_table: bool) -> str:
     return f"{fence}{pad}{text}{pad}{fence}"
 
 
-def escaped(text: str) -> str:
+def escaped(text: str, in_link: bool = False) -> str:
     """`text`, which is harmless already, with every character that Markdown or HTML reads as markup made
     plain.
     """
-    return _LINK.sub(r"\\]", _ENTITY.sub("&amp;", _ALWAYS.sub(r"\\\1", text)))
+    shown = _ENTITY.sub("&amp;", _ALWAYS.sub(r"\\\1", text))
+    return (_BRACKET if in_link else _LINK).sub(r"\\\1", shown)

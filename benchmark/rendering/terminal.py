@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
@@ -22,19 +22,22 @@ from benchmark.rendering.document import (
     Inline,
     Paragraph,
     Remark,
-    RowGroup,
     TextList,
+    TextRow,
     TextTable,
     cell_of,
-    item_of,
+    labelled,
+    list_items,
     phrases,
     plain_text,
 )
 
 WIDTH = 132
 """Columns of output that is piped or written to a file."""
+ENDLESS = 1_000_000
+"""Columns where no line is to be broken."""
 NARROWEST = 8
-"""Width below which a column is not squeezed: rich breaks the words then."""
+"""Width below which a column is not squeezed."""
 STYLES = {"good": "green", "bad": "bold red", "open": "yellow", "quiet": "dim", "": ""}
 LOOKS = {"strong": "bold", "emphasis": "italic", "code": "", "": ""}
 
@@ -43,7 +46,7 @@ def print_document(document: Document) -> None:
     """Print to the terminal, in colour and as wide as it is; piped output is that of `to_text`."""
     console = Console(highlight=False)
     if console.is_terminal:
-        console.print(Group(*_parts(document, console.width)))
+        console.print(_whole(document, console.width))
     else:
         sys.stdout.write(to_text(document))
 
@@ -52,14 +55,13 @@ def to_text(document: Document) -> str:
     """The same without colours, `WIDTH` columns wide, or as wide as its longest line where lines are not to
     be broken.
     """
-    width, parts = WIDTH, list(_parts(document, WIDTH))
-    if not document.wrapped:
-        wide = Console(file=io.StringIO(), width=1_000_000)
-        parts = list(_parts(document, 1_000_000))
-        width = max(WIDTH, *(wide.measure(part).maximum + 1 for part in parts))
-    stream = io.StringIO()
-    Console(file=stream, width=width, highlight=False, color_system=None).print(Group(*parts))
+    width, stream = WIDTH if document.wrapped else ENDLESS, io.StringIO()
+    Console(file=stream, width=width, highlight=False, color_system=None).print(_whole(document, width))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+
+def _whole(document: Document, width: int) -> Group:
+    return Group(*_parts(document, width))
 
 
 def _parts(document: Document, width: int) -> Iterator[RenderableType]:
@@ -81,45 +83,44 @@ def _parts(document: Document, width: int) -> Iterator[RenderableType]:
 
 
 def _block(block: Block, width: int) -> Iterator[RenderableType]:
-    if isinstance(block, Paragraph):
-        yield _text(block.text, STYLES[block.tone])
-    elif isinstance(block, Remark):
-        label = Text(f"{plain_text(block.label)}: " if block.label else "", style=STYLES[block.tone])
-        yield label + _text(block.text)
-    elif isinstance(block, TextList):
-        yield _list(block)
-    elif isinstance(block, TextTable):
-        yield from _table(block, width)
-    elif isinstance(block, Figure):
-        yield _text(block.caption, "bold")
-        yield Padding(_text(block.alternative, "dim"), (0, 0, 0, 2))
+    match block:
+        case Paragraph(text, tone):
+            yield _text(text, STYLES[tone])
+        case Remark(text, label, tone):
+            yield _text(f"{label}: " if label else "", STYLES[tone]) + _text(text)
+        case TextList():
+            yield _list(block)
+        case TextTable():
+            yield from _table(block, width)
+        case Figure(caption, alternative):
+            yield _text(caption, "bold")
+            yield _note(alternative, 2)
 
 
 def _text(text: Inline, style: str = "", before: str = "") -> Text:
     shown = Text(before, style=style)
     for phrase in phrases(text):
         words = f"`{phrase.text}`" if phrase.look == "code" else phrase.text
-        link = f" <{phrase.link}>" if phrase.link and phrase.link != phrase.text else ""
-        shown.append(
-            words + link, style=" ".join(part for part in (LOOKS[phrase.look], STYLES[phrase.tone]) if part)
-        )
+        link = f" <{phrase.link}>" if phrase.link not in ("", phrase.text) else ""
+        shown.append(words + link, style=f"{LOOKS[phrase.look]} {STYLES[phrase.tone]}".strip())
     return shown
 
 
 def _list(block: TextList) -> Table:
     """Labels, or numbers, or hyphens in one column, the entries in the other."""
-    items = [item_of(item) for item in block.items]
+    items = list_items(block.items)
     grid = Table.grid(padding=(0, 2 if any(item.label for item in items) and not block.numbered else 1))
     for number, item in enumerate(items, 1):
-        if number > 1 and items[number - 2].items:
-            grid.add_row("", "")
-        text = _text(item.text)
-        if block.numbered and item.label:
-            text = Text(f"{plain_text(item.label)}: ", style="bold") + text
-        marker = f"{number}." if block.numbered else plain_text(item.label) or "-"
-        grid.add_row(Text(marker, style="bold"), text)
+        marker, text = (
+            (f"{number}.", labelled(item.label, item.text))
+            if block.numbered
+            else (item.label or "-", item.text)
+        )
+        grid.add_row(_text(marker, "bold"), _text(text))
         if item.items:
             grid.add_row("", _list(TextList(item.items)))
+            if number < len(items):
+                grid.add_row("", "")
     return grid
 
 
@@ -137,8 +138,7 @@ def _table(table: TextTable, width: int) -> Iterator[RenderableType]:
         section = group.section or section
         if group.title:
             yield _text(group.title, "bold", before="  ")
-        if group.rows:
-            yield from _group(table, group, widths, headed, indent)
+        yield from _group(table, group.rows, widths, headed, indent)
         yield from (_note(note, indent) for note in group.notes)
     yield from (_note(note, indent) for note in table.notes)
 
@@ -148,29 +148,31 @@ def _note(note: Inline, indent: int) -> Padding:
 
 
 def _group(
-    table: TextTable, group: RowGroup, widths: dict[int, int], headed: bool, indent: int
+    table: TextTable, rows: Sequence[TextRow], widths: dict[int, int], headed: bool, indent: int
 ) -> Iterator[RenderableType]:
     """The rows, each with its notes over the whole width; a blank line between them where any has notes."""
-    spaced = any(row.notes for row in group.rows)
-    part = _empty(table, widths, headed)
-    for row in group.rows:
-        cells = [cell_of(row.cells[index]) for index in widths]
-        texts = [_text(cell.text, STYLES[cell.tone]) for cell in cells]
-        part.add_row(*texts, style="bold" if row.strong else "")
-        if spaced or row is group.rows[-1]:
-            yield Padding(part, (0, 0, 0, indent), expand=False)
-            part = _empty(table, widths, headed=False)
-            yield from (_note(note, indent) for note in row.notes)
-            if row is not group.rows[-1]:
-                yield Text("")
-
-
-def _empty(table: TextTable, widths: dict[int, int], headed: bool) -> Table:
-    shown = Table(box=None, show_header=headed, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for index, width in widths.items():
-        column = table.columns[index]
-        shown.add_column(_text(column.name), width=width, justify=column.align)
-    return shown
+    spaced = any(row.notes for row in rows)
+    for number, part in enumerate([[row] for row in rows] if spaced else [rows] if rows else []):
+        if number:
+            yield Text("")
+        shown = Table(
+            box=None,
+            show_header=headed and not number,
+            pad_edge=False,
+            header_style="dim",
+            padding=(0, 2, 0, 0),
+        )
+        for index, width in widths.items():
+            column = table.columns[index]
+            # A word longer than its column is broken, not cut off.
+            shown.add_column(_text(column.name), width=width, justify=column.align, overflow="fold")
+        for row in part:
+            cells = [cell_of(row.cells[index]) for index in widths]
+            shown.add_row(
+                *(_text(cell.text, STYLES[cell.tone]) for cell in cells), style="bold" if row.strong else ""
+            )
+        yield Padding(shown, (0, 0, 0, indent), expand=False)
+        yield from (_note(note, indent) for note in part[-1].notes)
 
 
 def column_widths(table: TextTable, available: int) -> dict[int, int]:
@@ -178,27 +180,30 @@ def column_widths(table: TextTable, available: int) -> dict[int, int]:
 
     Every column is as wide as its longest text. Where that is too much, columns that may be dropped go first,
     in the order of `drop`; then those that may be wrapped share what is left, the one that lacks least first;
-    then the widest are squeezed.
+    then the widest are squeezed. No column gets narrower than the longest word of its heading.
     """
+    words = [max(map(cell_len, plain_text(column.name).split()), default=0) for column in table.columns]
     natural = [cell_len(plain_text(column.name)) for column in table.columns]
     for row in (row for group in table.groups for row in group.rows):
         for index, cell in enumerate(row.cells):
             natural[index] = max(natural[index], cell_len(_text(cell_of(cell).text).plain))
-    least = [min(wide, column.least or wide) for wide, column in zip(natural, table.columns, strict=True)]
-    shown = list(range(len(natural)))
-    while sum(least[index] + 2 for index in shown) - 2 > available:
-        secondary = [index for index in shown if table.columns[index].drop]
-        if not secondary:
-            break
-        shown.remove(min(secondary, key=lambda index: table.columns[index].drop))
-    widths = {index: least[index] for index in shown}
-    room = available - sum(width + 2 for width in widths.values()) + 2
-    for index in sorted(shown, key=lambda index: natural[index] - widths[index]):
-        more = max(0, min(room, natural[index] - widths[index]))
-        widths[index] += more
-        room -= more
-    while room < 0 and max(widths.values()) > NARROWEST:
-        widest = max(widths, key=lambda index: widths[index])
-        widths[widest] -= 1
-        room += 1
+    widths = {
+        index: min(natural[index], max(column.least or natural[index], words[index]))
+        for index, column in enumerate(table.columns)
+    }
+    droppable = sorted(
+        (index for index in widths if table.columns[index].drop), key=lambda index: table.columns[index].drop
+    )
+
+    def room() -> int:
+        return available + 2 - sum(width + 2 for width in widths.values())
+
+    while room() < 0 and droppable:
+        del widths[droppable.pop(0)]
+    for index in sorted(widths, key=lambda index: natural[index] - widths[index]):
+        widths[index] += max(0, min(room(), natural[index] - widths[index]))
+    while room() < 0 and (
+        wide := [index for index in widths if widths[index] > max(NARROWEST, words[index])]
+    ):
+        widths[max(wide, key=widths.__getitem__)] -= 1
     return widths

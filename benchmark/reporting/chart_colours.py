@@ -1,8 +1,11 @@
-"""The colours, dashes and shapes of charts, light and dark; those of pages are in `rendering/palette.py`."""
+"""The colours, dashes and shapes of charts, light and dark; those of pages are in `rendering/web_page.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import cycle
+
+import numpy as np
 
 SERIES = (
     ("#0b62a8", "#6db3f2"),
@@ -38,21 +41,17 @@ of text.
 ARM_SERIES = {"none": 6, "mask": 4, "bmt": 0}
 """Arms that keep their colour; others take what is left."""
 
-Rgb = tuple[int, int, int]
 
-
-def rgb(colour: str) -> Rgb:
+def rgb(colour: str) -> tuple[int, ...]:
     """`#rrggbb` as three numbers of 0 to 255."""
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+    return tuple(bytes.fromhex(colour[1:]))
 
 
-def ramp(stops: tuple[str, ...], share: float) -> str:
+def ramp(stops: Sequence[str], share: float) -> str:
     """The colour at `share` (0 to 1) of the way along `stops`."""
-    place = min(max(share, 0.0), 1.0) * (len(stops) - 1)
-    index = min(int(place), len(stops) - 2)
-    first, second = rgb(stops[index]), rgb(stops[index + 1])
-    mixed = [round(a + (b - a) * (place - index)) for a, b in zip(first, second, strict=True)]
-    return "#{:02x}{:02x}{:02x}".format(*mixed)
+    channels = zip(*map(rgb, stops), strict=True)
+    mixed = [np.interp(share * (len(stops) - 1), range(len(stops)), channel) for channel in channels]
+    return f"#{bytes(map(round, mixed)).hex()}"
 
 
 def heat_step(value: float, top: float) -> int:
@@ -63,17 +62,16 @@ def heat_step(value: float, top: float) -> int:
 def arm_series(arms: Iterable[str]) -> dict[str, int]:
     """{arm: its place in SERIES}, the same for the same arms whatever their order."""
     names = sorted(set(arms))
-    taken = {ARM_SERIES[name] for name in names if name in ARM_SERIES}
-    free = [index for index in range(len(SERIES)) if index not in taken]
-    others = [name for name in names if name not in ARM_SERIES]
-    free_series = {name: free[place % len(free)] for place, name in enumerate(others)}
-    return {name: ARM_SERIES.get(name, free_series.get(name, 0)) for name in names}
+    kept = {name: ARM_SERIES[name] for name in names if name in ARM_SERIES}
+    free = cycle(index for index in range(len(SERIES)) if index not in kept.values())
+    return {name: kept[name] if name in kept else next(free) for name in names}
 
 
 def variables() -> dict[str, tuple[str, str]]:
     """{name: (light, dark)} of the series `s0`… and of a heat map's steps `h0`…"""
     series = {f"s{index}": pair for index, pair in enumerate(SERIES)}
-    shares = {f"h{step}": step / HEAT_STEPS for step in range(HEAT_STEPS + 1)}
-    return series | {
-        name: (ramp(HEAT_LIGHT, share), ramp(HEAT_DARK, share)) for name, share in shares.items()
+    heat = {
+        f"h{step}": (ramp(HEAT_LIGHT, step / HEAT_STEPS), ramp(HEAT_DARK, step / HEAT_STEPS))
+        for step in range(HEAT_STEPS + 1)
     }
+    return series | heat

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from benchmark.rendering.palette import COLOURS
-from benchmark.rendering.web_page import render_page
+from benchmark.rendering.web_page import COLOURS, render_page
 from benchmark.reporting.chart_colours import DASHES, variables
 from benchmark.reporting.svg import mark, tag
-
-Texts = Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +32,8 @@ class DataTable:
     """A plain table; the first cell of a row is its heading."""
 
     caption: str
-    columns: Texts
-    rows: Sequence[Texts]
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)

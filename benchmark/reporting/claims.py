@@ -4,8 +4,8 @@ paper's beside it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -15,6 +15,7 @@ from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE, RUN_METRICS, SPREAD, Claim, Paper, Row
 from benchmark.rendering.phrases import NOTHING, fixed
 from benchmark.reporting.charts import DataTable
+from benchmark.reporting.evidence import grouped
 from benchmark.reporting.report_data import ComparedTable, ReportData
 from benchmark.reporting.strips import Estimate, forest_axis, forest_strip, symmetric
 
@@ -25,6 +26,8 @@ READING = (
     "than three seeds."
 )
 COLUMNS = ("claim", "id", "paper", "ours", "95 % from", "to", "Holm p", "verdict", "seeds", "method")
+ForestPlot = tuple[Markup, str, list["ForestLine"]]
+"""The claims of one unit: the axis that they share, its name, and a line for each."""
 SIGNS = {"greater": ">", "less": "<", "comparable": "≈"}
 
 
@@ -45,52 +48,25 @@ class ForestLine:
     tone: str
 
 
-@dataclass(frozen=True, slots=True)
-class ForestPlot:
-    """The claims of one unit, which share an axis."""
-
-    axis: Markup
-    unit: str
-    lines: list[ForestLine]
-
-
-@dataclass(frozen=True, slots=True)
-class ForestFigure:
-    """One table's claims: its plots, and the same as a table."""
-
-    key: str
-    name: str
-    title: str
-    plots: list[ForestPlot]
-    data: DataTable
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimsSection:
-    """What the section shows. note: in place of figures. untested: the claims without data, and why."""
-
-    note: str
-    reading: str
-    figures: list[ForestFigure]
-    untested: list[str]
-
-
-def claims_section(data: ReportData) -> ClaimsSection:
-    """The whole section."""
+def claims_section(data: ReportData) -> dict[str, Any]:
+    """Values of the template. note: in place of figures; figures: a table, its plots, one per unit, and the
+    same as a table; untested: the claims without data, and why.
+    """
     results = [(table, result) for table in data.tables for result in table.report.claims]
-    if not results:
-        return ClaimsSection("The paper's folder holds no claims.", "", [], [])
     tested = dict.fromkeys(table.key for table, result in results if result.interval)
-    figures = [_figure(data.paper, table, data.settings) for table in data.tables if table.key in tested]
-    untested = [
-        f"{table.name}: {title(data.paper, result.claim)}: {result.reason}"
-        for table, result in results
-        if result.interval is None
-    ]
-    if not figures:
-        why = "No claim can be tested on these results; why, claim by claim, stands below."
-        return ClaimsSection(why, "", [], untested)
-    return ClaimsSection("", READING, figures, untested)
+    why = "No claim can be tested on these results; why, claim by claim, stands below."
+    return {
+        "note": "" if tested else why if results else "The paper's folder holds no claims.",
+        "reading": READING if tested else "",
+        "figures": [
+            _figure(data.paper, table, data.settings) for table in data.tables if table.key in tested
+        ],
+        "untested": [
+            f"{table.name}: {title(data.paper, result.claim)}: {result.reason}"
+            for table, result in results
+            if result.interval is None
+        ],
+    }
 
 
 def title(paper: Paper, claim: Claim) -> str:
@@ -115,8 +91,7 @@ def measure(claim: Claim) -> str:
     if claim.metric.startswith(SPREAD):
         return f"spread of {claim.metric.removeprefix(SPREAD)} over the datasets"
     if claim.metric in RUN_METRICS:
-        kind = "relative" if claim.metric.endswith("relative") else "L2"
-        return f"{kind} deviation from the pretrained weights"
+        return f"{_distance(claim)} deviation from the pretrained weights"
     if claim.over == AVERAGE:
         return f"average {claim.metric}"
     return f"{claim.metric} on {claim.over}" if claim.over else claim.metric
@@ -125,8 +100,12 @@ def measure(claim: Claim) -> str:
 def unit_of(claim: Claim, kind: str) -> tuple[str, int]:
     """The unit of a claim's difference, and the decimals that suit it."""
     if claim.metric in RUN_METRICS:
-        return ("relative deviation" if claim.metric.endswith("relative") else "L2 deviation"), 4
-    return ("points", 2) if kind == "scores" else (claim.metric, 2)
+        return f"{_distance(claim)} deviation", 4
+    return "points" if kind == "scores" else claim.metric, 2
+
+
+def _distance(claim: Claim) -> str:
+    return "relative" if claim.metric.endswith("relative") else "L2"
 
 
 def estimate_of(result: ClaimResult, settings: CompareSettings) -> Estimate | None:
@@ -147,73 +126,49 @@ def _row_name(row: Row, arm_only: bool, with_shots: bool) -> str:
     return f"{name} ({more})" if more else name
 
 
-def _figure(paper: Paper, table: ComparedTable, settings: CompareSettings) -> ForestFigure:
+def _figure(
+    paper: Paper, table: ComparedTable, settings: CompareSettings
+) -> tuple[ComparedTable, list[ForestPlot], DataTable]:
     """One table's plots: claims of one unit share an axis."""
-    kind = table.report.table.kind
-    groups: dict[tuple[str, int], list[ClaimResult]] = {}
-    rows = []
-    for result in table.report.claims:
-        if result.interval:
-            groups.setdefault(unit_of(result.claim, kind), []).append(result)
-            rows.append(_data_row(paper, result, kind))
-    plots, number, quoted = [], 0, ""
-    for (unit, decimals), group in groups.items():
+    kind, name = table.report.table.kind, f"Claims of {table.name}"
+    tested = [result for result in table.report.claims if result.interval]
+    plots: list[ForestPlot] = []
+    rows, quoted = {}, ""
+    for (unit, decimals), group in grouped(tested, lambda result: unit_of(result.claim, kind)).items():
         estimates = [estimate for result in group if (estimate := estimate_of(result, settings))]
         scale = symmetric([value for estimate in estimates for value in estimate.extent])
         lines = []
         for result, estimate in zip(group, estimates, strict=True):
-            number += 1
-            claim, name = result.claim, title(paper, result.claim)
-            said = _description(estimate, unit, decimals, result)
-            strip = forest_strip(f"claim-{table.key}-{number}", name, said, estimate, scale)
+            claim, named = result.claim, title(paper, result.claim)
+            numbers, said, row = _numbers(estimate, unit, decimals, result)
+            rows[claim.id] = [named, claim.id, *row]
+            strip = forest_strip(f"claim-{table.key}-{len(rows)}", named, said, estimate, scale)
             quote = "" if claim.quote == quoted else f"“{claim.quote}” ({claim.section})"
             quoted = claim.quote
-            numbers = _numbers(estimate, decimals, result)
-            lines.append(
-                ForestLine(name, quote, claim_remark(result), strip, numbers, result.verdict, estimate.tone)
-            )
-        plots.append(ForestPlot(forest_axis(scale), f"difference, {unit}", lines))
-    return ForestFigure(
-        table.key, table.name, table.title, plots, DataTable(f"Claims of {table.name}", COLUMNS, rows)
-    )
+            remark = claim_remark(result)
+            lines.append(ForestLine(named, quote, remark, strip, numbers, result.verdict, estimate.tone))
+        plots.append((forest_axis(scale), f"difference, {unit}", lines))
+    return table, plots, DataTable(name, COLUMNS, [rows[result.claim.id] for result in tested])
 
 
-def _numbers(estimate: Estimate, decimals: int, result: ClaimResult) -> list[str]:
-    """Ours with its interval, the paper's, and p."""
+def _numbers(
+    estimate: Estimate, unit: str, decimals: int, result: ClaimResult
+) -> tuple[list[str], str, list[str]]:
+    """Ours with its interval, the paper's, and p: beneath the drawing, for who hears the page, and as what
+    follows a claim in the table.
+    """
     ours, low, high, paper = (
         fixed(value, decimals, True)
         for value in (estimate.value, estimate.low, estimate.high, estimate.paper)
     )
-    bounded = estimate.low is not None and estimate.high is not None
-    numbers = [f"{ours} [{low}, {high}]" if bounded else ours]
+    numbers, interval = [ours], "no interval"
+    if NOTHING not in (low, high):
+        numbers, interval = [f"{ours} [{low}, {high}]"], f"95 % interval {low} to {high}"
     numbers.append("paper: no number" if estimate.paper is None else f"paper {paper}")
     if result.p_holm is not None:
         numbers.append(f"Holm p {'< .001' if result.p_holm < 0.001 else f'{result.p_holm:.3f}'}")
-    return numbers
-
-
-def _description(estimate: Estimate, unit: str, decimals: int, result: ClaimResult) -> str:
-    """The same for who hears the page."""
-    ours, low, high, paper = (
-        fixed(value, decimals, True)
-        for value in (estimate.value, estimate.low, estimate.high, estimate.paper)
-    )
-    bounded = estimate.low is not None and estimate.high is not None
-    interval = f"95 % interval {low} to {high}" if bounded else "no interval"
     printed = "the paper prints no number" if estimate.paper is None else f"the paper {paper}"
-    return f"Ours {ours} {unit}, {interval}; {printed}; {result.verdict}."
-
-
-def _data_row(paper: Paper, result: ClaimResult, kind: str) -> Sequence[str]:
-    interval, (_, decimals) = result.interval, unit_of(result.claim, kind)
-    assert interval is not None
-    ours = (interval.estimate, interval.low, interval.high)
-    return [
-        title(paper, result.claim),
-        result.claim.id,
-        *(fixed(value, decimals, True) for value in (result.paper_delta, *ours)),
-        fixed(result.p_holm, 4),
-        result.verdict,
-        str(interval.n_seeds) if interval.n_seeds else NOTHING,
-        interval.method,
-    ]
+    said = f"Ours {ours} {unit}, {interval}; {printed}; {result.verdict}."
+    assert result.interval is not None
+    seeds, method = str(result.interval.n_seeds or NOTHING), result.interval.method
+    return numbers, said, [paper, ours, low, high, fixed(result.p_holm, 4), result.verdict, seeds, method]

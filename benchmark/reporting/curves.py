@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config.cells import parse
-from benchmark.reporting.evidence import Evidence
+from benchmark.reporting.evidence import Evidence, arm_of, place_of
 from benchmark.runs.results import Identity
 from benchmark.tracking.journal import FOLDER
 from bmt.errors import ConfigError
@@ -29,32 +29,27 @@ class Curve:
     """
 
     cell: str
-    identity: Identity
-    seed: int
+    arm: str
+    place: str
     macro: Points
     weights: dict[str, Points]
-    best_step: int | None
+    best_step: float | None
     command: str | None
 
 
-def runs_folder(results: Path) -> Path | None:
-    """The folder of the runs that `<root>/results/<profile>` holds the results of: `<root>/runs/<profile>`;
-    None for any other folder.
-    """
-    folder = results.absolute()
-    return folder.parent.parent / "runs" / folder.name if folder.parent.name == "results" else None
-
-
 def read(
-    folder: Path | None, evidence_by_cell: Mapping[str, Evidence], seeds: tuple[int, ...] | None
+    results: Path, evidence_by_cell: Mapping[str, Evidence], seeds: tuple[int, ...] | None
 ) -> tuple[list[Curve], list[str]]:
-    """The curves of every cell below `folder`, and why one that is there cannot be shown.
+    """The curves of the runs in `<root>/runs/<profile>`, of results in `<root>/results/<profile>` (others
+    have none), and why one that is there cannot be shown.
 
     evidence_by_cell: of the runs; the curve of another training than the one that was evaluated is not shown.
     """
+    folder = results.absolute()
+    runs = folder.parent.parent / "runs" / folder.name
     curves: list[Curve] = []
     notes: list[str] = []
-    for path in sorted(folder.glob("*/curve.csv")) if folder else []:
+    for path in sorted(runs.glob("*/curve.csv")) if folder.parent.name == "results" else []:
         try:
             cell = parse(path.parent.name)
         except ConfigError:
@@ -73,29 +68,24 @@ def read(
             notes.append(f"{cell.name}: curve.csv: {error}; not shown")
             continue
         budget = trained.get("budget")
-        best = (
-            evidence.best_step if evidence else budget.get("best_step") if isinstance(budget, dict) else None
-        )
+        stated = budget.get("best_step") if isinstance(budget, dict) else None
+        identity = Identity(cell.backbone, cell.regime, cell.arm, cell.adapter)
         curves.append(
             Curve(
-                cell.name,
-                Identity(cell.backbone, cell.regime, cell.arm, cell.adapter),
-                cell.seed,
-                columns["macro_f1"],
-                {
-                    name.removeprefix("weight/"): points
-                    for name, points in columns.items()
-                    if name.startswith("weight/")
-                },
-                best if isinstance(best, int) else None,
-                recorded_command(path.parent),
+                cell=cell.name,
+                arm=arm_of(identity),
+                place=place_of(identity),
+                macro=columns.pop("macro_f1"),
+                weights={name.removeprefix("weight/"): points for name, points in columns.items()},
+                best_step=evidence.best_step if evidence else stated if isinstance(stated, int) else None,
+                command=recorded_command(path.parent),
             )
         )
     return curves, notes
 
 
 def read_columns(path: Path) -> dict[str, Points]:
-    """{column: its (step, value)} of a curve file.
+    """{column: its (step, value)} of a curve file: macro F1 and sampling weights.
 
     Raises:
         ValueError: why it is no curve.
@@ -107,14 +97,13 @@ def read_columns(path: Path) -> dict[str, Points]:
         raise ValueError(f"cannot be read ({type(error).__name__})") from None
     if not rows or not {"step", "macro_f1"} <= set(rows[0]):
         raise ValueError("no lines with step and macro_f1")
+    steps = [_number(row, "step", line, LAST_STEP) for line, row in enumerate(rows, 2)]
     columns: dict[str, Points] = {}
     for name in rows[0]:
-        if name in ("step", "macro_f1") or (name and name.startswith("weight/")):
-            top = 100.0 if name == "macro_f1" else 1.0 if name != "step" else LAST_STEP
-            columns[name] = tuple(
-                (_number(row, "step", line, LAST_STEP), _number(row, name, line, top))
-                for line, row in enumerate(rows, 2)
-            )
+        if name == "macro_f1" or (name and name.startswith("weight/")):
+            top = 100.0 if name == "macro_f1" else 1.0
+            values = (_number(row, name, line, top) for line, row in enumerate(rows, 2))
+            columns[name] = tuple(zip(steps, values, strict=True))
     return columns
 
 

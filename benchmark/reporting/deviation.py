@@ -5,6 +5,7 @@ by layer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmark.rendering.phrases import counted, fixed
 from benchmark.reporting.chart_colours import arm_series
@@ -13,12 +14,13 @@ from benchmark.reporting.evidence import (
     DOMAINS,
     FARTHEST,
     Evidence,
+    Matrix,
+    by_arm,
+    grouped,
     in_order,
-    layer_name,
-    layer_order,
     mean_by_key,
 )
-from benchmark.reporting.heat_maps import HeatGrid, colour_bar, heat_chart, scale_top
+from benchmark.reporting.heat_maps import heat_section, layer_grid
 from benchmark.reporting.plots import HEIGHT, Axes, Mark, scatter_plot
 from benchmark.reporting.scales import spanning
 
@@ -31,6 +33,7 @@ LAYERS = (
     "Relative deviation from the pretrained weights, percent of each layer's norm, layer by layer and arm "
     "by arm; means over seeds."
 )
+NO_RUNS = "There are no runs, and so no deviations."
 DOMAIN_NAMES = {"in_domain": "in-domain", "out_of_domain": "out-of-domain"}
 
 Panels = dict[tuple[str, str], tuple[list[str], list[Evidence]]]
@@ -56,18 +59,16 @@ def scatter_panels(runs: Sequence[Evidence]) -> Panels:
         for one in runs
         if 0 <= one.run.deviation.get("relative", -1.0) <= FARTHEST and one.run.identity.K is None
     ]
-    for place in _backbones_and_regimes(usable):
-        group = [one for one in usable if one.place == place]
-        shared = [name for name in group[0].run.datasets if all(name in one.run.datasets for one in group)]
-        regime = group[0].run.identity.regime
-        trained_on = regime.removeprefix("st-")
-        if trained_on != regime:
-            if trained_on in shared:
-                panels[place, trained_on] = ([trained_on], group)
-            continue
-        for domain in DOMAINS:
-            if datasets := [name for name in in_order(shared) if group[0].domains.get(name) == domain]:
-                panels[place, domain] = (datasets, group)
+    for place, group in grouped(usable, lambda one: one.place).items():
+        first = group[0]
+        shared = [name for name in first.run.datasets if all(name in one.run.datasets for one in group)]
+        trained_on = first.run.identity.regime.removeprefix("st-")
+        if trained_on in shared:
+            panels[place, trained_on] = ([trained_on], group)
+        elif trained_on == first.run.identity.regime:
+            for domain in DOMAINS:
+                if datasets := [name for name in in_order(shared) if first.domains.get(name) == domain]:
+                    panels[place, domain] = (datasets, group)
     return panels
 
 
@@ -75,12 +76,8 @@ def _scatter_section(runs: Sequence[Evidence]) -> ChartSection:
     key, heading = "deviation-f1", "Against F1"
     panels = scatter_panels(runs)
     if not panels:
-        why = (
-            "No run of these results says how far it moved the weights."
-            if runs
-            else "There are no runs, and so no deviations."
-        )
-        return ChartSection(key, heading, note=why)
+        why = "No run of these results says how far it moved the weights."
+        return ChartSection(key, heading, note=why if runs else NO_RUNS)
     series = arm_series(one.arm for _, group in panels.values() for one in group)
     charts = [
         _scatter_chart(f"scatter-{index}", f"{place}: {DOMAIN_NAMES.get(domain, domain)} F1", series, *panel)
@@ -93,64 +90,33 @@ def _scatter_section(runs: Sequence[Evidence]) -> ChartSection:
 def _scatter_chart(
     key: str, what: str, series: dict[str, int], datasets: Sequence[str], group: Sequence[Evidence]
 ) -> Chart:
-    marks = []
+    marks, rows = [], []
     for one in group:
         moved, f1 = 100 * one.run.deviation["relative"], one.mean_f1(datasets)
         name = f"{one.run.cell}: deviation {fixed(moved)} %, F1 {fixed(f1)}"
         marks.append(Mark(name, series[one.arm], moved, f1))
-    x, y = [mark.x for mark in marks], [mark.y for mark in marks]
-    axes = Axes(
-        spanning(x, margin=0.1), spanning(y, HEIGHT, 0, margin=0.1), "deviation, % of the norm", "mean F1"
-    )
+        rows.append([one.run.cell, one.arm, str(one.run.seed), fixed(moved, 4), fixed(f1)])
+    across = spanning((mark.x for mark in marks), margin=0.1)
+    up = spanning((mark.y for mark in marks), HEIGHT, 0, margin=0.1)
+    axes = Axes(across, up, "deviation, % of the norm", "mean F1")
     title = f"{what} ({counted(len(datasets), 'dataset')})"
-    plot = scatter_plot(
-        key, title, f"{counted(len(marks), 'run')}; the values stand in the table below.", marks, axes
-    )
-    rows = [
-        [one.run.cell, one.arm, str(one.run.seed), fixed(mark.x, 4), fixed(mark.y)]
-        for one, mark in zip(group, marks, strict=True)
-    ]
-    return Chart(key, title, plot, DataTable(title, ("run", "arm", "seed", "deviation, %", "mean F1"), rows))
+    said = f"{counted(len(marks), 'run')}; the values stand in the table below."
+    data = DataTable(title, ("run", "arm", "seed", "deviation, %", "mean F1"), rows)
+    return Chart(key, title, scatter_plot(key, title, said, marks, axes), data)
 
 
 def _layer_section(runs: Sequence[Evidence]) -> ChartSection:
-    key, heading = "deviation-layers", "By layer"
+    """Percent of a layer's norm, layers down and arms across, means over seeds."""
+    section = ChartSection("deviation-layers", "By layer")
     usable = [one for one in runs if one.deviation and one.run.identity.K is None]
     if not usable:
-        why = (
-            "No run of these results says its deviation by layer."
-            if runs
-            else "There are no runs, and so no deviations."
-        )
-        return ChartSection(key, heading, note=why)
-    grids = {
-        place: _layer_grid([one for one in usable if one.place == place])
-        for place in _backbones_and_regimes(usable)
-    }
-    top = scale_top([value for grid in grids.values() for value in grid.known])
-    said = "Relative deviation by layer and arm, percent."
-    charts = [
-        heat_chart(f"layers-{index}", place, said, grid, top)
-        for index, (place, grid) in enumerate(grids.items())
-    ]
-    legend = colour_bar(top, "percent of the norm")
-    return ChartSection(key, heading, reading=LAYERS, legend=legend, charts=charts)
-
-
-def _layer_grid(runs: Sequence[Evidence]) -> HeatGrid:
-    """Percent of a layer's norm, layers down and arms across, means over seeds."""
-    means = {arm: mean_by_key([one.deviation for one in runs if one.arm == arm]) for arm in _arms(runs)}
-    layers = layer_order([layer for by_layer in means.values() for layer in by_layer])
-    values = [
-        [None if layer not in by_layer else 100 * by_layer[layer] for by_layer in means.values()]
-        for layer in layers
-    ]
-    return HeatGrid([*map(layer_name, layers)], list(means), values)
-
-
-def _backbones_and_regimes(runs: Sequence[Evidence]) -> list[str]:
-    return list(dict.fromkeys(one.place for one in runs))
-
-
-def _arms(runs: Sequence[Evidence]) -> list[str]:
-    return list(dict.fromkeys(one.arm for one in runs))
+        why = "No run of these results says its deviation by layer."
+        return replace(section, note=why if runs else NO_RUNS)
+    percent: dict[str, Matrix] = {}
+    for (place, arm), group in by_arm(usable).items():
+        means = mean_by_key([one.deviation for one in group])
+        percent.setdefault(place, {})[arm] = {layer: 100 * share for layer, share in means.items()}
+    grids = {place: layer_grid(by_arm_and_layer) for place, by_arm_and_layer in percent.items()}
+    return heat_section(
+        replace(section, reading=LAYERS), grids, "Relative deviation in percent", "percent of the norm"
+    )

@@ -4,24 +4,23 @@ maps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from markupsafe import Markup
 
 from benchmark.rendering.phrases import counted, fixed
-from benchmark.reporting.charts import Chart, ChartSection
+from benchmark.reporting.charts import ChartSection
 from benchmark.reporting.evidence import (
     Evidence,
     Matrix,
     by_arm,
     in_order,
-    layer_name,
-    layer_order,
     mean_by_key,
     mean_matrix,
 )
-from benchmark.reporting.heat_maps import HeatGrid, colour_bar, heat_chart, scale_top
+from benchmark.reporting.heat_maps import HeatGrid, heat_section, layer_grid
 
 WHOLE = "whole mask"
 DENSITY = (
@@ -50,12 +49,12 @@ def density_grid(group: Sequence[Evidence]) -> HeatGrid:
     """Layers and the whole mask down, datasets across: densities of an arm, means over its runs."""
     by_layer = mean_matrix([one.by_layer for one in group])
     whole = mean_by_key([one.density for one in group])
-    datasets = in_order([*by_layer, *whole])
-    layers = layer_order([layer for row in by_layer.values() for layer in row])
-    values = [[by_layer.get(dataset, {}).get(layer) for dataset in datasets] for layer in layers]
-    if whole:
-        values.append([whole.get(dataset) for dataset in datasets])
-    return HeatGrid([*map(layer_name, layers), *([WHOLE] if whole else [])], datasets, values)
+    return layer_grid(
+        {
+            name: by_layer.get(name, {}) | ({WHOLE: whole[name]} if name in whole else {})
+            for name in in_order([*by_layer, *whole])
+        }
+    )
 
 
 def overlap_grid(group: Sequence[Evidence]) -> HeatGrid:
@@ -87,10 +86,9 @@ def _kinds(runs: Sequence[Evidence]) -> list[Markup]:
         unions = [one.union for one in group if one.union is not None]
         shares = sorted({one.p_f for one in group if one.p_f is not None})
         if means:
-            said = (
-                f"density {fixed(fmean(means.values()), 3)} on average over {counted(len(means), 'dataset')}"
-            )
-            said += f", union {fixed(fmean(unions), 3)}" if unions else ", union not recorded"
+            over = f"on average over {counted(len(means), 'dataset')}"
+            union = fixed(fmean(unions), 3) if unions else "not recorded"
+            said = f"density {fixed(fmean(means.values()), 3)} {over}, union {union}"
         elif shares:
             said = f"p_F {', '.join(f'{value:g}' for value in shares)}, drawn anew each step"
         else:
@@ -101,43 +99,35 @@ def _kinds(runs: Sequence[Evidence]) -> list[Markup]:
 
 
 def _density_section(runs: Sequence[Evidence]) -> ChartSection:
-    key, heading = "density", "Density by layer and dataset"
+    section = ChartSection("density", "Density by layer and dataset")
     groups = {name: group for name, group in by_arm(runs).items() if any(one.by_layer for one in group)}
     if not groups:
-        return ChartSection(key, heading, note=_why(runs, "density by layer"))
-    grids = [density_grid(group) for group in groups.values()]
-    top = scale_top([value for grid in grids for value in grid.known])
-    charts = _charts(key, groups, grids, "Density", top)
-    legend = colour_bar(top, "share of weights open")
-    return ChartSection(key, heading, reading=DENSITY, legend=legend, charts=charts)
+        return replace(section, note=_why(runs, "density by layer"))
+    grids = _by_title(groups, density_grid)
+    return heat_section(replace(section, reading=DENSITY), grids, "Density", "share of weights open")
 
 
 def _overlap_section(runs: Sequence[Evidence]) -> ChartSection:
-    key, heading = "overlap", "Overlap between datasets"
+    section = ChartSection("overlap", "Overlap between datasets")
     groups = {
         name: group for name, group in by_arm(runs).items() if any(len(one.overlap) > 1 for one in group)
     }
     if not groups:
-        return ChartSection(key, heading, note=_why(runs, "overlap between datasets"))
+        return replace(section, note=_why(runs, "overlap between datasets"))
     sentences = [_about(arm, place, _against_chance(group)) for (place, arm), group in groups.items()]
-    charts = _charts(key, groups, [overlap_grid(group) for group in groups.values()], "Jaccard index", 1.0)
-    legend = colour_bar(1.0, "Jaccard index")
-    return ChartSection(key, heading, reading=OVERLAP, sentences=sentences, legend=legend, charts=charts)
+    section = replace(section, reading=OVERLAP, sentences=sentences)
+    return heat_section(section, _by_title(groups, overlap_grid), "Jaccard index", "Jaccard index", top=1.0)
+
+
+def _by_title(groups: Groups, grid: Callable[[Sequence[Evidence]], HeatGrid]) -> dict[str, HeatGrid]:
+    return {
+        f"{arm} · {place} · {counted(len(group), 'run')}": grid(group)
+        for (place, arm), group in groups.items()
+    }
 
 
 def _about(arm: str, place: str, text: str) -> Markup:
     return Markup("<code>{}</code> ({}): {}").format(arm, place, text)
-
-
-def _charts(key: str, groups: Groups, grids: Sequence[HeatGrid], what: str, top: float) -> list[Chart]:
-    """One heat map per arm."""
-    charts = []
-    for index, (((place, arm), group), grid) in enumerate(zip(groups.items(), grids, strict=True)):
-        name = f"{arm} · {place} · {counted(len(group), 'run')}"
-        known = grid.known
-        said = f"{what} from {fixed(min(known), 3)} to {fixed(max(known), 3)}." if known else "No values."
-        charts.append(heat_chart(f"{key}-{index}", name, said, grid, top))
-    return charts
 
 
 def _against_chance(group: Sequence[Evidence]) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
 from benchmark.comparison.matching import LITERATURE, MISSING, NO_DATA, NOT_COMPARABLE
-from benchmark.comparison.report import DIFFERS, EXACT, NOT_REPRODUCED, REPRODUCED
+from benchmark.comparison.report import DIFFERS, EXACT
 from benchmark.rendering.phrases import NOTHING, counted, enumerated
 from benchmark.reporting.charts import DataTable
 from benchmark.reporting.report_data import ComparedTable, ReportData, cell_counts, claim_counts
 from benchmark.reporting.strips import stacked_bar
-from benchmark.statistics.reproduction import INCONCLUSIVE
+from benchmark.statistics.reproduction import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
 
 VERDICTS = {
     REPRODUCED: "good",
@@ -28,56 +28,31 @@ VERDICTS = {
     LITERATURE: "literature",
 }
 """The verdicts in the order of a bar, with the CSS class of their part."""
+Badge = tuple[str, int, str]
+"""A verdict, how many have it, and the CSS class."""
 JUDGED = (REPRODUCED, EXACT, INCONCLUSIVE, NOT_REPRODUCED, DIFFERS)
 CLAIM_VERDICTS = ("upheld", "smaller than claimed", "undecided", "no verdict", "contradicted")
 """Of the claims that could be looked at; the others have no data."""
 
 
-@dataclass(frozen=True, slots=True)
-class CountBadge:
-    """How many have a verdict. kind: the CSS class."""
-
-    count: int
-    verdict: str
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class TableVerdicts:
-    """One line of the verdicts: a table's name, its bar, the counts in it, and how many of its claims are
-    upheld.
+def overview_section(data: ReportData) -> dict[str, Any]:
+    """Values of the template. tiles: (figure, what it counts, more); verdicts: a table, its badges, their bar
+    and its claims.
     """
-
-    key: str
-    name: str
-    bar: Markup
-    counts: list[CountBadge]
-    claims: str
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """What the section shows. tiles: (figure, what it counts, more). faults: files that cannot be used."""
-
-    tiles: list[tuple[str, str, str]]
-    findings: list[str]
-    faults: list[str]
-    notes: Sequence[str]
-    verdicts: list[TableVerdicts]
-    data: DataTable
+    return {
+        "tiles": _tiles(data),
+        "findings": findings(data),
+        "faults": [str(fault) for fault in data.faults],
+        "notes": data.notes,
+        "verdicts": [_table_verdicts(table) for table in data.tables],
+        "data": _verdict_table(data.tables),
+    }
 
 
-def overview_section(data: ReportData) -> Overview:
-    """The whole section."""
-    verdicts = [_table_verdicts(table) for table in data.tables]
-    faults = [str(fault) for fault in data.faults]
-    return Overview(_tiles(data), findings(data), faults, data.notes, verdicts, _verdict_table(data.tables))
-
-
-def verdict_badges(counts: Counter[str]) -> list[CountBadge]:
+def verdict_badges(counts: Counter[str]) -> list[Badge]:
     """The counts above 0, in the order of VERDICTS."""
     names = [*VERDICTS, *(name for name in counts if name not in VERDICTS)]
-    return [CountBadge(counts[name], name, VERDICTS.get(name, "absent")) for name in names if counts[name]]
+    return [(name, counts[name], VERDICTS.get(name, "absent")) for name in names if counts[name]]
 
 
 def findings(data: ReportData) -> list[str]:
@@ -134,13 +109,9 @@ def _cells_sentence(cells: Counter[str]) -> str:
 
 def _commonest_reason(tables: Sequence[ComparedTable]) -> str:
     """Why numbers are not comparable, most often."""
-    reasons = Counter(
-        cell.reason
-        for table in tables
-        for cell in table.report.cells
-        if cell.verdict == NOT_COMPARABLE and cell.reason
-    )
-    return reasons.most_common(1)[0][0] if reasons else "not recorded"
+    cells = (cell for table in tables for cell in table.report.cells if cell.verdict == NOT_COMPARABLE)
+    reasons = Counter(cell.reason for cell in cells if cell.reason).most_common(1)
+    return reasons[0][0] if reasons else "not recorded"
 
 
 def _tiles(data: ReportData) -> list[tuple[str, str, str]]:
@@ -149,34 +120,31 @@ def _tiles(data: ReportData) -> list[tuple[str, str, str]]:
     kept, missed = cells[REPRODUCED] + cells[EXACT], cells[NOT_REPRODUCED] + cells[DIFFERS]
     tested = f"{total - claims['no data']} looked at, {claims['contradicted']} contradicted"
     runs = len(data.runs)
+    printed = f"of {sum(cells.values())} that the paper prints"
     return [
-        (
-            f"{kept} / {judged}",
-            "judged numbers reproduced",
-            f"of {sum(cells.values())} that the paper prints",
-        ),
+        (f"{kept} / {judged}", "judged numbers reproduced", printed),
         (f"{missed}", "not reproduced", f"{cells[INCONCLUSIVE]} inconclusive"),
         (f"{claims['upheld']} / {total}", "claims upheld", tested),
         (f"{runs}", "run" if runs == 1 else "runs", f"profile {data.profile}"),
     ]
 
 
-def _table_verdicts(table: ComparedTable) -> TableVerdicts:
+def _table_verdicts(table: ComparedTable) -> tuple[ComparedTable, list[Badge], Markup, str]:
     badges = verdict_badges(table.report.verdicts)
-    said = ", ".join(f"{badge.count} {badge.verdict}" for badge in badges)
-    parts = [(badge.verdict, badge.count, badge.kind) for badge in badges]
-    bar = stacked_bar(f"verdicts-{table.key}", f"{table.name}: verdicts", said, parts)
+    said = ", ".join(f"{count} {verdict}" for verdict, count, _ in badges)
+    bar = stacked_bar(f"verdicts-{table.key}", f"{table.name}: verdicts", said, badges)
     claims = f"claims upheld: {_upheld([table])}" if table.report.claims else "no claims"
-    return TableVerdicts(table.key, table.name, bar, badges, claims)
+    return table, badges, bar, claims
 
 
 def _verdict_table(tables: Sequence[ComparedTable]) -> DataTable:
     total = cell_counts(tables)
-    known = [badge.verdict for badge in verdict_badges(total)]
+    known = [verdict for verdict, *_ in verdict_badges(total)]
     rows = []
     for table in tables:
-        counts = [str(table.report.verdicts[verdict]) for verdict in known]
-        rows.append([table.name, *counts, _upheld([table]) if table.report.claims else NOTHING])
+        counts = table.report.verdicts
+        upheld = _upheld([table]) if table.report.claims else NOTHING
+        rows.append([table.name, *(str(counts[verdict]) for verdict in known), upheld])
     rows.append(["all", *(str(total[verdict]) for verdict in known), _upheld(tables)])
     return DataTable("Verdicts by table", ("table", *known, "claims upheld"), rows)
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from benchmark.reporting.chart_colours import heat_step
 from benchmark.reporting.scales import Scale
-from benchmark.reporting.svg import Attributes, boxed, image, mark, number, percent, placed, tag
+from benchmark.reporting.svg import across, band, boxed, dot, image, mark, number, placed, tag, upright, words
 
 HEIGHT = 220
 BAR = 26
@@ -51,6 +51,10 @@ class Axes:
     x_name: str
     y_name: str
 
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """The place of a point: percent across, pixels down."""
+        return self.x.at(x), self.y.at(y)
+
 
 def line_plot(
     key: str,
@@ -64,23 +68,22 @@ def line_plot(
     """Lines over steps, the pale ones below; `level`: a reference line across; `dotted`: with a dot at each
     point of a full line.
     """
-    drawn: list[Markup] = []
-    if level is not None:
-        y = axes.y.at(level)
-        drawn.append(tag("line", x1="0%", x2="100%", y1=y, y2=y, class_="reference"))
     paths = []
     for line in sorted((line for line in lines if line.points), key=lambda line: not line.pale):
+        places = [" ".join(map(number, axes.at(*point))) for point in line.points]
         kind = f"line s{line.series}{' pale' if line.pale else ''}"
-        paths.append(tag("path", tag("title", line.name), d=path_of(line.points, axes), class_=kind))
+        paths.append(tag("path", tag("title", line.name), d=f"M{'L'.join(places)}", class_=kind))
         if dotted and not line.pale:
-            paths.append(tag("path", d=dots_of(line.points, axes), class_=f"dots s{line.series}"))
+            # A line of no length with round ends is a dot, which stretching the plot does not turn into an
+            # ellipse.
+            points = "".join(f"M{place}h0" for place in places)
+            paths.append(tag("path", d=points, class_=f"dots s{line.series}"))
     stretched = {"viewBox": f"0 0 100 {HEIGHT}", "preserveAspectRatio": "none"}
-    drawn.append(tag("svg", *paths, width="100%", height=HEIGHT, **stretched))
-    for line in lines:
-        if line.kept:
-            x, y = line.kept
-            place: Attributes = {"cx": percent(axes.x.at(x)), "cy": axes.y.at(y)}
-            drawn.append(tag("circle", **place, r=5, class_=f"kept s{line.series}"))
+    drawn = [
+        *([] if level is None else [across(axes.y.at(level), "reference")]),
+        tag("svg", *paths, width="100%", height=HEIGHT, **stretched),
+        *(dot(*axes.at(*line.kept), 5, f"kept s{line.series}") for line in lines if line.kept),
+    ]
     return _framed(key, title, description, drawn, axes)
 
 
@@ -102,60 +105,45 @@ def field_plot(
 
     field: rows from the top, each from the left.
     """
-    drawn: list[Markup] = []
+    drawn = []
     for row, line in enumerate(field):
-        across, down = 100 / len(line), HEIGHT / len(field)
-        size: Attributes = {
-            "width": percent(across + 0.1),
-            "height": down + 0.2,
-        }  # a little more: no gap between cells
+        wide, high = 100 / len(line), HEIGHT / len(field)
         for column, share in enumerate(line):
             if share is not None:
                 colour = f"h{heat_step(share, 1.0)}"
-                drawn.append(tag("rect", x=percent(column * across), y=row * down, **size, class_=colour))
+                # a little more than its size: no gap between cells
+                drawn.append(band(column * wide, (column + 1) * wide + 0.1, row * high, high + 0.2, colour))
     return _framed(key, title, description, [*drawn, *_marks(marks, axes)], axes)
 
 
 def bar_plot(key: str, title: str, description: str, bars: Sequence[tuple[str, float]]) -> Markup:
     """One bar per name, from 0, with its value behind it."""
     top, drawn = max([value for _, value in bars if value > 0], default=1.0), []
-    for place, (name, value) in enumerate(bars):
-        y, width = place * BAR, percent(90 * value / top)
-        drawn.append(tag("text", name, x=-8, y=y + BAR / 2, class_="row-label"))
-        drawn.append(tag("rect", x=0, y=y + 4, width=width, height=BAR - 8, class_="mark s0"))
-        drawn.append(placed(width, y + BAR / 2, tag("text", f"{value:.2f}", x=6, y=4)))
-    drawing = image(key, title, description, BAR * len(bars), *drawn, class_="plot")
-    return boxed("plot-box bars", drawing)
-
-
-def path_of(points: Sequence[Point], axes: Axes) -> str:
-    """The line's path in the plot's own units: percent across, pixels down."""
-    places = [f"{number(axes.x.at(x))} {number(axes.y.at(y))}" for x, y in points]
-    return "M" + "L".join(places)
-
-
-def dots_of(points: Sequence[Point], axes: Axes) -> str:
-    """A line of no length at each point: with round ends it is a dot, which stretching the plot does not turn
-    into an ellipse.
-    """
-    return "".join(f"M{number(axes.x.at(x))} {number(axes.y.at(y))}h0" for x, y in points)
+    for row, (name, value) in enumerate(bars):
+        y, width = row * BAR, 90 * value / top
+        drawn += [
+            tag("text", name, x=-8, y=y + BAR / 2, class_="row-label"),
+            band(0, width, y + 4, BAR - 8, "mark s0"),
+            placed(width, y + BAR / 2, tag("text", f"{value:.2f}", x=6, y=4)),
+        ]
+    return boxed("plot-box bars", image(key, title, description, BAR * len(bars), *drawn, class_="plot"))
 
 
 def _marks(marks: Sequence[Mark], axes: Axes) -> list[Markup]:
-    return [placed(percent(axes.x.at(one.x)), axes.y.at(one.y), mark(one.series, one.name)) for one in marks]
+    return [placed(*axes.at(one.x, one.y), mark(one.series, one.name)) for one in marks]
 
 
 def _framed(key: str, title: str, description: str, drawn: Sequence[str], axes: Axes) -> Markup:
     frame: list[Markup] = []
     for value, text in axes.y.ticks():
         y = axes.y.at(value)
-        frame.append(tag("line", x1="0%", x2="100%", y1=y, y2=y, class_="grid"))
-        frame.append(tag("text", text, x=-8, y=y, class_="y-tick"))
+        frame += [across(y, "grid"), tag("text", text, x=-8, y=y, class_="y-tick")]
     for value, text in axes.x.ticks(4):
-        x = percent(axes.x.at(value))
-        frame.append(tag("line", x1=x, x2=x, y1=HEIGHT, y2=HEIGHT + 4, class_="tick"))
-        frame.append(tag("text", text, x=x, y=HEIGHT + 18, class_="x-tick"))
-    frame.append(tag("line", x1="0%", x2="100%", y1=HEIGHT, y2=HEIGHT, class_="baseline"))
-    frame.append(tag("text", axes.y_name, x=-34, y=-14, class_="axis-name"))
-    frame.append(tag("text", axes.x_name, x="100%", y=HEIGHT + 36, class_="axis-name end"))
+        x = axes.x.at(value)
+        frame += [upright(x, HEIGHT, HEIGHT + 4, "tick"), words(text, x, HEIGHT + 18, "x-tick")]
+    frame += [
+        across(HEIGHT, "baseline"),
+        tag("text", axes.y_name, x=-34, y=-14, class_="axis-name"),
+        words(axes.x_name, 100, HEIGHT + 36, "axis-name end"),
+    ]
     return boxed("plot-box", image(key, title, description, HEIGHT, *frame, *drawn, class_="plot"))

@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from benchmark.config.params import Config
-from benchmark.rendering.phrases import counted, enumerated, fixed
+from benchmark.rendering.phrases import NOTHING, counted, enumerated, fixed
 from benchmark.reporting.charts import DataTable
-from benchmark.reporting.evidence import DOMAINS, Evidence
+from benchmark.reporting.evidence import DOMAINS, Evidence, grouped
 from benchmark.reporting.report_data import ReportData
 
 MEGABYTES = 1024
@@ -33,33 +32,13 @@ RUN_COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class MachineEntry:
-    """An environment that runs were made in: a title, and (name, text) of what is known of it."""
+def provenance_section(data: ReportData, command: str) -> dict[str, Any]:
+    """Values of the template; `command` made this page.
 
-    title: str
-    terms: list[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """What the section shows. runs: None where there are none. recorded: commands as the runs' journals have
-    them.
-
-    without_environment, unknown_making: sentences on what is not known, or "".
+    runs: None where there are none. machines: a title each, and (name, text) of what is known of it.
+    recorded: commands as the runs' journals have them. without_environment, unknown_making: sentences on what
+    is not known, or "".
     """
-
-    runs: DataTable | None
-    machines: list[MachineEntry]
-    without_environment: str
-    made_by: str
-    commands: list[str]
-    unknown_making: str
-    recorded: list[str]
-
-
-def provenance_section(data: ReportData, command: str) -> Provenance:
-    """The whole section; `command` made this page."""
     title = "Runs, with what they cost; – where a run does not say"
     runs = data.runs
     silent = [one.run.cell for one in runs if not one.environment]
@@ -69,15 +48,15 @@ def provenance_section(data: ReportData, command: str) -> Provenance:
     else:
         named = f"{counted(len(silent), 'run')} ({enumerated(silent, 6)})"
         lacking = f"Without an environment: {named}." if silent else ""
-    return Provenance(
-        runs=DataTable(title, RUN_COLUMNS, [_run_row(one) for one in runs]) if runs else None,
-        machines=machines,
-        without_environment=lacking,
-        made_by=command,
-        commands=commands(data),
-        unknown_making=_unknown_making(data),
-        recorded=list(dict.fromkeys(curve.command for curve in data.curves if curve.command)),
-    )
+    return {
+        "runs": DataTable(title, RUN_COLUMNS, [_run_row(one) for one in runs]) if runs else None,
+        "machines": machines,
+        "without_environment": lacking,
+        "made_by": command,
+        "commands": commands(data),
+        "unknown_making": _unknown_making(data),
+        "recorded": list(dict.fromkeys(curve.command for curve in data.curves if curve.command)),
+    }
 
 
 def commands(data: ReportData) -> list[str]:
@@ -87,8 +66,8 @@ def commands(data: ReportData) -> list[str]:
     where = f"--results {source}" if data.named_folder else f"--profile {data.profile}"
     where += "" if data.seeds is None else f" --seeds {','.join(map(str, data.seeds))}"
     where += "" if data.our_paper else " --paper DIR"
-    known = data.our_paper and not data.named_folder and data.config is not None
-    lines = _pipeline(data.config, data.runs) if known and data.config else []
+    known = data.config if data.our_paper and not data.named_folder else None
+    lines = _pipeline(known, data.runs) if known else []
     return [
         *lines,
         *(f"python -m benchmark.compare --paper-table {table.key} {where}" for table in data.tables),
@@ -97,62 +76,58 @@ def commands(data: ReportData) -> list[str]:
 
 def _run_row(one: Evidence) -> list[str]:
     run, figures = one.run, one.figures
-    scores = {
-        domain: [name for name in run.datasets if one.domains.get(name) == domain] for domain in DOMAINS
-    }
-    relative = run.deviation.get("relative")
+    scores = []
+    for domain in DOMAINS:
+        names = [name for name in run.datasets if one.domains.get(name) == domain]
+        scores.append(f"{fixed(one.mean_f1(names))} ({len(names)})" if names else NOTHING)
     density = one.union if one.union is not None else one.p_f
     kind = "" if density is None else " (union)" if one.union is not None else " (p_F)"
-    seconds, memory = figures.get("seconds"), figures.get("peak_memory_mb")
-    commit = f"{run.commit[:10]}{' + changes' if run.dirty else ''}" if run.commit else fixed(None)
+    commit = f"{run.commit[:10]}{' + changes' if run.dirty else ''}" if run.commit else NOTHING
     return [
         run.cell,
-        *(
-            f"{fixed(one.mean_f1(names))} ({len(names)})" if names else fixed(None)
-            for names in scores.values()
-        ),
-        fixed(None if relative is None else 100 * relative),
+        *scores,
+        _scaled(run.deviation.get("relative"), 100),
         fixed(density) + kind,
         _whole(one.steps),
         _whole(one.best_step),
-        fixed(None if seconds is None else seconds / 60, 1),
+        _scaled(figures.get("seconds"), 1 / 60, 1),
         _whole(figures.get("tokens_per_second")),
-        fixed(None if memory is None else memory / MEGABYTES, 1),
-        one.device or fixed(None),
+        _scaled(figures.get("peak_memory_mb"), 1 / MEGABYTES, 1),
+        one.device or NOTHING,
         commit,
     ]
 
 
+def _scaled(value: float | None, factor: float, decimals: int = 2) -> str:
+    return fixed(None if value is None else factor * value, decimals)
+
+
 def _whole(value: float | None) -> str:
-    return fixed(None) if value is None else f"{value:,.0f}"
+    return NOTHING if value is None else f"{value:,.0f}"
 
 
-def _machines(runs: Sequence[Evidence]) -> list[MachineEntry]:
+def _machines(runs: Sequence[Evidence]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Each different environment once, with its runs; without the git state, which the runs' table shows."""
-    cells: dict[str, list[str]] = {}
-    known: dict[str, dict[str, Any]] = {}
-    for one in runs:
-        described = {
-            key: value for key, value in one.environment.items() if key != "git" and value is not None
-        }
-        if described:
-            text = json.dumps(described, sort_keys=True, default=str)
-            known.setdefault(text, described)
-            cells.setdefault(text, []).append(one.run.cell)
+
+    def described(one: Evidence) -> dict[str, Any]:
+        return {key: value for key, value in one.environment.items() if key != "git" and value is not None}
+
+    groups = grouped(
+        filter(described, runs), lambda one: json.dumps(described(one), sort_keys=True, default=str)
+    )
     entries = []
-    for text, described in known.items():
-        named = f": {enumerated(cells[text], 6)}" if len(known) > 1 else ""
-        entries.append(MachineEntry(f"{counted(len(cells[text]), 'run')}{named}", _terms(described)))
+    for group in groups.values():
+        named = f": {enumerated((one.run.cell for one in group), 6)}" if len(groups) > 1 else ""
+        entries.append((f"{counted(len(group), 'run')}{named}", _terms(described(group[0]))))
     return entries
 
 
 def _terms(described: Mapping[str, Any]) -> list[tuple[str, str]]:
     terms = []
     for key, value in described.items():
-        text = str(value)
         if isinstance(value, dict):  # packages and their versions
-            text = ", ".join(f"{name} {version}" for name, version in value.items())
-        terms.append((key.replace("_", " "), text))
+            value = ", ".join(f"{name} {version}" for name, version in value.items())
+        terms.append((key.replace("_", " "), str(value)))
     return terms
 
 

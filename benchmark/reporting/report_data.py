@@ -84,16 +84,12 @@ def read_report_data(
         ConfigError: a folder or profile that does not exist, a paper that cannot be read.
     """
     inputs = read_inputs(folder, profile, paper_folder, seeds, params)
-    reports = [
-        compare(inputs.paper, table, inputs.results, inputs.setting, inputs.settings, inputs.source)
-        for table in inputs.paper.tables.values()
-    ]
+    reports = [compare(inputs, table) for table in inputs.paper.tables.values()]
     every_fault = (*inputs.results.faults, *(fault for report in reports for fault in report.faults))
     faults = {str(fault): fault for fault in every_fault}
     unusable = {fault.file.rsplit(".", 1)[0] for fault in faults.values()}
     runs = [one for one in evidence.read(inputs.results, seeds) if one.run.cell not in unusable]
-    runs_folder = curves.runs_folder(inputs.results.folder)
-    course, lost = curves.read(runs_folder, {one.run.cell: one for one in runs}, seeds)
+    course, lost = curves.read(inputs.results.folder, {one.run.cell: one for one in runs}, seeds)
     return ReportData(
         paper=inputs.paper,
         our_paper=paper_folder is None,
@@ -118,7 +114,7 @@ def cell_counts(tables: Sequence[ComparedTable]) -> Counter[str]:
 
 def claim_counts(tables: Sequence[ComparedTable]) -> Counter[str]:
     """Claims by verdict."""
-    return Counter(result.verdict for table in tables for result in table.report.claims)
+    return sum((table.report.claim_verdicts for table in tables), Counter())
 
 
 def log_report(data: ReportData, page: Path, name: str) -> None:

@@ -4,6 +4,7 @@ dark, wide and narrow.
 
 from __future__ import annotations
 
+from benchmark.rendering.document import cell_of, plain_text
 from benchmark.reporting.charts import chart_page
 from benchmark.reporting.claims import claims_section
 from benchmark.reporting.deviation import deviation_section
@@ -11,7 +12,7 @@ from benchmark.reporting.masks import mask_section
 from benchmark.reporting.overview import overview_section
 from benchmark.reporting.provenance import provenance_section
 from benchmark.reporting.report_data import ReportData
-from benchmark.reporting.tables import READING, table_section
+from benchmark.reporting.tables import READING, number_text, table_section
 from benchmark.reporting.training import training_section
 
 
@@ -40,6 +41,9 @@ def report_page(data: ReportData, command: str) -> str:
         overview=overview_section(data),
         claims=claims_section(data),
         tables_reading=READING,
+        cell_of=cell_of,
+        plain=plain_text,
+        number_text=number_text,
         tables=[table_section(table) for table in data.tables],
         chart_sections=charts,
         provenance=provenance_section(data, command),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from benchmark.reporting.scales import Scale, Ticks, round_steps
-from benchmark.reporting.svg import decoration, image, percent, placed, tag
+from benchmark.reporting.svg import across, band, decoration, dot, image, placed, tag, upright, words
 
 HEIGHT = 34
 BAR = 18
@@ -48,41 +48,22 @@ def forest_strip(key: str, title: str, description: str, estimate: Estimate, sca
     """One line of a forest plot: the claimed side shaded, a line at 0, our interval and estimate, the paper's
     difference as a diamond.
     """
-    middle, parts = HEIGHT / 2, []
-    if estimate.claimed is not None:
-        low, high = estimate.claimed
-        left, right = 0.0 if low is None else scale.at(low), 100.0 if high is None else scale.at(high)
-        parts.append(_band(left, right, HEIGHT, "claimed"))
-    for value, _ in strip_ticks(scale):
-        parts.append(_upright(scale.at(value), 0, HEIGHT, "zero" if abs(value) < 1e-12 else "grid"))
-    parts += _interval(estimate.low, estimate.high, scale, middle, estimate.tone)
-    if estimate.paper is not None:
-        diamond = tag("path", d=DIAMOND, class_="paper")
-        parts.append(placed(percent(scale.at(estimate.paper)), middle, diamond))
-    parts.append(_dot(scale.at(estimate.value), middle, 4.5, estimate.tone))
+    parts = _drawn(estimate, scale, strip_ticks(scale), HEIGHT, 4.5, "claimed")
     return image(key, title, description, HEIGHT, *parts, class_="strip")
 
 
 def forest_axis(scale: Scale) -> Markup:
     """The ticks above the lines of a forest plot; decoration to a reader, who hears the numbers."""
     ticks = strip_ticks(scale)
-    ends = [_upright(scale.at(value), AXIS - 4, AXIS, "tick") for value, _ in ticks]
+    ends = (upright(scale.at(value), AXIS - 4, AXIS, "tick") for value, _ in ticks)
     return decoration(AXIS, *_tick_texts(ticks, scale, AXIS - 7), *ends, class_="axis")
 
 
-def delta_strip(
-    delta: float, interval: tuple[float, float] | None, margin: float | None, tone: str, scale: Scale
-) -> Markup:
+def delta_strip(estimate: Estimate, scale: Scale) -> Markup:
     """A table line's difference to the paper (0), its interval, and the margin as a band: decoration, the
     numbers stand beside it.
     """
-    middle, parts = SMALL / 2, []
-    if margin is not None:
-        parts.append(_band(scale.at(-margin), scale.at(margin), SMALL, "margin"))
-    parts.append(_upright(scale.at(0), 0, SMALL, "zero"))
-    low, high = interval or (None, None)
-    parts += _interval(low, high, scale, middle, tone)
-    parts.append(_dot(scale.at(delta), middle, 3.5, tone))
+    parts = _drawn(estimate, scale, ((0.0, ""),), SMALL, 3.5, "margin")
     return decoration(SMALL, *parts, class_="strip small")
 
 
@@ -94,12 +75,11 @@ def delta_axis(scale: Scale) -> Markup:
 
 def stacked_bar(key: str, title: str, description: str, parts: Sequence[tuple[str, int, str]]) -> Markup:
     """Counts as lengths of one bar: (name, count, CSS class) each, from the left."""
-    total, drawn, before = sum(count for _, count, _ in parts) or 1, [], 0
+    total, drawn, before = sum(count for _, count, _ in parts), [], 0
     for name, count, kind in parts:
         if count:
-            hover = tag("title", f"{count} {name}")
             left, right = 100 * before / total, 100 * (before + count) / total
-            drawn.append(_band(left, right, BAR, f"part {kind}", hover))
+            drawn.append(band(left, right, 0, BAR, f"part {kind}", tag("title", f"{count} {name}")))
         before += count
     return image(key, title, description, BAR, *drawn, class_="bar")
 
@@ -129,27 +109,26 @@ def symmetric(values: Sequence[float], margin: float = 0.08) -> Scale:
     return Scale(-most * (1 + margin), most * (1 + margin))
 
 
-def _band(left: float, right: float, height: float, kind: str, *inner: str) -> Markup:
-    """The full height between two places, in percent."""
-    return tag("rect", *inner, x=percent(left), width=percent(right - left), y=0, height=height, class_=kind)
-
-
-def _upright(place: float, top: float, bottom: float, kind: str) -> Markup:
-    return tag("line", x1=percent(place), x2=percent(place), y1=top, y2=bottom, class_=kind)
-
-
-def _dot(place: float, middle: float, radius: float, tone: str) -> Markup:
-    return tag("circle", cx=percent(place), cy=middle, r=radius, class_=f"estimate {tone}")
+def _drawn(
+    estimate: Estimate, scale: Scale, ticks: Ticks, height: float, radius: float, shade: str
+) -> list[Markup]:
+    """What a strip shows, from the ground up; an interval is a line with a short upright at each end."""
+    middle, parts = height / 2, []
+    if estimate.claimed is not None:
+        low, high = estimate.claimed
+        left, right = 0.0 if low is None else scale.at(low), 100.0 if high is None else scale.at(high)
+        parts.append(band(left, right, 0, height, shade))
+    for value, _ in ticks:
+        parts.append(upright(scale.at(value), 0, height, "zero" if abs(value) < 1e-12 else "grid"))
+    if estimate.low is not None and estimate.high is not None:
+        ends, kind = (scale.at(estimate.low), scale.at(estimate.high)), f"interval {estimate.tone}"
+        parts.append(across(middle, kind, *ends))
+        parts += [upright(end, middle - 4, middle + 4, kind) for end in ends]
+    if estimate.paper is not None:
+        parts.append(placed(scale.at(estimate.paper), middle, tag("path", d=DIAMOND, class_="paper")))
+    parts.append(dot(scale.at(estimate.value), middle, radius, f"estimate {estimate.tone}"))
+    return parts
 
 
 def _tick_texts(ticks: Ticks, scale: Scale, y: float) -> list[Markup]:
-    return [tag("text", text, x=percent(scale.at(value)), y=y, text_anchor="middle") for value, text in ticks]
-
-
-def _interval(low: float | None, high: float | None, scale: Scale, middle: float, tone: str) -> list[Markup]:
-    """A line from end to end, and a short upright at each."""
-    if low is None or high is None:
-        return []
-    left, right, kind = scale.at(low), scale.at(high), f"interval {tone}"
-    whole = tag("line", x1=percent(left), x2=percent(right), y1=middle, y2=middle, class_=kind)
-    return [whole, *(_upright(place, middle - 4, middle + 4, kind) for place in (left, right))]
+    return [words(text, scale.at(value), y, "x-tick") for value, text in ticks]

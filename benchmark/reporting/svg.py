@@ -13,8 +13,6 @@ from markupsafe import Markup, escape
 from benchmark.cli.text import printable
 from benchmark.reporting.chart_colours import SHAPES
 
-Attributes = dict[str, str | float]
-
 
 def tag(name: str, /, *inner: str, **attributes: str | float | None) -> Markup:
     """The SVG element `name` with `inner`, texts or markup, inside.
@@ -61,9 +59,36 @@ def boxed(kind: str, drawing: Markup, style: str | None = None) -> Markup:
     return Markup('<div class="{}"{}>{}</div>').format(kind, styled, drawing)
 
 
-def placed(x: str, y: float, *inner: str) -> Markup:
-    """`inner`, drawn about (0, 0), at (`x`, `y`): x may be in percent, which a transform does not allow."""
-    return tag("svg", *inner, x=x, y=y, overflow="visible")
+def placed(x: float, y: float, *inner: str) -> Markup:
+    """`inner`, drawn about (0, 0), at `x` percent and `y` pixels: a transform does not allow percent."""
+    return tag("svg", *inner, x=percent(x), y=y, overflow="visible")
+
+
+def band(left: float, right: float, top: float, height: float, kind: str, *inner: str) -> Markup:
+    """A rectangle between two places in percent."""
+    return tag(
+        "rect", *inner, x=percent(left), width=percent(right - left), y=top, height=height, class_=kind
+    )
+
+
+def across(y: float, kind: str, left: float = 0, right: float = 100) -> Markup:
+    """A line at `y` pixels between two places in percent."""
+    return tag("line", x1=percent(left), x2=percent(right), y1=y, y2=y, class_=kind)
+
+
+def upright(x: float, top: float, bottom: float, kind: str) -> Markup:
+    """A line at `x` percent between two places in pixels."""
+    return tag("line", x1=percent(x), x2=percent(x), y1=top, y2=bottom, class_=kind)
+
+
+def dot(x: float, y: float, radius: float, kind: str) -> Markup:
+    """A circle about `x` percent and `y` pixels."""
+    return tag("circle", cx=percent(x), cy=y, r=radius, class_=kind)
+
+
+def words(text: str, x: float, y: float, kind: str) -> Markup:
+    """`text` at `x` percent and `y` pixels."""
+    return tag("text", text, x=percent(x), y=y, class_=kind)
 
 
 def mark(series: int, title: str = "") -> Markup:

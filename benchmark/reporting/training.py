@@ -10,7 +10,7 @@ from benchmark.rendering.phrases import counted, fixed
 from benchmark.reporting.chart_colours import SERIES, arm_series
 from benchmark.reporting.charts import Chart, ChartSection, DataTable, line_legend
 from benchmark.reporting.curves import Curve, Points
-from benchmark.reporting.evidence import arm_of, in_order
+from benchmark.reporting.evidence import grouped, in_order
 from benchmark.reporting.plots import HEIGHT, Axes, Line, line_plot
 from benchmark.reporting.scales import Scale, from_zero, spanning
 
@@ -38,10 +38,10 @@ def _curve_section(curves: Sequence[Curve]) -> ChartSection:
     key, heading = "curves", "Learning curves"
     if not curves:
         return ChartSection(key, heading, note=NO_CURVES)
-    series = arm_series(arm_of(curve.identity) for curve in curves)
+    series = arm_series(curve.arm for curve in curves)
     charts = [
-        _curve_chart(f"curve-{index}", place, [curve for curve in curves if _place(curve) == place], series)
-        for index, place in enumerate(dict.fromkeys(map(_place, curves)))
+        _curve_chart(f"curve-{index}", place, group, series)
+        for index, (place, group) in enumerate(grouped(curves, lambda curve: curve.place).items())
     ]
     legend = line_legend([(number, arm) for arm, number in series.items()], "Arms")
     return ChartSection(key, heading, reading=CURVES, legend=legend, charts=charts)
@@ -49,23 +49,20 @@ def _curve_section(curves: Sequence[Curve]) -> ChartSection:
 
 def _curve_chart(key: str, place: str, group: Sequence[Curve], series: dict[str, int]) -> Chart:
     lines: list[Line] = []
-    for arm in dict.fromkeys(arm_of(curve.identity) for curve in group):
+    for arm, curves in grouped(group, lambda curve: curve.arm).items():
         seeds = []
-        for curve in group:
-            if arm_of(curve.identity) == arm:
-                kept = next((point for point in curve.macro if point[0] == curve.best_step), None)
-                seeds.append(Line(curve.cell, series[arm], curve.macro, kept=kept))
+        for curve in curves:
+            kept = next((point for point in curve.macro if point[0] == curve.best_step), None)
+            seeds.append(Line(curve.cell, series[arm], curve.macro, kept=kept))
         lines += with_mean(arm, seeds)
-    points = [point for curve in group for point in curve.macro]
-    scores = spanning([score for _, score in points], HEIGHT, 0)
-    axes = Axes(_step_scale(step for step, _ in points), scores, "step", "F1")
-    highest = {curve.cell: max(value for _, value in curve.macro) for curve in group}
-    best = max(highest, key=lambda cell: highest[cell])
-    said = f"{counted(len(group), 'run')}; the highest point is {fixed(highest[best], 1)}, of {best}."
+    points = [(*point, curve) for curve in group for point in curve.macro]
+    scores = spanning((score for _, score, _ in points), HEIGHT, 0)
+    axes = Axes(_step_scale(step for step, *_ in points), scores, "step", "F1")
+    _, highest, best = max(points, key=lambda point: point[1])
+    said = f"{counted(len(group), 'run')}; the highest point is {fixed(highest, 1)}, of {best.cell}."
     rows = [
-        [curve.cell, f"{step:g}", fixed(value), "kept" if step == curve.best_step else ""]
-        for curve in group
-        for step, value in curve.macro
+        [curve.cell, f"{step:g}", fixed(score), "kept" if step == curve.best_step else ""]
+        for step, score, curve in points
     ]
     data = DataTable(f"Validation macro F1, {place}", ("run", "step", "macro F1", "weights"), rows)
     return Chart(key, place, line_plot(key, place, said, lines, axes), data)
@@ -78,9 +75,7 @@ def _weight_section(curves: Sequence[Curve]) -> ChartSection:
         why = "No run on several datasets has left its sampling weights." if curves else NO_CURVES
         return ChartSection(key, heading, note=why)
     datasets = in_order([name for curve in several for name in curve.weights])
-    groups: dict[str, list[Curve]] = {}
-    for curve in several:
-        groups.setdefault(f"{arm_of(curve.identity)} · {_place(curve)}", []).append(curve)
+    groups = grouped(several, lambda curve: f"{curve.arm} · {curve.place}")
     charts = [
         _weight_chart(f"weights-{index}", title, group, datasets)
         for index, (title, group) in enumerate(groups.items())
@@ -99,11 +94,8 @@ def _weight_chart(key: str, title: str, group: Sequence[Curve], datasets: Sequen
             if name in curve.weights
         ]
         lines += [replace(line, points=stepped(line.points)) for line in with_mean(name, seeds)]
-    points = [point for line in lines for point in line.points]
-    shares = [share for _, share in points]
-    axes = Axes(
-        _step_scale(step for step, _ in points), from_zero(shares, HEIGHT, 0), "step", "share of the batches"
-    )
+    steps, shares = zip(*(point for line in lines for point in line.points), strict=True)
+    axes = Axes(_step_scale(steps), from_zero(shares, HEIGHT, 0), "step", "share of the batches")
     count = max(len(curve.weights) for curve in group)
     said = f"{counted(len(group), 'run')}, {counted(count, 'dataset')}; "
     said += f"shares from {fixed(min(shares), 3)} to {fixed(max(shares), 3)}."
@@ -137,10 +129,6 @@ def stepped(points: Points) -> Points:
         for start, (end, value) in zip(before, points, strict=False)
         for place in ((start, value), (end, value))
     )
-
-
-def _place(curve: Curve) -> str:
-    return f"{curve.identity.backbone} · {curve.identity.regime}"
 
 
 def _step_scale(steps: Iterable[float]) -> Scale:

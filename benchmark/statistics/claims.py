@@ -22,14 +22,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.statistics.paired import Interval, PairedScores, check_scores, context_sums
+from benchmark.statistics.paired import Interval, PairedScores, check_scores, context_sums, seed_count
 from benchmark.statistics.resampling import CONDITIONAL, paired_bootstrap
-from benchmark.statistics.t_tests import Array, holm, seeds_needed, t_quantile, t_two_sided
+from benchmark.statistics.t_tests import ALPHA, LEVEL, Array, holm, seeds_needed, t_quantile, t_two_sided
 
 UPHELD, SMALLER, CONTRADICTED, UNDECIDED = "upheld", "smaller than claimed", "contradicted", "undecided"
 NO_VERDICT, NO_DATA = "no verdict", "no data"
 CROSSED = "crossed seeds x contexts"
 FEWEST_SEEDS = 3
+RESAMPLES = 2000
+"""Of the bootstrap that stands in for the crossed interval where an arm has one seed."""
 
 Component = tuple[float, float]
 """A term of the variance (it may be negative) and its degrees of freedom."""
@@ -56,23 +58,17 @@ class ClaimData:
 
 @dataclass(frozen=True, slots=True)
 class ClaimVerdict:
-    """What is said about one claim; estimate, low, high and p are those of its interval.
+    """What is said about one claim.
 
     Attributes:
         p_holm: adjusted over the claims of the table with at least 3 seeds per arm.
         seeds_needed: seeds to confirm the claimed size (without a size: what we see) at 80 % power, examples
-            as they
-            are; None where it cannot be told or no number is enough.
+            as they are; None where it cannot be told or no number is enough.
         effect_ratio: our difference over the claimed one.
     """
 
-    key: str
     verdict: str
     reason: str
-    estimate: float | None = None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
     p_holm: float | None = None
     seeds_needed: int | None = None
     effect_ratio: float | None = None
@@ -80,40 +76,30 @@ class ClaimVerdict:
 
 def claim_interval(
     scores: Sequence[PairedScores],
-    level: float = 0.95,
     paired_seeds: bool = True,
     separate_a: bool = False,
     separate_b: bool = False,
-    resamples: int = 2000,
-    rng_seed: int = 0,
 ) -> Interval:
     """Interval of the macro difference a - b over the D datasets of `scores`, for new seeds and new contexts.
+    Where an arm has one seed: that of `paired_bootstrap`, conditional on these seeds.
 
     Args:
         scores: one per dataset.
-        level: of the interval.
         paired_seeds: row s of a and row s of b belong together (their difference is one observation);
-            otherwise the
-            arms' seed variances add and the arms may have different numbers of seeds.
+            otherwise the arms' seed variances add and the arms may have different numbers of seeds.
         separate_a, separate_b: the arm is trained apart on every dataset (ST); otherwise row s is one model
-            on all
-            datasets (MT). Paired seeds with only one separate arm pair by row, which is valid and costs
-            degrees of freedom.
-        resamples, rng_seed: of `paired_bootstrap`, which gives the interval, conditional on these seeds,
-            where an arm
-            has one seed.
+            on all datasets (MT). Paired seeds with only one separate arm pair by row, which is valid and
+            costs degrees of freedom.
 
     Raises:
         ValueError: naming the dataset with one context only, or where the numbers of seeds do not fit
             together.
     """
-    check_scores(scores, level)
+    check_scores(scores)
     _check_seeds(scores, paired_seeds, separate_a, separate_b)
-    count = len(scores)
-    seeds = min(min(len(entry.a), len(entry.b)) for entry in scores)
-    if seeds == 1:
-        return paired_bootstrap(scores, resamples, level, rng_seed)
-    seed_means: tuple[list[Array], list[Array]] = ([], [])
+    if seed_count(scores) == 1:
+        return paired_bootstrap(scores, RESAMPLES)
+    means_a, means_b = list[Array](), list[Array]()
     examples: list[Component] = []
     for entry in scores:
         sums_a, sums_b, sizes = context_sums(entry)
@@ -121,24 +107,21 @@ def claim_interval(
             raise ValueError(
                 f"{entry.dataset}: one context only; an interval for new examples needs at least 2"
             )
-        for means, sums in zip(seed_means, (sums_a, sums_b), strict=True):
-            means.append(sums.sum(1) / sizes.sum())
+        means_a.append(sums_a.sum(1) / sizes.sum())
+        means_b.append(sums_b.sum(1) / sizes.sum())
         arms = [sums_a - sums_b] if paired_seeds else [sums_a, sums_b]
-        examples += _context_components(arms, sizes, count)
-    means_a, means_b = seed_means
-    estimate = sum(float(a.mean() - b.mean()) for a, b in zip(means_a, means_b, strict=True)) / count
-    if paired_seeds:
-        by_seed = [a - b for a, b in zip(means_a, means_b, strict=True)]
-        components = _seed_components(by_seed, separate_a and separate_b)
-    else:
-        components = _seed_components(means_a, separate_a) + _seed_components(means_b, separate_b)
+        examples += _context_components(arms, sizes, len(scores))
+    seeds = (
+        _seed_components(list(map(np.subtract, means_a, means_b)), separate_a and separate_b)
+        if paired_seeds
+        else _seed_components(means_a, separate_a) + _seed_components(means_b, separate_b)
+    )
+    estimate = sum(float(a.mean() - b.mean()) for a, b in zip(means_a, means_b, strict=True)) / len(scores)
     method = CROSSED + ("" if paired_seeds else ", seeds unpaired")
-    return _t_interval(estimate, components, examples, seeds, method, level)
+    return _t_interval(estimate, seeds, examples, seed_count(scores), method)
 
 
-def seed_interval(
-    a: Sequence[float], b: Sequence[float], level: float = 0.95, paired_seeds: bool = True
-) -> Interval:
+def seed_interval(a: Sequence[float], b: Sequence[float], paired_seeds: bool = True) -> Interval:
     """Interval of mean(a) - mean(b) for one scalar per seed (weight deviation, spread of F1 over datasets),
     for new seeds.
 
@@ -157,25 +140,18 @@ def seed_interval(
         raise ValueError(f"seed_interval: paired arms have {x.size} and {y.size} seeds")
     seeds, estimate = min(x.size, y.size), float(x.mean() - y.mean())
     if seeds == 1:
-        return Interval(estimate, None, None, None, 1, f"one value a side, {CONDITIONAL}", level)
-    components = (
-        _seed_components([x - y], False)
-        if paired_seeds
-        else _seed_components([x], False) + _seed_components([y], False)
-    )
-    return _t_interval(
-        estimate, components, [], seeds, "seeds (t)" if paired_seeds else "seeds (Welch's t)", level
-    )
+        return Interval(estimate, None, None, None, 1, f"one value a side, {CONDITIONAL}")
+    observed, method = ([x - y], "seeds (t)") if paired_seeds else ([x, y], "seeds (Welch's t)")
+    components = [_variance_of_mean(values) for values in observed]
+    return _t_interval(estimate, components, [], seeds, method)
 
 
-def judge_claims(
-    claims: Sequence[ClaimData], alpha: float = 0.05, power_wanted: float = 0.8
-) -> list[ClaimVerdict]:
+def judge_claims(claims: Sequence[ClaimData]) -> list[ClaimVerdict]:
     """Judge one table's claims, in their order.
 
-    no data → no verdict (one seed per arm) → undecided (two seeds) → upheld (Holm p below alpha, claimed
+    no data → no verdict (one seed per arm) → undecided (two seeds) → upheld (Holm p below ALPHA, claimed
     direction) or smaller than claimed (and the interval lies below the claimed size) → contradicted (Holm p
-    below alpha, other side) → undecided. A claim of no difference beyond `size`: upheld when two one-sided
+    below ALPHA, other side) → undecided. A claim of no difference beyond `size`: upheld when two one-sided
     tests say so (Holm), contradicted when the interval lies beyond `size`, else undecided. Holm runs over the
     claims with at least 3 seeds per arm and some variance between seeds.
 
@@ -195,29 +171,15 @@ def judge_claims(
     early = [_early_verdict(claim) for claim in claims]
     judged = [i for i, verdict in enumerate(early) if verdict is None]
     adjusted = dict(zip(judged, holm([_p(claims[i]) for i in judged]).tolist(), strict=True))
-    verdicts = []
-    for i, claim in enumerate(claims):
-        verdict, reason = early[i] or _verdict(claim, adjusted[i], alpha)
-        interval = claim.interval
-        if interval is None:
-            verdicts.append(ClaimVerdict(claim.key, verdict, reason))
-            continue
-        claimed = claim.direction * abs(claim.size or 0.0)
-        verdicts.append(
-            ClaimVerdict(
-                key=claim.key,
-                verdict=verdict,
-                reason=reason,
-                estimate=interval.estimate,
-                low=interval.low,
-                high=interval.high,
-                p=interval.p,
-                p_holm=adjusted.get(i),
-                seeds_needed=_seeds_to_confirm(claim, alpha, power_wanted),
-                effect_ratio=interval.estimate / claimed if claimed else None,
-            )
+    return [
+        ClaimVerdict(
+            *(early[i] or _verdict(claim, adjusted[i])),
+            p_holm=adjusted.get(i),
+            seeds_needed=_seeds_to_confirm(claim),
+            effect_ratio=_effect_ratio(claim),
         )
-    return verdicts
+        for i, claim in enumerate(claims)
+    ]
 
 
 def _check_seeds(
@@ -246,12 +208,15 @@ def _seed_components(by_dataset: Sequence[Array], separate: bool) -> list[Compon
     rows = [row / len(by_dataset) for row in by_dataset]
     if not separate:
         rows = [np.sum(rows, axis=0)]
-    return [(_variance(row) / len(row), len(row) - 1.0) for row in rows]
+    return [_variance_of_mean(row) for row in rows]
 
 
-def _variance(values: Array) -> float:
-    """Sample variance; exactly 0 where all values agree to rounding."""
-    return 0.0 if np.ptp(values) <= 1e-12 * (1 + np.abs(values).max()) else float(np.var(values, ddof=1))
+def _variance_of_mean(values: Array) -> Component:
+    """Variance of the mean of S values and its S - 1 degrees of freedom; exactly 0 where all values agree to
+    rounding.
+    """
+    alike = np.ptp(values) <= 1e-12 * (1 + np.abs(values).max())
+    return (0.0 if alike else float(np.var(values, ddof=1))) / len(values), len(values) - 1.0
 
 
 def _context_components(arms: Sequence[Array], sizes: Array, datasets: int) -> list[Component]:
@@ -277,23 +242,20 @@ def _t_interval(
     examples: list[Component],
     n_seeds: int,
     method: str,
-    level: float,
 ) -> Interval:
     """Student's interval from variance components; no variance at all: no width and p 1, for nothing can be
     tested.
     """
     seed_variance, example_variance = (sum(value for value, _ in terms) for terms in (seeds, examples))
     variance = seed_variance + example_variance
-    if variance <= 0:
-        return Interval(
-            estimate, estimate, estimate, 1.0, n_seeds, method, level, 0.0, float(n_seeds - 1), 0.0, 0.0
-        )
-    df = max(1.0, variance**2 / sum(value**2 / df for value, df in seeds + examples))
-    se = math.sqrt(variance)
-    away, p = float(t_quantile((1 + level) / 2, df)) * se, float(t_two_sided(estimate / se, df))
+    df, se, away, p = n_seeds - 1.0, 0.0, 0.0, 1.0
+    if variance > 0:
+        df = max(1.0, variance**2 / sum(value**2 / df for value, df in seeds + examples))
+        se = math.sqrt(variance)
+        away, p = float(t_quantile((1 + LEVEL) / 2, df)) * se, float(t_two_sided(estimate / se, df))
     seed_sd, example_se = math.sqrt(seed_variance * n_seeds), math.sqrt(example_variance)
     return Interval(
-        estimate, estimate - away, estimate + away, p, n_seeds, method, level, se, df, seed_sd, example_se
+        estimate, estimate - away, estimate + away, p, n_seeds, method, se, df, seed_sd, example_se
     )
 
 
@@ -327,19 +289,18 @@ def _p(claim: ClaimData) -> float:
     return half if inside > 0 else 1 - half
 
 
-def _verdict(claim: ClaimData, p_holm: float, alpha: float) -> tuple[str, str]:
+def _verdict(claim: ClaimData, p_holm: float) -> tuple[str, str]:
     interval = claim.interval
     assert interval is not None and interval.low is not None and interval.high is not None  # as in _p
     size = abs(claim.size or 0.0)
     shown = f"{interval.estimate:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
     if claim.direction == 0:
-        if p_holm < alpha:
+        if p_holm < ALPHA:
             return UPHELD, f"{shown} lies within ±{size:g} (Holm p {p_holm:.2g})"
-        beyond = interval.low > size or interval.high < -size
-        if beyond:
+        if interval.low > size or interval.high < -size:
             return CONTRADICTED, f"{shown} lies beyond ±{size:g}"
         return UNDECIDED, f"{shown} does not settle ±{size:g}"
-    if p_holm >= alpha:
+    if p_holm >= ALPHA:
         return UNDECIDED, f"{shown} (Holm p {p_holm:.2g})"
     if interval.estimate * claim.direction < 0:
         return CONTRADICTED, f"{shown} is on the other side (Holm p {p_holm:.2g})"
@@ -349,7 +310,13 @@ def _verdict(claim: ClaimData, p_holm: float, alpha: float) -> tuple[str, str]:
     return UPHELD, f"{shown} (Holm p {p_holm:.2g})"
 
 
-def _seeds_to_confirm(claim: ClaimData, alpha: float, power_wanted: float) -> int | None:
+def _effect_ratio(claim: ClaimData) -> float | None:
+    """Our difference over the claimed one."""
+    claimed = claim.direction * abs(claim.size or 0.0)
+    return claim.interval.estimate / claimed if claim.interval and claimed else None
+
+
+def _seeds_to_confirm(claim: ClaimData) -> int | None:
     """Seeds at which the claimed size (without one: what we see) would be found; None for a claim of no
     difference.
     """
@@ -357,4 +324,4 @@ def _seeds_to_confirm(claim: ClaimData, alpha: float, power_wanted: float) -> in
     effect = abs(claim.size or (interval.estimate if interval else 0.0))
     if interval is None or not interval.seed_sd or not effect or not claim.direction:
         return None
-    return seeds_needed(effect, interval.seed_sd, power_wanted, alpha, interval.example_se or 0.0)
+    return seeds_needed(effect, interval.seed_sd, interval.example_se or 0.0)

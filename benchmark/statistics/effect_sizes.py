@@ -26,8 +26,7 @@ def effect_ratio(ours: Sequence[float], published: Sequence[float]) -> float | N
 
     None without comparisons or where the paper's mean difference is 0.
     """
-    if len(ours) != len(published):
-        raise ValueError(f"effect_ratio: {len(ours)} differences of ours but {len(published)} published")
+    _check_pairs("effect_ratio", ours, published)
     return float(np.mean(ours) / np.mean(published)) if len(ours) and np.mean(published) != 0 else None
 
 
@@ -36,8 +35,7 @@ def sign_agreement(ours: Sequence[float], published: Sequence[float]) -> tuple[i
 
     A 0 of ours does not agree.
     """
-    if len(ours) != len(published):
-        raise ValueError(f"sign_agreement: {len(ours)} differences of ours but {len(published)} published")
+    _check_pairs("sign_agreement", ours, published)
     ours_sign, published_sign = np.sign(ours), np.sign(published)
     counted = published_sign != 0
     return int((ours_sign == published_sign)[counted].sum()), int(counted.sum())
@@ -47,9 +45,13 @@ def kendall_tau_b(x: Sequence[float], y: Sequence[float]) -> float | None:
     """Kendall's tau-b (ties corrected) between two rankings of the same things; None for fewer than 2 or
     where one side is all ties.
     """
-    if len(x) != len(y):
-        raise ValueError(f"kendall_tau_b: {len(x)} values against {len(y)}")
+    _check_pairs("kendall_tau_b", x, y)
     above = np.triu_indices(len(x), 1)
     dx, dy = (np.sign(np.subtract.outer(v, v)[above]) for v in (np.asarray(x, float), np.asarray(y, float)))
     ties = float(np.abs(dx).sum() * np.abs(dy).sum())
     return float((dx * dy).sum() / math.sqrt(ties)) if ties else None
+
+
+def _check_pairs(function: str, x: Sequence[float], y: Sequence[float]) -> None:
+    if len(x) != len(y):
+        raise ValueError(f"{function}: {len(x)} values of ours against {len(y)} published")

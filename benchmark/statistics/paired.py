@@ -51,7 +51,7 @@ class PairedScores:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A difference a - b and its interval at `level`.
+    """A difference a - b and its interval at `LEVEL`.
 
     Attributes:
         low, high: None where one seed of a scalar allows none.
@@ -68,7 +68,6 @@ class Interval:
     p: float | None
     n_seeds: int
     method: str
-    level: float = 0.95
     se: float | None = None
     df: float | None = None
     seed_sd: float | None = None
@@ -88,12 +87,15 @@ def context_sums(scores: PairedScores) -> tuple[Array, Array, Array]:
     return sums_a, sums_b, sizes
 
 
-def check_scores(scores: Sequence[PairedScores], level: float) -> None:
-    """Raises ValueError without datasets, for a dataset given twice, or for a level outside 0..1."""
+def seed_count(scores: Sequence[PairedScores]) -> int:
+    """Seeds of the arm and dataset that has fewest."""
+    return min(len(arm) for entry in scores for arm in (entry.a, entry.b))
+
+
+def check_scores(scores: Sequence[PairedScores]) -> None:
+    """Raises ValueError without datasets, or for a dataset given twice."""
     names = [entry.dataset for entry in scores]
     if not names or len(set(names)) < len(names):
         raise ValueError(
             f"a claim needs at least one dataset and each only once; found {', '.join(names) or 'none'}"
         )
-    if not 0 < level < 1:
-        raise ValueError(f"the level of an interval lies between 0 and 1, found {level}")

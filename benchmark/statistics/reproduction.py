@@ -9,7 +9,7 @@ rounding unit, n_pub the runs behind P; d = m - P.
                           df = min(d0 + n - 1, sum of n - 1 over the pool)
     prediction interval   m -+ t.975 s~ sqrt(1/n + 1/n_pub): where another n_pub runs' mean would lie
     reproduced            |d| + h + t.95 s~ sqrt(1/n) < margin: two one-sided tests; P taken as fixed
-    not reproduced        p = 2 P(T > max(|d| - h, 0) / (s~ sqrt(1/n + 1/n_pub))) below alpha, by Holm over
+    not reproduced        p = 2 P(T > max(|d| - h, 0) / (s~ sqrt(1/n + 1/n_pub))) below ALPHA, by Holm over
                           all judged cells
     inconclusive          neither, with the seeds that would settle it
 
@@ -28,15 +28,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark.statistics.effect_sizes import cv_star
-from benchmark.statistics.t_tests import Array, fewest_seeds, holm, t_quantile, t_two_sided
+from benchmark.statistics.t_tests import ALPHA, Array, fewest_seeds, holm, t_quantile, t_two_sided
 
 Estimand = Literal["printed", "mean"]
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "reproduced", "not reproduced", "inconclusive"
 NOT_COMPARABLE, MISSING = "not comparable", "missing"
 SMALLEST_GAIN_MARGIN = 0.3
 """Half of a claimed gain smaller than this is no margin: rounding and seeds alone would fill it."""
-SETTLED = 0.8
-"""The probability with which so many seeds settle an inconclusive cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +42,8 @@ class ReproductionRule:
     """What the verdicts rest on.
 
     margin_cell, margin_average: points within which a number is reproduced. d0: prior degrees of freedom of
-    the pooled variance; 0: each cell's own. n_pub: runs behind a printed number. alpha: the level of both
-    tests. estimand: what our mean is held against, the number as printed or the mean behind it, which carries
-    the paper's own run noise.
+    the pooled variance; 0: each cell's own. n_pub: runs behind a printed number. estimand: what our mean is
+    held against, the number as printed or the mean behind it, which carries the paper's own run noise.
 
     Raises:
         ValueError: naming the field that is not finite or out of range.
@@ -56,21 +53,18 @@ class ReproductionRule:
     margin_average: float = 0.5
     d0: float = 4.0
     n_pub: int = 1
-    alpha: float = 0.05
     estimand: Estimand = "printed"
 
     def __post_init__(self) -> None:
-        for name, value in (("margin_cell", self.margin_cell), ("margin_average", self.margin_average)):
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} is {value}; it must be above 0")
-        if not (math.isfinite(self.d0) and self.d0 >= 0):
-            raise ValueError(f"d0 is {self.d0}; it must be at least 0")
-        if self.n_pub < 1:
-            raise ValueError(f"n_pub is {self.n_pub}; it must be at least 1")
-        if not 0 < self.alpha < 0.5:
-            raise ValueError(f"alpha is {self.alpha}; it must lie between 0 and .5")
-        if self.estimand not in ("printed", "mean"):
-            raise ValueError(f"estimand is {self.estimand!r}; it must be 'printed' or 'mean'")
+        for name, fits, allowed in (
+            ("margin_cell", 0 < self.margin_cell < math.inf, "be above 0"),
+            ("margin_average", 0 < self.margin_average < math.inf, "be above 0"),
+            ("d0", 0 <= self.d0 < math.inf, "be at least 0"),
+            ("n_pub", self.n_pub >= 1, "be at least 1"),
+            ("estimand", self.estimand in ("printed", "mean"), "be 'printed' or 'mean'"),
+        ):
+            if not fits:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must {allowed}")
 
     def margin(self, cell: CellData) -> float:
         """The margin of a cell: that of its kind, tightened to half of a claimed gain unless that is too
@@ -100,8 +94,7 @@ class CellData:
         kind: "average" for a mean over datasets.
         claimed_gain: the gain over another row that the paper claims for this cell, or None.
         gate: why this cell cannot be compared (profile, backbone, data digest, …), or None; a gated cell is
-            described
-            but never judged.
+            described but never judged.
     """
 
     key: str
@@ -111,6 +104,11 @@ class CellData:
     kind: Literal["cell", "average"] = "cell"
     claimed_gain: float | None = None
     gate: str | None = None
+
+    @property
+    def half_unit(self) -> float:
+        """Half of the printed number's rounding unit."""
+        return 0.5 * 10.0**-self.decimals
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,26 +120,21 @@ class CellVerdict:
         delta: mean - published.
         pi95: 95 % prediction interval of the paper's value, around our mean.
         ci90: 90 % interval of delta, widened by the rounding; inside (-margin, margin) means reproduced.
-        moderated_sd, df: what the intervals rest on (a gated cell: its plain sd and n - 1).
         seeds_needed: for an inconclusive cell, the seeds of ours at which it would be settled with 80 %
-            probability if
-            the truth were what we see now; None: no number does (the paper's run noise is too large).
+            probability if the truth were what we see now; None: no number does (the paper's run noise is too
+            large).
     """
 
-    key: str
     verdict: str
     reason: str
-    n: int
     mean: float | None = None
     sd: float | None = None
+    n: int = 0
     delta: float | None = None
     pi95: tuple[float, float] | None = None
     ci90: tuple[float, float] | None = None
     margin: float | None = None
-    moderated_sd: float | None = None
-    df: float | None = None
     cv_star: float | None = None
-    p: float | None = None
     p_holm: float | None = None
     seeds_needed: int | None = None
 
@@ -152,10 +145,8 @@ class TableStatistics:
 
     delta: Array
     sd: Array
-    df: Array
     prediction_half_width: Array
     equivalence_half_width: Array
-    p: Array
     p_holm: Array
     reproduced: NDArray[np.bool_]
     not_reproduced: NDArray[np.bool_]
@@ -197,20 +188,17 @@ def judge_arrays(
     delta = np.asarray(mean, float) - np.asarray(published, float)
     spread, df = moderated_sd(sd, n, groups, rule.d0)
     both = spread * np.sqrt(1 / n + 1 / rule.n_pub)
-    p = t_two_sided(np.maximum(np.abs(delta) - half_unit, 0) / both, df)
-    p_holm = holm(p)
-    half_width = half_unit + t_quantile(1 - rule.alpha, df) * rule.equivalence_se(spread, n)
+    p_holm = holm(t_two_sided(np.maximum(np.abs(delta) - half_unit, 0) / both, df))
+    half_width = half_unit + t_quantile(1 - ALPHA, df) * rule.equivalence_se(spread, n)
     reproduced = np.abs(delta) + half_width < margin
     return TableStatistics(
         delta=delta,
         sd=spread,
-        df=df,
         prediction_half_width=t_quantile(0.975, df) * both,
         equivalence_half_width=half_width,
-        p=p,
         p_holm=p_holm,
         reproduced=reproduced,
-        not_reproduced=(p_holm < rule.alpha) & ~reproduced,
+        not_reproduced=(p_holm < ALPHA) & ~reproduced,
     )
 
 
@@ -226,20 +214,27 @@ def judge_cells(cells: Sequence[CellData], rule: ReproductionRule = PLAIN_RULE) 
     Raises:
         ValueError: naming the cell whose number is not finite.
     """
+    reasons = _gates(cells, rule.d0)
+    comparable = [cell for cell, reason in zip(cells, reasons, strict=True) if reason is None]
+    judged = iter(_judged(comparable, rule) if comparable else ())
+    return [
+        next(judged) if reason is None else _described(cell, reason, rule.n_pub)
+        for cell, reason in zip(cells, reasons, strict=True)
+    ]
+
+
+def _gates(cells: Sequence[CellData], d0: float) -> list[str | None]:
+    """Why cells are not judged, or None.
+
+    With d0 = 0 each cell stands on its own variance; otherwise one varying cell lends the others some.
+    """
     reasons = [_gate(cell) for cell in cells]
     for kind in ("cell", "average"):
         open_cells = [i for i, cell in enumerate(cells) if reasons[i] is None and cell.kind == kind]
-        # With d0 = 0 each cell stands on its own variance; otherwise one varying cell lends the others some.
-        alone = [i for i in open_cells if min(cells[i].values) == max(cells[i].values)]
-        if rule.d0 == 0 or len(alone) == len(open_cells):
-            for i in alone:
-                reasons[i] = "every seed gives the same value: no variance to judge with (is the seed used?)"
-    verdicts = [_described(cell, reason, rule.n_pub) for cell, reason in zip(cells, reasons, strict=True)]
-    judged = [i for i, reason in enumerate(reasons) if reason is None]
-    if judged:
-        for i, verdict in zip(judged, _judged([cells[i] for i in judged], rule), strict=True):
-            verdicts[i] = verdict
-    return verdicts
+        alike = [i for i in open_cells if min(cells[i].values) == max(cells[i].values)]
+        for i in alike if d0 == 0 or len(alike) == len(open_cells) else ():
+            reasons[i] = "every seed gives the same value: no variance to judge with (is the seed used?)"
+    return reasons
 
 
 def _judged(cells: Sequence[CellData], rule: ReproductionRule) -> list[CellVerdict]:
@@ -250,97 +245,78 @@ def _judged(cells: Sequence[CellData], rule: ReproductionRule) -> list[CellVerdi
         sd=[_sd(cell.values) for cell in cells],
         n=[len(cell.values) for cell in cells],
         published=[cell.published for cell in cells],
-        half_unit=[_half_unit(cell) for cell in cells],
+        half_unit=[cell.half_unit for cell in cells],
         margin=margin,
         groups=[cell.kind for cell in cells],
         rule=rule,
     )
-    verdicts = []
-    for j, cell in enumerate(cells):
-        mean, delta = float(np.mean(cell.values)), float(table.delta[j])
-        away, width = float(table.prediction_half_width[j]), float(table.equivalence_half_width[j])
-        seeds = None
-        if table.reproduced[j]:
-            verdict = REPRODUCED
-            reason = f"the {1 - 2 * rule.alpha:.0%} interval of the difference lies within ±{margin[j]:g}"
-        elif table.not_reproduced[j]:
-            verdict, side = NOT_REPRODUCED, "above" if delta > 0 else "below"
-            reason = f"ours is {abs(delta):.1f} {side} the paper (Holm p {table.p_holm[j]:.2g})"
-        else:
-            pool = sum(other.kind == cell.kind for other in cells)
-            seeds = _seeds_to_settle(cell, delta, float(table.sd[j]), rule, len(cells), pool)
-            verdict = INCONCLUSIVE
-            more = (
-                f"{seeds} seeds would settle it"
-                if seeds
-                else "no number of our seeds settles it against one printed value"
-            )
-            reason = f"neither within ±{margin[j]:g} nor different; {more}"
-        verdicts.append(
-            CellVerdict(
-                key=cell.key,
-                verdict=verdict,
-                reason=reason,
-                n=len(cell.values),
-                mean=mean,
-                sd=_sd(cell.values),
-                delta=delta,
-                pi95=(mean - away, mean + away),
-                ci90=(delta - width, delta + width),
-                margin=float(margin[j]),
-                moderated_sd=float(table.sd[j]),
-                df=float(table.df[j]),
-                cv_star=cv_star(cell.values),
-                p=float(table.p[j]),
-                p_holm=float(table.p_holm[j]),
-                seeds_needed=seeds,
-            )
-        )
-    return verdicts
+    return [_judged_cell(cells, j, float(margin[j]), table, rule) for j in range(len(cells))]
+
+
+def _judged_cell(
+    cells: Sequence[CellData], j: int, margin: float, table: TableStatistics, rule: ReproductionRule
+) -> CellVerdict:
+    """The verdict of comparable cell `j` of its table."""
+    cell, seeds = cells[j], None
+    mean, delta = float(np.mean(cell.values)), float(table.delta[j])
+    away, width = float(table.prediction_half_width[j]), float(table.equivalence_half_width[j])
+    if table.reproduced[j]:
+        verdict = REPRODUCED
+        reason = f"the {1 - 2 * ALPHA:.0%} interval of the difference lies within ±{margin:g}"
+    elif table.not_reproduced[j]:
+        verdict, side = NOT_REPRODUCED, "above" if delta > 0 else "below"
+        reason = f"ours is {abs(delta):.1f} {side} the paper (Holm p {table.p_holm[j]:.2g})"
+    else:
+        pool = sum(other.kind == cell.kind for other in cells)
+        seeds = _seeds_to_settle(cell, delta, float(table.sd[j]), rule, len(cells), pool)
+        verdict, more = INCONCLUSIVE, "no number of our seeds settles it against one printed value"
+        if seeds:
+            more = f"{seeds} seeds would settle it"
+        reason = f"neither within ±{margin:g} nor different; {more}"
+    return CellVerdict(
+        verdict,
+        reason,
+        mean,
+        _sd(cell.values),
+        len(cell.values),
+        delta,
+        pi95=(mean - away, mean + away),
+        ci90=(delta - width, delta + width),
+        margin=margin,
+        cv_star=cv_star(cell.values),
+        p_holm=float(table.p_holm[j]),
+        seeds_needed=seeds,
+    )
 
 
 def _gate(cell: CellData) -> str | None:
     """Why a cell is not judged, or None. Raises ValueError for a number that is none."""
-    for name, value in (
-        ("published value", cell.published),
-        *((f"value of run {i}", v) for i, v in enumerate(cell.values)),
-    ):
+    numbers = {"published value": cell.published} | {
+        f"value of run {i}": value for i, value in enumerate(cell.values)
+    }
+    if cell.claimed_gain is not None:
+        numbers["claimed gain"] = cell.claimed_gain
+    for name, value in numbers.items():
         if not math.isfinite(value):
             raise ValueError(f"cell {cell.key}: the {name} is {value}; it must be a finite number")
-    if cell.claimed_gain is not None and not math.isfinite(cell.claimed_gain):
-        raise ValueError(
-            f"cell {cell.key}: the claimed gain is {cell.claimed_gain}; it must be a finite number or None"
-        )
     if cell.gate is not None:
         return cell.gate
     return "no runs" if not cell.values else "fewer than 2 seeds" if len(cell.values) < 2 else None
 
 
-def _described(cell: CellData, reason: str | None, n_pub: int) -> CellVerdict:
+def _described(cell: CellData, reason: str, n_pub: int) -> CellVerdict:
     """The verdict of a gated cell: its figures rest on its seeds alone (sd, n - 1 degrees of freedom)."""
-    n, reason = len(cell.values), reason or ""
+    n = len(cell.values)
     if not n:
-        return CellVerdict(key=cell.key, verdict=MISSING, reason=reason, n=0)
+        return CellVerdict(MISSING, reason)
     mean = float(np.mean(cell.values))
+    delta = mean - cell.published
     if n < 2:
-        return CellVerdict(
-            key=cell.key, verdict=NOT_COMPARABLE, reason=reason, n=n, mean=mean, delta=mean - cell.published
-        )
+        return CellVerdict(NOT_COMPARABLE, reason, mean, None, n, delta)
     sd = _sd(cell.values)
     away = float(t_quantile(0.975, n - 1)) * sd * math.sqrt(1 / n + 1 / n_pub)
-    return CellVerdict(
-        key=cell.key,
-        verdict=NOT_COMPARABLE,
-        reason=reason,
-        n=n,
-        mean=mean,
-        sd=sd,
-        delta=mean - cell.published,
-        pi95=(mean - away, mean + away),
-        moderated_sd=sd,
-        df=float(n - 1),
-        cv_star=cv_star(cell.values),
-    )
+    pi95 = (mean - away, mean + away)
+    return CellVerdict(NOT_COMPARABLE, reason, mean, sd, n, delta, pi95, cv_star=cv_star(cell.values))
 
 
 def _sd(values: Sequence[float]) -> float:
@@ -348,29 +324,25 @@ def _sd(values: Sequence[float]) -> float:
     return 0.0 if min(values) == max(values) else float(np.std(values, ddof=1))
 
 
-def _half_unit(cell: CellData) -> float:
-    return 0.5 * 10.0**-cell.decimals
-
-
 def _seeds_to_settle(
     cell: CellData, delta: float, sd: float, rule: ReproductionRule, cells: int, pool: int
 ) -> int | None:
     """Seeds of ours, more than there are, at which the cell would be reproduced or not reproduced with
-    probability `SETTLED`.
+    probability `POWER`.
 
     The printed value stays as it is and our seeds vary around the delta and sd seen now; Holm counts as
     Bonferroni over `cells`, and the variance is pooled over `pool` of them with as many seeds each.
     """
     from scipy.special import ndtr
 
-    half_unit, margin = _half_unit(cell), rule.margin(cell)
+    half_unit, margin = cell.half_unit, rule.margin(cell)
 
     def settled(n: Array) -> Array:
         se, df = sd / np.sqrt(n), np.minimum(rule.d0 + n - 1, pool * (n - 1))
-        room = margin - half_unit - t_quantile(1 - rule.alpha, df) * rule.equivalence_se(sd, n)
+        room = margin - half_unit - t_quantile(1 - ALPHA, df) * rule.equivalence_se(sd, n)
         same = np.where(room > 0, ndtr((room - delta) / se) - ndtr((-room - delta) / se), 0.0)
         both = sd * np.sqrt(1 / n + 1 / rule.n_pub)
-        bar = half_unit + t_quantile(1 - rule.alpha / (2 * cells), df) * both
+        bar = half_unit + t_quantile(1 - ALPHA / (2 * cells), df) * both
         return np.maximum(same, ndtr((delta - bar) / se) + ndtr((-bar - delta) / se))
 
-    return fewest_seeds(settled, SETTLED, len(cell.values) + 1)
+    return fewest_seeds(settled, len(cell.values) + 1)

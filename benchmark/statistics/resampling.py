@@ -10,16 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.statistics.paired import Interval, PairedScores, check_scores, context_sums
-from benchmark.statistics.t_tests import Array
+from benchmark.statistics.paired import Interval, PairedScores, check_scores, context_sums, seed_count
+from benchmark.statistics.t_tests import LEVEL, Array
 
 BLOCK = 1_000_000
 CONDITIONAL = "conditional on these seeds"
 
 
-def paired_bootstrap(
-    scores: Sequence[PairedScores], resamples: int = 10_000, level: float = 0.95, rng_seed: int = 0
-) -> Interval:
+def paired_bootstrap(scores: Sequence[PairedScores], resamples: int = 10_000, rng_seed: int = 0) -> Interval:
     """Percentile interval of the macro difference a - b when contexts are drawn with replacement, within each
     dataset.
 
@@ -27,18 +25,17 @@ def paired_bootstrap(
     `method` says so. p is that of `approximate_randomization`. 10,000 resamples of 17,000 contexts take about
     1 s.
     """
-    check_scores(scores, level)
+    check_scores(scores)
     rng = np.random.default_rng(rng_seed)
     draws, estimate = np.zeros(resamples), 0.0
     for entry in scores:
         differences, sizes = _difference_sums(entry)
         estimate += differences.sum() / sizes.sum() / len(scores)
         draws += _bootstrap_means(differences, sizes, resamples, rng) / len(scores)
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     p = approximate_randomization(scores, resamples, rng_seed)
-    seeds = min(min(len(entry.a), len(entry.b)) for entry in scores)
     method = f"paired bootstrap over contexts, {CONDITIONAL}"
-    return Interval(float(estimate), float(low), float(high), p, seeds, method, level)
+    return Interval(float(estimate), float(low), float(high), p, seed_count(scores), method)
 
 
 def approximate_randomization(
@@ -50,7 +47,6 @@ def approximate_randomization(
     Every example of a context, and every seed, swaps together. p = (1 + swaps with a difference as large) /
     (1 + resamples).
     """
-    check_scores(scores, 0.5)
     rng = np.random.default_rng(rng_seed)
     swapped, observed = np.zeros(resamples), 0.0
     for entry in scores:

@@ -14,25 +14,26 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+ALPHA, LEVEL = 0.05, 0.95
+"""The level of every test, and of every interval."""
+POWER = 0.8
+"""The probability with which so many seeds confirm a claim or settle a cell."""
 MOST_SEEDS = 1000
 """No answer to "how many seeds?" beyond this: nobody trains that many."""
 
 
 def t_quantile(probability: float, df: ArrayLike) -> Any:
-    """Quantile of Student's t at `probability`; `df` broadcasts, infinite df give the normal quantile."""
-    from scipy.special import ndtri, stdtrit
+    """Quantile of Student's t at `probability`; `df` broadcasts."""
+    from scipy.special import stdtrit
 
-    df = np.asarray(df, float)
-    finite = stdtrit(np.where(np.isinf(df), 1.0, df), probability)
-    return np.where(np.isinf(df), ndtri(probability), finite)[()]
+    return stdtrit(np.asarray(df, float), probability)
 
 
 def t_two_sided(statistic: ArrayLike, df: ArrayLike) -> Any:
     """Two-sided p value of a t statistic: 2 P(T > |statistic|); `statistic` and `df` broadcast."""
-    from scipy.special import ndtr, stdtr
+    from scipy.special import stdtr
 
-    below, df = -np.abs(np.asarray(statistic, float)), np.asarray(df, float)
-    return (2.0 * np.where(np.isinf(df), ndtr(below), stdtr(np.where(np.isinf(df), 1.0, df), below)))[()]
+    return 2.0 * stdtr(np.asarray(df, float), -np.abs(np.asarray(statistic, float)))
 
 
 def holm(p: ArrayLike) -> Array:
@@ -50,9 +51,7 @@ def holm(p: ArrayLike) -> Array:
     return adjusted
 
 
-def power(
-    effect: ArrayLike, sd: ArrayLike, n: ArrayLike, alpha: float = 0.05, example_se: ArrayLike = 0.0
-) -> Any:
+def power(effect: ArrayLike, sd: ArrayLike, n: ArrayLike, example_se: ArrayLike = 0.0) -> Any:
     """Probability that a two-sided t test over n seeds finds a true `effect` (noncentral t), whatever the
     sign it reports.
 
@@ -65,17 +64,15 @@ def power(
     n, seed_variance = np.asarray(n, float), np.asarray(sd, float) ** 2 / np.asarray(n, float)
     variance = seed_variance + np.asarray(example_se, float) ** 2
     df = np.minimum((n - 1) * (variance / seed_variance) ** 2, 1e6)
-    shift, critical = np.abs(effect) / np.sqrt(variance), t_quantile(1 - alpha / 2, df)
+    shift, critical = np.abs(effect) / np.sqrt(variance), t_quantile(1 - ALPHA / 2, df)
     # The far tail, the finding of the wrong sign, is below Phi(-shift); scipy gives it as NaN here and there
     # beyond a shift of 4.9.
     wrong_sign = np.nan_to_num(nctdtr(df, shift, -critical))
     return (nctdtr(df, -shift, -critical) + wrong_sign)[()]
 
 
-def seeds_needed(
-    effect: float, sd: float, power_wanted: float = 0.8, alpha: float = 0.05, example_se: float = 0.0
-) -> int | None:
-    """Fewest seeds (at least 2) at which `power` reaches `power_wanted`; None where `MOST_SEEDS` do not.
+def seeds_needed(effect: float, sd: float, example_se: float = 0.0) -> int | None:
+    """Fewest seeds (at least 2) at which `power` reaches `POWER`; None where `MOST_SEEDS` do not.
 
     With sd .3, .5, .8, 1.0 a difference of 1.2 needs 3, 4, 6, 8 seeds at 80 % power.
     """
@@ -84,17 +81,17 @@ def seeds_needed(
             f"seeds_needed: effect {effect}, sd {sd} (must be above 0), "
             f"example_se {example_se} (must be at least 0)"
         )
-    return fewest_seeds(lambda n: power(effect, sd, n, alpha, example_se), power_wanted)
+    return fewest_seeds(lambda n: power(effect, sd, n, example_se))
 
 
-def fewest_seeds(power_at: Callable[[Array], Any], power_wanted: float, first: int = 2) -> int | None:
-    """The least n of `first`, …, `MOST_SEEDS` with power_at(n) >= power_wanted, or None; asked in growing
+def fewest_seeds(power_at: Callable[[Array], Any], first: int = 2) -> int | None:
+    """The least n of `first`, …, `MOST_SEEDS` with power_at(n) >= `POWER`, or None; asked in growing
     stretches: mostly few do.
     """
     low, high = first, first + 8
     while low <= MOST_SEEDS:
         n = np.arange(float(low), min(high, MOST_SEEDS + 1))
-        enough = np.asarray(power_at(n)) >= power_wanted
+        enough = np.asarray(power_at(n)) >= POWER
         if enough.any():
             return int(n[np.argmax(enough)])
         low, high = high, 4 * high

@@ -17,36 +17,51 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.cli.commands import run_command
+from benchmark.cli.commands import command_parser, run_command
 from benchmark.cli.progress import progress
 from bmt.errors import ConfigError
 from bmt.runtime.files import write_json, write_text
-from tools.calibration.page import document, with_promises
+from tools.calibration.claim_tables import claim_tables
+from tools.calibration.page import bounds_markdown, document
 from tools.calibration.promises import bounds
-from tools.calibration.worlds import RateTable, jobs, tables
-from tools.command_line import tool_parser
+from tools.calibration.rate_tables import RateTable, Row
+from tools.calibration.reproduction_tables import reproduction_tables
+from tools.markers import with_new_part
 
 FULL, QUICK = 20_000, 1_000
 """Simulated tables per row; a row of claims, each of which has its examples, takes a tenth of them."""
 
 
-def calibrate(repetitions: int, seed: int) -> list[RateTable]:
-    """Simulate every table with `repetitions` tables per row; `seed` fixes every figure."""
-    filled = {table.key: table for table in tables()}
-    work = jobs(repetitions)
-    with progress("calibrate", total=len(work), unit="rows") as bar:
-        for key, row, simulate in work:
-            label = f"{key}: " + ", ".join(f"{name} {value}" for name, value in row.items())
-            rates = simulate(np.random.default_rng([seed, zlib.crc32(label.encode())]))
-            filled[key].rows.append({**row, **rates})
-            bar.advance(1, note=key)
-    return list(filled.values())
+def tables(repetitions: int) -> list[RateTable]:
+    """The tables of the report."""
+    return [*reproduction_tables(repetitions), *claim_tables(claims_per_row(repetitions))]
+
+
+def claims_per_row(repetitions: int) -> int:
+    """Simulated claims, or tables of claims, of a row."""
+    return max(1, repetitions // 10)
+
+
+def simulate(tables: Sequence[RateTable], seed: int) -> dict[str, list[Row]]:
+    """The rows of every table with their rates, by its key; `seed` fixes every figure."""
+    rows: dict[str, list[Row]] = {table.key: [] for table in tables}
+    with progress("calibrate", total=sum(len(table.simulations) for table in tables), unit="rows") as bar:
+        for table in tables:
+            for world, simulation in table.simulations:
+                label = f"{table.key}: " + ", ".join(f"{name} {value}" for name, value in world.items())
+                rates = simulation(np.random.default_rng([seed, zlib.crc32(label.encode())]))
+                rows[table.key].append({**world, **rates})
+                bar.advance(1, note=table.key)
+    return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Simulate, print, store; 1 where a promise of the harness is broken."""
-    parser = tool_parser(
-        "calibration", "Simulate the error rates of the verdicts.", "python -m tools.calibration --quick"
+    parser = command_parser(
+        "calibration",
+        "Simulate the error rates of the verdicts.",
+        "python -m tools.calibration --quick",
+        package="tools",
     )
     parser.add_argument(
         "--repetitions", type=int, help=f"simulated tables per row (default {FULL}; with --quick {QUICK})"
@@ -69,18 +84,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise ConfigError(
             f"--repetitions {repetitions} must be at least 10 and --seed {options.seed} at least 0"
         )
-    filled = calibrate(repetitions, options.seed)
-    promises = bounds(filled, repetitions)
-    text = document(filled, promises, repetitions, options.seed)
+    claims, all_tables = claims_per_row(repetitions), tables(repetitions)
+    rows = simulate(all_tables, options.seed)
+    promises = bounds(rows, repetitions, claims)
+    text = document(all_tables, rows, promises, repetitions, claims, options.seed)
     print(text, end="")
     if options.out or not options.quick:
         write_text(options.out or Path("docs/calibration.md"), text)
     readme = Path("README.md")
     if not options.out and not options.quick and readme.exists():
-        write_text(readme, with_promises(readme.read_text(encoding="utf-8"), text))
+        page = readme.read_text(encoding="utf-8")
+        write_text(readme, with_new_part(page, "calibration", bounds_markdown(promises)) or page)
     if options.json:
         kept = [asdict(entry) | {"holds": entry.holds} for entry in promises]
-        rows = {table.key: table.rows for table in filled}
         write_json(
             options.json, {"repetitions": repetitions, "seed": options.seed, "bounds": kept, "tables": rows}
         )

@@ -23,7 +23,7 @@ from benchmark.statistics.claims import (
 from benchmark.statistics.paired import Interval, PairedScores
 from benchmark.statistics.resampling import paired_bootstrap
 from benchmark.statistics.t_tests import Array, seeds_needed
-from tools.calibration.simulated_tables import Rates
+from tools.calibration.rate_tables import Rates
 
 TRUTH = 1.0
 
@@ -110,10 +110,8 @@ def confirmation_rates(effect: float, seed_sd: float, claims: int, rng: np.rando
     return {"seeds": float(seeds), "power": float(np.mean(hits))}
 
 
-def claim_table_rates(
-    n: int, true_share: float, tables: int, rng: np.random.Generator, size: int = 10
-) -> Rates:
-    """Verdicts of `judge_claims` on tables of `size` claims of +1.2, n seeds, sd .5, when the true difference
+def claim_table_rates(n: int, true_share: float, tables: int, rng: np.random.Generator) -> Rates:
+    """Verdicts of `judge_claims` on tables of ten claims of +1.2, n seeds, sd .5, when the true difference
     is `true_share` * 1.2.
 
     upheld, smaller, contradicted: shares of the claims; any: tables with at least one of the three, which is
@@ -122,7 +120,7 @@ def claim_table_rates(
     """
     verdicts = []
     for _ in range(tables):
-        draws = true_share * 1.2 + 0.5 * rng.standard_normal((size, n))
+        draws = true_share * 1.2 + 0.5 * rng.standard_normal((10, n))
         claims = [
             ClaimData(f"{k}", 1, seed_interval(row.tolist(), [0.0] * n), 1.2) for k, row in enumerate(draws)
         ]

@@ -7,17 +7,17 @@ the paper's from n_pub runs, rounded to .1.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from benchmark.statistics.reproduction import Estimand, ReproductionRule, TableStatistics, judge_arrays
 from benchmark.statistics.t_tests import Array, t_quantile
+from tools.calibration.rate_tables import Rates
 
 COLUMNS = 6
 TABLES_AT_ONCE = 1000
-
-Rates = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,56 +42,53 @@ def reproduction_rates(
     rng: np.random.Generator,
     d0: float = 4.0,
     n_pub: int = 1,
-    alternatives: bool = True,
 ) -> Rates:
     """Error rates, power and coverage of `judge_arrays` in `world`, which it judges with `d0` and the
     assumption `n_pub`.
 
     Without a gap: false_alarm (tables with any "not reproduced"), coverage, worst_coverage (95 % prediction
         interval, over the printed
-    numbers), naive_coverage (the confidence interval of our mean alone), reproduced (cells). With
-    `alternatives` also: found_one (one cell in the table is off by 1.5 and found), found_all (all are off by
+    numbers), naive_coverage (the confidence interval of our mean alone), reproduced (cells).
+    With one: found_one (one cell in the table is off by 1.5 and found), found_all (all are off by
     1.5: share found), and at a gap equal to the margin false_printed, false_mean (cells, estimand printed or
     mean), false_average (averages, estimand printed), false_fixed (cells, estimand printed, the gap counted
     from the printed number itself: what that estimand promises).
     """
-    rows: dict[str, list[Array]] = {}
     groups, cells = world.groups, len(world.sd)
-    margin, half_unit, seeds = (
-        np.where(groups == "cell", 1.0, 0.5),
-        np.full(len(groups), 0.05),
-        np.full(len(groups), world.n),
-    )
-
-    def keep(name: str, value: ArrayLike) -> None:
-        rows.setdefault(name, []).append(np.asarray(value, float))
+    half_unit, seeds = np.full(len(groups), 0.05), np.full(len(groups), world.n)
+    margin = np.where(groups == "cell", 1.0, 0.5)
 
     def judge(
         gap: Array | float, estimand: Estimand = "printed", from_printed: bool = False
     ) -> tuple[TableStatistics, Array]:
         mean, sd, published = _draw_tables(world, gap, size, rng, from_printed)
         rule = ReproductionRule(d0=d0, n_pub=n_pub, estimand=estimand)
-        judged = judge_arrays(mean, sd, seeds, published, half_unit, margin, groups, rule)
-        return judged, sd
+        return judge_arrays(mean, sd, seeds, published, half_unit, margin, groups, rule), sd
 
+    chunks: list[dict[str, Any]] = []
     for start in range(0, tables, TABLES_AT_ONCE):
         size = min(TABLES_AT_ONCE, tables - start)
         judged, sd = judge(0.0)
-        keep("false_alarm", judged.not_reproduced.any(-1))
-        keep("covered", np.abs(judged.delta) <= judged.prediction_half_width)
-        keep("naive_coverage", np.abs(judged.delta) <= t_quantile(0.975, world.n - 1) * sd / np.sqrt(world.n))
-        keep("reproduced", judged.reproduced[:, :cells])
-        if alternatives:
-            off = np.zeros((size, 1, cells))
-            off[np.arange(size), 0, rng.integers(0, cells, size)] = 1.5
-            keep("found_one", judge(off)[0].not_reproduced[:, :cells][off[:, 0] > 0])
-            keep("found_all", judge(1.5)[0].not_reproduced[:, :cells])
-            keep("false_printed", judge(1.0)[0].reproduced[:, :cells])
-            keep("false_mean", judge(1.0, "mean")[0].reproduced[:, :cells])
-            keep("false_average", judge(0.5)[0].reproduced[:, cells:])
-            keep("false_fixed", judge(1.0, from_printed=True)[0].reproduced[:, :cells])
-    covered = np.concatenate(rows.pop("covered")).mean(0)
-    rates = {name: float(np.concatenate(values).mean()) for name, values in rows.items()}
+        delta = np.abs(judged.delta)
+        off = np.zeros((size, 1, cells))
+        off[np.arange(size), 0, rng.integers(0, cells, size)] = 1.5
+        chunks.append(
+            {
+                "false_alarm": judged.not_reproduced.any(-1),
+                "covered": delta <= judged.prediction_half_width,
+                "naive_coverage": delta <= t_quantile(0.975, world.n - 1) * sd / np.sqrt(world.n),
+                "reproduced": judged.reproduced[:, :cells],
+                "found_one": judge(off)[0].not_reproduced[:, :cells][off[:, 0] > 0],
+                "found_all": judge(1.5)[0].not_reproduced[:, :cells],
+                "false_printed": judge(1.0)[0].reproduced[:, :cells],
+                "false_mean": judge(1.0, "mean")[0].reproduced[:, :cells],
+                "false_average": judge(0.5)[0].reproduced[:, cells:],
+                "false_fixed": judge(1.0, from_printed=True)[0].reproduced[:, :cells],
+            }
+        )
+    made = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    covered = made.pop("covered").mean(0)
+    rates = {name: float(values.mean()) for name, values in made.items()}
     return rates | {"coverage": float(covered.mean()), "worst_coverage": float(covered.min())}
 
 

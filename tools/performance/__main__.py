@@ -17,35 +17,56 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import torch
 
 from benchmark.cli.allocator import keep_freed_memory
-from benchmark.cli.commands import run_command
+from benchmark.cli.commands import command_parser, run_command
 from benchmark.cli.progress import progress
 from benchmark.config.params import repository_root
-from benchmark.tracking import environment
 from bmt.errors import ConfigError
-from tools.command_line import tool_parser
-from tools.performance import core, data, on_gpu, training
-from tools.performance.page import PagePart, keep_measurements, print_measurement
+from tools.performance import core, data, on_gpu, subject, training
+from tools.performance.bench import Bench
+from tools.performance.figures import Measurement
+from tools.performance.page import keep_measurements, print_measurement
 
+COMMAND = "python -m tools.performance"
 EXAMPLES = {
-    "core": "python -m tools.performance core --rounds 9 --write",
-    "data": "python -m tools.performance data --long --write",
-    "train": "python -m tools.performance train --rounds 5 --write",
+    "core": f"{COMMAND} core --rounds 9 --write",
+    "data": f"{COMMAND} data --long --write",
+    "train": f"{COMMAND} train --rounds 5 --write",
 }
 ROWS = {"cpu": (8,), "cuda": (48, 8)}
 """Windows per step of `core`, by device."""
 GPU = "gpu"
 """The part of `train` that is measured on a GPU, alone."""
-TURNS = "ratios are medians over rounds in which the variants take turns"
+
+Experiment = Callable[[Bench], Measurement]
+OfSubject = Callable[[subject.Subject, Bench], Measurement]
+Experiments = tuple[str, Iterable[str], Mapping[str, Experiment]]
+"""The part of the page that they renew, the names that it holds, and those that are measured now."""
+DATA: dict[str, OfSubject] = {
+    "features": data.features,
+    "padding": data.padded,
+    "answers": data.decoded,
+    "processes": data.processes,
+    "memory": data.memory,
+}
+LONG = ("processes", "memory")
+"""What `--long` is needed for."""
+TRAIN: dict[str, OfSubject] = {
+    "steps": training.trained,
+    "undropped": partial(training.trained, title="Training steps without dropout", dropout=0.0),
+    "evaluation": training.evaluated,
+    "aside": training.aside,
+}
 
 
-def measure_core(options: argparse.Namespace) -> None:
+def core_experiments(options: argparse.Namespace) -> Experiments:
     """Masked steps and mask learning, and the sizes of masks and optimizer state."""
     if options.rounds < 1 or options.tokens < 16 or options.tokens > 512:
         raise ConfigError(
@@ -53,87 +74,62 @@ def measure_core(options: argparse.Namespace) -> None:
             "tokens"
         )
     device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
-    shape = options.shape or ("roberta-base" if device.type == "cuda" else "minilm")
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    made: dict[str, Any] = {}
+    on_cuda = device.type == "cuda"
+    shape, precision = ("roberta-base", "bf16") if on_cuda else ("minilm", "fp32")
+    shape = options.shape or shape
+    chosen: dict[str, Experiment] = {}
     for rows in [options.rows] if options.rows else ROWS[device.type]:
-        setting = core.CoreSetting(shape, rows, options.tokens, device, device.type == "cuda")
-        with progress(
-            f"speed core {shape} x{rows}", total=(options.rounds + 1) * core.COUNT, unit="steps"
-        ) as bar:
-            measurement = core.measured_steps(setting, options.rounds, bar)
-        made[f"{rows} windows"] = print_measurement(
-            measurement, environment.describe(), device.type, options.rounds
-        )
-    sizes = core.measured_sizes(shape, device)
-    made["sizes"] = print_measurement(sizes, environment.describe(), device.type, options.rounds)
-    if options.write:
-        head = f"`python -m tools.performance core --rounds {options.rounds}`; {TURNS}."
-        keep_measurements(PagePart(f"core {device.type}", f"core-{device.type}", head, list(made)), made)
+        setting = core.CoreSetting(shape, rows, options.tokens, device, precision)
+        chosen[f"{rows} windows"] = partial(core.measured_steps, setting)
+    chosen["sizes"] = partial(core.measured_sizes, shape, device)
+    return f"core {device.type}", chosen, chosen
 
 
-def measure_data(options: argparse.Namespace) -> None:
-    """Features, padding, answers; with --long processes and memory. The rest of the page stays."""
+def data_experiments(options: argparse.Namespace) -> Experiments:
+    """Features, padding, answers; with --long processes and memory."""
     if options.rounds < 1:
         raise ConfigError(f"--rounds {options.rounds}: not allowed: at least 1")
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    root = repository_root()
-    subject = data.data_subject(
-        options.data or root / "data" / "raw" / "mini", root / "profiles" / "mini.yaml"
-    )
-    made: dict[str, Any] = {}
-    for name in data.wanted(options.only or (), options.long):
-        measured, steps, _ = data.PARTS[name]
-        with progress(f"speed data {name}", total=steps(subject, options.rounds), unit="steps") as bar:
-            measurement = measured(subject, options.rounds, bar)
-        made[name] = print_measurement(measurement, environment.describe(), "cpu", options.rounds)
-    if options.write:
-        head = f"`python -m tools.performance data --long`; {TURNS}."
-        keep_measurements(PagePart("data cpu", "data", head, list(data.PARTS)), made)
+    wanted = options.only or [name for name in DATA if options.long or name not in LONG]
+    measured = _subject(options)
+    chosen = {name: partial(measure, measured) for name, measure in DATA.items() if name in wanted}
+    return "data cpu", DATA, chosen
 
 
-def measure_train(options: argparse.Namespace) -> None:
-    """Training and evaluation against HF Trainer. What is not measured stays on the page."""
+def train_experiments(options: argparse.Namespace) -> Experiments:
+    """Training and evaluation against HF Trainer; on a GPU the paper's scale."""
     if options.rounds < 1 or options.steps < 1:
         raise ConfigError(
             f"--rounds {options.rounds}, --steps {options.steps}: not allowed: at least 1 of each"
         )
     there = torch.cuda.is_available()
-    wanted = options.only or ([GPU] if there else list(training.PARTS))
+    wanted = options.only or ([GPU] if there else list(TRAIN))
     if GPU in wanted and (not there or len(wanted) > 1):
         why = (
             "not allowed beside other parts: run it alone" if there else "no GPU is there that torch can use"
         )
         raise ConfigError(f"--only {GPU}: {why}")
+    measured = _subject(options, steps=options.steps)
+    if GPU in wanted:
+        scale = on_gpu.PaperScale(torch.device("cuda"))
+        return "train cuda", wanted, {GPU: partial(on_gpu.measured, measured, scale)}
+    chosen = {name: partial(measure, measured) for name, measure in TRAIN.items() if name in wanted}
+    return "train cpu", TRAIN, chosen
+
+
+def _subject(options: argparse.Namespace, **sizes: int) -> subject.Subject:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # before the worker that loads batches is forked
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    root, device = repository_root(), "cuda" if wanted == [GPU] else "cpu"
-    source = data.data_subject(
-        options.data or root / "data" / "raw" / "mini", root / "profiles" / "mini.yaml"
-    )
-    subject = training.TrainingSubject(source, steps=options.steps)
-    made: dict[str, Any] = {}
-    for name in (name for name in [*training.PARTS, GPU] if name in wanted):
-        steps = (on_gpu.count if name == GPU else training.PARTS[name][1])(options.rounds)
-        with progress(f"speed train {name}", total=steps, unit="steps") as bar:
-            if name == GPU:
-                paper = root / "profiles" / "paper.yaml"
-                scale = on_gpu.PaperScale("roberta-base", paper, torch.device("cuda"))
-                measurement = on_gpu.measured(subject, scale, options.rounds, bar)
-            else:
-                measurement = training.PARTS[name][0](subject, options.rounds, bar)
-        made[name] = print_measurement(measurement, environment.describe(), device, options.rounds)
-    if options.write:
-        head = f"`python -m tools.performance train --rounds {options.rounds}`; {TURNS}."
-        order = [GPU] if device == "cuda" else list(training.PARTS)
-        keep_measurements(PagePart(f"train {device}", f"train-{device}", head, order), made)
+    root = repository_root()
+    folder = options.data or root / "data" / "raw" / "mini"
+    return subject.minilm_subject(folder, root / "profiles" / "mini.yaml", **sizes)
+
+
+VERBS = {"core": core_experiments, "data": data_experiments, "train": train_experiments}
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = tool_parser("performance", __doc__ or "", *EXAMPLES.values())
+    examples = "\n  ".join(EXAMPLES.values())
+    parser = command_parser("performance", __doc__ or "", examples, package="tools")
     verbs = parser.add_subparsers(dest="what", required=True, metavar="|".join(EXAMPLES))
     about = {
         "core": (5, "masked steps and mask learning against the plain step"),
@@ -161,9 +157,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     long = "also a second process and a large file's memory: ten minutes more"
     of["data"].add_argument("--long", action="store_true", help=long)
     only = "this part alone; may be given again"
-    of["data"].add_argument("--only", action="append", choices=list(data.PARTS), help=only)
+    of["data"].add_argument("--only", action="append", choices=list(DATA), help=only)
     of["train"].add_argument("--steps", type=int, default=12, help="training steps per round (default: 12)")
-    parts = [*training.PARTS, GPU]
+    parts = [*TRAIN, GPU]
     of["train"].add_argument(
         "--only", action="append", choices=parts, help=f"{only} ({GPU}: alone, on a GPU)"
     )
@@ -175,7 +171,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     if options.what != "data":
         keep_freed_memory()
-    {"core": measure_core, "data": measure_data, "train": measure_train}[options.what](options)
+        if options.threads:
+            torch.set_num_threads(options.threads)
+    part, order, chosen = VERBS[options.what](options)
+    made = {}
+    for name, measure in chosen.items():
+        label = f"speed {options.what} {name}"
+        with progress(label) as bar, TemporaryDirectory(prefix="bmt-speed-") as folder:
+            bench = Bench(options.rounds, bar, Path(folder))
+            measurement = measure(bench)
+        made[name] = print_measurement(measurement, bench, part.endswith("cuda"))
+    if options.write:
+        how = "--long" if options.what == "data" else f"--rounds {options.rounds}"
+        keep_measurements(part, f"{COMMAND} {options.what} {how}", order, made)
     return 0
 
 

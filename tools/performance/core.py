@@ -5,26 +5,25 @@ weights of a known shape.
 from __future__ import annotations
 
 import copy
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmark.cli.progress import Bar
 from bmt.gate_learner import GateLearner
 from bmt.layers import kind_of, target_names
 from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from bmt.settings import IN_DOMAIN, MaskSettings
-from tools.performance.figures import MeasuredFigure, Measurement, ratio
-from tools.performance.paired_timing import take_turns
+from bmt.training.plan import autocast_for
+from tools.performance.bench import Bench, ratios
+from tools.performance.figures import MeasuredFigure, Measurement
 
 SHAPES: dict[str, dict[str, int]] = {
     "minilm": {
@@ -59,18 +58,21 @@ class CoreSetting:
     rows: int
     tokens: int
     device: torch.device
-    bf16: bool
+    precision: str
+
+    def loss(self, model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+        """The model's own, of a batch."""
+        with autocast_for(self.precision, self.device)():
+            loss: Tensor = model(**inputs).loss
+        return loss
 
 
 def random_model(shape: str, device: torch.device | str, dropout: float = 0.0) -> nn.Module:
     """A question-answering encoder of a known shape with random weights."""
-    from transformers import BertConfig, BertForQuestionAnswering, RobertaConfig, RobertaForQuestionAnswering
+    import transformers
 
-    kind, config = (
-        (RobertaForQuestionAnswering, RobertaConfig)
-        if shape.startswith("roberta")
-        else (BertForQuestionAnswering, BertConfig)
-    )
+    family = "Roberta" if shape.startswith("roberta") else "Bert"
+    config, kind = (getattr(transformers, family + part) for part in ("Config", "ForQuestionAnswering"))
     torch.manual_seed(0)
     with torch.device(device):
         model: nn.Module = kind(
@@ -82,12 +84,15 @@ def random_model(shape: str, device: torch.device | str, dropout: float = 0.0) -
 def random_masks(model: nn.Module, embeddings: float = 0.3, layers: float = 0.3) -> Masks:
     """Six masks of a stated density in the embeddings and in the rest; every dataset's drawn on its own."""
     draw, parameters = torch.Generator().manual_seed(1), dict(model.named_parameters())
+    density = {
+        name: embeddings if kind_of(name) in ("embedding", "position") else layers
+        for name in target_names(model)
+    }
     parts = []
     for dataset in IN_DOMAIN:
         opened = {
-            name: torch.rand(parameters[name].shape, generator=draw)
-            < (embeddings if kind_of(name) in ("embedding", "position") else layers)
-            for name in target_names(model)
+            name: torch.rand(parameters[name].shape, generator=draw) < share
+            for name, share in density.items()
         }
         parts.append(Masks.of({dataset: opened}, model))
     return Masks.joined(parts, {"kind": "random"})
@@ -95,31 +100,33 @@ def random_masks(model: nn.Module, embeddings: float = 0.3, layers: float = 0.3)
 
 def batch(setting: CoreSetting) -> tuple[dict[str, Tensor], list[str]]:
     """Rows without padding, and whose they are: the six datasets in turn."""
-    draw = torch.Generator().manual_seed(2)
-    ids = torch.randint(
-        5, SHAPES[setting.shape]["vocab_size"], (setting.rows, setting.tokens), generator=draw
-    )
+    draw, shape = torch.Generator().manual_seed(2), (setting.rows, setting.tokens)
+    ids = torch.randint(5, SHAPES[setting.shape]["vocab_size"], shape, generator=draw)
     at = torch.randint(10, setting.tokens - 10, (setting.rows,), generator=draw)
-    owner = sorted(range(setting.rows), key=lambda row: row % len(IN_DOMAIN))
-    names = [IN_DOMAIN[row % len(IN_DOMAIN)] for row in owner]
     inputs = {
         "input_ids": ids,
         "attention_mask": torch.ones_like(ids),
         "start_positions": at,
         "end_positions": at + 2,
     }
-    return {name: value.to(setting.device) for name, value in inputs.items()}, names
+    owners = sorted(row % len(IN_DOMAIN) for row in range(setting.rows))
+    moved = {name: value.to(setting.device) for name, value in inputs.items()}
+    return moved, [IN_DOMAIN[owner] for owner in owners]
 
 
-def one_step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, inputs: dict[str, Tensor], bf16: bool
-) -> None:
-    """Forward, backward, clip, AdamW."""
-    with (
-        torch.autocast(next(model.parameters()).device.type, dtype=torch.bfloat16) if bf16 else nullcontext()
-    ):
-        loss = model(**inputs).loss
-    loss.backward()
+def wait_for(device: torch.device) -> None:
+    """Until a GPU has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def new_adamw(model: nn.Module) -> torch.optim.AdamW:
+    """The optimizer of every variant."""
+    return torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+
+
+def update(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Clip, AdamW."""
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
@@ -131,207 +138,142 @@ def variants(setting: CoreSetting) -> Iterator[dict[str, Callable[[], None]]]:
     inputs, names = batch(setting)
     first = random_model(setting.shape, setting.device)
     masks = random_masks(first)
-    steps: dict[str, Callable[[], None]] = {}
     with ExitStack() as stack:
 
-        def masked(model: nn.Module, what: Any, compact: bool = False) -> Callable[[], None]:
-            optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
-            handle = (
-                stack.enter_context(mask_updates(optimizer, model, what, compact=compact))
-                if what is not None
-                else None
-            )
+        def masked(what: Masks | RandomMask | None, compact: bool = False) -> Callable[[], None]:
+            model = copy.deepcopy(first)
+            optimizer = new_adamw(model)
+            handle = what and stack.enter_context(mask_updates(optimizer, model, what, compact=compact))
 
             def step() -> None:
-                if handle is not None:
+                if handle:
                     handle.rows(names)
-                one_step(model, optimizer, inputs, setting.bf16)
+                setting.loss(model, inputs).backward()
+                update(model, optimizer)
 
             return step
 
-        learned = MaskSettings(alpha0=0.0, density=0.3)
-        fused, plain = (
-            GateLearner(
-                model := copy.deepcopy(first),
-                target_names(model),
-                learned,
-                (0, "mask", kind),
-                fused=kind == "fused",
-            )
-            for kind in ("fused", "plain")
-        )
+        def learned(kind: str) -> Callable[[], None]:
+            model, settings = copy.deepcopy(first), MaskSettings(alpha0=0.0, density=0.3)
+            keys = (0, "mask", kind)
+            learner = GateLearner(model, target_names(model), settings, keys, fused=kind == "fused")
+            return lambda: learner.step(lambda: setting.loss(model, inputs), count=False) and None
 
-        def learn(learner: GateLearner) -> Callable[[], None]:
-            def loss() -> Tensor:
-                with (
-                    torch.autocast(setting.device.type, dtype=torch.bfloat16)
-                    if setting.bf16
-                    else nullcontext()
-                ):
-                    value: Tensor = learner.model(**inputs).loss
-                return value
-
-            return lambda: learner.step(loss, count=False) and None
-
-        steps[PLAIN] = masked(copy.deepcopy(first), None)
-        steps["random mask"] = masked(copy.deepcopy(first), RandomMask(0.5))
-        steps["six masks"] = masked(copy.deepcopy(first), masks)
-        # as learned masks are: nearly closed embeddings, more open layers
-        steps["six masks, compact state"] = masked(
-            copy.deepcopy(first), random_masks(first, 0.02, 0.6), compact=True
-        )
-        steps["mask learning"] = learn(fused)
-        steps["mask learning, plain formulas"] = learn(plain)
-        steps["one backward per dataset"] = _one_backward_per_dataset(
-            copy.deepcopy(first), masks, inputs, names, setting.bf16
-        )
-        yield steps
+        yield {
+            PLAIN: masked(None),
+            "random mask": masked(RandomMask(0.5)),
+            "six masks": masked(masks),
+            # as learned masks are: nearly closed embeddings, more open layers
+            "six masks, compact state": masked(random_masks(first, 0.02, 0.6), compact=True),
+            "mask learning": learned("fused"),
+            "mask learning, plain formulas": learned("plain"),
+            "one backward per dataset": _one_backward_per_dataset(
+                setting, copy.deepcopy(first), masks, inputs, names
+            ),
+        }
 
 
 def _one_backward_per_dataset(
-    model: nn.Module, masks: Masks, inputs: dict[str, Tensor], names: list[str], bf16: bool
+    setting: CoreSetting, model: nn.Module, masks: Masks, inputs: dict[str, Tensor], names: list[str]
 ) -> Callable[[], None]:
     """The oracle of the grouped backward: the rows of each dataset forward and backward on their own, each
     gradient masked.
     """
-    optimizer, parameters = (
-        torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True),
-        dict(model.named_parameters()),
-    )
+    optimizer, parameters = new_adamw(model), dict(model.named_parameters())
     opened = masks.unpacked(parameters)
 
     def step() -> None:
         total = {name: torch.zeros_like(value) for name, value in parameters.items()}
         for dataset in sorted(set(names)):
             rows = [row for row, name in enumerate(names) if name == dataset]
-            with (
-                torch.autocast(next(model.parameters()).device.type, dtype=torch.bfloat16)
-                if bf16
-                else nullcontext()
-            ):
-                loss = (
-                    model(**{name: value[rows] for name, value in inputs.items()}).loss
-                    * len(rows)
-                    / len(names)
-                )
-            loss.backward()
+            loss = setting.loss(model, {name: value[rows] for name, value in inputs.items()})
+            (loss * len(rows) / len(names)).backward()
             for name, value in parameters.items():
                 if value.grad is not None:
-                    total[name] += (
-                        value.grad * opened[name][masks.index(dataset)] if name in opened else value.grad
-                    )
+                    mask = opened[name][masks.index(dataset)] if name in opened else 1
+                    total[name] += value.grad * mask
                 value.grad = None
         for name, value in parameters.items():
             value.grad = total[name]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        update(model, optimizer)
 
     return step
 
 
-def measured_steps(setting: CoreSetting, rounds: int, bar: Bar) -> Measurement:
+def measured_steps(setting: CoreSetting, bench: Bench) -> Measurement:
     """Ratios of every variant to the plain step."""
-    wait = torch.cuda.synchronize if setting.device.type == "cuda" else (lambda: None)
     with variants(setting) as steps:
-        timings = take_turns(steps, PLAIN, rounds, bar=bar, wait=wait)
-    plain = median(timings[PLAIN].seconds)
+        seconds = bench.take_turns(steps, wait=partial(wait_for, setting.device))
+    plain = median(seconds[PLAIN])
     title = f"{setting.shape}, {setting.rows} windows of {setting.tokens} tokens"
     notes = (
-        f"{'bf16' if setting.bf16 else 'fp32'}, {torch.get_num_threads()} CPU threads, torch "
-        f"{torch.__version__}.",
+        f"{setting.precision}, {torch.get_num_threads()} CPU threads, torch {torch.__version__}.",
         f"A plain step takes {plain:.3f} s, {setting.rows * setting.tokens / plain:,.0f} tokens/s;"
         " ratios to it.",
     )
-    figures = tuple(
-        ratio(name, timing.ratios, TARGETS.get(name)) for name, timing in timings.items() if name != PLAIN
-    )
-    record = {name: {"ratios": timing.ratios, "seconds": timing.seconds} for name, timing in timings.items()}
-    return Measurement(title, figures, notes, {"timings": record})
+    figures = [
+        MeasuredFigure(name, ratios(seconds, name, PLAIN), TARGETS.get(name))
+        for name in seconds
+        if name != PLAIN
+    ]
+    return Measurement(title, figures, notes)
 
 
-def measured_sizes(shape: str, device: torch.device) -> Measurement:
-    """Bytes of six masks of RoBERTa-base, and of AdamW's state for `shape`."""
-    sizes, (dense, compact, saved) = mask_sizes(), optimizer_bytes(shape, device)
+def measured_sizes(shape: str, device: torch.device, bench: Bench) -> Measurement:
+    """Bytes of six masks of RoBERTa-base, and of AdamW's state for `shape`. Rounds do not matter."""
+    sizes, (dense, compact) = mask_sizes(bench.folder), optimizer_bytes(shape, device)
     notes = (
         f"Six masks of RoBERTa-base's encoder ({sizes['weights'] / 1e6:.1f}M weights), index included.",
         f"AdamW's moments for {shape} under one mask that opens 2 % of the embeddings and 60 % of the layers,"
         " values and index counted.",
     )
     figures = (
-        MeasuredFigure("six masks in memory", sizes["memory"] / 1e6, target=MOST_MASKS, unit="MB"),
-        MeasuredFigure("six masks on disk", sizes["disk"] / 1e6, target=MOST_MASKS, unit="MB"),
+        MeasuredFigure("six masks in memory", sizes["memory"] / 1e6, MOST_MASKS, unit="MB"),
+        MeasuredFigure("six masks on disk", sizes["disk"] / 1e6, MOST_MASKS, unit="MB"),
         MeasuredFigure("moments, dense", dense / 1e6, unit="MB"),
         MeasuredFigure("moments, compact", compact / 1e6, unit="MB"),
-        MeasuredFigure("saved by compact moments", saved, unit="%"),
+        MeasuredFigure("saved by compact moments", 1 - compact / dense, unit="%"),
     )
-    record = {"mask_bytes": sizes, "optimizer_bytes": {"dense": dense, "compact": compact}}
-    return Measurement("Sizes", figures, notes, record)
+    return Measurement("Sizes", figures, notes)
 
 
-COUNT = 7
-"""Variants that `measured_steps` times."""
-
-
-def mask_sizes(shape: str = "roberta-base") -> dict[str, float]:
-    """Bytes of six masks of a shape's encoder: in memory (bits and index), and as a file."""
-    model = random_model(shape, "meta")
-    sizes = {
-        name: tuple(value.shape)
-        for name, value in model.named_parameters()
-        if name in set(target_names(model))
-    }
-    draw = torch.Generator().manual_seed(3)
+def mask_sizes(folder: Path) -> dict[str, int]:
+    """Bytes of six masks of RoBERTa-base: in memory (bits and index), and as a file."""
+    model, draw = random_model("roberta-base", "meta"), torch.Generator().manual_seed(3)
+    parameters = {name: value for name, value in model.named_parameters() if name in target_names(model)}
     bits = {
-        name: torch.randint(
-            0,
-            256,
-            (len(IN_DOMAIN), -(-int(torch.Size(size).numel()) // 8)),
-            generator=draw,
-            dtype=torch.uint8,
-        )
-        for name, size in sizes.items()
+        name: torch.randint(256, (len(IN_DOMAIN), -(-value.numel() // 8)), generator=draw, dtype=torch.uint8)
+        for name, value in parameters.items()
     }
+    sizes = {name: tuple(value.shape) for name, value in parameters.items()}
     masks = Masks(IN_DOMAIN, sizes, bits, "0" * 64, {"kind": "random"})
     index = len(repr((masks.datasets, masks.shapes, masks.about)).encode())
-    with tempfile.TemporaryDirectory() as folder:
-        masks.save(path := Path(folder) / "masks.safetensors")
-        on_disk = path.stat().st_size
-    weights = sum(torch.Size(size).numel() for size in sizes.values())
+    masks.save(path := folder / "masks.safetensors")
     return {
-        "weights": float(weights),
-        "memory": float(sum(value.numel() for value in bits.values()) + index),
-        "disk": float(on_disk),
+        "weights": sum(value.numel() for value in parameters.values()),
+        "memory": sum(value.numel() for value in bits.values()) + index,
+        "disk": path.stat().st_size,
     }
 
 
 def optimizer_bytes(
     shape: str, device: torch.device, embeddings: float = 0.02, layers: float = 0.6
-) -> tuple[float, float, float]:
-    """Bytes of AdamW's state over masks of those densities: dense, compact (with index and values), and the
-    share that is saved.
-    """
+) -> tuple[int, int]:
+    """Bytes of AdamW's state over masks of those densities: dense, and compact with index and values."""
     model = random_model(shape, device)
-    masks, of_model = random_masks(model, embeddings, layers), {id(p) for p in model.parameters()}
-    total = []
-    for compact in (False, True):
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
-        with mask_updates(optimizer, model, masks.union(), compact=compact):
-            for parameter in model.parameters():
-                parameter.grad = torch.zeros_like(parameter)
-            optimizer.step()
-            held = sum(
-                value.numel() * value.element_size()
-                for state in optimizer.state.values()
-                for value in state.values()
-                if value.dim()
-            )
-            stand_in = sum(
-                p.numel()
-                for group in optimizer.param_groups
-                for p in group["params"]
-                if id(p) not in of_model
-            )
-            total.append(float(held + 8 * stand_in))  # 4 bytes of index and 4 of value
-        optimizer.zero_grad(set_to_none=True)
-    return total[0], total[1], 1 - total[1] / total[0]
+    masks = random_masks(model, embeddings, layers).union()
+    return _state_bytes(model, masks, False), _state_bytes(model, masks, True)
+
+
+def _state_bytes(model: nn.Module, masks: Masks, compact: bool) -> int:
+    optimizer, of_model = new_adamw(model), set(map(id, model.parameters()))
+    with mask_updates(optimizer, model, masks, compact=compact):
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        held = sum(
+            value.nbytes for state in optimizer.state.values() for value in state.values() if value.dim()
+        )
+        stand_ins = [p for group in optimizer.param_groups for p in group["params"] if id(p) not in of_model]
+    optimizer.zero_grad(set_to_none=True)
+    return held + 8 * sum(p.numel() for p in stand_ins)  # 4 bytes of index and 4 of value

@@ -1,32 +1,39 @@
-"""What was measured, as rows of a Markdown table."""
+"""What was measured, as a part of a document: a heading, sentences, a table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any
 
-from tools.performance.paired_timing import Timing
+import numpy as np
+
+from benchmark.rendering.document import Column, Document, Heading, Paragraph, text_table
+
+FORMATS = {"x": "{:.2f}", "%": "{:.1f} %", "MB": "{:,.0f} MB", "h": "{:.2f} h", "n": "{:,.0f}"}
+COLUMNS = (Column("", "left"), "measured", "smallest to largest", "target", Column("kept", "left"))
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredFigure:
-    """One row: a name, what was measured (all rounds, for the spread), and what the project allows itself.
+    """One row: a name, what was measured, and what the project allows itself.
 
     Attributes:
-        value: the figure itself: a median ratio, a share of 1, megabytes.
-        rounds: the figure of every round; empty where there is but one.
+        measured: the figure of every round, of which the median counts; or the only figure there is.
         target: the largest value allowed, or with `at_least` the smallest; None: only told.
         unit: "x" (a ratio), "%" (a share of 1), "MB", "h" or "n" (a number).
     """
 
     name: str
-    value: float
-    rounds: tuple[float, ...] = ()
+    measured: Sequence[float] | float
     target: float | None = None
     at_least: bool = False
     unit: str = "x"
+
+    @property
+    def value(self) -> float:
+        """The figure itself."""
+        return float(np.median(self.measured))
 
     @property
     def kept(self) -> bool | None:
@@ -35,69 +42,33 @@ class MeasuredFigure:
             return None
         return self.value >= self.target if self.at_least else self.value <= self.target
 
-    def row(self) -> str:
+    def cells(self) -> tuple[str, ...]:
         """The table's row."""
-        spread = (
-            f"{self._text(min(self.rounds))} to {self._text(max(self.rounds))}"
-            if len(self.rounds) > 1
-            else ""
-        )
-        target = (
-            ""
-            if self.target is None
-            else f"{'at least' if self.at_least else 'at most'} {self._text(self.target)}"
-        )
-        kept = "" if self.kept is None else "yes" if self.kept else "no"
-        return f"| {self.name} | {self._text(self.value)} | {spread} | {target} | {kept} |"
+        spread, target = "", ""
+        if np.size(self.measured) > 1:
+            spread = f"{self._text(np.min(self.measured))} to {self._text(np.max(self.measured))}"
+        if self.target is not None:
+            target = f"at {'least' if self.at_least else 'most'} {self._text(self.target)}"
+        kept = {None: "", True: "yes", False: "no"}[self.kept]
+        return self.name, self._text(self.value), spread, target, kept
 
     def _text(self, value: float) -> str:
-        shown = {
-            "x": f"{value:.2f}",
-            "%": f"{100 * value:.1f} %",
-            "MB": f"{value:,.0f} MB",
-            "h": f"{value:.2f} h",
-            "n": f"{value:,.0f}",
-        }
-        return shown[self.unit]
+        return FORMATS[self.unit].format(100 * value if self.unit == "%" else value)
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A part of the measurement: its title, its figures, sentences that say on what they were taken, and what
+    """What one experiment found: its title, its figures, sentences that say on what they were taken, and what
     else the JSON file keeps.
     """
 
     title: str
-    figures: tuple[MeasuredFigure, ...]
-    notes: tuple[str, ...]
+    figures: Sequence[MeasuredFigure]
+    notes: Sequence[str]
     record: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def repeated(self) -> bool:
-        """Whether any figure was taken in rounds."""
-        return any(figure.rounds for figure in self.figures)
-
-    def lines(self) -> list[str]:
-        """Markdown: a heading, the notes, the table."""
-        table = ["| | measured | smallest to largest | target | kept |", "| --- | ---: | ---: | ---: | --- |"]
-        return [
-            f"### {self.title}",
-            "",
-            " ".join(self.notes),
-            "",
-            *table,
-            *(figure.row() for figure in self.figures),
-            "",
-        ]
-
-
-def against(timings: dict[str, Timing], name: str, base: str) -> tuple[float, ...]:
-    """Ratio of `name` to `base` in each round."""
-    return tuple(one / other for one, other in zip(timings[name].seconds, timings[base].seconds, strict=True))
-
-
-def ratio(
-    label: str, ratios: Sequence[float], target: float | None, at_least: bool = False
-) -> MeasuredFigure:
-    """The median of ratios as a figure."""
-    return MeasuredFigure(label, median(ratios), tuple(ratios), target, at_least)
+    def document(self, *ends: str) -> Document:
+        """As a part of a page, `ends` below its table."""
+        table = text_table(COLUMNS, [figure.cells() for figure in self.figures])
+        notes = Paragraph(" ".join(self.notes))
+        return Document("", (Heading(self.title, 3), notes, table, *map(Paragraph, ends)))

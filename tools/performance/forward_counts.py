@@ -41,11 +41,6 @@ class ForwardCounts:
         """Tokens with their padding."""
         return sum(ids.numel() for ids, _ in self.passes)
 
-    @property
-    def padding(self) -> float:
-        """Share of the positions that hold no token."""
-        return 1 - self.tokens / self.positions
-
 
 @contextmanager
 def watched(model: nn.Module) -> Iterator[ForwardCounts]:

@@ -8,7 +8,9 @@ import gzip
 import json
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +21,8 @@ POOL = 1000
 """Contexts that a large file takes turns with: together far longer than the 32 kB in which gzip finds a text
 again.
 """
+NUMBER = "#" * 8
+"""Stands in a text of the pool where its number goes."""
 
 
 @cache
@@ -35,48 +39,44 @@ def squad_like(path: Path, contexts: int, questions: int = 5, seed: int = 0) -> 
     average. Returns `path`.
     """
     draw = random.Random(seed)
-    with write_aside(path) as aside, open(aside, "wb") as raw, _zipped(raw, 6) as stream:
-        stream.write(_header(path))
+    with _written(path, 6) as (_, stream):
         for number in range(contexts):
-            record = passage(draw, f"{number:08d}", draw.randint(100, 180), questions)
-            stream.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            stream.write(_line(passage(draw, f"{number:08d}", draw.randint(100, 180), questions)))
     return path
 
 
-def large(path: Path, size: int, seed: int = 0) -> Path:
+def large(path: Path, size: int) -> Path:
     """A gzip file of at least `size` bytes, of contexts as long as TriviaQA's (about 750 words) with one
     question each. Returns `path`.
 
     No two contexts are the same: each of `POOL` texts comes again with another number at its end.
     """
-    draw = random.Random(seed)
-    pool = [passage(draw, "", draw.randint(500, 1000), 1) for _ in range(POOL)]
-    rendered = [tuple(_rendered(record)) for record in pool]
-    with write_aside(path) as aside, open(aside, "wb") as raw, _zipped(raw, 1) as stream:
-        stream.write(_header(path))
+    draw = random.Random(0)
+    pool = [_line(passage(draw, NUMBER, draw.randint(500, 1000), 1, NUMBER)) for _ in range(POOL)]
+    with _written(path, 1) as (raw, stream):
         number = 0
         while raw.tell() < size:
-            stream.write((b"%08d" % number).join(rendered[number % POOL]))
+            stream.write(pool[number % POOL].replace(NUMBER.encode(), b"%08d" % number))
             number += 1
     return path
 
 
-def passage(draw: random.Random, name: str, length: int, questions: int) -> dict[str, Any]:
-    """A line of an MRQA file: `length` random words; each question asks for one to four of them, at one
-    place.
+def passage(draw: random.Random, name: str, length: int, questions: int, *last: str) -> dict[str, Any]:
+    """A line of an MRQA file: `length` random words, and `last`; each question asks for one to four of the
+    random ones, at one place.
     """
     chosen = draw.choices(words(), k=length)
-    context, tokens = _joined(chosen)
+    context, tokens = _joined([*chosen, *last])
     qas = []
     for number in range(questions):
         first = draw.randrange(length - 3)
-        last = first + draw.randrange(4)
-        begin, end = tokens[first][1], tokens[last][1] + len(chosen[last])
+        final = first + draw.randrange(4)
+        begin, end = tokens[first][1], tokens[final][1] + len(chosen[final])
         question, question_tokens = _joined([*draw.choices(words(), k=draw.randint(6, 14)), "?"])
         answer = {
             "text": context[begin:end],
             "char_spans": [[begin, end - 1]],
-            "token_spans": [[first, last]],
+            "token_spans": [[first, final]],
         }
         qas.append(
             {
@@ -91,31 +91,24 @@ def passage(draw: random.Random, name: str, length: int, questions: int) -> dict
 
 
 def _joined(chosen: list[str]) -> tuple[str, list[list[Any]]]:
-    tokens, at = [], 0
-    for word in chosen:
-        tokens.append([word, at])
-        at += len(word) + 1
-    return " ".join(chosen), tokens
+    """The words with a space between them, and each with the place where it begins."""
+    begins = accumulate((len(word) + 1 for word in chosen), initial=0)
+    return " ".join(chosen), [[word, at] for word, at in zip(chosen, begins, strict=False)]
 
 
-def _rendered(record: dict[str, Any]) -> Iterator[bytes]:
-    """The line in pieces that a number of eight digits joins: the line's id, the context's end and last
-    token, part of a question id.
+def _line(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, ensure_ascii=False).encode() + b"\n"
+
+
+@contextmanager
+def _written(path: Path, level: int) -> Iterator[tuple[IO[bytes], gzip.GzipFile]]:
+    """The file and the gzip stream into it, begun with its header. What is written decides the bytes alone:
+    no name, no time.
     """
-    length = len(record["context"])
-    context = record["context"] + " \0"
-    tokens = [*record["context_tokens"], ["\0", length + 1]]
-    qas = [{**qa, "qid": f"\0{qa['qid']}"} for qa in record["qas"]]
-    line = json.dumps(
-        record | {"id": "\0", "context": context, "context_tokens": tokens, "qas": qas}, ensure_ascii=False
-    )
-    yield from (line + "\n").encode().split(b"\\u0000")
-
-
-def _zipped(raw: IO[bytes], level: int) -> gzip.GzipFile:
-    """A gzip stream whose bytes depend on what is written alone: no name, no time."""
-    return gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=level, mtime=0)
-
-
-def _header(path: Path) -> bytes:
-    return json.dumps({"header": {"dataset": path.name.split(".")[0], "split": "train"}}).encode() + b"\n"
+    with (
+        write_aside(path) as aside,
+        open(aside, "wb") as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=level, mtime=0) as stream,
+    ):
+        stream.write(_line({"header": {"dataset": path.name.split(".")[0], "split": "train"}}))
+        yield raw, stream

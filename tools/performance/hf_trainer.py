@@ -26,22 +26,22 @@ class TrainerSetting:
     """How Trainer is fed.
 
     Attributes:
-        padding: "max_length" (to the window: the recipe's default) or "longest" (to the longest of the
-            batch).
+        whole: windows are padded to the longest allowed (the recipe's default), else to the longest of the
+            batch.
         like: batches of windows of like length (`train_sampling_strategy="group_by_length"`), else mixed
             ones.
         workers: processes that load batches.
     """
 
     name: str
-    padding: str = "longest"
+    whole: bool = False
     like: bool = False
     workers: int = 0
 
 
 TO_THE_WINDOW = "Trainer, windows padded to the longest allowed (its recipe's default)"
 SETTINGS = (
-    TrainerSetting(TO_THE_WINDOW, "max_length"),
+    TrainerSetting(TO_THE_WINDOW, whole=True),
     TrainerSetting("Trainer, padded to a batch's longest window"),
     TrainerSetting("Trainer, windows of like length together", like=True),
     TrainerSetting("Trainer, windows of like length together, loaded by a process", like=True, workers=1),
@@ -56,6 +56,11 @@ class TimedRun:
     cpu: float
     loss: float
     passed: ForwardCounts
+
+    def record(self) -> dict[str, float]:
+        """What the JSON file keeps of it."""
+        counts = {"tokens": self.passed.tokens, "positions": self.passed.positions}
+        return {"seconds": self.seconds, "cpu": self.cpu, "loss": self.loss, **counts}
 
 
 def train(
@@ -74,18 +79,10 @@ def train(
     Args:
         rows: windows as the recipe makes them, not padded, in the order in which Trainer's sampler gives
             them.
-        window: tokens that "max_length" pads to.
+        window: tokens that `setting.whole` pads to.
         out: a folder that Trainer may write to.
     """
-    from datasets import Dataset
-    from transformers import (
-        DataCollatorWithPadding,
-        PrinterCallback,
-        Trainer,
-        TrainerCallback,
-        TrainingArguments,
-        default_data_collator,
-    )
+    from transformers import PrinterCallback, TrainerCallback
 
     class Clock(TrainerCallback):
         began = ended = (0.0, 0.0)
@@ -100,33 +97,26 @@ def train(
                     torch.cuda.synchronize()
                 self.ended = (time.perf_counter(), time.process_time())
 
-    device, whole = next(model.parameters()).device, setting.padding == "max_length"
     clock = Clock()
     with quiet_trainer():
-        trainer = Trainer(
+        trainer = _trainer(
             model,
-            TrainingArguments(
-                output_dir=str(out),
-                per_device_train_batch_size=training.batch,
-                max_steps=len(rows) // training.batch,
-                learning_rate=training.lr,
-                weight_decay=training.weight_decay,
-                # the rows come in the order of the sampler that the setting names
-                train_sampling_strategy="sequential",
-                dataloader_num_workers=setting.workers,
-                dataloader_pin_memory=device.type == "cuda",
-                use_cpu=device.type == "cpu",
-                bf16=training.precision == "bf16",
-                report_to=[],
-                save_strategy="no",
-                logging_strategy="no",
-                disable_tqdm=True,
-            ),
-            train_dataset=Dataset.from_list(padded(rows, tokenizer, window) if whole else list(rows)),
-            data_collator=default_data_collator if whole else DataCollatorWithPadding(tokenizer),
-            processing_class=tokenizer,
-            callbacks=[clock],
+            tokenizer,
+            setting.whole,
+            out,
+            dataset(rows, tokenizer, window if setting.whole else None),
+            per_device_train_batch_size=training.batch,
+            max_steps=len(rows) // training.batch,
+            learning_rate=training.lr,
+            weight_decay=training.weight_decay,
+            # the rows come in the order of the sampler that the setting names
+            train_sampling_strategy="sequential",
+            dataloader_num_workers=setting.workers,
+            bf16=training.precision == "bf16",
+            save_strategy="no",
+            logging_strategy="no",
         )
+        trainer.add_callback(clock)
         trainer.remove_callback(PrinterCallback)
         with watched(model) as passed:
             loss = trainer.train().training_loss
@@ -134,64 +124,60 @@ def train(
 
 
 def predict(
-    model: nn.Module, windows: Any, tokenizer: Any, padding: str, batch: int, out: Path
+    model: nn.Module, windows: Any, tokenizer: Any, whole: bool, batch: int, out: Path
 ) -> tuple[np.ndarray, np.ndarray]:
     """Start and end scores (windows, tokens) of the recipe's evaluation windows, in their order, by
     `Trainer.predict`.
 
     Args:
-        windows: a `datasets.Dataset` of `recipe.dev_features`, already padded where `padding` is
-            "max_length".
+        windows: a `datasets.Dataset` of `recipe.dev_features`, already padded where `whole` is set.
     """
-    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, default_data_collator
-
-    device = next(model.parameters()).device
     with quiet_trainer():
-        trainer = Trainer(
-            model,
-            TrainingArguments(
-                output_dir=str(out),
-                per_device_eval_batch_size=batch,
-                dataloader_pin_memory=device.type == "cuda",
-                use_cpu=device.type == "cpu",
-                report_to=[],
-                disable_tqdm=True,
-            ),
-            data_collator=default_data_collator
-            if padding == "max_length"
-            else DataCollatorWithPadding(tokenizer),
-            processing_class=tokenizer,
-        )
+        trainer = _trainer(model, tokenizer, whole, out, None, per_device_eval_batch_size=batch)
         starts, ends = trainer.predict(windows).predictions
     return starts, ends
 
 
-def padded(rows: Sequence[dict[str, Any]], tokenizer: Any, window: int) -> list[dict[str, Any]]:
-    """The rows with their token columns padded to the window, as the recipe's `padding="max_length"` leaves
-    them.
+def _trainer(model: nn.Module, tokenizer: Any, whole: bool, out: Path, rows: Any, **arguments: Any) -> Any:
+    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, default_data_collator
+
+    device = next(model.parameters()).device.type
+    return Trainer(
+        model,
+        TrainingArguments(
+            output_dir=str(out),
+            dataloader_pin_memory=device == "cuda",
+            use_cpu=device == "cpu",
+            report_to=[],
+            disable_tqdm=True,
+            **arguments,
+        ),
+        train_dataset=rows,
+        data_collator=default_data_collator if whole else DataCollatorWithPadding(tokenizer),
+        processing_class=tokenizer,
+    )
+
+
+def dataset(rows: Sequence[dict[str, Any]], tokenizer: Any, window: int | None) -> Any:
+    """The rows as a `datasets.Dataset`, padded to a window as the recipe's `padding="max_length"` leaves
+    them; None: not padded.
     """
-    fill = {
-        "input_ids": tokenizer.pad_token_id,
-        "token_type_ids": tokenizer.pad_token_type_id,
-        "attention_mask": 0,
-    }
-    return [
-        {
-            name: value + [fill[name]] * (window - len(value)) if name in fill else value
-            for name, value in row.items()
-        }
-        for row in rows
-    ]
+    from datasets import Dataset
+
+    if window is None:
+        return Dataset.from_list(list(rows))
+    with quiet_transformers():
+        return Dataset.from_dict(dict(tokenizer.pad(list(rows), padding="max_length", max_length=window)))
 
 
 @contextmanager
 def quiet_trainer() -> Iterator[None]:
     """Keep back what transformers and accelerate say on the way."""
-    said = logging.getLogger("accelerate")
-    level = said.level
-    said.setLevel(logging.ERROR)
+    accelerate = logging.getLogger("accelerate")
+    level = accelerate.level
+    accelerate.setLevel(logging.ERROR)
     try:
         with quiet_transformers():
             yield
     finally:
-        said.setLevel(level)
+        accelerate.setLevel(level)

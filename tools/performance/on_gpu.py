@@ -10,20 +10,19 @@ lengths are what matters.
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
+from itertools import count
 from statistics import median
 
 import numpy as np
 import torch
 from torch import nn
 
-from benchmark.cli.progress import Bar
-from benchmark.config.params import Config, load
+from benchmark.config.params import Config, load, repository_root
+from benchmark.tracking.environment import gpu_peak_memory_mb, peak_memory_mb
 from bmt.gate_learner import GateLearner
 from bmt.layers import in_encoder, kind_of, target_names
 from bmt.masked_updates import mask_updates
@@ -35,11 +34,11 @@ from bmt.training.plan import Plan, autocast_for, step_size, total_steps
 from bmt.training.sampling import Sampler
 from bmt.training.step import Stepper, adamw
 from bmt.training.validation import evaluate
-from tools.performance.core import SHAPES, random_masks, random_model
+from tools.performance.bench import Bench
+from tools.performance.core import SHAPES, random_masks, random_model, wait_for
 from tools.performance.figures import MeasuredFigure, Measurement
-from tools.performance.same_windows import File
-from tools.performance.separate_process import peak_memory
-from tools.performance.training import TrainingSubject, as_questions
+from tools.performance.same_windows import Pick, training_data
+from tools.performance.subject import Subject
 
 VOCABULARY = Vocabulary(pad=1, token_types=False)  # RoBERTa's
 MFU, HOURS = 0.45, 1.0
@@ -47,38 +46,36 @@ MFU, HOURS = 0.45, 1.0
 hours for a run.
 """
 BUDGET = 16_384
+SHAPE = "roberta-base"
+NO_MASK, SIX_MASKS = "no mask", "six masks"
 
 
 @dataclass(frozen=True, slots=True)
 class PaperScale:
-    """What is run: a shape of `core.SHAPES`, the paper's params file, the device, and how large a matrix
-    finds the peak.
-    """
+    """Where it is run, how large a matrix finds the peak, and the tokens of a large step."""
 
-    shape: str
-    params: Path
     device: torch.device
     matrix: int = 8192
     budget: int = BUDGET
 
 
-def peak(device: torch.device, size: int, repeats: int = 10) -> float:
-    """FLOPs per second of a bf16 product of two square matrices, the best of five tries."""
+def peak(device: torch.device, size: int) -> float:
+    """FLOPs per second of a bf16 product of two square matrices, the best of five tries of ten."""
     left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     best = 0.0
     for _ in range(5):
-        _wait(device)
+        wait_for(device)
         began = time.perf_counter()
-        for _ in range(repeats):
+        for _ in range(10):
             left @ right
-        _wait(device)
-        best = max(best, repeats * 2 * size**3 / (time.perf_counter() - began))
+        wait_for(device)
+        best = max(best, 10 * 2 * size**3 / (time.perf_counter() - began))
     return best
 
 
-def step_flops(model: nn.Module, shape: str, lengths: np.ndarray) -> float:
+def step_flops(model: nn.Module, lengths: np.ndarray) -> float:
     """FLOPs that forward and backward on windows of these lengths need."""
-    sizes = SHAPES[shape]
+    sizes = SHAPES[SHAPE]
     weights = sum(
         value.numel()
         for name, value in model.named_parameters()
@@ -90,182 +87,130 @@ def step_flops(model: nn.Module, shape: str, lengths: np.ndarray) -> float:
     )
 
 
-def measured(subject: TrainingSubject, scale: PaperScale, rounds: int, bar: Bar) -> Measurement:
+def measured(subject: Subject, scale: PaperScale, bench: Bench) -> Measurement:
     """Steps of the paper's batch and of `BUDGET` tokens, with and without six masks; mask learning;
     evaluation; the hours of a run.
     """
-    paper, precision = load(scale.params), "bf16"
-    training = replace(paper.training, precision=precision)
-    large = replace(training, batch_tokens=scale.budget)
-    with tempfile.TemporaryDirectory(prefix="bmt-speed-") as folder:
-        files = subject.files("train", Path(folder))
-        highest = peak(scale.device, scale.matrix)
-        speeds = {
-            (batch, masked): _step_speed(files, scale, settings, masked, subject.steps, rounds, bar)
-            for batch, settings in (("batch", training), ("budget", large))
-            for masked in (False, True)
-        }
-        mask_step = _mask_step(files, scale, paper, training, subject.steps, rounds, bar)
-        windows_per_second = _evaluation(files, scale, Plan(training=training), subject.questions, bar)
-        per_question = float(np.mean([len(file.rows) / len(file.made.examples) for file in files]))
-    hours = run_hours(paper, per_question, speeds["batch", True].seconds, mask_step, windows_per_second)
-    label = {"batch": f"{training.batch} windows per step", "budget": f"{scale.budget:,} tokens per step"}
-    figures = []
-    for (batch, masked), speed in speeds.items():
-        name, plain = f"{label[batch]}, {'six masks' if masked else 'no mask'}", not masked
-        figures.append(
-            MeasuredFigure(f"{name}: real tokens per second", speed.tokens_per_second, speed.each, unit="n")
-        )
-        target = MFU if batch == "budget" and plain else None
-        figures.append(
-            MeasuredFigure(
-                f"{name}: share of the matrix peak",
-                speed.flops / speed.seconds / highest,
-                target=target,
-                at_least=True,
-                unit="%",
-            )
-        )
-        figures.append(MeasuredFigure(f"{name}: peak memory", speed.memory / 1e6, unit="MB"))
-    figures.append(
-        MeasuredFigure(
-            "hours of one MT (w/ BMT) run at the paper's scale, estimated", hours, target=HOURS, unit="h"
-        )
+    paper, steps = load(repository_root() / "profiles" / "paper.yaml"), subject.sizes.steps
+    training = replace(paper.training, precision="bf16")
+    bench.bar.resume_at(0, 5 * (bench.rounds + 1) + 2)
+    files = subject.files("train", bench)
+    source = training_data(files, VOCABULARY)
+    highest = peak(scale.device, scale.matrix)
+    usual, large = f"{training.batch} windows per step", f"{scale.budget:,} tokens per step"
+    settings = {usual: training, large: replace(training, batch_tokens=scale.budget)}
+    speeds = {
+        f"{batch}, {masks}": step_speed(source, scale, settings[batch], f"{batch}, {masks}", steps, bench)
+        for batch in settings
+        for masks in (NO_MASK, SIX_MASKS)
+    }
+    mask_step = mask_step_seconds(source, scale, paper, steps, bench)
+    dev_sets = [file.questions(subject.sizes.questions) for file in files]
+    model = random_model(SHAPE, scale.device)
+    taken = replace(bench, rounds=1).take_turns(
+        {"evaluation": lambda: evaluate(model, dev_sets, VOCABULARY, Plan(training=training))},
+        wait=partial(wait_for, scale.device),
     )
+    windows_per_second = sum(len(one.rows) for one in dev_sets) / taken["evaluation"][0]
+    per_question = float(np.mean([len(file.rows) / len(file.made.examples) for file in files]))
+    tuning = speeds[f"{usual}, {SIX_MASKS}"].seconds
+    hours = run_hours(paper, per_question, tuning, mask_step, windows_per_second)
+    figures = []
+    for name, speed in speeds.items():
+        share = speed.flops / speed.seconds / highest
+        target = MFU if name == f"{large}, {NO_MASK}" else None
+        figures += [
+            MeasuredFigure(f"{name}: real tokens per second", speed.tokens_per_second, unit="n"),
+            MeasuredFigure(f"{name}: share of the matrix peak", share, target, True, "%"),
+            MeasuredFigure(f"{name}: peak memory", speed.megabytes, unit="MB"),
+        ]
+    run = "hours of one MT (w/ BMT) run at the paper's scale, estimated"
+    figures.append(MeasuredFigure(run, hours, HOURS, unit="h"))
     notes = (
-        f"{scale.shape}'s shape with dropout .1, {precision}; {subject.steps} steps per round; bf16 matrix "
+        f"{SHAPE}'s shape with dropout .1, {training.precision}; {steps} steps per round; bf16 matrix "
         f"peak {highest / 1e12:,.0f} TFLOP/s, measured.",
         f"The run: {paper.data.train_cap:,} questions of each dataset, {per_question:.2f} windows per "
         f"question, {paper.training.epochs_mt:g} epochs, {training.batch} windows per step; "
         f"{paper.mask.steps:,} steps of mask learning per dataset at {mask_step * 1e3:.0f} ms; validation "
         f"at {windows_per_second:,.0f} windows per second. The authors needed 36 hours on a V100.",
     )
-    record = {
-        "peak": highest,
-        "steps": {
-            f"{batch}, {'six masks' if masked else 'no mask'}": speed.seconds
-            for (batch, masked), speed in speeds.items()
-        },
-        "mask step": mask_step,
-        "evaluation windows per second": windows_per_second,
-        "windows per question": per_question,
-    }
-    return Measurement(f"Training, {scale.shape}'s shape", tuple(figures), notes, record)
+    return Measurement(f"Training, {SHAPE}'s shape", figures, notes)
 
 
 @dataclass(frozen=True, slots=True)
 class StepSpeed:
-    """Steps of one kind: seconds and FLOPs of a step, real tokens per second (median, and of each round),
-    most bytes allocated.
+    """Steps of one kind: mean seconds and FLOPs of a step, real tokens per second of each round, most
+    megabytes allocated on the GPU (on a CPU, that this process has had).
     """
 
     seconds: float
     flops: float
-    tokens_per_second: float
-    each: tuple[float, ...]
-    memory: float
+    tokens_per_second: list[float]
+    megabytes: float
 
 
-def _step_speed(
-    files: Sequence[File],
+def step_speed(
+    source: TrainingData,
     scale: PaperScale,
     training: TrainingSettings,
-    masked: bool,
+    name: str,
     steps: int,
-    rounds: int,
-    bar: Bar,
+    bench: Bench,
 ) -> StepSpeed:
-    device, sets, rows = (
-        scale.device,
-        [file.windows for file in files],
-        {file.windows.dataset: file.rows for file in files},
-    )
-    model = random_model(scale.shape, device, dropout=0.1)
+    """Rounds of `steps` training steps; with six masks where the name says so."""
+    model = random_model(SHAPE, scale.device, dropout=0.1)
     optimizer = adamw(model, training)
-    sampler = Sampler(rows, step_size(sets, training), SamplingSettings(), 0)
-    lengths = [one.lengths for one in sets]
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    seconds, tokens, flops = [], [], []
-    with (
-        mask_updates(optimizer, model, random_masks(model), compact=True)
-        if masked
-        else nullcontext() as handle
-    ):
-        source = TrainingData(sets, rows, [], VOCABULARY)
+    sampler = Sampler(source.rows, step_size(source.sets, training), SamplingSettings(), 0)
+    if scale.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(scale.device)
+    masked = name.endswith(SIX_MASKS)
+    masks = mask_updates(optimizer, model, random_masks(model), compact=True) if masked else nullcontext()
+    drawn: list[list[Pick]] = []
+    with masks as handle:
         stepper = Stepper(model, optimizer, source, Plan(training=training), 0, handle)
-        for number in range(-1, rounds):
-            _wait(device)
-            began, drawn = time.perf_counter(), []
-            for step in range(steps):
-                drawn.append(sampler.draw((number + 1) * steps + step))
-                stepper.take((number + 1) * steps + step, drawn[-1])
-            _wait(device)
-            if number >= 0:
-                seconds.append(time.perf_counter() - began)
-                window_lengths = np.array([lengths[which][row] for picks in drawn for which, row in picks])
-                tokens.append(int(window_lengths.sum()))
-                flops.append(step_flops(model, scale.shape, window_lengths))
-            bar.advance(1, "six masks" if masked else "no mask")
-    each = tuple(count / took for count, took in zip(tokens, seconds, strict=True))
+
+        def one_round() -> None:
+            for step in range(len(drawn), len(drawn) + steps):
+                drawn.append(sampler.draw(step))
+                stepper.take(step, drawn[step])
+
+        seconds = bench.take_turns({name: one_round}, wait=partial(wait_for, scale.device))[name]
+    lengths = [[source.sets[which].lengths[row] for which, row in picks] for picks in drawn[steps:]]
+    tokens = [sum(map(sum, lengths[at : at + steps])) for at in range(0, len(lengths), steps)]
     return StepSpeed(
-        sum(seconds) / rounds / steps, sum(flops) / rounds / steps, median(each), each, _memory(device)
+        sum(seconds) / len(lengths),
+        step_flops(model, np.concatenate(lengths)) / len(lengths),
+        [count / took for count, took in zip(tokens, seconds, strict=True)],
+        (gpu_peak_memory_mb() or peak_memory_mb()) * (1 << 20) / 1e6,
     )
 
 
-def _mask_step(
-    files: Sequence[File],
-    scale: PaperScale,
-    paper: Config,
-    training: TrainingSettings,
-    steps: int,
-    rounds: int,
-    bar: Bar,
+def mask_step_seconds(
+    source: TrainingData, scale: PaperScale, paper: Config, steps: int, bench: Bench
 ) -> float:
-    """Median seconds of a step of mask learning on the paper's batch of one dataset's windows."""
-    sets, model = [file.windows for file in files], random_model(scale.shape, scale.device)
-    learner, cast = (
-        GateLearner(model, target_names(model), paper.mask, (0, "mask", "speed")),
-        autocast_for(training.precision, scale.device),
-    )
-    seconds = []
-    for number in range(-1, rounds):
-        _wait(scale.device)
-        began = time.perf_counter()
-        for step in range(steps):
-            at = (number + 1) * steps + step
-            rows = np.resize(files[0].rows, (at + 1) * paper.mask.batch)[-paper.mask.batch :]
+    """Median seconds of a step of mask learning in bf16 on the paper's batch of one dataset's windows."""
+    model, size = random_model(SHAPE, scale.device), paper.mask.batch
+    learner = GateLearner(model, target_names(model), paper.mask, (0, "mask", "speed"))
+    cast, numbers = autocast_for("bf16", scale.device), count(1)
+    windows = source.rows[source.datasets[0]]
+
+    def one_round() -> None:
+        for _ in range(steps):
+            rows = np.resize(windows, next(numbers) * size)[-size:]
 
             def loss(rows: np.ndarray = rows) -> torch.Tensor:
-                batch = collate(sets, [(0, int(row)) for row in rows], VOCABULARY).to(scale.device)
+                batch = collate(source.sets, [(0, int(row)) for row in rows], VOCABULARY)
                 with cast():
-                    return batch_loss(model, batch)
+                    return batch_loss(model, batch.to(scale.device))
 
             learner.step(loss, count=False)
-        _wait(scale.device)
-        if number >= 0:
-            seconds.append((time.perf_counter() - began) / steps)
-        bar.advance(1, "mask learning")
-    return median(seconds)
 
-
-def _evaluation(files: Sequence[File], scale: PaperScale, plan: Plan, questions: int, bar: Bar) -> float:
-    """Windows per second of a second evaluation of `questions` questions per dataset."""
-    model = random_model(scale.shape, scale.device)
-    dev_sets = [as_questions(file, questions) for file in files]
-    seconds = 0.0
-    for _ in range(2):
-        _wait(scale.device)
-        began = time.perf_counter()
-        evaluate(model, dev_sets, VOCABULARY, plan)
-        _wait(scale.device)
-        seconds = time.perf_counter() - began
-        bar.advance(1, "evaluation")
-    return sum(len(one.rows) for one in dev_sets) / seconds
+    seconds = bench.take_turns({"mask learning": one_round}, wait=partial(wait_for, scale.device))
+    return median(seconds["mask learning"]) / steps
 
 
 def run_hours(
-    paper: Config, windows_a_question: float, step: float, mask_step: float, evaluated: float
+    paper: Config, windows_per_question: float, step: float, mask_step: float, evaluated: float
 ) -> float:
     """Hours of one MT (w/ BMT) run: masks, steps and validations.
 
@@ -273,31 +218,8 @@ def run_hours(
         step, mask_step: seconds of a step of tuning with six masks, and of mask learning.
         evaluated: windows per second of validation.
     """
-    datasets, training = len(paper.data.train), paper.training
-    steps = total_steps(
-        round(datasets * (paper.data.train_cap or 0) * windows_a_question), training.epochs_mt, training.batch
-    )
-    validations = (
-        steps
-        / training.evaluate_every
-        * datasets
-        * paper.data.validation_cap
-        * windows_a_question
-        / evaluated
-    )
+    datasets, training, data = len(paper.data.train), paper.training, paper.data
+    windows = datasets * windows_per_question
+    steps = total_steps(round((data.train_cap or 0) * windows), training.epochs_mt, training.batch)
+    validations = steps / training.evaluate_every * data.validation_cap * windows / evaluated
     return (datasets * paper.mask.steps * mask_step + steps * step + validations) / 3600
-
-
-def _memory(device: torch.device) -> float:
-    """Most bytes allocated on a GPU since the last reset; on a CPU, that this process has had."""
-    return float(torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory())
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def count(rounds: int) -> int:
-    """Steps of the progress bar."""
-    return 5 * (rounds + 1) + 2

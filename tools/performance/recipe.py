@@ -52,26 +52,18 @@ def questions(path: str | Path) -> Iterator[dict[str, Any]]:
 def features(path: str | Path, tokenizer: Any, window: int, overlap: int, cache: Path, train: bool) -> Any:
     """The windows of an MRQA file as a `datasets.Dataset` whose Arrow file is written to `cache`."""
     import datasets
-    from datasets import Dataset
 
-    rows = Dataset.from_list(list(questions(path)))
-    function = (
-        train_features(tokenizer, window, overlap) if train else dev_features(tokenizer, window, overlap)
-    )
-    disabled = datasets.are_progress_bars_disabled()
+    rows = datasets.Dataset.from_list(list(questions(path)))
+    function = (train_features if train else dev_features)(tokenizer, window, overlap)
     datasets.disable_progress_bars()
-    try:
-        return rows.map(
-            function,
-            batched=True,
-            remove_columns=rows.column_names,
-            load_from_cache_file=False,
-            cache_file_name=str(cache),
-            new_fingerprint=cache.stem,  # spares the recipe the digest of its tokenizer
-        )
-    finally:
-        if not disabled:
-            datasets.enable_progress_bars()
+    return rows.map(
+        function,
+        batched=True,
+        remove_columns=rows.column_names,
+        load_from_cache_file=False,
+        cache_file_name=str(cache),
+        new_fingerprint=cache.stem,  # spares the recipe the digest of its tokenizer
+    )
 
 
 def _encode(tokenizer: Any, window: int, overlap: int, rows: dict[str, list[Any]]) -> Any:

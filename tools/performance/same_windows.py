@@ -5,7 +5,7 @@ them from the same questions.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from bmt.errors import DataError
-from bmt.qa.batches import Windows
+from bmt.qa.batches import Vocabulary, Windows
 from bmt.qa.features import Features, build
-from bmt.settings import IN_DOMAIN, DataSettings
+from bmt.settings import DataSettings, SamplingSettings
+from bmt.training.data import TrainingData
 from bmt.training.sampling import Sampler
+from bmt.training.validation import Questions
 from tools.performance import recipe
 
 Pick = tuple[int, int]
@@ -40,19 +42,30 @@ class File:
         """Make the features; of `limit` questions at most."""
         made = build(path, tokenizer, data, out, train=train, limit=limit)
         windows = Windows.of(made.windows, str(made.meta["dataset"]))
-        rows = windows.of_examples(
-            np.arange(len(made.examples)), negatives=data.negatives, windows=data.windows
-        )
-        before = (
-            data.question + tokenizer.num_special_tokens_to_add(pair=True) - 1
-        )  # tokens before the context of a question of that many
+        examples = np.arange(len(made.examples))
+        rows = windows.of_examples(examples, negatives=data.negatives, windows=data.windows)
+        # tokens before the context of a question of that many
+        before = data.question + tokenizer.num_special_tokens_to_add(pair=True) - 1
         return File(path, made, windows, rows[windows.context_start[rows] < before])
 
+    def tokens(self, row: int) -> tuple[int, ...]:
+        """Those of a window."""
+        return tuple(self.windows.input_ids[row].tolist())
 
-def source_files(files: Sequence[tuple[Path, bool]]) -> list[Path]:
-    """The files of the source datasets, in the order of `IN_DOMAIN`."""
-    names = {path.name.split(".")[0]: path for path, _ in files}
-    return [names[name] for name in IN_DOMAIN if name in names]
+    def questions(self, limit: int | None = None) -> Questions:
+        """Its questions, or the first `limit` of them, with all their windows."""
+        windows, examples = self.windows, self.made.examples
+        wanted = np.arange(len(examples))[:limit]
+        rows = np.flatnonzero(windows.example < len(wanted))
+        return Questions(
+            windows, rows, wanted, examples["context"].to_pylist(), examples["answers"].to_pylist()
+        )
+
+
+def training_data(files: Sequence[File], vocabulary: Vocabulary) -> TrainingData:
+    """What a run on these files trains on."""
+    rows = {file.windows.dataset: file.rows for file in files}
+    return TrainingData([file.windows for file in files], rows, [], vocabulary)
 
 
 def recipe_rows(
@@ -63,24 +76,30 @@ def recipe_rows(
     Raises:
         DataError: it makes no such window: the two sides would not train on the same.
     """
-    function, made = recipe.train_features(literal(tokenizer), data.window, data.overlap), {}
+    function = recipe.train_features(literal(tokenizer), data.window, data.overlap)
+    made: dict[Pick, dict[str, Any]] = {}
     for which, file in enumerate(files):
         wanted = {row for other, row in picks if other == which}
         if not wanted:
             continue
         ids = file.made.examples["id"].take(np.unique(file.windows.example[list(wanted)])).to_pylist()
-        columns = function(_columns(questions(file.path, ids)))
-        windows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        by_tokens = {tuple(window["input_ids"]): window for window in windows}
+        by_tokens = {
+            tuple(window["input_ids"]): window for window in windows_of(function, questions(file.path, ids))
+        }
         for row in wanted:
-            window = by_tokens.get(tuple(file.windows.input_ids[row].tolist()))
-            if window is None:
+            if file.tokens(row) not in by_tokens:
                 raise DataError(
                     f"{file.path}: the recipe makes no window {row} of {file.windows.dataset}: ours has "
                     "other tokens there"
                 )
-            made[which, row] = window
+            made[which, row] = by_tokens[file.tokens(row)]
     return made
+
+
+def windows_of(function: Callable[[Any], Any], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a function of the recipe, which takes and gives columns, makes of these questions."""
+    columns = function({name: [row[name] for row in rows] for name in rows[0]})
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def literal(tokenizer: Any) -> Any:
@@ -98,10 +117,6 @@ def questions(path: Path, ids: Sequence[str]) -> list[dict[str, Any]]:
     return [row for row in recipe.questions(path) if row["id"] in wanted]
 
 
-def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
-
-
 @dataclass(frozen=True, slots=True)
 class RoundWindows:
     """What a round trains on: the same windows, in mixed batches and in batches of like length."""
@@ -110,9 +125,7 @@ class RoundWindows:
     like: list[list[Pick]]
 
 
-def rounds_of(
-    files: Sequence[File], sampler: Sampler, batch: int, steps: int, rounds: int, seed: int = 0
-) -> list[RoundWindows]:
+def rounds_of(source: TrainingData, batch: int, steps: int, rounds: int) -> list[RoundWindows]:
     """The windows of each round: `steps` batches of those that Trainer would group by length, and the same
     windows in mixed batches.
 
@@ -123,17 +136,16 @@ def rounds_of(
     import torch
     from transformers.trainer_pt_utils import LengthGroupedSampler
 
+    sampler = Sampler(source.rows, batch, SamplingSettings(), 0)
     pool = [pick for step in range(max(4 * 50, steps * rounds)) for pick in sampler.draw(step)]
-    lengths = [len(files[which].windows.input_ids[row]) for which, row in pool]
-    grouped = list(
-        LengthGroupedSampler(batch, lengths=lengths, generator=torch.Generator().manual_seed(seed))
-    )
+    lengths = np.array([source.sets[which].lengths[row] for which, row in pool])
+    generator = torch.Generator().manual_seed(0)
+    grouped = list(LengthGroupedSampler(batch, lengths=lengths.tolist(), generator=generator))
     batches = [grouped[at : at + batch] for at in range(0, len(grouped), batch)]
-    by_length = sorted(range(len(batches)), key=lambda at: sum(lengths[index] for index in batches[at]))
-    draw, drawn = np.random.default_rng(seed), []
-    strata = [
-        draw.permutation(part) for part in np.array_split(by_length, steps)
-    ]  # a round has one of each: all lengths in proportion
+    by_length = sorted(range(len(batches)), key=lambda at: lengths[batches[at]].sum())
+    draw, drawn = np.random.default_rng(0), []
+    # a round has one of each: all lengths in proportion
+    strata = [draw.permutation(part) for part in np.array_split(by_length, steps)]
     for number in range(rounds):
         like = [[pool[index] for index in batches[order[number]]] for order in strata]
         every = [pick for part in like for pick in part]

@@ -6,17 +6,18 @@ The job and its usage are JSON, on the command line and on the last line of the 
 
 from __future__ import annotations
 
-import json
 import os
-import resource
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 import bmt.qa.mrqa
+from benchmark.tracking.environment import peak_memory_mb
 from bmt.errors import DataError
 from bmt.qa.features import BuildOptions, build
 from bmt.settings import DataSettings
@@ -28,19 +29,17 @@ class FileJob:
 
     Attributes:
         path: the MRQA file.
-        out: where features go; None: the file is only read.
         source: folder or name of the backbone, for its tokenizer.
+        out: where features go; None: the file is only read.
         workers: processes.
         questions: stop reading after this many; None: the whole file.
     """
 
-    path: str
-    out: str | None
+    path: Path
     source: str
     revision: str | None
-    window: int
-    overlap: int
-    question: int
+    data: DataSettings
+    out: Path | None = None
     workers: int = 1
     questions: int | None = None
 
@@ -59,57 +58,37 @@ class Usage:
 
 def do_job(job: FileJob) -> Usage:
     """Do it in this process."""
-    if job.out is None:
-        began, used, count = time.perf_counter(), cpu_seconds(), 0
-        for _ in bmt.qa.mrqa.read_mrqa(job.path):
-            count += 1
-            if count == job.questions:
-                break
-        return Usage(time.perf_counter() - began, cpu_seconds() - used, peak_memory(), count)
-    from bmt.qa.model import open_tokenizer  # as `benchmark.prepare` does, with all that it imports
+    tokenizer = None
+    if job.out is not None:
+        from bmt.qa.model import open_tokenizer  # as `benchmark.prepare` does, with all that it imports
 
-    data = DataSettings(window=job.window, overlap=job.overlap, question=job.question)
-    tokenizer = open_tokenizer(job.source, revision=job.revision, markers=data.special_tokens)
-    began, used = time.perf_counter(), cpu_seconds()
-    made = build(job.path, tokenizer, data, job.out, train=True, options=BuildOptions(job.workers))
+        tokenizer = open_tokenizer(job.source, revision=job.revision, markers=job.data.special_tokens)
+    began, used = time.perf_counter(), sum(os.times()[:4])
+    if job.out is None:
+        count = sum(1 for _ in islice(bmt.qa.mrqa.read_mrqa(job.path), job.questions))
+    else:
+        options = BuildOptions(job.workers)
+        made = build(job.path, tokenizer, job.data, job.out, train=True, options=options)
+        count = made.meta["counts"]["examples"]
     return Usage(
-        time.perf_counter() - began, cpu_seconds() - used, peak_memory(), made.meta["counts"]["examples"]
+        time.perf_counter() - began, sum(os.times()[:4]) - used, round(peak_memory_mb() * (1 << 20)), count
     )
 
 
 def in_new_process(job: FileJob) -> Usage:
     """Do it in a new process, its tokenizer on one thread. Raises DataError where that process fails."""
     environment = os.environ | {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tools.performance.separate_process", json.dumps(asdict(job))]
+    task = msgspec.json.encode(job, enc_hook=str).decode()
+    command = [sys.executable, "-m", "tools.performance.separate_process", task]
     done = subprocess.run(
         command, env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True
     )
     if done.returncode:
-        raise DataError(
-            f"{job.path}: the measuring process failed: "
-            f"{(done.stderr.strip().splitlines() or ['no message'])[-1]}"
-        )
-    usage: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return Usage(**usage)
-
-
-def cpu_seconds() -> float:
-    """CPU seconds of this process and of its children that have ended."""
-    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-
-
-def peak_memory() -> int:
-    """Most memory that this process has had at once (resident, memory-mapped pages included), in bytes."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM:"))
-    except (
-        OSError,
-        StopIteration,
-    ):  # not Linux; there ru_maxrss is a new process's own, on Linux it may be its parent's
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most << 10
+        message = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise DataError(f"{job.path}: the measuring process failed: {message}")
+    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Usage)
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(do_job(FileJob(**json.loads(sys.argv[1]))))))
+    job = msgspec.json.decode(sys.argv[1], type=FileJob, dec_hook=lambda kind, text: kind(text))
+    print(msgspec.json.encode(do_job(job)).decode())

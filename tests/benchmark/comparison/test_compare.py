@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from benchmark.compare import main
-from benchmark.statistics import CellData, judge_cells
+from benchmark.statistics.reproduction import CellData, judge_cells
 from bmt.errors import ConfigError
 from tests.conftest import ROOT
 from tests.support.comparing import PUBLISHED, cells_of, claim_of, compared, copy_of, read, strict_json

@@ -15,13 +15,14 @@ import pytest
 
 from benchmark.compare import main
 from benchmark.comparison import table_document
-from benchmark.comparison.claims import ClaimResult, Margins, claim_results
-from benchmark.comparison.gate import table_data
+from benchmark.comparison.claims import ClaimResult, claim_results
 from benchmark.comparison.matching import Matcher, Setting
+from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE, Claim, Ours, Paper, Requirements, Row, Table, load
 from benchmark.runs.predictions import Examples, Predictions
 from benchmark.runs.results import DatasetScore, Identity, Results, Run
-from benchmark.statistics import PairedScores, claim_interval, seed_interval
+from benchmark.statistics.claims import claim_interval, seed_interval
+from benchmark.statistics.paired import PairedScores
 from tests.support.comparing import claim_of, compared, copy_of, read, rewrite
 from tests.support.results_maker import IN_DOMAIN, SMALL, make_results, seed_noise
 
@@ -161,7 +162,11 @@ def test_an_open_claim_says_what_seeds_would_do(capsys, mini, tmp_path):
         claimed = replace(load().claims[0], size=size)
         seen = seed_interval([0.1, 0.5, 0.3, 0.2, 0.9][:found], [0.0] * found)
         assert (
-            table_document._needed(ClaimResult(claimed, "undecided", "", None, seen, seeds_needed=seeds))
+            table_document._needed(
+                ClaimResult(
+                    "undecided", "", seeds_needed=seeds, claim=claimed, paper_delta=None, interval=seen
+                )
+            )
             == text
         )
 
@@ -202,11 +207,11 @@ def made_runs() -> tuple[Results, Predictions]:
 
 
 def judged(*claims: Claim) -> tuple[tuple[ClaimResult, ...], Predictions]:
-    """The claims on `made_runs`, with margins of 1 for a dataset and 0.5 for an average."""
+    """The claims on `made_runs`, with the default margins: 1 for a dataset and 0.5 for an average."""
     runs, predictions = made_runs()
     paper = Paper("", {"3": MADE_TABLE}, claims, Requirements())
-    matcher = Matcher(runs, paper.requires, Setting("mini"), {}, table_data([]))
-    return claim_results(paper, MADE_TABLE, matcher, predictions, Margins(1.0, 0.5)), predictions
+    matcher = Matcher(runs, paper.requires, Setting("mini"), {})
+    return claim_results(paper, MADE_TABLE, matcher, predictions, CompareSettings()), predictions
 
 
 def test_a_gain_against_a_gain_ties_the_seeds_of_single_task_rows_over_datasets():

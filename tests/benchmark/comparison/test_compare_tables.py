@@ -16,7 +16,8 @@ import pytest
 
 from benchmark.compare import main
 from benchmark.paper.tables import load
-from benchmark.statistics import PairedScores, claim_interval
+from benchmark.statistics.claims import claim_interval
+from benchmark.statistics.paired import PairedScores
 from tests.support.comparing import (
     PUBLISHED,
     cells_of,

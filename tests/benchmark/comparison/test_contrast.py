@@ -15,15 +15,15 @@ from benchmark.comparison.arm_contrast import (
     domain_tables,
 )
 from benchmark.comparison.claims import ClaimResult
-from benchmark.comparison.gate import table_data
 from benchmark.comparison.matching import Matcher, Setting
 from benchmark.paper.tables import Claim, Requirements
 from benchmark.rendering import render
 from benchmark.runs.results import DatasetScore, Identity, Results, Run
-from benchmark.statistics import Interval
+from benchmark.statistics.paired import Interval
 from bmt.errors import ConfigError, DataError
 from tests.support.comparing import claim_of, compared, copy_of, edit
 from tests.support.results_maker import make_results
+from tests.support.source_code import ROOT
 
 pytest_plugins = ("tests.support.compare_fixtures",)
 
@@ -86,13 +86,33 @@ def test_what_cannot_be_held_against_each_other_is_named(faithful: Path, tmp_pat
         contrast.main(["bmt", "bmt", "--results", str(faithful)])
     with pytest.raises(ConfigError, match=r"bmt\.adaptor: not allowed: ARM or ARM\.adapter"):
         contrast.main(["bmt.adaptor", "none", "--results", str(faithful)])
-    with pytest.raises(ConfigError, match=r"--backbone: needed: .* has multi-data runs of no backbone"):
+    nothing = (
+        rf"^bmt, none: no results of these arms on any backbone: there are none in {tmp_path}; --results"
+    )
+    with pytest.raises(ConfigError, match=nothing):
         contrast.main(["bmt", "none", "--results", str(tmp_path)])
     apart = copy_of(faithful, tmp_path / "apart")
     for path in sorted(apart.glob("*.mt.none.s*.json")):
         edit(apart, path.stem, lambda record: record.update(datasets={}))
     with pytest.raises((DataError, ConfigError), match=r"no dataset in common|no results of this arm"):
         contrast.main(["bmt", "none", "--results", str(apart)])
+
+
+def test_arms_without_results_are_named_with_the_folder_and_what_makes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells that the profile lists come from the pipeline, others are trained one by one."""
+    for name in ("params.yaml", "profiles"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path))
+    with pytest.raises(ConfigError) as caught:
+        contrast.main(["bmt", "fisher.adapter", "--profile", "sample"])
+    cell = "minilm.mt.fisher.adapter.s0"
+    assert str(caught.value) == (
+        "bmt, fisher.adapter: no results of these arms on minilm: there are none in "
+        f"{tmp_path / 'results' / 'sample'}; to run: `dvc repro` and "
+        f"`python -m benchmark.train {cell} && python -m benchmark.evaluate {cell}`"
+    )
 
 
 def test_the_same_in_other_formats(faithful: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,15 +138,15 @@ def test_what_is_not_known_is_a_dash_and_an_interval_that_ends_at_0_holds_it() -
         for arm, name in (("bmt", "SQuAD"), ("none", "NewsQA"))
     )
     results = Results(Path(), runs)
-    rows = (arm_row("bmt", "m", results), arm_row("none", "m", results))
+    rows = (arm_row("bmt", "m"), arm_row("none", "m"))
     (table,) = domain_tables(rows, {"SQuAD"})
     claim = Claim("c", table.table, "", "", "bmt", "none", "F1", "SQuAD", "greater")
-    nothing = ClaimResult(claim, "no data", "no score of none", None, None)
-    matcher = Matcher(results, Requirements(), Setting("mini"), {}, table_data([]))
+    nothing = ClaimResult("no data", "no score of none", claim=claim, paper_delta=None, interval=None)
+    matcher = Matcher(results, Requirements(), Setting("mini"), {})
 
     def row(result: ClaimResult) -> list[str]:
         contrasts = [DomainContrast(table, (result,), matcher)]
-        return rows_of(render(contrast_document(contrasts, ("bmt", "none"), "m"), "markdown"))["SQuAD", "F1"]
+        return rows_of(render(contrast_document(contrasts), "markdown"))["SQuAD", "F1"]
 
     assert row(nothing) == ["40.0", "–", "–", "–", "–", "no score of none"]
     for low, high, remark in (

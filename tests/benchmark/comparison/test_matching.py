@@ -73,7 +73,7 @@ def row(name: str, ours: Ours | None = TRAINED) -> Row:
 def cell(
     name: str, dataset: str, mean: float | None, published: float | None, verdict: str = "reproduced"
 ) -> CellResult:
-    return CellResult(Match(row(name), dataset, "F1", published, 1, None), verdict, "", mean)
+    return CellResult(verdict, "", mean, match=Match(row(name), dataset, "F1", published, 1, None))
 
 
 def report(*verdicts: str, faults: tuple[Any, ...] = (), **changes: Any) -> TableReport:
@@ -98,9 +98,9 @@ def test_the_status_of_a_table(verdicts, plain, strict):
 
 
 def test_strict_asks_only_for_what_could_be_trained():
-    literature = CellResult(Match(row("x", None), "d", "F1", 1.0, 1, "literature"), "literature", "")
+    literature = CellResult("literature", "", match=Match(row("x", None), "d", "F1", 1.0, 1, "literature"))
     published = CellResult(
-        Match(row("x", Ours("u", "mt", "zero_shot")), "d", "F1", 1.0, 1, None), "not comparable", ""
+        "not comparable", "", match=Match(row("x", Ours("u", "mt", "zero_shot")), "d", "F1", 1.0, 1, None)
     )
     unprinted = cell("x", "d", 1.0, None, "no data")
     assert [entry.trainable for entry in (literature, published, unprinted)] == [False] * 3

@@ -44,8 +44,8 @@ def test_names_in_results_stay_text(capsys, faithful, small_paper, tmp_path, for
 def test_a_group_per_row_a_line_per_cell_and_the_average_is_strong(faithful, small_paper):
     inputs = read_inputs(faithful, None, small_paper)
     assert (inputs.setting.profile, inputs.setting.whole, inputs.setting.commands) == ("paper", False, False)
-    table = inputs.table("3")
-    report = compare(inputs.paper, table, inputs.results, inputs.setting, inputs.settings, inputs.source)
+    table = inputs.paper.table("3")
+    report = compare(inputs, table)
     numbers = numbers_table(report)
     assert [group.name for group in numbers.groups[:2]] == [
         "RoBERTa-base MT(w/ mask) p_F 0.5",
@@ -101,8 +101,8 @@ def test_a_gain_of_single_data_rows_over_multi_data_rows_is_the_other_with_its_s
     intervals = []
     for first, second in ((single, multi), (multi, single)):
         claim = Claim("gain", "5", "", "", *first, "F1", AVERAGE, "greater", than=second)
-        paper = replace(inputs.paper, claims=(claim,))
-        report = compare(paper, inputs.table("5"), inputs.results, inputs.setting, inputs.settings)
+        claimed = replace(inputs, paper=replace(inputs.paper, claims=(claim,)))
+        report = compare(claimed, inputs.paper.table("5"))
         intervals.append(report.claims[0].interval)
     st, mt = intervals
     assert (

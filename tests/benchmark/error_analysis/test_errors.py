@@ -221,6 +221,31 @@ def test_the_whole_in_closed_form(project, capsys):
     assert str(project) not in text and str(project) not in shown.out
 
 
+def test_a_terminal_of_80_columns_shows_every_heading_whole(project, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert errors.main(["--limit", "0"]) == 0
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().out).splitlines()
+    assert not re.search(r"\w…", "\n".join(lines)) and max(map(len, lines)) <= 80
+    start = lines.index("Wrong in all arms: categories")
+    headings = {word for line in lines[start : start + 6] for word in line.split()}
+    assert {
+        "dataset",
+        "annotation",
+        "commonsense",
+        "knowledge",
+        "reasoning",
+        "undecided:",
+        "several",
+    } <= headings
+    start = lines.index("Rules")
+    (boundary,) = (line for line in lines[start:] if line.split()[:1] == ["boundary"])
+    assert boundary.split()[1] == "annotation"
+    above = lines[: lines.index(boundary)][-2:]
+    assert " ".join(above).split().count("(2)") == 2 and "differ (1)" in above[1]
+    assert above[1].split()[:4] == ["rule", "category", "fires", "if"]
+
+
 def test_two_runs_write_the_same_bytes(project, tmp_path):
     errors.main(["--out", str(tmp_path / "a" / "x.md")])
     first = (tmp_path / "a" / "x.md").read_bytes()

@@ -126,7 +126,7 @@ def test_a_setting_makes_stale_what_it_decides(
 
 CODE: list[tuple[str, Callable[[str], str], set[str]]] = [
     ("benchmark/comparison/gate.py", assigned("FEWEST_SEEDS", "3"), TABLES),
-    ("benchmark/comparison/matching.py", in_function("match_table"), TABLES),
+    ("benchmark/comparison/matching.py", in_function("match_row"), TABLES),
     ("benchmark/comparison/claims.py", in_function("claim_results"), TABLES),
     ("benchmark/runs/results.py", in_function("read_run"), TABLES),
     ("benchmark/paper/table_3.yaml", lambda text: text + "\n", TABLES),

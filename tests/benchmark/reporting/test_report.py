@@ -13,6 +13,7 @@ import pytest
 
 from benchmark import report
 from benchmark.comparison import table_comparison as comparison
+from benchmark.comparison.inputs import ComparisonInputs
 from benchmark.comparison.matching import Setting
 from benchmark.config.params import load
 from benchmark.paper import tables as papers
@@ -69,9 +70,9 @@ def compared(project: Path, table: str) -> comparison.TableReport:
     setting = Setting(
         profile="sample", listed=tuple(config.cells), whole=True, sizes=tuple(config.fewshot.sizes)
     )
-    return comparison.compare(
-        paper, paper.tables[table], results.read(project / "results" / "sample"), setting, config.compare
-    )
+    folder = results.read(project / "results" / "sample")
+    inputs = ComparisonInputs(paper, folder, setting, config)
+    return comparison.compare(inputs, paper.tables[table])
 
 
 def signed(value: float, decimals: int = 2) -> str:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from benchmark.comparison.claims import ClaimResult
 from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE, Claim
-from benchmark.rendering.palette import COLOURS
+from benchmark.rendering.web_page import COLOURS
 from benchmark.reporting.chart_colours import (
     HEAT_DARK,
     HEAT_LIGHT,
@@ -38,7 +38,7 @@ from benchmark.reporting.strips import (
 )
 from benchmark.reporting.svg import number, tag
 from benchmark.reporting.training import stepped, with_mean
-from benchmark.statistics import Interval
+from benchmark.statistics.paired import Interval
 from tests.support.html_tree import Node, parse
 
 
@@ -141,7 +141,8 @@ def test_the_shaded_side_is_what_the_claim_allows(direction, over, size, claimed
     """Of a claim of no difference without a size: the margin of an average or of a dataset."""
     claim = Claim("c", "3", "", "", "a", "b", "F1", over, direction, size)
     settings = CompareSettings(margin_cell=1.0, margin_average=0.5)
-    result = ClaimResult(claim, "undecided", "", 0.2, Interval(0.1, -0.3, 0.5, 0.6, 3, "t"))
+    interval = Interval(0.1, -0.3, 0.5, 0.6, 3, "t")
+    result = ClaimResult("undecided", "", claim=claim, paper_delta=0.2, interval=interval)
     estimate = estimate_of(result, settings)
     assert estimate is not None and estimate.claimed == claimed
     assert (estimate.value, estimate.low, estimate.high, estimate.paper) == (0.1, -0.3, 0.5, 0.2)
@@ -182,11 +183,11 @@ def test_a_strip_of_any_size_has_ticks_on_both_sides():
 
 
 def test_a_table_line_draws_difference_interval_and_margin():
-    strip = parse(delta_strip(-1.0, (-1.5, -0.5), 0.5, "bad", Scale(-2.0, 2.0)))
+    strip = parse(delta_strip(Estimate(-1.0, -1.5, -0.5, None, (-0.5, 0.5), "bad"), Scale(-2.0, 2.0)))
     assert shares(strip.one("circle"), "cx") == [25.0]
     assert shares(strip.one("rect", "margin"), "x", "width") == [37.5, 25.0]
     assert shares(next(strip.all("line", "interval")), "x1", "x2") == [12.5, 37.5]
-    bare = parse(delta_strip(1.0, None, None, "quiet", Scale(-2.0, 2.0)))
+    bare = parse(delta_strip(Estimate(1.0, None, None, None, None, "quiet"), Scale(-2.0, 2.0)))
     assert not [*bare.all("rect"), *bare.all("line", "interval")]
 
 

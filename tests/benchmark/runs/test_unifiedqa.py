@@ -247,8 +247,9 @@ def test_table_8_has_the_row_with_its_command_and_then_its_numbers(
 def test_strict_asks_nothing_of_a_row_without_seeds() -> None:
     rows = {row.row: row for row in papers.load().tables["8"].rows}
     match = Match(rows["unifiedqa-base"], "DROP", "F1", 44.9, 1, "not comparable")
-    assert not CellResult(match, "not comparable", "").trainable
-    assert CellResult(replace(match, row=rows["roberta-base.mt.bmt"]), "not comparable", "").trainable
+    assert not CellResult("not comparable", "", match=match).trainable
+    trained = replace(match, row=rows["roberta-base.mt.bmt"])
+    assert CellResult("not comparable", "", match=trained).trainable
 
 
 def test_other_profiles_say_no_data(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.statistics import judge_arrays
+from benchmark.statistics.reproduction import judge_arrays
 from bmt.errors import ConfigError
+from tests.conftest import ROOT
 from tools.calibration import __main__ as calibrate
 from tools.calibration import simulated_tables
-from tools.calibration.promises import Bound
+from tools.calibration.page import rates_table
+from tools.calibration.promises import Bound, bounds
+from tools.calibration.rate_tables import RateTable
+from tools.calibration.reproduction_tables import SPREADS
 from tools.calibration.simulated_claims import (
     EvaluationSets,
     claim_coverage,
@@ -20,7 +24,7 @@ from tools.calibration.simulated_claims import (
     separate_coverage,
 )
 from tools.calibration.simulated_tables import World, reproduction_rates
-from tools.calibration.worlds import SPREADS
+from tools.markers import between_markers, with_new_part
 
 REPETITIONS = 200
 EQUAL = (0.5,) * 12
@@ -75,23 +79,21 @@ def test_document_holds_every_row_and_the_table_for_the_readme(written: tuple[in
     )
     assert stated.endswith(f"| {largest:.1%} | none | - |")
     assert f"python -m tools.calibration --repetitions {REPETITIONS} --seed 0" in text
-    assert sum(len(rows) for rows in figures["tables"].values()) == len(calibrate.jobs(10))
-    for table in calibrate.tables():
+    assert sum(len(rows) for rows in figures["tables"].values()) == 126
+    for table in calibrate.tables(10):
+        assert len(figures["tables"][table.key]) == len(table.simulations)
         section = text.split(f"## {table.title}\n")[1].split("\n## ")[0]
         assert sum(line.startswith("|") for line in section.splitlines()) == 2 + len(
             figures["tables"][table.key]
         )
 
 
-def test_rows_are_seeded_and_independent_of_each_other(
-    monkeypatch: pytest.MonkeyPatch, written: tuple[int, str, dict]
-) -> None:
+def test_rows_are_seeded_and_independent_of_each_other(written: tuple[int, str, dict]) -> None:
     rows = written[2]["tables"]["variance"]
-    chosen = [job for job in calibrate.jobs(REPETITIONS) if job[0] == "variance"][:3]
-    monkeypatch.setattr(calibrate, "jobs", lambda repetitions: chosen)
-    again = {table.key: table.rows for table in calibrate.calibrate(REPETITIONS, 0)}["variance"]
-    assert again == rows[:3]
-    assert {table.key: table.rows for table in calibrate.calibrate(REPETITIONS, 1)}["variance"] != rows[:3]
+    [table] = [table for table in calibrate.tables(REPETITIONS) if table.key == "variance"]
+    chosen = [replace(table, simulations=table.simulations[:3])]
+    assert calibrate.simulate(chosen, 0) == {"variance": rows[:3]}
+    assert calibrate.simulate(chosen, 1)["variance"] != rows[:3]
 
 
 def test_a_broken_statistic_is_noticed(
@@ -137,15 +139,9 @@ def test_moderation_finds_more_than_plain_and_errs_less_than_full_pooling() -> N
 
 
 def test_assuming_too_many_published_runs_is_seen() -> None:
-    honest = reproduction_rates(
-        World(10, EQUAL, 1), 500, np.random.default_rng(0), n_pub=1, alternatives=False
-    )
-    wrong = reproduction_rates(
-        World(10, EQUAL, 1), 500, np.random.default_rng(0), n_pub=3, alternatives=False
-    )
-    careful = reproduction_rates(
-        World(10, EQUAL, 3), 500, np.random.default_rng(0), n_pub=1, alternatives=False
-    )
+    honest = reproduction_rates(World(10, EQUAL, 1), 500, np.random.default_rng(0), n_pub=1)
+    wrong = reproduction_rates(World(10, EQUAL, 1), 500, np.random.default_rng(0), n_pub=3)
+    careful = reproduction_rates(World(10, EQUAL, 3), 500, np.random.default_rng(0), n_pub=1)
     assert careful["false_alarm"] <= honest["false_alarm"] < 0.05 < wrong["false_alarm"]
     assert careful["coverage"] > honest["coverage"] > wrong["coverage"]
 
@@ -187,11 +183,8 @@ def test_quick_writes_no_document(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(calibrate, "calibrate", lambda repetitions, seed: calibrate.tables())
-    monkeypatch.setattr(
-        calibrate, "bounds", lambda filled, repetitions: [Bound("made up", 0.5, 0.9, 1.0, 0.01)]
-    )
-    monkeypatch.setattr("tools.calibration.page.table_markdown", lambda table: table.title)
+    monkeypatch.setattr(calibrate, "tables", lambda repetitions: [])
+    monkeypatch.setattr(calibrate, "bounds", lambda *given: [Bound("made up", 0.5, 0.9, 1.0, 0.01)])
     assert calibrate.main(["--quick"]) == 1 and list(tmp_path.iterdir()) == []
     readme = tmp_path / "README.md"
     readme.write_text("# Title\n\n<!-- calibration:begin -->\nold\n<!-- calibration:end -->\n\nMore\n")
@@ -207,28 +200,73 @@ def test_quick_writes_no_document(
 
 
 def test_the_document_in_the_repository_is_the_full_run() -> None:
-    text = (Path(__file__).resolve().parents[3] / "docs" / "calibration.md").read_text()
+    text = (ROOT / "docs" / "calibration.md").read_text()
     assert (
         f"python -m tools.calibration --repetitions {calibrate.FULL} --seed 0" in text
         and "**no**" not in text
     )
-    for table in calibrate.tables():
-        assert (
-            f"## {table.title}\n\n{table.note}\n\n| "
-            + " | ".join(heading for _, heading in table.columns)
-            + " |"
-            in text
-        )
+    for table in calibrate.tables(calibrate.FULL):
+        names = [*table.simulations[0][0], *table.rates]
+        headings = " | ".join(table.heading(key) for key in names)
+        assert f"## {table.title}\n\n{table.note}\n\n| {headings} |" in text
 
 
 def test_the_readme_s_table_is_the_document_s() -> None:
     """`python -m tools.calibration` writes both."""
-    root = Path(__file__).resolve().parents[3]
-    readme = (root / "README.md").read_text(encoding="utf-8")
-    assert (
-        calibrate.with_promises(readme, (root / "docs" / "calibration.md").read_text(encoding="utf-8"))
-        == readme
+    readme, page = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/calibration.md")
     )
+    table = page.split("<!-- calibration:begin -->\n")[1].split("\n<!-- calibration:end -->")[0]
+    assert with_new_part(readme, "calibration", table) == readme
+
+
+def test_a_table_is_written_as_its_keys_say() -> None:
+    """Shares in percent, numbers as they are, headings by key or the table's own."""
+    world = {"sd": "0.5", "layout": "few"}
+    table = RateTable("t", "", "", ("power", "seeds"), [(world, lambda rng: {})], {"sd": "spread"})
+    made = rates_table(table, {"t": [{**world, "seeds": 4.0, "power": 0.8714}]})
+    assert [(column.name, column.align) for column in made.columns] == [
+        ("spread", "left"),
+        ("test sets", "left"),
+        ("power", "right"),
+        ("seeds", "right"),
+    ]
+    assert [row.cells for row in made.groups[0].rows] == [("0.5", "few", "87.1", "4")]
+
+
+def test_bounds_by_hand() -> None:
+    """Which rows each promise rests on: no two seeds, no more runs assumed than there were; and its slack."""
+    base = dict.fromkeys(("coverage", "worst_coverage", "false_alarm", "false_mean", "false_printed"), 0.5)
+    published = [
+        {"runs": "1, correlated", "n_pub": "1", **base, "false_printed": 0.6},  # exact
+        {"runs": "3", "n_pub": "1", **base, "false_alarm": 0.7, "coverage": 0.9},  # fair, not exact
+        {"runs": "1", "n_pub": "3", **base, "false_alarm": 0.9, "false_mean": 0.9},  # neither
+    ]
+    rows = {
+        "reproduction": [{**base, "coverage": 0.4, "false_fixed": 0.03}],
+        "published": published,
+        "claims": [
+            {"n": n, "crossed": value}
+            for n, value in (("2", 0.1), ("3", 0.9), ("3", 1.0), ("5", 0.92), ("10", 0.94))
+        ],
+        "separate": [{"crossed": 0.91}],
+        "seeds": [{"power": 0.83}, {"power": 0.81}],
+        "verdicts": [{"truth": "0", "any": 0.04}, {"truth": "+1.2", "any": 1.0}],
+    }
+    made = bounds(rows, 400, 100)
+    values = [0.7, 0.4, 0.5, 0.5, 0.03, 0.5, 0.6, 0.95, 0.92, 0.94, 0.9, 0.81, 0.04]
+    assert [entry.value for entry in made] == pytest.approx(values)
+    slack = [3 * (edge * (1 - edge) / 400) ** 0.5 for edge in (0.05, 0.97, 0.88)]
+    assert [made[at].slack for at in (0, 1, 3)] == pytest.approx(slack) and made[6].slack == 0
+    assert made[-1].slack == pytest.approx(3 * (0.05 * 0.95 / 100) ** 0.5)
+
+
+def test_a_part_between_markers_is_renewed_or_the_page_refused() -> None:
+    begin, end = "<!-- x:begin -->", "<!-- x:end -->"
+    assert between_markers("x", "new") == f"{begin}\nnew\n{end}"
+    assert with_new_part(f"a {begin} old {end} c", "x", "new") == f"a {begin}\nnew\n{end} c"
+    for page in ("", f"{end}{begin}", f"{begin}{begin}{end}", f"{begin}{end}{end}", begin, end):
+        assert with_new_part(page, "x", "new") is None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from benchmark.cli.progress import silent
+from benchmark.rendering.markdown import to_markdown
 from bmt.errors import ConfigError, DataError
 from bmt.qa.batches import Vocabulary, Windows
 from bmt.qa.features import build
@@ -21,6 +22,8 @@ from bmt.qa.metrics import score
 from bmt.qa.mrqa import read_mrqa, validate_mrqa
 from bmt.qa.windows import WINDOWS
 from bmt.settings import DataSettings, DecodeSettings
+from bmt.training.data import TrainingData
+from bmt.training.validation import Questions
 from tests.conftest import ROOT
 from tests.support import tiny
 from tests.support.mrqa_files import HEADER, write
@@ -28,12 +31,13 @@ from tests.support.mrqa_files import passage as line
 from tests.support.mrqa_files import question as asked
 from tests.support.tiny_tokenizers import fast
 from tools.performance import __main__ as speed
-from tools.performance import answers, data, padding, recipe
+from tools.performance import answers, data, recipe
 from tools.performance import feature_building as building
-from tools.performance import paired_timing as rounds
 from tools.performance import separate_process as apart
-from tools.performance.figures import MeasuredFigure, Measurement, against, ratio
+from tools.performance.bench import Bench, ratios
+from tools.performance.figures import MeasuredFigure, Measurement
 from tools.performance.generated_files import large, passage, squad_like
+from tools.performance.subject import Subject, SubjectSizes, minilm_subject
 
 DATA = DataSettings(window=200, overlap=60, question=130)
 """Room for the longest question: the recipe cuts none."""
@@ -156,7 +160,12 @@ def scored(count: int = 30, seed: int = 0) -> answers.ScoredWindows:
     windows = Windows("A", rows, own.input_ids, own.context_start, own.offsets, own.spans)
     texts = [f"the {chr(97 + row % 26)}b ,a c{row} d e f g h i j k" for row in range(count // 2)]
     return answers.scores(
-        answers.FileQuestions(windows, texts, [[text[4:9], text[:3]] for text in texts]), tiny.VOCAB, 4, seed
+        Questions(
+            windows, np.arange(count), np.arange(count // 2), texts, [[text[4:9], text[:3]] for text in texts]
+        ),
+        tiny.VOCAB,
+        4,
+        seed,
     )
 
 
@@ -164,19 +173,18 @@ def scored(count: int = 30, seed: int = 0) -> answers.ScoredWindows:
 def test_both_give_the_same_answers(longest: int) -> None:
     own, decode = scored(), DecodeSettings("joint", longest)
     assert answers.differences(own, decode) == {"windows": 0, "answers": 0, "em": 0, "f1": 0}
-    found = answers.ours(own, decode)
-    assert len(found.texts) == 15 and len(set(found.texts)) > 5
+    texts, *found = answers.ours(own, decode)
+    assert len(texts) == 15 and len(set(texts)) > 5
     given = answers.recipe_input(own)
-    assert answers.by_recipe(given, decode).texts == found.texts
-    em, f1 = score(found.texts, given.answers)
-    assert found.em == em.tolist() and found.f1 == f1.tolist()
+    assert answers.by_recipe(given, decode)[0] == texts
+    assert found == [part.tolist() for part in score(texts, given.answers)]
 
 
 def test_a_difference_is_counted() -> None:
     own = scored()
     other = replace(own, starts=own.starts[::-1].copy())  # the recipe reads other scores than ours
     found = answers.differences(other, DecodeSettings())
-    assert found["windows"] > 10 and found["answers"] > 3
+    assert found["windows"] > 10 and found["answers"] > 3 and found["f1"] >= found["em"] >= 0
 
 
 def test_the_recipes_answer_by_hand() -> None:
@@ -207,8 +215,8 @@ def test_the_recipes_scores_are_the_organisers() -> None:
 
 
 def test_padding_by_hand() -> None:
-    assert padding.waste([[3, 1], [2, 2]]) == pytest.approx(1 - 8 / 10)
-    assert padding.waste([[5], [1]]) == 0
+    assert data.waste([[3, 1], [2, 2]]) == pytest.approx(1 - 8 / 10)
+    assert data.waste([[5], [1]]) == 0
 
 
 def windows_of(name: str, lengths: list[int]) -> Windows:
@@ -226,19 +234,17 @@ def test_padding_of_drawn_steps() -> None:
     """Two windows a step, of 10 and 30 tokens in any mixture: alone they waste nothing; together with the
     other, a third.
     """
-    sets = [windows_of("A", [10] * 5), windows_of("B", [30] * 5)]
-    rows = {"A": np.arange(5), "B": np.arange(5)}
-    whole, parts = padding.padding(sets, rows, lambda _, picks: [picks], window=40, batch=2, steps=200)
-    alone, each = padding.padding(
-        sets, rows, lambda _, picks: [[pick] for pick in picks], window=40, batch=2, steps=200
+    source = TrainingData(
+        [windows_of("A", [10] * 5), windows_of("B", [30] * 5)],
+        {"A": np.arange(5), "B": np.arange(5)},
+        [],
+        tiny.VOCAB,
     )
-    assert (
-        (parts, each) == (1, 2)
-        and whole[padding.OURS] == whole[padding.RANDOM] == alone[padding.RANDOM]
-        and alone[padding.OURS] == 0
-    )
-    drawn = (1 - alone[padding.TO_THE_WINDOW]) * 40 * 400  # tokens; 10 a + 30 b, a + b = 400
-    mixed = whole[padding.RANDOM]
+    whole, ours, parts, tokens = data.padding(source, lambda picks: [picks], 2, 200)
+    assert parts == 1 and whole == ours
+    mixed, alone, parts, _ = data.padding(source, lambda picks: [[pick] for pick in picks], 2, 200)
+    assert parts == 2 and mixed == whole and alone == 0
+    drawn = tokens * 400  # 10 a + 30 b, a + b = 400
     b = (drawn - 4000) / 20
     assert b == pytest.approx(round(b)) and 150 < b < 250
     # of m mixed steps each wastes 20 of 60: waste = 20 m / (drawn + 20 m)
@@ -265,83 +271,88 @@ def test_every_variant_of_features_runs_on_the_same_questions(
     file: Path, tokenizer: Any, tmp_path: Path
 ) -> None:
     other = squad_like(tmp_path / "SQuAD.dev.jsonl.gz", 2, 2, seed=1)
-    bar = silent()
-    timings, windows = building.timed(
-        building.FeatureWork(((file, True), (other, False)), tokenizer, DATA), 2, bar
-    )
-    assert bar.count == building.turns(2, 2) == 15
+    subject, bench = Subject(tmp_path, tokenizer, "nowhere", None, DATA), Bench(2, silent(), tmp_path)
+    bench.bar.resume_at(0, 15)
+    seconds, windows = building.timed(subject, [file, other], bench)
+    assert bench.bar.count == bench.bar.total == 3 * (2 * 2 + 1)
     assert (
-        set(timings) == {building.FLOOR, building.PREPARE, building.RECIPE}
+        set(seconds) == {building.FLOOR, building.PREPARE, building.RECIPE}
         and windows[building.PREPARE] == windows[building.RECIPE] > 36
     )
-    assert all(len(timing.seconds) == 2 and min(timing.seconds) > 0 for timing in timings.values())
-    made = building.figures(timings, "here", 1.35, 0.5)
+    assert all(len(taken) == 2 and min(taken) > 0 for taken in seconds.values())
+    made = building.figures(seconds, "here", 1.35, 0.5)
     assert [figure.target for figure in made] == [1.35, 0.5, None]
-    assert made[1].rounds == against(timings, building.PREPARE, building.RECIPE)
+    assert made[1].measured == ratios(seconds, building.PREPARE, building.RECIPE)
 
 
 def test_figures_are_judged_and_written() -> None:
-    assert (
-        MeasuredFigure("a", 1.2, (1.1, 1.3), 1.35).row() == "| a | 1.20 | 1.10 to 1.30 | at most 1.35 | yes |"
-    )
-    assert (
-        MeasuredFigure("b", 9.5, (9.5,), 10, at_least=True).row() == "| b | 9.50 |  | at least 10.00 | no |"
-    )
-    assert MeasuredFigure("c", 0.0834, target=0.08, unit="%").row() == "| c | 8.3 % |  | at most 8.0 % | no |"
-    assert MeasuredFigure("d", 1234.4, unit="MB").row() == "| d | 1,234 MB |  |  |  |"
-    assert ratio("e", [3, 1, 2], 2).kept and not ratio("e", [3, 1, 2], 2.5, True).kept
-    assert Measurement("T", (MeasuredFigure("a", 1.0),), ("One.", "Two.")).lines()[:3] == [
+    spread = MeasuredFigure("a", [1.3, 1.1, 1.2], 1.35)
+    assert spread.value == 1.2
+    assert spread.cells() == ("a", "1.20", "1.10 to 1.30", "at most 1.35", "yes")
+    assert MeasuredFigure("b", [9.5], 10, at_least=True).cells() == ("b", "9.50", "", "at least 10.00", "no")
+    assert MeasuredFigure("c", 0.0834, 0.08, unit="%").cells() == ("c", "8.3 %", "", "at most 8.0 %", "no")
+    assert MeasuredFigure("d", 1234.4, unit="MB").cells() == ("d", "1,234 MB", "", "", "")
+    assert MeasuredFigure("e", [3, 1, 2], 2).kept and not MeasuredFigure("e", [3, 1, 2], 2.5, True).kept
+
+
+def test_a_measurement_is_a_part_of_a_page() -> None:
+    made = Measurement("T", (MeasuredFigure("a", 1.0), MeasuredFigure("b", [2.0, 4.0], 2)), ("One.", "Two."))
+    assert to_markdown(made.document("Measured here.")).splitlines() == [
         "### T",
         "",
         "One. Two.",
+        "",
+        "| | measured | smallest to largest | target | kept |",
+        "| --- | ---: | ---: | ---: | --- |",
+        "| a | 1.00 |  |  |  |",
+        "| b | 3.00 | 2.00 to 4.00 | at most 2.00 | no |",
+        "",
+        "Measured here.",
     ]
 
 
-def test_turns_take_the_given_clock() -> None:
+def test_turns_take_the_given_clock(tmp_path: Path) -> None:
     ticks = iter(range(100))
-    found = rounds.take_turns(
-        {"a": lambda: next(ticks), "b": lambda: None}, "a", 1, bar=silent(), clock=lambda: float(next(ticks))
+    found = Bench(1, silent(), tmp_path).take_turns(
+        {"a": lambda: next(ticks), "b": lambda: None}, clock=lambda: float(next(ticks))
     )
-    assert found["a"].seconds == (2.0,) and found["b"].seconds == (1.0,)
+    assert found == {"a": [2.0], "b": [1.0]}
     calls: list[int] = []
-    assert (
-        len(rounds.take_turns({"a": lambda: calls.append(1)}, "a", 3, bar=silent(), warm=False)["a"].seconds)
-        == len(calls)
-        == 3
-    )
+    alone = Bench(3, silent(), tmp_path).take_turns({"a": lambda: calls.append(1)}, warm=False)
+    assert len(alone["a"]) == len(calls) == 3
 
 
 def test_work_apart_tells_its_questions_and_memory(file: Path) -> None:
-    job = apart.FileJob(str(file), None, "nowhere", None, 200, 60, 130)
+    job = apart.FileJob(file, "nowhere", None, DATA)
     found = apart.in_new_process(job)
     assert found.questions == 36 and 5e6 < found.peak < 1e9 and found.seconds > 0
     assert apart.do_job(replace(job, questions=7)).questions == 7
     with pytest.raises(DataError, match=r"the measuring process failed: .*absent.jsonl.gz"):
-        apart.in_new_process(replace(job, path=str(file.with_name("absent.jsonl.gz"))))
+        apart.in_new_process(replace(job, path=file.with_name("absent.jsonl.gz")))
 
 
-SIZES = data.SubjectSizes(contexts=4, steps=20, windows=30, seconds=0.01, bytes=30_000)
+SIZES = SubjectSizes(contexts=4, padded_steps=20, windows=30, seconds=0.01, bytes=30_000)
 
 
 @pytest.fixture
-def subject(tmp_path: Path, tokenizer: Any) -> data.DataSubject:
+def subject(tmp_path: Path, tokenizer: Any) -> Subject:
     """Two small datasets and a backbone's folder with a tokenizer alone."""
     for name, split in (("SQuAD", "train"), ("SQuAD", "dev"), ("NewsQA", "train")):
         squad_like(tmp_path / "raw" / "in_domain" / f"{name}.{split}.jsonl.gz", 8, 2, seed=len(name + split))
     tokenizer.save_pretrained(tmp_path / "backbone")
     (tmp_path / "backbone" / "config.json").write_text('{"model_type": "bert"}')
-    return data.DataSubject(tmp_path / "raw", tokenizer, str(tmp_path / "backbone"), None, DATA, SIZES)
+    return Subject(tmp_path / "raw", tokenizer, str(tmp_path / "backbone"), None, DATA, SIZES)
 
 
 def test_the_command_measures_every_part_and_keeps_the_page(
     tmp_path: Path,
-    subject: data.DataSubject,
+    subject: Subject,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("tools.performance.generated_files.POOL", 3)
     monkeypatch.setattr(data, "in_new_process", apart.do_job)
-    monkeypatch.setattr(data, "data_subject", lambda folder, params: subject)
+    monkeypatch.setattr("tools.performance.subject.minilm_subject", lambda folder, params: subject)
     monkeypatch.setattr("tools.performance.page.repository_root", lambda: tmp_path)
     page = tmp_path / "docs" / "performance.md"
     page.parent.mkdir()
@@ -366,12 +377,17 @@ def test_the_command_measures_every_part_and_keeps_the_page(
     ) and kept.endswith("<!-- data cpu:end -->\nb\n")
     assert "old" not in kept and "30 windows of" in kept and "the same bytes" in kept
     record = json.loads((tmp_path / "reports" / "speed" / "data.json").read_text())
-    assert list(record) == sorted(data.PARTS)
+    assert list(record) == sorted(speed.DATA)
+    assert set(record["features"]["seconds"]) == {
+        f"{where}: {name}"
+        for where in ("real files", "generated, five questions a context")
+        for name in ("tokenizer alone", "prepare", "recipe")
+    }
     assert (
         record["answers"]["differences"] == {"answers": 0, "em": 0, "f1": 0, "windows": 0}
         and record["processes"]["same bytes"] is True
     )
-    assert record["padding"]["shares"][padding.OURS] == record["padding"]["figures"][2]["value"]
+    assert [figure["name"] for figure in record["padding"]["figures"]][2] == "ours"
 
     page.write_text("<!-- data cpu:begin -->\n<!-- data cpu:end -->\n")
     assert speed.main(["data", "--only", "padding", "--rounds", "1", "--write"]) == 0
@@ -386,24 +402,25 @@ def test_the_command_measures_every_part_and_keeps_the_page(
     )
 
 
-def test_parts_that_are_wanted() -> None:
-    assert data.wanted((), False) == ["features", "padding", "answers"] and data.wanted((), True) == list(
-        data.PARTS
-    )
-    assert data.wanted(["memory", "padding"], False) == ["padding", "memory"]
+def test_parts_that_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.performance.subject.minilm_subject", lambda folder, params: None)
+
+    def wanted(*options: str) -> list[str]:
+        return list(speed.data_experiments(speed.parse_arguments(["data", *options]))[2])
+
+    assert wanted() == ["features", "padding", "answers"] and wanted("--long") == list(speed.DATA)
+    assert wanted("--only", "memory", "--only", "padding") == ["padding", "memory"]
 
 
-def test_bad_input_is_named(
-    tmp_path: Path, subject: data.DataSubject, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bad_input_is_named(tmp_path: Path, subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="--rounds 0"):
         speed.main(["data", "--rounds", "0"])
-    absent = data.data_subject(tmp_path / "absent", ROOT / "profiles" / "mini.yaml")
+    absent = minilm_subject(tmp_path / "absent", ROOT / "profiles" / "mini.yaml")
     assert Vocabulary.of(absent.tokenizer) == Vocabulary(0, True) and absent.data.window == 512
     with pytest.raises(
         DataError,
         match=r"absent: no MRQA files .* `python -m benchmark.fetch --manifest real --out data/raw/mini`",
     ):
-        absent.files()
+        absent.paths()
     with pytest.raises(DataError, match=r"raw: \d+ windows, 100000 are needed"):
-        data.decoded(replace(subject, sizes=replace(SIZES, windows=100_000)), 1, silent())
+        data.decoded(replace(subject, sizes=replace(SIZES, windows=100_000)), Bench(1, silent(), tmp_path))

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from transformers import BertConfig, BertForQuestionAnswering
 
 from benchmark.cli.progress import silent
 from bmt.errors import ConfigError, DataError
+from bmt.qa.batches import Vocabulary
 from bmt.settings import DataSettings, LossSettings, SamplingSettings, TrainingSettings
 from bmt.training.sampling import Sampler
 from tests.conftest import ROOT
@@ -24,12 +24,14 @@ from tests.support import tiny
 from tests.support.mrqa_files import HEADER, passage, question, write
 from tests.support.tiny_tokenizers import fast
 from tools.performance import __main__ as speed
-from tools.performance import core, data, hf_trainer, on_gpu, training
+from tools.performance import core, hf_trainer, on_gpu, training
 from tools.performance import same_windows as paired
+from tools.performance.bench import Bench
 from tools.performance.figures import MeasuredFigure
 from tools.performance.forward_counts import ForwardCounts, watched
 from tools.performance.generated_files import squad_like
 from tools.performance.hf_trainer import SETTINGS, TrainerSetting
+from tools.performance.subject import Subject, SubjectSizes
 
 DATA = DataSettings(window=200, overlap=60, question=130)
 """Room for the longest question: the recipe cuts none."""
@@ -44,7 +46,7 @@ def tokenizer() -> Any:
 
 
 @pytest.fixture(scope="module")
-def subject(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> training.TrainingSubject:
+def subject(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     """Two source datasets and a BERT of two layers that has dropout."""
     root = tmp_path_factory.mktemp("speed")
     for name, split in (("SQuAD", "train"), ("SQuAD", "dev"), ("NewsQA", "train"), ("NewsQA", "dev")):
@@ -54,14 +56,13 @@ def subject(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> trainin
     torch.manual_seed(0)
     config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=200, **tiny.SIZE)
     BertForQuestionAnswering(config).save_pretrained(root / "backbone")
-    return training.TrainingSubject(
-        data.DataSubject(root / "raw", tokenizer, str(root / "backbone"), None, DATA), 2, 3, TRAINING
-    )
+    sizes = SubjectSizes(steps=2, questions=3)
+    return Subject(root / "raw", tokenizer, str(root / "backbone"), None, DATA, sizes, TRAINING)
 
 
 @pytest.fixture(scope="module")
-def files(subject: training.TrainingSubject, tmp_path_factory: pytest.TempPathFactory) -> list[paired.File]:
-    return subject.files("train", tmp_path_factory.mktemp("features"))
+def files(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> list[paired.File]:
+    return subject.files("train", Bench(1, silent(), tmp_path_factory.mktemp("features")))
 
 
 def length(files: list[paired.File], pick: paired.Pick) -> int:
@@ -69,23 +70,19 @@ def length(files: list[paired.File], pick: paired.Pick) -> int:
 
 
 def drawn(files: list[paired.File], steps: int = 2) -> paired.RoundWindows:
-    sampler = Sampler({file.windows.dataset: file.rows for file in files}, 4, SamplingSettings(), 0)
-    return paired.rounds_of(files, sampler, 4, steps, 1)[0]
+    return paired.rounds_of(paired.training_data(files, tiny.VOCAB), 4, steps, 1)[0]
 
 
-def test_the_source_datasets_are_taken_in_their_order(
-    subject: training.TrainingSubject, files: list[paired.File]
-) -> None:
+def test_the_source_datasets_are_taken_in_their_order(subject: Subject, files: list[paired.File]) -> None:
     assert [file.windows.dataset for file in files] == ["SQuAD", "NewsQA"]
     assert all(len(file.rows) == len(file.windows) > 16 for file in files)
-    found = [(Path(f"{name}.dev.jsonl.gz"), False) for name in ("RACE", "NewsQA", "SQuAD")]
-    assert [path.name for path in paired.source_files(found)] == ["SQuAD.dev.jsonl.gz", "NewsQA.dev.jsonl.gz"]
+    assert [path.name for path in subject.paths("dev")] == [
+        f"{name}.dev.jsonl.gz" for name in ("NewsQA", "SQuAD", "RACE")
+    ]
 
 
-def test_a_cut_question_is_left_out(
-    subject: training.TrainingSubject, tokenizer: Any, tmp_path: Path
-) -> None:
-    path = subject.source.folder / "in_domain" / "SQuAD.train.jsonl.gz"
+def test_a_cut_question_is_left_out(subject: Subject, tokenizer: Any, tmp_path: Path) -> None:
+    path = subject.folder / "in_domain" / "SQuAD.train.jsonl.gz"
     asked = list(paired.recipe.questions(path))
     lengths = {
         row["id"]: len(tokenizer(row["question"], add_special_tokens=False)["input_ids"]) for row in asked
@@ -100,7 +97,9 @@ def test_a_cut_question_is_left_out(
     assert kept == {name for name, length in lengths.items() if length < limit} and 0 < len(kept) < 16
 
 
-def test_the_grouped_batches_are_trainers_own(files: list[paired.File], tokenizer: Any) -> None:
+def test_the_grouped_batches_are_trainers_own(
+    files: list[paired.File], tokenizer: Any, tmp_path: Path
+) -> None:
     """The pool's order is what Trainer(train_sampling_strategy="group_by_length") gives under the same
     generator; a round has no other.
     """
@@ -117,7 +116,7 @@ def test_the_grouped_batches_are_trainers_own(files: list[paired.File], tokenize
     pool = [pick for step in range(200) for pick in sampler.draw(step)]
     rows = [{"input_ids": files[which].windows.input_ids[row].tolist()} for which, row in pool]
     arguments = TrainingArguments(
-        "nowhere",
+        str(tmp_path),
         per_device_train_batch_size=4,
         train_sampling_strategy="group_by_length",
         use_cpu=True,
@@ -137,7 +136,7 @@ def test_the_grouped_batches_are_trainers_own(files: list[paired.File], tokenize
 
 @pytest.mark.parametrize("setting", SETTINGS[:2], ids=["to the window", "to the longest"])
 def test_the_first_step_has_the_same_loss_on_both_sides(
-    subject: training.TrainingSubject,
+    subject: Subject,
     files: list[paired.File],
     tokenizer: Any,
     tmp_path: Path,
@@ -168,13 +167,19 @@ def test_the_first_step_has_the_same_loss_on_both_sides(
     theirs = hf_trainer.train(model, order, tokenizer, setting, TRAINING, DATA.window, tmp_path)
     handle.remove()
     model.load_state_dict(state)
-    first = training.ours(model, files, [picks], tokenizer, TRAINING, LossSettings("first"))
+    first = training.ours(
+        model,
+        paired.training_data(files, Vocabulary.of(tokenizer)),
+        [picks],
+        TRAINING,
+        LossSettings("first"),
+    )
     assert (
         first.passed.windows() == theirs.passed.windows()
         and len(first.passed.passes) > len(theirs.passed.passes) == 1
     )
     [(inputs, start, end)] = scores
-    width = DATA.window if setting.padding == "max_length" else max(len(row["input_ids"]) for row in order)
+    width = DATA.window if setting.whole else max(len(row["input_ids"]) for row in order)
     assert start.shape == (4, width)
     entropy = torch.nn.functional.cross_entropy
     labels = inputs["start_positions"], inputs["end_positions"]
@@ -193,7 +198,7 @@ def test_the_first_step_has_the_same_loss_on_both_sides(
 
 
 def test_tokens_are_what_is_counted_by_hand(
-    subject: training.TrainingSubject, files: list[paired.File], tokenizer: Any, tmp_path: Path
+    subject: Subject, files: list[paired.File], tokenizer: Any, tmp_path: Path
 ) -> None:
     own = drawn(files)
     rows = paired.recipe_rows(files, [pick for part in own.mixed for pick in part], tokenizer, DATA)
@@ -212,23 +217,39 @@ def test_tokens_are_what_is_counted_by_hand(
             subject.model(None), order, tokenizer, setting, TRAINING, DATA.window, tmp_path
         )
         assert (ran.passed.tokens, ran.passed.positions) == (tokens, want[setting.name]) and ran.seconds > 0
-    ran = training.ours(subject.model(None), files, own.mixed, tokenizer, TRAINING)
+    ran = training.ours(
+        subject.model(None), paired.training_data(files, Vocabulary.of(tokenizer)), own.mixed, TRAINING
+    )
     assert ran.passed.tokens == tokens and tokens <= ran.passed.positions <= tokens / (1 - 0.08)
-    training._check_same(ran, own, files, "ours")
+    training.check_same(ran, own, files, "ours")
     with pytest.raises(DataError, match="ours: did not train on the windows of the round"):
-        training._check_same(ran, drawn(files, 1), files, "ours")
+        training.check_same(ran, drawn(files, 1), files, "ours")
 
 
 def test_what_passed_by_hand() -> None:
     ids = torch.tensor([[5, 6, 0], [7, 8, 9]])
     passed = ForwardCounts([(ids, torch.tensor([[1, 1, 0], [1, 1, 1]])), (ids[1:], None)])
-    assert (passed.tokens, passed.positions) == (8, 9) and passed.padding == pytest.approx(1 / 9)
+    assert (passed.tokens, passed.positions) == (8, 9)
     assert passed.windows() == [(5, 6), (7, 8, 9), (7, 8, 9)]
     model = tiny.bert()
     with watched(model) as seen:
         model(input_ids=ids)
     model(input_ids=ids)
     assert seen.passes == [(ids, None)]
+
+
+def test_rows_are_padded_to_the_window_in_their_token_columns_alone(tokenizer: Any) -> None:
+    rows = [
+        {"input_ids": [2, 5, 3], "token_type_ids": [0, 1, 1], "attention_mask": [1] * 3, "example_id": "a"},
+        {"input_ids": [2, 3], "token_type_ids": [0, 1], "attention_mask": [1] * 2, "example_id": "b"},
+    ]
+    pad = tokenizer.pad_token_id
+    made = hf_trainer.dataset(rows, tokenizer, 4)
+    assert made["input_ids"][:] == [[2, 5, 3, pad], [2, 3, pad, pad]]
+    assert made["attention_mask"][:] == [[1, 1, 1, 0], [1, 1, 0, 0]]
+    assert made["token_type_ids"][:] == [[0, 1, 1, 0], [0, 1, 0, 0]]
+    assert made["example_id"][:] == ["a", "b"]
+    assert hf_trainer.dataset(rows, tokenizer, None).to_list() == rows
 
 
 def test_a_window_that_the_recipe_does_not_make_is_named(files: list[paired.File], tokenizer: Any) -> None:
@@ -248,6 +269,7 @@ def test_a_special_token_in_a_text_is_text_on_both_sides(tokenizer: Any, tmp_pat
     )
 
 
+BATCHES = ("8 windows per step", "2,000 tokens per step")
 NAMES = [
     *(f"times as fast as {setting.name}" for setting in SETTINGS),
     "times as fast as the best of these",
@@ -260,15 +282,15 @@ NAMES = [
 
 def test_the_command_measures_every_part_and_keeps_the_page(
     tmp_path: Path,
-    subject: training.TrainingSubject,
+    subject: Subject,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(data, "data_subject", lambda folder, params: subject.source)
-    monkeypatch.setattr(training, "SETTINGS", SETTINGS[:3])  # no process: it costs seconds
     monkeypatch.setattr(
-        training, "TrainingSubject", partial(training.TrainingSubject, questions=2, training=TRAINING)
+        "tools.performance.subject.minilm_subject",
+        lambda folder, params, steps: replace(subject, sizes=SubjectSizes(steps=steps, questions=2)),
     )
+    monkeypatch.setattr(training, "SETTINGS", SETTINGS[:3])  # no process: it costs seconds
     monkeypatch.setattr("tools.performance.page.repository_root", lambda: tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     page = tmp_path / "docs" / "performance.md"
@@ -282,7 +304,7 @@ def test_the_command_measures_every_part_and_keeps_the_page(
         "a\n<!-- train cpu:begin -->\n`python -m tools.performance train --rounds 1`"
     ) and kept.endswith("<!-- train cpu:end -->\nb\n")
     record = json.loads((tmp_path / "reports" / "speed" / "train-cpu.json").read_text())
-    assert list(record) == sorted(training.PARTS)
+    assert list(record) == sorted(speed.TRAIN)
     for part in ("steps", "undropped"):
         runs = record[part]["runs"]
         assert {run["tokens"] for own in runs.values() for run in own} == {runs["ours"][0]["tokens"]}
@@ -307,13 +329,13 @@ def test_the_command_measures_every_part_and_keeps_the_page(
 
 
 def test_both_evaluations_read_the_same_and_answer_the_same(
-    subject: training.TrainingSubject, monkeypatch: pytest.MonkeyPatch
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With as many candidates as there are tokens the recipe finds ours; both files have questions of the
     same ids.
     """
     monkeypatch.setattr(training.recipe, "N_BEST", 200)
-    part = training.evaluated(replace(subject, questions=3), 1, silent())
+    part = training.evaluated(subject, Bench(1, silent(), tmp_path))
     assert len(part.record["scores"]) == 3 and part.record["windows"] >= 4
     assert len({(round(em, 9), round(f1, 9)) for em, f1 in part.record["scores"].values()}) == 1, part.record[
         "scores"
@@ -321,7 +343,7 @@ def test_both_evaluations_read_the_same_and_answer_the_same(
 
 
 def test_the_gpu_part_runs_on_a_tiny_shape(
-    subject: training.TrainingSubject, monkeypatch: pytest.MonkeyPatch
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the CPU, whose memory and peak stand in: every figure is made, FLOPs and hours as by hand."""
     tiny_shape = core.SHAPES["roberta-base"] | {
@@ -329,22 +351,28 @@ def test_the_gpu_part_runs_on_a_tiny_shape(
         **{key: tiny.SIZE[key] for key in tiny.SIZE},
     }
     monkeypatch.setitem(core.SHAPES, "roberta-base", tiny_shape)
-    scale = on_gpu.PaperScale(
-        "roberta-base", ROOT / "profiles" / "paper.yaml", torch.device("cpu"), matrix=64, budget=2000
-    )
-    bar = silent()
-    part = on_gpu.measured(replace(subject, steps=1, questions=1), scale, 1, bar)
+    scale = on_gpu.PaperScale(torch.device("cpu"), matrix=64, budget=2000)
+    bench = Bench(1, silent(), tmp_path)
+    part = on_gpu.measured(replace(subject, sizes=SubjectSizes(steps=1, questions=1)), scale, bench)
     assert (
-        bar.count == on_gpu.count(1) == 12
+        bench.bar.count == bench.bar.total == 12
         and len(part.figures) == 13
         and all(figure.value > 0 for figure in part.figures)
     )
-    assert [figure.target for figure in part.figures if figure.target] == [0.45, 1.0]
+    assert {figure.name: figure.target for figure in part.figures if figure.target} == {
+        "2,000 tokens per step, no mask: share of the matrix peak": 0.45,
+        "hours of one MT (w/ BMT) run at the paper's scale, estimated": 1.0,
+    }
+    assert list(bench.seconds) == [
+        *(f"{batch}, {masks}" for batch in BATCHES for masks in ("no mask", "six masks")),
+        "mask learning",
+        "evaluation",
+    ]
     model = core.random_model("roberta-base", "cpu")
     h, f = tiny.SIZE["hidden_size"], tiny.SIZE["intermediate_size"]
     a_layer = 4 * (h * h + h) + 2 * h * f + f + h + 2 * 2 * h
     flops = 6 * (2 * a_layer + 2 * h) * 30 + 12 * 2 * h * (10**2 + 20**2)
-    assert on_gpu.step_flops(model, "roberta-base", np.array([10, 20])) == flops
+    assert on_gpu.step_flops(model, np.array([10, 20])) == flops
     paper = on_gpu.load(ROOT / "profiles" / "paper.yaml")
     # 6 * 80,000 questions * 1.5 windows * 3 epochs / 8 = 270,000 steps; 6,000 * 1.5 windows every 2,048 of
     # them
@@ -353,8 +381,8 @@ def test_the_gpu_part_runs_on_a_tiny_shape(
 
 
 def test_numbers_and_hours_are_shown() -> None:
-    assert MeasuredFigure("a", 12345.6, unit="n").row() == "| a | 12,346 |  |  |  |"
-    assert MeasuredFigure("b", 0.984, target=1, unit="h").row() == "| b | 0.98 h |  | at most 1.00 h | yes |"
+    assert MeasuredFigure("a", 12345.6, unit="n").cells() == ("a", "12,346", "", "", "")
+    assert MeasuredFigure("b", 0.984, 1, unit="h").cells() == ("b", "0.98 h", "", "at most 1.00 h", "yes")
 
 
 def test_bad_input_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
