@@ -16,7 +16,7 @@ EXAMPLE = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and answer."""
-    parser = command_parser("ask", __doc__ or "", EXAMPLE)
+    parser = command_parser("ask", __doc__, EXAMPLE)
     add = parser.add_argument
     add("run", help="a run's folder, or its name under runs/")
     add("--question", required=True)

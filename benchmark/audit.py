@@ -7,7 +7,6 @@ reproduces.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from benchmark.cli.commands import command_parser, run_command
@@ -19,8 +18,12 @@ Exit status: 0 nothing found beyond rounding, 1 findings, 2 wrong usage or a pap
 EXAMPLE = "python -m benchmark.audit --format markdown --out docs/audit.md"
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+def main(arguments: list[str] | None = None) -> int:
+    """Audit, print or write, and say by the status what was found: 0 nothing beyond rounding, 1 findings.
+
+    Raises:
+        ConfigError: wrong usage, or a paper's folder that cannot be read or breaks the schema (status 2).
+    """
     parser = command_parser("audit", ABOUT, EXAMPLE)
     add = parser.add_argument
     paper = "a folder of tables and claims (docs/compare.md; default: the paper of this project)"
@@ -29,16 +32,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--format", default="terminal", metavar="F[,F]", help=form)
     out = "write there; a name without suffix gets the format's, several formats one file each"
     add("--out", type=Path, metavar="FILE", help=out)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Audit, print or write, and say by the status what was found: 0 nothing beyond rounding, 1 findings.
-
-    Raises:
-        ConfigError: wrong usage, or a paper's folder that cannot be read or breaks the schema (status 2).
-    """
-    options = parse_arguments(arguments)
     from benchmark.paper.tables import load
     from benchmark.paper_audit.audit import audit_paper
     from benchmark.paper_audit.audit_document import audit_document, audit_json

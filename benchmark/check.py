@@ -7,7 +7,6 @@ the trained runs. No MLflow, no DVC, no torch.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from benchmark.cli.commands import add_params_options, command_parser, run_command
@@ -17,22 +16,18 @@ Every run must be of the profile that --params or --profile names (default: that
 one, whichever). Exit status: 0 no fault, 1 faults."""
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+def main(arguments: list[str] | None = None) -> int:
+    """Check, print, and say by the status how it went: 0 no fault, 1 faults (see --strict); ConfigError (2)
+    where there is no folder.
+    """
     parser = command_parser("check", ABOUT, "python -m benchmark.check results/mini")
     add = parser.add_argument
     add("folder", nargs="?", type=Path, metavar="DIR", help="the results folder (default: results/<profile>)")
     add_params_options(parser)
     add("--format", default="terminal", choices=("terminal", "json"), help="default: terminal")
     add("--strict", action="store_true", help="exit status 1 also for what could not be checked")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Check, print, and say by the status how it went: 0 no fault, 1 faults (see --strict); ConfigError (2)
-    where there is no folder.
-    """
-    options = parse_arguments(arguments)
     from benchmark.rendering.output import write_document
     from benchmark.results_check.check_document import check_document, check_json
     from benchmark.results_check.folder_check import check_folder, results_folder

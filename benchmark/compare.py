@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from benchmark.cli.commands import add_params_options, command_parser, run_command
+from benchmark.cli.commands import add_results_options, command_parser, run_command
 
 FORMATS = ("terminal", "markdown", "latex", "json", "html")
 EXAMPLE = "python -m benchmark.compare --paper-table 3 --format markdown,json --out reports/mini/table_3"
@@ -24,9 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--paper-table", required=True, metavar="N", help="1 to 9 or A.10 (any table of --paper)")
     forms_help = f"of {', '.join(FORMATS)} (default: terminal); several need --out"
     add("--format", default="terminal", metavar="F[,F]", help=forms_help)
-    add_params_options(parser)
-    add("--seeds", metavar="LIST", help="seeds that count, as 0,1,2 (default: all)")
-    add("--results", type=Path, metavar="DIR", help="the results folder (default: results/<profile>)")
+    add_results_options(parser)
     paper_help = "a folder of tables and claims (default: the paper of this project)"
     add("--paper", type=Path, metavar="DIR", help=paper_help)
     add("--strict", action="store_true", help="exit status 0 only if every trainable cell is reproduced")

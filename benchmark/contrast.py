@@ -10,27 +10,23 @@ and p-values are of single comparisons: not adjusted for their number.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from benchmark.cli.commands import add_params_options, command_parser, run_command
+from benchmark.cli.commands import add_format_option, add_results_options, command_parser, run_command
 from benchmark.cli.text import printable
 from bmt.errors import ConfigError
 
-FORMATS = ("terminal", "markdown", "latex", "html", "json")
 EXAMPLE = "python -m benchmark.contrast bmt fixed_random --profile mini"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and print."""
-    parser = command_parser("contrast", __doc__ or "", EXAMPLE)
+    parser = command_parser("contrast", __doc__, EXAMPLE)
     add = parser.add_argument
     add("first", metavar="A", help="an arm of params.yaml, as bmt, none or bmt.adapter")
     add("second", metavar="B", help="another one")
     add("--backbone", help="whose runs (default: the only one that has results)")
-    add_params_options(parser)
-    add("--seeds", metavar="LIST", help="seeds that count, as 0,1,2 (default: all)")
-    add("--results", type=Path, metavar="DIR", help="the results folder (default: results/<profile>)")
-    add("--format", choices=FORMATS, help="default: terminal on a terminal, Markdown elsewhere")
+    add_results_options(parser)
+    add_format_option(parser)
     options = parser.parse_args(arguments)
     arms = (options.first, options.second)
     if options.first == options.second:

@@ -14,7 +14,7 @@ EXAMPLES = "python -m benchmark.data stats\n  python -m benchmark.data check dat
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = command_parser("data", __doc__ or "", EXAMPLES)
+    parser = command_parser("data", __doc__, EXAMPLES)
     add_params_options(parser)
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -55,19 +55,20 @@ def main(arguments: list[str] | None = None) -> int:
     from bmt.runtime.files import write_json
 
     status = 0
-    inspected = inspection.InspectedFolder.of(options.folder, params_file(options.params, options.profile))
+    params = params_file(options.params, options.profile)
+    folder, places = inspection.inspected(options.folder, params)
     if options.command == "stats":
-        document, table = inspection.size_document(inspected)
+        document, table = inspection.size_document(folder, places.profile)
     elif options.command == "check":
         if options.list < 0:
             raise ConfigError(f"--list: {options.list} is not allowed: at least 0")
-        document, status = inspection.irregularity_document(inspected, options.strict, options.list)
+        document, status = inspection.irregularity_document(folder, options.strict, options.list)
     else:
-        features = options.features or inspected.features
-        document = inspection.question_document(options.id, inspected, features, options.backbone)
+        features = options.features or places.features("any").parent
+        document = inspection.question_document(options.id, folder, features, options.backbone)
     print_document(document)
     if options.command == "stats" and options.json:
-        path = inspected.results / "table_1.json"
+        path = places.results / "table_1.json"
         write_json(path, table)
         print(f"wrote {path}")
     return status

@@ -15,7 +15,7 @@ from bmt.errors import ConfigError
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and write the files."""
-    parser = command_parser("digests", __doc__ or "", "python -m benchmark.digests && dvc status")
+    parser = command_parser("digests", __doc__, "python -m benchmark.digests && dvc status")
     parser.add_argument(
         "what", nargs="?", default="settings", choices=("settings", "inputs", "scores", "references")
     )
@@ -23,25 +23,24 @@ def main(arguments: list[str] | None = None) -> int:
     add_params_options(parser)
     options = parser.parse_args(arguments)
     if (options.what == "scores") != (options.cell is not None):
-        raise ConfigError(
-            f"{options.what}: {'needs a cell' if options.what == 'scores' else 'takes no cell'}"
-        )
+        raise ConfigError(f"{options.what}: {'needs a' if options.cell is None else 'takes no'} cell")
 
     from benchmark.config.folders import Places
-    from benchmark.config.params import find_cell, load
-    from benchmark.config.profiles import params_file
+    from benchmark.config.params import find_cell
+    from benchmark.config.profiles import chosen_config
     from benchmark.pipeline import digest_files
 
-    config = load(params_file(options.params, options.profile))
+    config, _ = chosen_config(options)
     places = Places.of(config)
-    if options.what == "settings":
-        count = digest_files.write_digests(config, places)
-    elif options.what == "inputs":
-        count = digest_files.write_inputs(config, places)
-    elif options.what == "references":
-        count = digest_files.write_references(config, places)
-    else:
+    writers = {
+        "settings": digest_files.write_digests,
+        "inputs": digest_files.write_inputs,
+        "references": digest_files.write_references,
+    }
+    if options.what == "scores":
         count = digest_files.write_scores(config, find_cell(config, options.cell), places)
+    else:
+        count = writers[options.what](config, places)
     print(f"{count} files of {options.what} written")
     return 0
 

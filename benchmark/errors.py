@@ -7,21 +7,19 @@ MLflow only for `--track`.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 from benchmark.cli.command_line import command_line
-from benchmark.cli.commands import add_params_options, command_parser, run_command
+from benchmark.cli.commands import Parser, add_params_options, command_parser, run_command
 from bmt.errors import ConfigError
 
 ABOUT = """List the dev examples that all arms get wrong and those where arms differ, with a guess at the
 kind of each error."""
 EXAMPLE = "python -m benchmark.errors --arms none mask bmt --dataset SQuAD HotpotQA --limit 10"
-DEFAULTS = {"metric": "em", "limit": 5}
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+def error_parser() -> Parser:
     """The command line."""
     parser = command_parser("errors", ABOUT, EXAMPLE)
     add = parser.add_argument
@@ -33,10 +31,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     datasets = "only these (default: all that all the runs were scored on)"
     add("--dataset", nargs="+", metavar="NAME", help=datasets)
     metric = "what makes an answer wrong: EM 0 (default), or F1 0, as the paper has it"
-    add("--metric", choices=("em", "f1"), default=DEFAULTS["metric"], help=metric)
+    add("--metric", choices=("em", "f1"), default="em", help=metric)
     add("--below", type=float, metavar="PERCENT", help="with --metric f1: F1 below this, of 100")
     limit = "examples shown per dataset and list; 0: counts only (default: %(default)s)"
-    add("--limit", type=int, default=DEFAULTS["limit"], metavar="N", help=limit)
+    add("--limit", type=int, default=5, metavar="N", help=limit)
     add("--backbone", help="of the arms that are named without one (default: the one with most runs)")
     add_params_options(parser)
     add("--results", type=Path, metavar="DIR", help="the results folder (default: results/<profile>)")
@@ -46,12 +44,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--out", "--output", type=Path, metavar="FILE", help=out)
     track = "also log the file and its counts to MLflow, as the run `errors`"
     add("--track", action="store_true", help=track)
-    return parser.parse_args(arguments)
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Analyse, print and write; 0 also where there is no error at all."""
-    options = parse_arguments(arguments)
+    parser = error_parser()
+    options = parser.parse_args(arguments)
+
     from benchmark.config.params import repository_root
     from benchmark.error_analysis.error_document import error_document
     from benchmark.error_analysis.error_request import analyse_request, log_errors
@@ -64,8 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
     analysis, name, config = analyse_request(options)
     out = options.out or repository_root() / "reports" / name / "errors.md"
-    shown_options = ("arms", "seeds", "dataset", "metric", "below", "limit", "backbone", "params", "profile")
-    command = command_line("errors", options, (*shown_options, "results", "data", "out"), DEFAULTS)
+    command = command_line(parser, options)
     write_text(out, render(error_document(analysis, command), "markdown"))
     print_document(error_document(analysis, first=1))
     print(f"wrote {out}", file=sys.stderr)

@@ -19,7 +19,7 @@ EXAMPLES = """python -m benchmark.fetch                      # what the params f
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, fetch and say what is there."""
-    parser = command_parser("fetch", __doc__ or "", EXAMPLES)
+    parser = command_parser("fetch", __doc__, EXAMPLES)
     add_params_options(parser)
     add = parser.add_argument
     add("--manifest", help="sample, real, mrqa2019, or a folder, file or URL (default: source.manifest)")
@@ -36,13 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     from benchmark.acquisition.download import Patience
     from benchmark.acquisition.fetch import fetch, print_report
-    from benchmark.cli.progress import progress
-    from benchmark.config.params import load, repository_root
-    from benchmark.config.profiles import params_file
+    from benchmark.config.params import repository_root
+    from benchmark.config.profiles import chosen_config
 
     manifest, out, root = options.manifest, options.out, Path()
     if manifest is None or out is None:
-        config = load(params_file(options.params, options.profile))
+        config, _ = chosen_config(options)
         if manifest is None:
             manifest, root = config.source.manifest, repository_root()
         out = out or repository_root() / "data" / "raw" / config.profile
@@ -55,7 +54,6 @@ def main(arguments: list[str] | None = None) -> int:
         out,
         options.only,
         options.offline,
-        lambda files: progress("fetch", total=files, unit="files"),
         source=options.source,
         patience=Patience(jobs=options.jobs),
         root=root,

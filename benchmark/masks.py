@@ -8,30 +8,28 @@ the same density in every tensor would have.
 
 from __future__ import annotations
 
-from benchmark.cli.commands import add_params_options, command_parser, run_command
+from benchmark.cli.commands import add_format_option, add_params_options, command_parser, run_command
 from bmt.errors import ConfigError
 
-FORMATS = ("terminal", "markdown", "latex", "html", "json")
 EXAMPLE = "python -m benchmark.masks minilm.mt.bmt.s0 minilm.mt.bmt.s1"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and print."""
-    parser = command_parser("masks", __doc__ or "", EXAMPLE)
+    parser = command_parser("masks", __doc__, EXAMPLE)
     parser.add_argument("cells", nargs="+", metavar="CELL", help="one trained cell, or two to be compared")
     add_params_options(parser)
-    format_help = "default: terminal on a terminal, Markdown elsewhere"
-    parser.add_argument("--format", choices=FORMATS, help=format_help)
+    add_format_option(parser)
     options = parser.parse_args(arguments)
     if len(options.cells) > 2:
         raise ConfigError(f"{len(options.cells)} cells: not allowed: one, or two to be compared")
 
-    from benchmark.config.params import find_cell, load
-    from benchmark.config.profiles import params_file
+    from benchmark.config.params import find_cell
+    from benchmark.config.profiles import chosen_config
     from benchmark.rendering.output import usual_format, write_document
     from benchmark.runs.mask_report import kept_masks, masks_document, overlap_document
 
-    config = load(params_file(options.params, options.profile))
+    config, _ = chosen_config(options)
     masks = [kept_masks(config, find_cell(config, name)) for name in options.cells]
     document = masks_document(masks[0]) if len(masks) == 1 else overlap_document(*masks)
     write_document(document, [options.format or usual_format()])

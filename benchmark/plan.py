@@ -63,15 +63,14 @@ def main(arguments: list[str] | None = None) -> int:
     request = PlanRequest(options.paper_table, params, seeds, also, options.keep, slots, gpus, options.run)
     requested = plan_table(request)
     if not options.json:
-        print_document(plan_document(requested.plan, requested.terms))
+        print_document(plan_document(requested))
         sys.stdout.flush()  # before the runs' own lines
     outcomes = make_missing_runs(requested) if options.run else {}
     failed = {name: outcome for name, outcome in outcomes.items() if outcome.state != DONE}
     for name, outcome in failed.items():
         print(f"error: {name}: {outcome.state}: {outcome.text.splitlines()[0]}", file=sys.stderr)
     if options.json:
-        values = plan_json(requested.plan, requested.terms, outcomes)
-        print(json.dumps(values, indent=1, ensure_ascii=False))
+        print(json.dumps(plan_json(requested, outcomes), indent=1, ensure_ascii=False))
     return int(bool(failed))
 
 

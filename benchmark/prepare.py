@@ -10,7 +10,7 @@ from bmt.errors import ConfigError
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and prepare."""
-    parser = command_parser("prepare", __doc__ or "", "python -m benchmark.prepare --workers 2")
+    parser = command_parser("prepare", __doc__, "python -m benchmark.prepare --workers 2")
     parser.add_argument("backbone", nargs="?", help="of params.yaml (default: all)")
     add_params_options(parser)
     parser.add_argument(
@@ -25,12 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
         raise ConfigError(f"--workers: {options.workers} is not allowed: at least 1")
 
     from benchmark.acquisition.feature_files import prepare
-    from benchmark.config.params import load
-    from benchmark.config.profiles import params_file
+    from benchmark.config.profiles import chosen_config
 
-    prepare(
-        load(params_file(options.params, options.profile)), options.workers, options.strict, options.backbone
-    )
+    config, _ = chosen_config(options)
+    prepare(config, options.workers, options.strict, options.backbone)
     return 0
 
 

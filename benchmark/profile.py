@@ -11,7 +11,7 @@ from benchmark.cli.commands import command_parser, run_command
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, show or switch."""
-    parser = command_parser("profile", __doc__ or "", "python -m benchmark.profile mini")
+    parser = command_parser("profile", __doc__, "python -m benchmark.profile mini")
     parser.add_argument(
         "name", nargs="?", help="the profile to switch to; without it the active one is shown"
     )

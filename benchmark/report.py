@@ -7,37 +7,30 @@ DVC, no torch, and MLflow only for `--track`.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 from benchmark.cli.command_line import command_line
-from benchmark.cli.commands import add_params_options, command_parser, run_command
+from benchmark.cli.commands import add_results_options, command_parser, run_command
 from bmt.errors import ConfigError
 
 ABOUT = "Write one HTML page of all that the results say; it loads nothing and runs no script."
 EXAMPLE = "python -m benchmark.report --profile sample"
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+def main(arguments: list[str] | None = None) -> int:
+    """Read, write, and say where; 0 also where results cannot be used, which the page and stderr then say."""
     parser = command_parser("report", ABOUT, EXAMPLE)
     add = parser.add_argument
-    add_params_options(parser)
-    add("--seeds", metavar="LIST", help="seeds that count, as 0,1,2 (default: all)")
-    add("--results", type=Path, metavar="DIR", help="the results folder (default: results/<profile>)")
+    add_results_options(parser)
     paper = "a folder of tables and claims (default: the paper of this project)"
     add("--paper", type=Path, metavar="DIR", help=paper)
     add("--out", type=Path, metavar="FILE", help="the page (default: reports/<profile>/report.html)")
     add(
         "--track", action="store_true", help="also log the page and its counts to MLflow, as the run `report`"
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Read, write, and say where; 0 also where results cannot be used, which the page and stderr then say."""
-    options = parse_arguments(arguments)
     from benchmark.config.cells import is_word
     from benchmark.config.params import repository_root
     from benchmark.config.results_options import chosen_seeds
@@ -52,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     data = read_report_data(options.results, options.profile, options.paper, seeds, options.params)
     name = data.profile if is_word(data.profile) else "report"
     out = options.out or repository_root() / "reports" / name / "report.html"
-    command = command_line("report", options, ("params", "profile", "seeds", "results", "paper", "out"))
+    command = command_line(parser, options)
     write_text(out, report_page(data, command))
     print(f"wrote {out}", file=sys.stderr)
     for fault in data.faults:

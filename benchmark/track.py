@@ -17,7 +17,7 @@ EXAMPLES = """python -m benchmark.track sync
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, deliver or list; 1 where a journal is damaged or was not delivered."""
-    parser = command_parser("track", __doc__ or "", EXAMPLES)
+    parser = command_parser("track", __doc__, EXAMPLES)
     parser.add_argument("action", choices=("sync", "list"))
     parser.add_argument(
         "folders",

@@ -11,7 +11,7 @@ from benchmark.cli.commands import add_params_options, command_parser, run_comma
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and train."""
-    parser = command_parser("train", __doc__ or "", "python -m benchmark.train minilm.mt.bmt.s0")
+    parser = command_parser("train", __doc__, "python -m benchmark.train minilm.mt.bmt.s0")
     parser.add_argument("cell", help="<backbone>.<mt|st-Dataset>.<arm>[.adapter].s<seed>")
     add_params_options(parser)
     parser.add_argument(
@@ -20,12 +20,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from benchmark.cli.allocator import keep_freed_memory
-    from benchmark.config.params import find_cell, load
-    from benchmark.config.profiles import params_file
+    from benchmark.config.params import find_cell
+    from benchmark.config.profiles import chosen_config
 
     keep_freed_memory()
-    file = params_file(options.params, options.profile)
-    config = load(file)
+    config, file = chosen_config(options)
     cell = find_cell(config, options.cell)
 
     from benchmark.runs.training_run import train_cell

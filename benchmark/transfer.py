@@ -20,7 +20,7 @@ EXAMPLE = "python -m benchmark.transfer minilm.mt.bmt.adapter.s0 --k 16 --seed 7
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and transfer."""
-    parser = command_parser("transfer", __doc__ or "", EXAMPLE)
+    parser = command_parser("transfer", __doc__, EXAMPLE)
     add = parser.add_argument
     add("cell", help="a trained cell, <backbone>.mt.<arm>[.adapter].s<seed>")
     add(
@@ -41,12 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from benchmark.cli.allocator import keep_freed_memory
-    from benchmark.config.params import find_cell, load
-    from benchmark.config.profiles import params_file
+    from benchmark.config.params import find_cell
+    from benchmark.config.profiles import chosen_config
 
     keep_freed_memory()
-    file = params_file(options.params, options.profile)
-    config = load(file)
+    config, file = chosen_config(options)
     settings = replace(
         config.fewshot, sizes=options.k or config.fewshot.sizes, seeds=options.seed or config.fewshot.seeds
     )

@@ -18,7 +18,7 @@ DEFAULTS = {"beams": 1, "answer_tokens": 64, "input_tokens": 512}
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and score."""
-    parser = command_parser("unifiedqa", __doc__ or "", EXAMPLE)
+    parser = command_parser("unifiedqa", __doc__, EXAMPLE)
     parser.set_defaults(**DEFAULTS)
     add = parser.add_argument
     add("backbone", nargs="?", help="of the params file, with head: generate (default: the only one)")
@@ -29,12 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from benchmark.cli.allocator import keep_freed_memory
-    from benchmark.config.params import load
-    from benchmark.config.profiles import params_file
+    from benchmark.config.profiles import chosen_config
 
     keep_freed_memory()
-    file = params_file(options.params, options.profile)
-    config = load(file)
+    config, file = chosen_config(options)
 
     from benchmark.runs.published_run import score_published
     from bmt.qa.generation import GenerationSettings

@@ -54,11 +54,10 @@ def fisher_masks(
     for dataset, batches in batches_by_dataset.items():
         batch_at = batch_function(batches, dataset)
         fisher = {name: torch.zeros_like(parameters[name], dtype=torch.float32) for name in names}
+        weights = [parameters[name] for name in names]
         for step in range(steps):
             torch.manual_seed(key_number((seed, "fisher", dataset, step)))
-            grads = torch.autograd.grad(
-                loss(model, batch_at(step)), [parameters[name] for name in names], allow_unused=True
-            )
+            grads = torch.autograd.grad(loss(model, batch_at(step)), weights, allow_unused=True)
             for name, grad in zip(names, grads, strict=True):
                 if grad is None:
                     raise ModelError(

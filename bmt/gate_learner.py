@@ -68,11 +68,10 @@ class GateLearner:
         parameters = dict(model.named_parameters())
         masked = {name: parameters[name] for name in names}
         self.model, self.settings, self.key, self.steps = model, settings, key, 0
-        self.law = HardConcrete(settings.gamma, settings.zeta, settings.beta)
+        self.law = HardConcrete.of(settings)
         self.lam = self._multiplier = settings.lam
         self._parameters, self._masked = parameters, masked
         kind = settings.granularity
-        self.gate_sizes = {name: weights_per_gate(value.shape, kind) for name, value in masked.items()}
         self.alpha = {
             name: torch.full(
                 gate_shape(value.shape, kind), settings.alpha0, dtype=torch.float32, device=value.device
@@ -80,6 +79,7 @@ class GateLearner:
             for name, value in masked.items()
         }
         self.w = {name: torch.zeros_like(value, dtype=torch.float32) for name, value in masked.items()}
+        self.gate_sizes = {name: weights_per_gate(w, self.alpha[name]) for name, w in self.w.items()}
         self._perturbed = {name: torch.empty_like(value.data) for name, value in masked.items()}
         one_kernel = True if {value.device.type for value in masked.values()} <= {"cpu", "cuda"} else None
         alphas, ws = list(self.alpha.values()), list(self.w.values())
@@ -165,17 +165,15 @@ class GateLearner:
         """Everything that learning goes on from: alpha, w, both optimizers' state, lambda and the number of
         steps.
         """
-        state = {f"alpha/{name}": value for name, value in self.alpha.items()} | {
-            f"w/{name}": value for name, value in self.w.items()
+        groups = {
+            "alpha": self.alpha,
+            "w": self.w,
+            "alpha_optimizer": optimizer_tensors(self._alpha_optimizer),
+            "w_optimizer": optimizer_tensors(self._w_optimizer),
         }
-        state |= {
-            f"alpha_optimizer/{key}": value for key, value in optimizer_tensors(self._alpha_optimizer).items()
-        }
-        state |= {f"w_optimizer/{key}": value for key, value in optimizer_tensors(self._w_optimizer).items()}
-        return state | {
-            "lam": torch.tensor([self.lam, self._multiplier], dtype=torch.float64),
-            "steps": torch.tensor(self.steps),
-        }
+        state = {f"{group}/{name}": value for group, part in groups.items() for name, value in part.items()}
+        state["lam"] = torch.tensor([self.lam, self._multiplier], dtype=torch.float64)
+        return state | {"steps": torch.tensor(self.steps)}
 
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -307,8 +305,9 @@ class GateLearner:
         wide = g.float()
         by_w = torch.mul(wide, self.law.at(alpha, u))
         by_s = torch.mul(wide, w).sum_to_size(alpha.shape)  # dL/ds of each gate
-        size = w.numel() // max(1, alpha.numel())
-        by_alpha, _ = self.law.gradients(by_s, alpha, torch.ones_like(alpha), u, self.lam * size)
+        by_alpha, _ = self.law.gradients(
+            by_s, alpha, torch.ones_like(alpha), u, self.lam * weights_per_gate(w, alpha)
+        )
         return by_alpha, by_w
 
     def _clip(self, tensors: Mapping[str, Tensor], clip: float | None) -> None:
@@ -318,16 +317,10 @@ class GateLearner:
 
     def _fused_embeddings(self) -> list[str]:
         """The fused tensors that are weights of plain `nn.Embedding`s and of nothing else."""
-        owners: dict[int, list[nn.Module]] = {}
-        for module in self.model.modules():
-            for parameter in module._parameters.values():
-                if parameter is not None:
-                    owners.setdefault(id(parameter), []).append(module)
-        return [
-            name
-            for name in self._fused
-            if all(
-                type(owner) is nn.Embedding and owner.max_norm is None
-                for owner in owners[id(self._masked[name])]
-            )
-        ]
+        elsewhere = {
+            id(parameter)
+            for module in self.model.modules()
+            if type(module) is not nn.Embedding or module.max_norm is not None
+            for parameter in module._parameters.values()
+        }
+        return [name for name in self._fused if id(self._masked[name]) not in elsewhere]

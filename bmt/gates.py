@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 
 from bmt.errors import ConfigError
-from bmt.settings import GRANULARITIES
+from bmt.settings import GRANULARITIES, MaskSettings
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)  # for E[s] on (0, 1); exact to 1e-12 where beta <= 4
 
@@ -67,9 +67,9 @@ def gate_shape(shape: Sequence[int], granularity: str) -> tuple[int, ...]:
     return (*([1] * (len(sizes) - 1)), sizes[-1] if len(sizes) > 1 else 1)
 
 
-def weights_per_gate(shape: Sequence[int], granularity: str) -> int:
+def weights_per_gate(weights: Tensor, gates: Tensor) -> int:
     """How many weights of a tensor one gate holds."""
-    return math.prod(shape) // max(1, math.prod(gate_shape(shape, granularity)))
+    return weights.numel() // max(1, gates.numel())
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,11 @@ class HardConcrete:
             raise GateError(f"gamma {self.gamma} and zeta {self.zeta}: the gate needs gamma < 0 < 1 < zeta")
         if not self.beta > 0:
             raise GateError(f"beta {self.beta}: the gate's temperature must be above 0")
+
+    @staticmethod
+    def of(settings: MaskSettings) -> HardConcrete:
+        """The gate of some settings."""
+        return HardConcrete(settings.gamma, settings.zeta, settings.beta)
 
     @property
     def half_open(self) -> float:

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 import torch
 from torch import Tensor, nn
 
 from bmt.errors import ConfigError
 from bmt.gate_learner import GateLearner
-from bmt.gates import HardConcrete
+from bmt.gates import HardConcrete, weights_per_gate
 from bmt.layers import target_names
 from bmt.mask_selection import gate_masks, top_share
 from bmt.masks import Masks
@@ -44,37 +43,31 @@ class LearnedGates:
     Attributes:
         law: the gate.
         alpha: by tensor name, in the shape of its gates.
-        shapes: of the weights under them.
-        gate_sizes: weights per gate, by tensor name.
+        w: what the gates let through, by tensor name, in the weights' shapes.
         key: of the draws and ties that make the mask.
         course: about twenty rows {step, loss, density, alpha_mean, interior}.
-        w: what the gates let through, by tensor name.
     """
 
     law: HardConcrete
     alpha: dict[str, Tensor]
-    shapes: dict[str, tuple[int, ...]]
-    gate_sizes: dict[str, int]
+    w: dict[str, Tensor]
     key: Key
-    course: list[dict[str, float]]
-    w: dict[str, Tensor] = field(default_factory=dict)
+    course: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def gate_sizes(self) -> dict[str, int]:
+        """Weights per gate, by tensor name."""
+        return {name: weights_per_gate(w, self.alpha[name]) for name, w in self.w.items()}
 
     def mask(self, settings: MaskSettings) -> dict[str, Tensor]:
         """The mask in the weights' shapes: the top `density` of alpha, or what `gate` and `binarise` make of
         the gates.
         """
-        if settings.density is not None and settings.density_by == "top_k":
-            chosen = top_share(self.alpha, settings.density, self.key, self.gate_sizes)
+        if settings.top_share is not None:
+            chosen = top_share(self.alpha, settings.top_share, self.key, self.gate_sizes)
         else:
             chosen = gate_masks(self.law, self.alpha, settings.gate, settings.binarise, (*self.key, "final"))
-        return {name: mask.expand(self.shapes[name]) for name, mask in chosen.items()}
-
-    def expected_density(self) -> float:
-        """E||delta||_0 over the number of weights."""
-        opened = sum(
-            float(self.law.expected_l0(alpha)) * self.gate_sizes[name] for name, alpha in self.alpha.items()
-        )
-        return opened / sum(alpha.numel() * self.gate_sizes[name] for name, alpha in self.alpha.items())
+        return {name: mask.expand(self.w[name].shape) for name, mask in chosen.items()}
 
 
 def model_loss(model: nn.Module, batch: Batch) -> Tensor:
@@ -138,21 +131,20 @@ def learn_masks(
             for name, opened in mask.items():
                 total = delta.setdefault(name, torch.zeros_like(gates.w[name]))
                 total.add_(opened * gates.w[name], alpha=1 / len(batches_by_dataset))
-        counts[dataset] = alpha_counts(gates.alpha, edges[0], edges[-1], _ALPHA_BINS, gates.gate_sizes)
-        if settings.density is not None and settings.density_by == "top_k":
+        counts[dataset] = _alpha_counts(gates, edges[0], edges[-1])
+        if settings.top_share is not None:
             cuts[dataset] = min(
                 float(torch.where(mask[name], alpha, torch.inf).min())
                 for name, alpha in gates.alpha.items()
                 if bool(mask[name].any())
             )
-        expected[dataset], courses[dataset] = gates.expected_density(), gates.course
+        expected[dataset], courses[dataset] = gates.course[-1]["density"], gates.course
         del gates, mask  # model-sized, and not needed while the next dataset's are learned
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name in delta:
                 parameter.add_(delta[name])
-    about: dict[str, Any] = {"kind": "learned", "seed": seed}
-    about |= {entry.name: getattr(settings, entry.name) for entry in fields(settings)}
+    about = {"kind": "learned", "seed": seed, **asdict(settings)}
     about |= {"expected_density": expected, "course": courses}
     about |= {"alpha": {"edges": edges, "counts": counts, "cuts": cuts}}
     return Masks.joined(parts, about)
@@ -179,7 +171,7 @@ def gates_by_dataset(
         inside = replace(
             control,
             report=partial(control.report, dataset),
-            checkpoints=None if checkpoints is None else checkpoints.within(quote(dataset, safe="")),
+            checkpoints=None if checkpoints is None else checkpoints.within(dataset),
         )
         batch_at, key = batch_function(batches, dataset), (seed, "mask", dataset)
         yield dataset, learn_gates(model, batch_at, names, settings, key=key, loss=loss, control=inside)
@@ -192,31 +184,25 @@ def mask_settings(settings: MaskSettings | None, changes: Mapping[str, Any]) -> 
         GateError: gamma, zeta or beta allow no gate. ConfigError: a name that is no setting, a value that is
             not allowed.
     """
-    known = tuple(entry.name for entry in fields(MaskSettings))
+    known = [entry.name for entry in fields(MaskSettings)]
     for name in changes:
         if name not in known:
             raise ConfigError(f"learn_masks: {name!r} is not known: one of {', '.join(known)}")
     chosen = replace(settings or MaskSettings(), **changes)
-    HardConcrete(chosen.gamma, chosen.zeta, chosen.beta)
+    HardConcrete.of(chosen)
     check_settings(chosen, "mask")
     check_mask(chosen)
     return chosen
 
 
-def alpha_counts(
-    alpha: Mapping[str, Tensor],
-    low: float,
-    high: float,
-    bins: int,
-    gate_sizes: Mapping[str, int] | None = None,
-) -> list[int]:
+def _alpha_counts(gates: LearnedGates, low: float, high: float) -> list[int]:
     """Weights by their gate's alpha in equal bins from `low` to `high`; what lies outside counts in the
     outermost bins.
     """
-    total = torch.zeros(bins, dtype=torch.float64)
-    for name, values in alpha.items():
-        per_gate = gate_sizes[name] if gate_sizes else 1
-        total += torch.histc(values.clamp(low, high), bins, low, high).double().cpu() * per_gate
+    total = torch.zeros(_ALPHA_BINS, dtype=torch.float64)
+    for name, per_gate in gates.gate_sizes.items():
+        alpha = gates.alpha[name].clamp(low, high)
+        total += torch.histc(alpha, _ALPHA_BINS, low, high).double().cpu() * per_gate
     return [int(count) for count in total]
 
 
@@ -249,28 +235,23 @@ def learn_gates(
     settings: MaskSettings,
     *,
     key: Key,
-    loss: Loss = model_loss,
-    control: RunControl | None = None,
-    fused: bool = True,
+    loss: Loss,
+    control: RunControl,
 ) -> LearnedGates:
     """Learn alpha and w of one dataset over the parameters `names`; the model leaves as it came.
 
     Args:
         key: of every draw.
         control: as `learn_masks` has it, of this dataset alone: `report` gets (step, row).
-        fused: on a CPU, whether to use the fused kernels; without them the plain formulas run, with other
-            draws.
     """
-    control = control or RunControl()
-    learner = GateLearner(model, names, settings, key, fused=fused)
+    learner = GateLearner(model, names, settings, key)
     course = _restored(learner, control.checkpoints)
     began, last, steps = learner.steps, time.monotonic(), settings.steps
     every = max(1, steps // 20)
     if began:
         control.progress(began, f"resumed at step {began}")
-    if began < steps:
-        for step in range(began):
-            batch_at(step)  # batches may have to be asked for in order
+    for step in range(began if began < steps else 0):
+        batch_at(step)  # batches may have to be asked for in order
 
     def loss_at(step: int) -> Tensor:
         return loss(model, batch_at(step))
@@ -291,8 +272,7 @@ def learn_gates(
         if step == steps - 1 or time.monotonic() - last > SAVE_SECONDS:
             _keep(learner, course, control.checkpoints)
             last = time.monotonic()
-    shapes = {name: tuple(value.shape) for name, value in learner.w.items()}
-    return LearnedGates(learner.law, learner.alpha, shapes, learner.gate_sizes, key, course, learner.w)
+    return LearnedGates(learner.law, learner.alpha, learner.w, key, course)
 
 
 def _keep(learner: GateLearner, course: list[dict[str, float]], checkpoints: Checkpoints | None) -> None:

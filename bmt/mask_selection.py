@@ -84,24 +84,10 @@ def _top(flat: Tensor, count: int, key: Key) -> Tensor:
 def kth_largest(flat: Tensor, count: int) -> float:
     """The `count`-th largest value of a float32 vector without NaN.
 
-    On a CPU by radix: 16 bits at a time, so that millions of equal values cost nothing (torch.kthvalue takes
-        seconds on them).
+    On a CPU by NumPy, whose selection stays linear where millions of values are equal; torch.kthvalue takes
+    seconds on them.
     """
+    place = flat.numel() - count
     if flat.device.type != "cpu":
-        return float(torch.kthvalue(flat, flat.numel() - count + 1).values)
-    bits = flat.float().contiguous().numpy().view(np.uint32)
-    keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))  # unsigned and in the order of the floats
-    high = (keys >> 16).astype(np.uint16)
-    bucket, above = _from_top(high, count)
-    low = (keys[high == bucket] & 0xFFFF).astype(np.uint16)
-    rest, _ = _from_top(low, count - above)
-    key = np.uint32(bucket << 16 | rest)
-    bits_of_float = key & np.uint32(0x7FFFFFFF) if key >> 31 else ~key
-    return float(np.array([bits_of_float], dtype=np.uint32).view(np.float32)[0])
-
-
-def _from_top(digits: np.ndarray, count: int) -> tuple[int, int]:
-    """The 16-bit digit of the `count`-th largest, and how many have a larger one."""
-    reached = np.bincount(digits, minlength=1 << 16)[::-1].cumsum()
-    place = int(np.searchsorted(reached, count))
-    return (1 << 16) - 1 - place, int(reached[place - 1]) if place else 0
+        return float(torch.kthvalue(flat, place + 1).values)
+    return float(np.partition(flat.numpy(), place)[place])

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -205,9 +206,10 @@ def mask_updates(
             stack.enter_context(split_gradients(model, handle.unpacked, handle))
             _compact(stack, optimizer, handle, compact)
         else:
-            mask: _StepMasks = (
-                _FixedMask(handle.unpacked) if isinstance(masks, Masks) else _DrawnMask(masks, model)
-            )
+            if isinstance(masks, RandomMask):
+                mask = _StepMask.drawn(masks, model)
+            else:
+                mask = _StepMask.fixed(handle.unpacked)
             if apply == "gradient":
                 _mask_gradients(stack, optimizer, mask, handle, before_clip)
             _compact(stack, optimizer, handle, compact)
@@ -246,54 +248,40 @@ def _check(model: nn.Module, masks: Masks | RandomMask, apply: str, before_clip:
             )
 
 
-class _StepMasks(Protocol):
-    """One mask over tensors, of the present step. `scale` is what a masked gradient is multiplied with."""
+@dataclass(frozen=True, slots=True)
+class _StepMask:
+    """One mask over tensors.
 
-    names: Collection[str]
-    scale: float
-    soft: bool
-
-    def open(self, name: str, parameter: Tensor, step: int) -> Tensor:
-        """The mask of a tensor at a step in its shape: bool, or in [0, 1] where it is soft."""
-
-
-class _FixedMask:
-    """The same mask at every step, (1, *weight) by name; what is written into it holds from then on."""
-
-    scale = 1.0
-
-    def __init__(self, unpacked: Mapping[str, Tensor]) -> None:
-        self.names: Collection[str] = unpacked.keys()
-        self._unpacked = unpacked
-        self.soft = any(mask.is_floating_point() for mask in unpacked.values())
-
-    def open(self, name: str, parameter: Tensor, step: int) -> Tensor:
-        """As `_StepMasks.open`."""
-        return self._unpacked[name][0]
-
-
-class _DrawnMask:
-    """A random mask over a model's tensors: each is drawn at the first call of a step, and kept for all of
-    its backward passes.
+    Attributes:
+        names: of the tensors.
+        at: (name, parameter, step) -> the mask in the tensor's shape, bool, or in [0, 1] where it is soft.
+        scale: what a masked gradient is multiplied with.
     """
 
-    soft = False
+    names: Collection[str]
+    at: Callable[[str, Tensor, int], Tensor]
+    scale: float = 1.0
+    soft: bool = False
 
-    def __init__(self, mask: RandomMask, model: nn.Module) -> None:
-        self.names: Collection[str] = set(target_names(model, mask.targets))
-        self._mask = mask
-        self.scale = 1 / mask.p_f if mask.rescale else 1.0
-        self._step = -1
-        self._drawn: dict[str, Tensor] = {}
+    @staticmethod
+    def fixed(unpacked: Mapping[str, Tensor]) -> _StepMask:
+        """The same at every step, (1, *weight) by name; what is written into it holds from then on."""
+        soft = any(mask.is_floating_point() for mask in unpacked.values())
+        return _StepMask(unpacked.keys(), lambda name, *_: unpacked[name][0], soft=soft)
 
-    def open(self, name: str, parameter: Tensor, step: int) -> Tensor:
-        """As `_StepMasks.open`."""
-        if step != self._step:
-            self._step = step
-            self._drawn.clear()
-        if name not in self._drawn:
-            self._drawn[name] = self._mask.draw(name, parameter.shape, step, parameter.device)
-        return self._drawn[name]
+    @staticmethod
+    def drawn(mask: RandomMask, model: nn.Module) -> _StepMask:
+        """A random mask: each tensor's is drawn at its first use in a step, and kept for all of its backward
+        passes.
+        """
+        draws: dict[str, tuple[int, Tensor]] = {}
+
+        def at(name: str, parameter: Tensor, step: int) -> Tensor:
+            if name not in draws or draws[name][0] != step:
+                draws[name] = step, mask.draw(name, parameter.shape, step, parameter.device)
+            return draws[name][1]
+
+        return _StepMask(target_names(model, mask.targets), at, 1 / mask.p_f if mask.rescale else 1.0)
 
 
 def _hook(stack: ExitStack, handle: Any) -> None:
@@ -313,7 +301,7 @@ def _compact(stack: ExitStack, optimizer: Optimizer, handle: MaskedUpdates, want
 
 
 def _mask_gradients(
-    stack: ExitStack, optimizer: Optimizer, mask: _StepMasks, handle: MaskedUpdates, before_clip: bool
+    stack: ExitStack, optimizer: Optimizer, mask: _StepMask, handle: MaskedUpdates, before_clip: bool
 ) -> None:
     """`apply="gradient"`, one mask: g <- scale M g, as it is accumulated or, not `before_clip`, at the step.
 
@@ -326,13 +314,13 @@ def _mask_gradients(
         if not handle.active:
             return grad
         if mask.soft and before_clip:
-            return grad * (mask.open(name, parameter, handle.step).to(grad.dtype) * mask.scale)
+            return grad * (mask.at(name, parameter, handle.step).to(grad.dtype) * mask.scale)
         return grad * mask.scale
 
     @torch.no_grad()
     def multiply(name: str, parameter: Tensor) -> None:
         if handle.active and parameter.grad is not None:
-            parameter.grad.mul_(mask.open(name, parameter, handle.step))
+            parameter.grad.mul_(mask.at(name, parameter, handle.step))
 
     for name, parameter in masked.items():
         if mask.scale != 1 or (mask.soft and before_clip):
@@ -348,7 +336,7 @@ def _mask_gradients(
         _hook(stack, optimizer.register_step_pre_hook(multiply_all))
 
 
-def _mask_steps(stack: ExitStack, optimizer: Optimizer, mask: _StepMasks, handle: MaskedUpdates) -> None:
+def _mask_steps(stack: ExitStack, optimizer: Optimizer, mask: _StepMask, handle: MaskedUpdates) -> None:
     """`apply="update"`: each step goes the mask's part of its way; closed weights keep their value bit for
     bit.
     """
@@ -362,7 +350,7 @@ def _mask_steps(stack: ExitStack, optimizer: Optimizer, mask: _StepMasks, handle
     @torch.no_grad()
     def go_part_of_the_way(*_: Any) -> None:
         for name, parameter in masked.items():
-            share = mask.open(name, parameter, handle.step).to(parameter.dtype)
+            share = mask.at(name, parameter, handle.step).to(parameter.dtype)
             parameter.copy_(torch.lerp(before[name], parameter, share))  # exact where the share is 0 or 1
         before.clear()
 

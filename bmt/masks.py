@@ -112,10 +112,10 @@ class Masks:
 
     def check_fits(self, model: nn.Module) -> None:
         """Raise ModelError unless every masked tensor stands in `model` with its shape."""
-        have = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+        have = architecture(model)
         for name, shape in self.shapes.items():
-            if have.get(name) != shape:
-                instead = f"has {list(have[name])} there" if name in have else "has no such tensor"
+            if have.get(name) != list(shape):
+                instead = f"has {have[name]} there" if name in have else "has no such tensor"
                 raise ModelError(
                     f"these masks are for another model: tensor {name} is {list(shape)} in the masks, and "
                     f"{type(model).__name__} {instead}; learn masks on this model, or open the model that "
@@ -167,11 +167,7 @@ class Masks:
 
     def density_by(self, group: str) -> dict[str, dict[str, float]]:
         """`{dataset: {group: density}}` with group "layer", "kind" or "tensor"."""
-        grouping: dict[str, Callable[[str], str]] = {
-            "layer": layer_of,
-            "kind": kind_of,
-            "tensor": lambda name: name,
-        }
+        grouping: dict[str, Callable[[str], str]] = {"layer": layer_of, "kind": kind_of, "tensor": str}
         groups: dict[str, list[str]] = {}
         for name in self.shapes:
             groups.setdefault(grouping[group](name), []).append(name)
@@ -243,25 +239,22 @@ class Masks:
         """
         bits, levels = {}, {}
         for name, shape in self.shapes.items():
-            order = permutation(math.prod(shape), (seed, "permuted mask", name))
-            rows = [unpack(row, shape).reshape(-1)[torch.from_numpy(order)] for row in self.bits[name]]
+            order = torch.from_numpy(permutation(math.prod(shape), (seed, "permuted mask", name)))
+            rows = [unpack(row, shape).reshape(-1)[order] for row in self.bits[name]]
             bits[name] = torch.stack([pack(row) for row in rows])
             if self.levels:
-                levels[name] = self.levels[name].flatten(1)[:, torch.from_numpy(order)].view(-1, *shape)
+                levels[name] = self.levels[name].flatten(1)[:, order].view(-1, *shape)
         about = {**self.about, "kind": "fixed_random", "permuted_with": seed}
         return Masks(self.datasets, self.shapes, bits, self.identity, about, levels)
 
     def equals(self, other: Masks) -> bool:
         """Same datasets, tensors, bits and levels (`about` is not compared)."""
-        same = (
-            self.datasets == other.datasets
-            and self.shapes == other.shapes
-            and self.identity == other.identity
+        mine, theirs = ((m.datasets, m.shapes, m.identity, m.levels.keys()) for m in (self, other))
+        return mine == theirs and all(
+            torch.equal(tensor, tensors[name])
+            for tensors_here, tensors in ((self.bits, other.bits), (self.levels, other.levels))
+            for name, tensor in tensors_here.items()
         )
-        same = same and self.levels.keys() == other.levels.keys()
-        pairs = [(self.bits[name], other.bits[name]) for name in self.shapes] if same else []
-        pairs += [(levels, other.levels[name]) for name, levels in self.levels.items()] if same else []
-        return same and all(torch.equal(mine, theirs) for mine, theirs in pairs)
 
     def save(self, path: str | Path) -> None:
         """Write to a .safetensors file, complete or not at all."""

@@ -134,9 +134,14 @@ class _CopyPerRow(torch.autograd.Function):
         return (grads * ctx.masks[owner]).sum(0), None, None
 
 
-def _per_row(parameter: Tensor, groups: RowGroups, masks: Tensor, like: Tensor) -> Tensor:
-    """A vector parameter (n,) as (rows, 1, …, 1, n), to broadcast over `like` (rows, …, n)."""
-    rows: Tensor = _CopyPerRow.apply(parameter, groups, masks)
+def _vector(module: Any, name: str, groups: RowGroups, masks: dict[str, Tensor], like: Tensor) -> Tensor:
+    """A vector parameter (n,) of a module, to broadcast over `like` (rows, …, n); where it is masked, one per
+    row, (rows, 1, …, 1, n).
+    """
+    parameter: Tensor = getattr(module, name)
+    if name not in masks:
+        return parameter
+    rows: Tensor = _CopyPerRow.apply(parameter, groups, masks[name])
     return rows.view(len(groups), *([1] * (like.dim() - 2)), parameter.shape[-1])
 
 
@@ -155,10 +160,7 @@ def _linear(module: nn.Linear, groups: RowGroups, masks: dict[str, Tensor], wher
         if "weight" in masks
         else F.linear(x, module.weight)
     )
-    if module.bias is None:
-        return y
-    bias = _per_row(module.bias, groups, masks["bias"], y) if "bias" in masks else module.bias
-    return y + bias.to(y.dtype)
+    return y if module.bias is None else y + _vector(module, "bias", groups, masks, y).to(y.dtype)
 
 
 def _embedding(
@@ -177,21 +179,15 @@ def _layer_norm(
 ) -> Tensor:
     _check_rows(x, groups, where)
     y = F.layer_norm(x, module.normalized_shape, None, None, module.eps)
-    weight = _per_row(module.weight, groups, masks["weight"], y) if "weight" in masks else module.weight
-    y = y * weight
-    if module.bias is None:
-        return y
-    return y + (_per_row(module.bias, groups, masks["bias"], y) if "bias" in masks else module.bias)
+    y = y * _vector(module, "weight", groups, masks, y)
+    return y if module.bias is None else y + _vector(module, "bias", groups, masks, y)
 
 
-def _rms_norm(
-    module: nn.Module, groups: RowGroups, masks: dict[str, Tensor], where: str, x: Tensor
-) -> Tensor:
+def _rms_norm(module: Any, groups: RowGroups, masks: dict[str, Tensor], where: str, x: Tensor) -> Tensor:
     """T5's norm: x / rms(x) in float32, times the weight."""
     _check_rows(x, groups, where)
-    eps = float(getattr(module, "variance_epsilon"))  # noqa: B009 (a type checker knows no such attribute)
-    y = x * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + eps)
-    return y.to(x.dtype) * _per_row(module.weight, groups, masks["weight"], x)  # type: ignore[arg-type]
+    y = x * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + module.variance_epsilon)
+    return y.to(x.dtype) * _vector(module, "weight", groups, masks, x)
 
 
 def _position_bias(

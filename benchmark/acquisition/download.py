@@ -19,7 +19,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from benchmark.cli.progress import Bar
@@ -151,15 +151,8 @@ class Network:
             length = response.headers.get("Content-Length")
             kept = start if follows else 0
             meter.resume_at(kept, kept + int(length) if length and length.isdigit() else None)
-            received = 0
             with part.open("ab" if follows else "wb") as stream:
-                while block := _read(response, BLOCK):
-                    stream.write(block)
-                    stream.flush()  # a full disk shows here, not in a later close
-                    received += len(block)
-                    meter.advance(len(block))
-                    if self.stop.is_set():
-                        raise FetchStoppedError
+                received = _pour(lambda: _read(response, BLOCK), stream, meter, self.stop)
             _check_length(response, received)
         return length is not None
 
@@ -176,12 +169,20 @@ def copy(source: Path, part: Path, meter: Bar, stop: threading.Event) -> None:
         raise UnavailableError((error.strerror or str(error)).lower()) from None
     with reader, part.open("wb") as stream:
         meter.resume_at(0, source.stat().st_size)
-        while block := reader.read(BLOCK):
-            stream.write(block)
-            stream.flush()
-            meter.advance(len(block))
-            if stop.is_set():
-                raise FetchStoppedError
+        _pour(lambda: reader.read(BLOCK), stream, meter, stop)
+
+
+def _pour(read: Callable[[], bytes], stream: BinaryIO, meter: Bar, stop: threading.Event) -> int:
+    """Write what `read` gives until it gives nothing; the number of bytes."""
+    received = 0
+    while block := read():
+        stream.write(block)
+        stream.flush()  # a full disk shows here, not in a later close
+        received += len(block)
+        meter.advance(len(block))
+        if stop.is_set():
+            raise FetchStoppedError
+    return received
 
 
 class _RangeRefusedError(Exception):

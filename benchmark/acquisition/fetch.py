@@ -1,29 +1,21 @@
 """Get the files of a data source, each verified before it takes its name.
 
-    python -m benchmark.fetch                                        # what params.yaml's `source.manifest`
-    names
-    python -m benchmark.fetch --manifest mrqa2019 --out data/raw/paper --only SQuAD DROP
-    python -m benchmark.fetch --source hub                           # the same questions from the Hugging
-    Face hub
-    python -m benchmark.fetch --offline                              # nothing from the network: verify what
-    is there
-
 Writes `<out>/<domain>/<Dataset>.<split>.jsonl.gz`, `<out>/manifest.yaml` (a copy) and `<out>/fetch.json`
 (what came from where).
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmark.acquisition.acquisition import Acquisition, FetchedFile, FetchReport, NewBar
+from benchmark.acquisition.acquisition import Acquisition, FetchReport
 from benchmark.acquisition.download import Network, Patience, UnavailableError
 from benchmark.acquisition.manifest import Manifest, location, parse, read_local
+from benchmark.cli.text import short
 from bmt.errors import ConfigError, DataError
 
 SOURCES = ("files", "hub")
@@ -31,11 +23,10 @@ NOT_COMPARABLE = "not comparable with the paper until its examples equal the off
 
 
 def fetch(
-    manifest: str | Path | Manifest,
+    manifest: str | Path,
     out_dir: str | Path,
-    only: list[str] | tuple[str, ...] | None = None,
+    only: Sequence[str] | None = None,
     offline: bool = False,
-    progress: NewBar | None = None,
     *,
     source: str | None = None,
     patience: Patience | None = None,
@@ -44,10 +35,9 @@ def fetch(
     """Bring the manifest's files into `out_dir`; a file that is there with the right digest is left as it is.
 
     Args:
-        manifest: "sample", "real", "mrqa2019", a folder, file or URL of a manifest, or one that was read.
+        manifest: "sample", "real", "mrqa2019", or a folder, file or URL of a manifest.
         only: the datasets wanted; None: all.
         offline: take nothing from the network.
-        progress: makes the bar, given the number of files.
         source: "files": the manifest's own; "hub": the hub's copy; None: the manifest's own, but an intact
             file that is here from the hub stays.
         patience: files at a time, waits and attempts.
@@ -65,24 +55,18 @@ def fetch(
     network = Network(patience or Patience())
     if network.patience.jobs < 1:
         raise ConfigError(f"--jobs {network.patience.jobs}: at least 1")
-    with _opened(manifest, Path(out_dir), offline, network, Path(root)) as opened:
+    with _opened(str(manifest), Path(out_dir), offline, network, Path(root)) as opened:
         if source == "hub" and opened.hub is None:
             raise ConfigError(
                 f"--source hub: manifest {opened.setting} ({opened.version}) names no copy on the hub; "
                 "mrqa2019 does"
             )
-        return Acquisition(opened, Path(out_dir), source, offline, network).run(only, progress)
+        return Acquisition(opened, Path(out_dir), source, offline, network).run(only)
 
 
 @contextmanager
-def _opened(
-    manifest: str | Path | Manifest, out_dir: Path, offline: bool, network: Network, root: Path
-) -> Iterator[Manifest]:
+def _opened(setting: str, out_dir: Path, offline: bool, network: Network, root: Path) -> Iterator[Manifest]:
     """The manifest; the sample's files exist until the block ends."""
-    if isinstance(manifest, Manifest):
-        yield manifest
-        return
-    setting = str(manifest)
     if setting == "sample":
         from benchmark.acquisition import sample_corpus
 
@@ -114,36 +98,29 @@ def _opened(
 
 def print_report(report: FetchReport, out: Path) -> int:
     """Say what is in `out` and what is missing; 0. Raises DataError where a file is missing."""
-    shown = os.path.relpath(out) if len(os.path.relpath(out)) < len(str(out)) else str(out)
-    new = [file for file in report.files if file.action == "fetched"]
+    shown, manifest = short(out), report.manifest
+    new = sum(file.action == "fetched" for file in report.files)
     total = len(report.files) + len(report.missing)
-    megabytes = sum(file.bytes for file in report.files) / 1e6
+    megabytes = sum(file.record["bytes"] for file in report.files) / 1e6
     print(
-        f"{shown}: {len(report.files)} of {total} files of {report.manifest} ({report.version}) verified, "
-        f"{megabytes:.1f} MB: {len(new)} fetched, {len(report.files) - len(new)} already there"
+        f"{shown}: {len(report.files)} of {total} files of {manifest.setting} ({manifest.version}) verified, "
+        f"{megabytes:.1f} MB: {new} fetched, {len(report.files) - new} already there"
     )
-    if report.unlisted:
-        print(f"not in this manifest: {', '.join(report.unlisted)}")
-    if from_hub := [file for file in report.files if file.source == "hub"]:
-        print(f"from the hub: {_names(from_hub)}: {NOT_COMPARABLE}")
+    if unlisted := manifest.unlisted():
+        print(f"not in this manifest: {', '.join(unlisted)}")
+    if hub := [file.entry.label for file in report.files if file.record["source"] == "hub"]:
+        print(f"from the hub: {', '.join(hub)}: {NOT_COMPARABLE}")
     if not report.missing:
         return 0
-    for file in report.missing:
-        wanted = ", ".join(
-            f"{name} {value}" for name, value in (("md5", file.md5), ("sha256", file.sha256)) if value
-        )
-        print(f"missing: {file.dataset} {file.split}: {file.reason}", file=sys.stderr)
-        print(f"  from {file.url}", file=sys.stderr)
-        print(f"  or by hand as {shown}/{file.name} ({wanted})", file=sys.stderr)
-        if file.by_hand and file.by_hand != report.by_hand:
-            print(f"  by hand: {file.by_hand}", file=sys.stderr)
-    if report.by_hand:
-        print(f"by hand: {report.by_hand}", file=sys.stderr)
+    for entry, reason in ((file.entry, file.reason) for file in report.missing):
+        digests = [f"{name} {value}" for name in ("md5", "sha256") if (value := getattr(entry, name))]
+        lines = [f"missing: {entry.label}: {reason}", f"  from {entry.shown_url}"]
+        lines += [f"  or by hand as {shown}/{entry.name} ({', '.join(digests)})"]
+        lines += [f"  by hand: {entry.by_hand}"] if entry.by_hand not in (None, manifest.by_hand) else []
+        print("\n".join(lines), file=sys.stderr)
+    if manifest.by_hand:
+        print(f"by hand: {manifest.by_hand}", file=sys.stderr)
     raise DataError(
         f"{len(report.missing)} of {total} files are missing in {shown}: run the same command again, or put "
         "them there by hand"
     )
-
-
-def _names(files: list[FetchedFile]) -> str:
-    return ", ".join(f"{file.dataset} {file.split}" for file in files)

@@ -13,9 +13,8 @@ import gzip
 import hashlib
 import json
 import os
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -24,23 +23,6 @@ from benchmark.cli.progress import Bar
 from bmt.errors import DataError
 
 ROWS = 512  # a batch: contexts run to 800 tokens, so a few MB
-
-
-@dataclass(slots=True)
-class Converted:
-    """What a converted file holds.
-
-    `ids_sha256`: of the sorted question ids, a line each; any container of the same questions has it.
-    """
-
-    contexts: int = 0
-    questions: int = 0
-    ids: set[str] = field(default_factory=set)
-
-    @property
-    def ids_sha256(self) -> str:
-        """Digest of the ids, to hold against those of the official file."""
-        return hashlib.sha256("".join(f"{qid}\n" for qid in sorted(self.ids)).encode()).hexdigest()
 
 
 def parquet_url(hub: Hub, file: str) -> str:
@@ -58,25 +40,24 @@ def convert(parquet: list[Path], wanted: dict[Entry, Path], bar: Bar) -> dict[En
     Raises:
         DataError: a file is no Parquet, or lacks a column. OSError: a file cannot be written.
     """
-    by_subset = {subset: entry for entry in wanted for subset in (entry.hub.subset if entry.hub else ())}
-    converted_files = {entry: Converted() for entry in wanted}
-    seen: Counter[str] = Counter()
+    seen: set[str] = set()
     with contextlib.ExitStack() as stack:
-        writers = {entry: _Writer(stack.enter_context(_gzip(path)), entry) for entry, path in wanted.items()}
+        files = {entry: Converted(stack.enter_context(_gzip(path)), entry) for entry, path in wanted.items()}
+        by_subset = {subset: files[entry] for entry in wanted if entry.hub for subset in entry.hub.subset}
         for subset, row in _stored_rows(parquet, bar):
-            seen[subset] += 1
-            if entry := by_subset.get(subset):
-                writers[entry].add(row, converted_files[entry])
-        for entry, writer in writers.items():
-            writer.flush(converted_files[entry])
-    for entry, converted in converted_files.items():
-        if not converted.questions and entry.hub:
+            seen.add(subset)
+            if subset in by_subset:
+                by_subset[subset].add(row)
+        for file in files.values():
+            file.flush()
+    for entry, file in files.items():
+        if not file.questions and entry.hub:
             subsets, there = " or ".join(entry.hub.subset), ", ".join(sorted(seen)) or "nothing"
             raise DataError(
                 f"{entry.dataset}: the hub's split {entry.hub.split!r} has no rows of subset {subsets}; it "
                 f"has {there}"
             )
-    return converted_files
+    return files
 
 
 def conversion_fault(entry: Entry, converted: Converted) -> str | None:
@@ -88,23 +69,34 @@ def conversion_fault(entry: Entry, converted: Converted) -> str | None:
     return None
 
 
-class _Writer:
-    """MRQA lines: a header, then one line per context with its questions."""
+class Converted:
+    """A file of MRQA lines: a header, then one line per context with its questions. What it holds is counted.
+
+    `ids_sha256`: of the sorted question ids, a line each; any container of the same questions has it.
+    """
 
     def __init__(self, stream: BinaryIO, entry: Entry) -> None:
+        self.contexts = self.questions = 0
+        self.ids: set[str] = set()
         self._stream = stream
         self._line: dict[str, Any] = {}
         self._write({"header": {"dataset": entry.dataset, "split": entry.split}})
 
-    def add(self, row: _Row, converted: Converted) -> None:
-        context = row.value("context")
+    @property
+    def ids_sha256(self) -> str:
+        """Digest of the ids, to hold against those of the official file."""
+        return hashlib.sha256("".join(f"{qid}\n" for qid in sorted(self.ids)).encode()).hexdigest()
+
+    def add(self, value: Callable[[str], Any]) -> None:
+        """Add a row, given as the values of its columns."""
+        context = value("context")
         if not self._line or self._line["context"] != context:
-            self.flush(converted)
-            tokens = _pairs(row.value("context_tokens"), "tokens", "offsets")
+            self.flush()
+            tokens = _pairs(value("context_tokens"), "tokens", "offsets")
             self._line = {"context": context, "context_tokens": tokens, "qas": []}
-        qid = row.value("qid") or ""
-        converted.ids.add(qid)
-        converted.questions += 1
+        qid = value("qid") or ""
+        self.ids.add(qid)
+        self.questions += 1
         answers = [
             {
                 "text": text,
@@ -112,31 +104,22 @@ class _Writer:
                 "token_spans": _pairs(tokens, "start", "end"),
             }
             for text, chars, tokens in _records(
-                row.value("detected_answers"), "text", "char_spans", "token_spans"
+                value("detected_answers"), "text", "char_spans", "token_spans"
             )
         ]
-        tokens = _pairs(row.value("question_tokens"), "tokens", "offsets")
-        question = {"qid": qid, "question": row.value("question"), "question_tokens": tokens}
-        self._line["qas"].append({**question, "detected_answers": answers, "answers": row.value("answers")})
+        tokens = _pairs(value("question_tokens"), "tokens", "offsets")
+        question = {"qid": qid, "question": value("question"), "question_tokens": tokens}
+        self._line["qas"].append({**question, "detected_answers": answers, "answers": value("answers")})
 
-    def flush(self, converted: Converted) -> None:
+    def flush(self) -> None:
+        """Write the line of the last context."""
         if self._line:
-            converted.contexts += 1
+            self.contexts += 1
             self._write(self._line)
             self._line = {}
 
     def _write(self, value: dict[str, Any]) -> None:
         self._stream.write(json.dumps(value, ensure_ascii=False).encode() + b"\n")
-
-
-class _Row:
-    """A row of a Parquet batch; a column is turned into Python values only when it is asked for."""
-
-    def __init__(self, columns: dict[str, Any], index: int) -> None:
-        self._columns, self._index = columns, index
-
-    def value(self, name: str) -> Any:
-        return self._columns[name][self._index].as_py()
 
 
 COLUMNS = (
@@ -151,7 +134,8 @@ COLUMNS = (
 )
 
 
-def _stored_rows(parquet: list[Path], bar: Bar) -> Iterator[tuple[str, _Row]]:
+def _stored_rows(parquet: list[Path], bar: Bar) -> Iterator[tuple[str, Callable[[str], Any]]]:
+    """The subset of each row, and the row; a column becomes Python values only when it is asked for."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -163,12 +147,15 @@ def _stored_rows(parquet: list[Path], bar: Bar) -> Iterator[tuple[str, _Row]]:
                     f"{path.name}: no column {', '.join(sorted(missing))}: it is another data set"
                 )
             for batch in file.iter_batches(batch_size=ROWS, columns=list(COLUMNS)):
-                columns = {name: batch.column(name) for name in COLUMNS}
                 for index, subset in enumerate(batch.column("subset").to_pylist()):
-                    yield subset, _Row(columns, index)
+                    yield subset, partial(_value, batch, index)
                 bar.advance(batch.num_rows)
         except pa.ArrowInvalid as error:
             raise DataError(f"{path.name}: no Parquet file: {' '.join(str(error).split())}") from None
+
+
+def _value(batch: Any, index: int, column: str) -> Any:
+    return batch.column(column)[index].as_py()
 
 
 def _records(value: Any, *names: str) -> Iterator[tuple[Any, ...]]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmark.acquisition.dataset_table import beside_the_paper, table_1
 from benchmark.cli.advice import PREPARE, advice
 from benchmark.cli.progress import progress
+from benchmark.cli.text import short
+from benchmark.config.folders import Places
+from benchmark.config.params import load, repository_root
 from benchmark.paper import tables as papers
 from benchmark.rendering.document import (
     Block,
@@ -41,29 +42,14 @@ SIZES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class InspectedFolder:
-    """The folder that a command looks at, and the profile whose it is; a folder that was named goes by its
-    name.
+def inspected(folder: str | None, params: str | None) -> tuple[Path, Places]:
+    """The folder that a command looks at (None: the raw files of the profile in `params`, default: the root's
+    params.yaml), and the places of that profile; a folder that was named goes by its name.
     """
-
-    folder: Path
-    profile: str
-    results: Path
-    features: Path
-
-    @staticmethod
-    def of(folder: str | None, params: str | None) -> InspectedFolder:
-        """`folder`, or the raw files of the profile in `params` (default: the root's params.yaml)."""
-        from benchmark.config.folders import Places
-        from benchmark.config.params import load, repository_root
-
-        if folder is None:
-            places = Places.of(load(params))
-        else:
-            places = Places(repository_root(), Path(folder).resolve().name)
-        raw = places.raw if folder is None else Path(folder)
-        return InspectedFolder(raw, places.profile, places.results, places.features("any").parent)
+    if folder is None:
+        places = Places.of(load(params))
+        return places.raw, places
+    return Path(folder), Places(repository_root(), Path(folder).resolve().name)
 
 
 def mrqa_files(folder: Path) -> list[Path]:
@@ -107,7 +93,7 @@ def split_of(file: Path, report: ReadingReport) -> str:
     return next((part for part in ("train", "dev", "test") if part in parts), report.split or "?")
 
 
-def size_document(inspected: InspectedFolder) -> tuple[Document, dict[str, Any]]:
+def size_document(folder: Path, profile: str) -> tuple[Document, dict[str, Any]]:
     """The sizes of every file and Table 1 beside the paper's; and Table 1 as results/<profile>/table_1.json
     has it.
 
@@ -115,7 +101,7 @@ def size_document(inspected: InspectedFolder) -> tuple[Document, dict[str, Any]]
         DataError: a file that cannot be read.
     """
     reports: list[tuple[str, ReadingReport]] = []
-    for file, report, error in read_all(mrqa_files(inspected.folder), "read"):
+    for file, report, error in read_all(mrqa_files(folder), "read"):
         if error is not None:
             raise error
         reports.append((split_of(file, report), report))
@@ -137,17 +123,17 @@ def size_document(inspected: InspectedFolder) -> tuple[Document, dict[str, Any]]
     blocks: list[Block] = [text_table(SIZES, rows)]
     if absent := [name for name in rank if not any(report.dataset == name for _, report in reports)]:
         blocks.append(Paragraph(f"no file of {', '.join(absent)}"))
-    table = table_1(reports, inspected.profile)
+    table = table_1(reports, profile)
     if table["rows"]:
         blocks += beside_the_paper(table["rows"], papers.load().tables["1"])
-    return Document(f"MRQA files in {short(inspected.folder)}", tuple(blocks)), table
+    return Document(f"MRQA files in {short(folder)}", tuple(blocks)), table
 
 
-def irregularity_document(inspected: InspectedFolder, strict: bool, places: int) -> tuple[Document, int]:
+def irregularity_document(folder: Path, strict: bool, places: int) -> tuple[Document, int]:
     """Every file's irregularities, at most `places` of them with their lines, and 1 if a file cannot be read
     or, with `strict`, is irregular; else 0.
     """
-    files = mrqa_files(inspected.folder)
+    files = mrqa_files(folder)
     blocks: list[Block] = []
     irregular = unreadable = questions = 0
     for file, report, error in read_all(files, "check", strict):
@@ -165,20 +151,18 @@ def irregularity_document(inspected: InspectedFolder, strict: bool, places: int)
         questions += report.questions
     total = f"{len(files)} files, {questions} questions: {irregular} files with irregularities"
     blocks.append(Paragraph(f"{total}, {unreadable} not read to their end", "bad" if unreadable else ""))
-    title = f"MRQA files in {short(inspected.folder)}"
+    title = f"MRQA files in {short(folder)}"
     return Document(title, tuple(blocks), wrapped=False), int(unreadable > 0)
 
 
-def question_document(
-    question: str, inspected: InspectedFolder, features: Path, backbone: str | None
-) -> Document:
+def question_document(question: str, folder: Path, features: Path, backbone: str | None) -> Document:
     """The question with this id: its context with the spans marked, and its windows if they were prepared.
 
     Raises:
         DataError: no file and no features have such a question.
     """
     windows = prepared(question, features, backbone)
-    files = mrqa_files(inspected.folder) if inspected.folder.exists() else []
+    files = mrqa_files(folder) if folder.exists() else []
     if windows is not None:  # its file is known
         files = [file for file in files if file.name == windows[0]["file"]]
     title, items = question, []
@@ -190,7 +174,7 @@ def question_document(
             break
     if windows is None and not items:
         raise DataError(
-            f"{question}: no question with this id in {inspected.folder} or {features}: "
+            f"{question}: no question with this id in {folder} or {features}: "
             "`python -m benchmark.data stats` lists the files"
         )
     if windows is None:
@@ -258,11 +242,6 @@ def _windows(
         said = f"{sizes} (characters {start}–{end}); {', '.join(texts) or 'no answer'}"
         items.append(ListItem(said, items=(ListItem(marked(context, start, end, spans), label="text"),)))
     return about, tuple(items)
-
-
-def short(path: Path) -> str:
-    """A path as seen from the working directory, where that is shorter."""
-    return min(os.path.relpath(path), str(path), key=len)
 
 
 def marked(text: str, start: int, end: int, spans: Sequence[tuple[int, int]]) -> Inline:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,7 +31,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from msgspec import Meta
 
-from benchmark.cli.text import nearest
+from benchmark.cli.text import nearest, short
 from benchmark.config.params import repository_root
 from benchmark.config.schema import COMPUTED, SchemaFault, read, shown
 from benchmark.config.yaml_file import parse_yaml
@@ -102,10 +103,19 @@ class Entry:
         """The file's path below the raw folder: `in_domain/SQuAD.train.jsonl.gz`."""
         return f"{self.domain}/{self.dataset}.{self.split}.jsonl.gz"
 
+    @property
+    def label(self) -> str:
+        """The file in a message: `SQuAD train`."""
+        return f"{self.dataset} {self.split}"
+
 
 @dataclass(frozen=True, slots=True)
-class ManifestFields:
-    """What a manifest says, as text."""
+class Manifest:
+    """A data source.
+
+    `setting` is what the params file or the command line calls it; `text` is the file itself; `entries` are
+    its `files`, checked.
+    """
 
     version: Text
     files: list[Any]
@@ -115,24 +125,11 @@ class ManifestFields:
         default_factory=dict
     )
     hub: Annotated[Hub, Meta(description="`repo`, `revision` and `files` (a list per split)")] | None = None
+    setting: str = field(default="", metadata=COMPUTED)
+    entries: tuple[Entry, ...] = field(default=(), metadata=COMPUTED)
+    text: str = field(default="", metadata=COMPUTED)
 
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """A data source.
-
-    `setting` is what the params file or the command line calls it; `text` is the file itself.
-    """
-
-    setting: str
-    version: str
-    entries: tuple[Entry, ...]
-    hub: Hub | None
-    by_hand: str | None
-    backbones: dict[str, Pinned]
-    text: str
-
-    def select(self, only: list[str] | tuple[str, ...] | None) -> tuple[Entry, ...]:
+    def select(self, only: Sequence[str] | None) -> tuple[Entry, ...]:
         """The entries of the datasets `only`; all of them without it.
 
         Raises:
@@ -194,10 +191,10 @@ def read_local(setting: str, url: str) -> Manifest:
             else "give a folder, file or URL of a manifest"
         )
         raise ConfigError(
-            f"source.manifest {setting!r}: no such file {_short(path)}: {hint}, or `sample` or `mrqa2019`"
+            f"source.manifest {setting!r}: no such file {short(path)}: {hint}, or `sample` or `mrqa2019`"
         ) from None
     except UnicodeDecodeError:
-        raise DataError(f"{_short(path)}: no manifest: it is no UTF-8 text") from None
+        raise DataError(f"{short(path)}: no manifest: it is no UTF-8 text") from None
     return parse(text, setting, url)
 
 
@@ -209,10 +206,10 @@ def parse(text: str, setting: str, url: str, label: str = "") -> Manifest:
     Raises:
         DataError: the manifest cannot be used; file, entry, key, what was found and what is allowed.
     """
-    name = _short(local_path(url)) if url.startswith("file:") else url
+    name = short(local_path(url)) if url.startswith("file:") else url
     values = _stated(parse_yaml(text, name, DataError, as_text=True))
     manifest = read(
-        ManifestFields, values, lambda fault: _manifest_refusal(fault, name), foreign=True, as_text=True
+        Manifest, values, lambda fault: _manifest_refusal(fault, name), foreign=True, as_text=True
     )
     if not manifest.files:
         raise DataError(f"{name}: `files` is empty: list at least one file")
@@ -224,23 +221,9 @@ def parse(text: str, setting: str, url: str, label: str = "") -> Manifest:
         if local and entry.path and entry.url.startswith("file:"):
             entry = replace(entry, shown_url=label + str(Path(entry.path)))
         if entry.name in entries:
-            twice = f"{entry.dataset} {entry.split} stands twice"
-            raise DataError(f"{name}: file {number}: {twice}: name each file once")
+            raise DataError(f"{name}: file {number}: {entry.label} stands twice: name each file once")
         entries[entry.name] = entry
-    return Manifest(
-        setting,
-        manifest.version,
-        tuple(entries.values()),
-        manifest.hub,
-        manifest.by_hand,
-        manifest.backbones,
-        text,
-    )
-
-
-def official() -> Manifest:
-    """The official MRQA 2019 release: 18 files and the pinned backbones."""
-    return read_local("mrqa2019", OFFICIAL.as_uri())
+    return replace(manifest, setting=setting, entries=tuple(entries.values()), text=text)
 
 
 def _entry(value: Any, where: str, base: str) -> Entry:
@@ -248,7 +231,7 @@ def _entry(value: Any, where: str, base: str) -> Entry:
     if entry.dataset not in DOMAINS[entry.domain]:
         wanted = f"one of {', '.join(DOMAINS[entry.domain])}"
         raise DataError(f"{where}: dataset {entry.dataset!r} is not allowed in {entry.domain}: {wanted}")
-    where = f"{where} ({entry.dataset} {entry.split})"
+    where = f"{where} ({entry.label})"
     if bool(entry.path) == bool(entry.url):
         raise DataError(f"{where}: give either `path` (below base_url) or `url`")
     if entry.md5 is None and entry.sha256 is None:
@@ -303,9 +286,3 @@ def _joined(base: str, url: str, where: str, folder: bool = False) -> str:
     if not good:
         raise DataError(f"{where}: {whole!r} is not allowed: an http:, https: or file: URL")
     return whole
-
-
-def _short(path: Path) -> str:
-    """A path as seen from the working directory, where that is shorter."""
-    relative = os.path.relpath(path)
-    return relative if len(relative) < len(str(path)) else str(path)

@@ -6,80 +6,57 @@ import gzip
 import hashlib
 import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmark.acquisition.manifest import Entry
-from bmt.errors import DataError
 
 # In JSON a quote inside a text is always escaped, so these bytes can only be the keys.
-QUESTION_KEY, CONTEXT_KEY = re.compile(rb'"qid"\s*:'), re.compile(rb'"qas"\s*:')
+KEYS = {"contexts": re.compile(rb'"qas"\s*:'), "questions": re.compile(rb'"qid"\s*:')}
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What a file is."""
-
-    md5: str
-    sha256: str
-    bytes: int
-
-
-def measure(path: Path) -> Measured:
-    """Both digests and the size, in one pass."""
+def measure(path: Path) -> dict[str, Any]:
+    """md5, sha256 and bytes (the size) of a file, in one pass."""
     md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             md5.update(block)
             sha256.update(block)
             size += len(block)
-    return Measured(md5.hexdigest(), sha256.hexdigest(), size)
+    return {"md5": md5.hexdigest(), "sha256": sha256.hexdigest(), "bytes": size}
 
 
-def count(path: Path) -> tuple[int, int]:
-    """Contexts and questions of an MRQA JSONL.gz file, without parsing it.
-
-    Raises:
-        DataError: it is no whole gzip file.
-    """
-    contexts = questions = 0
-    try:
-        with gzip.open(path, "rb") as stream:
-            for line in stream:
-                contexts += len(CONTEXT_KEY.findall(line))
-                questions += len(QUESTION_KEY.findall(line))
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"it is no whole gzip file ({' '.join(str(error).split())})") from None
-    return contexts, questions
-
-
-def digest_fault(entry: Entry, measured: Measured) -> str | None:
+def digest_fault(entry: Entry, measured: Mapping[str, Any]) -> str | None:
     """What contradicts the manifest's size and digests, with both values; None when nothing does."""
     faults = []
-    if entry.bytes is not None and measured.bytes != entry.bytes:
-        faults.append(f"it has {measured.bytes} bytes, the manifest says {entry.bytes}")
-    for name, stated, actual in (("md5", entry.md5, measured.md5), ("sha256", entry.sha256, measured.sha256)):
-        if stated is not None and actual != stated:
+    if entry.bytes not in (None, measured["bytes"]):
+        faults.append(f"it has {measured['bytes']} bytes, the manifest says {entry.bytes}")
+    for name in ("md5", "sha256"):
+        stated, actual = getattr(entry, name), measured[name]
+        if stated not in (None, actual):
             faults.append(f"its {name} is {actual}, the manifest says {stated}")
             break  # one digest says it
     return "; ".join(faults) or None
 
 
 def count_fault(entry: Entry, path: Path) -> str | None:
-    """What contradicts the manifest's numbers of contexts and questions; None when nothing does or none is
-    stated.
+    """What contradicts the manifest's numbers of contexts and questions (counted without parsing the file);
+    None when nothing does or none is stated.
     """
     if entry.contexts is None and entry.questions is None:
         return None
+    counts = dict.fromkeys(KEYS, 0)
     try:
-        contexts, questions = count(path)
-    except DataError as error:
-        return str(error)
-    for name, stated, actual in (
-        ("contexts", entry.contexts, contexts),
-        ("questions", entry.questions, questions),
-    ):
-        if stated is not None and actual != stated:
+        with gzip.open(path, "rb") as stream:
+            for line in stream:
+                for name, key in KEYS.items():
+                    counts[name] += len(key.findall(line))
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        return f"it is no whole gzip file ({' '.join(str(error).split())})"
+    for name, actual in counts.items():
+        stated = getattr(entry, name)
+        if stated not in (None, actual):
             return f"it holds {actual} {name}, the manifest says {stated}"
     return None
 

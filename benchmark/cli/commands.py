@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from benchmark.cli import signals
@@ -14,6 +15,7 @@ from benchmark.cli.text import nearest, printable
 from bmt.errors import BMTError
 
 OURS = ("bmt", "benchmark", "tools")
+_Subparsers = argparse._SubParsersAction
 
 
 class Parser(argparse.ArgumentParser):
@@ -22,32 +24,38 @@ class Parser(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> Any:
-        """The options; leaves with status 2 where one is unknown."""
-        options, rest = self.parse_known_args(args, namespace)
-        if rest:
-            self.error(
-                f"unknown: {' '.join(rest)}{nearest(rest[0].partition('=')[0], self._option_strings())}"
-            )
-        return options
+        """The options; leaves with status 2 where one is unknown. That is told before one that is missing: it
+        is perhaps the same, misspelt.
+        """
+        args = sys.argv[1:] if args is None else args
+        helps = any(word == "-h" or (len(word) > 2 and "--help".startswith(word)) for word in args)
+        actions = [] if helps else [action for parser in self._family() for action in parser._actions]
+        required = [action for action in actions if action.required]
+        for action in required:
+            action.required = False
+        unknown = self.parse_known_args(args)[1]
+        for action in required:
+            action.required = True
+        option = next((word for word in unknown if word.startswith("-")), None)
+        if option is None:
+            namespace, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            known = [name for parser in self._family() for name in parser._option_string_actions]
+            meant = nearest((option or unknown[0]).partition("=")[0], known)
+            self.error(f"unknown: {' '.join(unknown)}{meant}")
+        return namespace
 
     def error(self, message: str) -> NoReturn:
         """Leave with status 2 and one line."""
         self.exit(2, f"error: {printable(message)}; `{self.prog} --help` shows what is allowed\n")
 
-    def _option_strings(self) -> list[str]:
-        """The options of this parser and of the parsers under it."""
-        under = [parser for action in self._actions for parser in _parsers(action)]
-        return [
-            *self._option_string_actions,
-            *(name for parser in under for name in parser._option_strings()),
-        ]
+    def _family(self) -> list[Parser]:
+        """This parser and those under it."""
+        under = [action.choices for action in self._actions if isinstance(action, _Subparsers)]
+        return [self, *(parser for choices in under for one in choices.values() for parser in one._family())]
 
 
-def _parsers(action: argparse.Action) -> list[Parser]:
-    return list(action.choices.values()) if isinstance(action, argparse._SubParsersAction) else []
-
-
-def command_parser(verb: str, description: str, example: str, package: str = "benchmark") -> Parser:
+def command_parser(verb: str, description: str | None, example: str, package: str = "benchmark") -> Parser:
     """The parser of `python -m <package>.<verb>`; `--help` ends with `example`."""
     return Parser(
         prog=f"python -m {package}.{verb}",
@@ -68,6 +76,20 @@ def add_params_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup
         metavar="NAME",
         help="a profile's params file: params.yaml where that profile is active, else profiles/NAME.yaml",
     )
+
+
+def add_results_options(parser: argparse.ArgumentParser) -> None:
+    """What commands that judge results share: whose they are, which seeds count, and the results folder."""
+    add_params_options(parser)
+    parser.add_argument("--seeds", metavar="LIST", help="seeds that count, as 0,1,2 (default: all)")
+    folder = "the results folder (default: results/<profile>)"
+    parser.add_argument("--results", type=Path, metavar="DIR", help=folder)
+
+
+def add_format_option(parser: argparse.ArgumentParser) -> None:
+    """`--format`, of commands whose document a terminal shows and a pipe gets as Markdown."""
+    usual = "default: terminal on a terminal, Markdown elsewhere"
+    parser.add_argument("--format", choices=("terminal", "markdown", "latex", "html", "json"), help=usual)
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:

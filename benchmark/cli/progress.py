@@ -15,18 +15,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 Clock = Callable[[], float]
+EVERY = 30.0  # seconds between two lines
 
 
-class _Display(Protocol):
-    """Where bars are shown."""
+class _Display:
+    """Where bars are shown; this one shows nothing."""
 
     def start(self, bar: Bar) -> None: ...
     def update(self, bar: Bar) -> None: ...
@@ -34,13 +34,15 @@ class _Display(Protocol):
 
 
 class Bar:
-    """One counted piece of work: `count` of `total` units, and a short note."""
+    """One counted piece of work: `count` of `total` units, and a short note. It is shown as long as its block
+    lasts.
+    """
 
     def __init__(
-        self, display: _Display, clock: Clock, name: str, total: int | None, unit: str, done: int, level: int
+        self, display: _Display, clock: Clock, name: str, total: int | None, unit: str, level: int = 0
     ) -> None:
         self.name, self.total, self.unit, self.level = name, total, unit, level
-        self.first, self.count, self.note = done, done, ""
+        self.first, self.count, self.note = 0, 0, ""
         self._display, self._clock, self._lock = display, clock, threading.Lock()
         self._began = clock()
 
@@ -60,17 +62,18 @@ class Bar:
             self.count, self.total = done, total
             self._display.update(self)
 
-    @contextmanager
-    def task(
-        self, name: str, total: int | None = None, unit: str | None = None, done: int = 0
-    ) -> Iterator[Bar]:
+    def task(self, name: str, total: int | None = None, unit: str | None = None) -> Bar:
         """A bar under this one, for a nested or parallel part of the work. Its units do not count into this
         bar.
         """
-        with _shown(
-            Bar(self._display, self._clock, name, total, unit or self.unit, done, self.level + 1)
-        ) as bar:
-            yield bar
+        return Bar(self._display, self._clock, name, total, unit or self.unit, self.level + 1)
+
+    def __enter__(self) -> Bar:
+        self._display.start(self)
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self._display.end(self, completed=error is None)
 
     def seconds(self) -> float:
         """Seconds since the bar started."""
@@ -88,137 +91,96 @@ class Bar:
         rate = self.rate()
         return max(0, self.total - self.count) / rate if self.total is not None and rate else None
 
+    @property
+    def counted(self) -> str:
+        """`300 of 900 windows`."""
+        if self.total is None:
+            return _amount(self.count, self.unit)
+        return f"{_number(self.count, self.unit)} of {_amount(self.total, self.unit)}"
 
-@contextmanager
+    @property
+    def speed(self) -> str:
+        """`10 windows/s`, or nothing."""
+        rate = self.rate()
+        return f"{_amount(rate, self.unit)}/s" if rate else ""
+
+
 def progress(
     name: str,
     total: int | None = None,
     unit: str = "steps",
     *,
-    done: int = 0,
+    shown: bool = True,
     stream: TextIO | None = None,
     clock: Clock = time.monotonic,
-    every: float = 30.0,
-) -> Iterator[Bar]:
-    """Show the progress of the block: `total` units of `unit` (None: unknown), `done` of them before it
-    started (a resumed run).
+) -> Bar:
+    """Show the progress of the block: `total` units of `unit` (None: unknown); not `shown`: only count.
 
     In a terminal: a bar with count, rate, time left and note. Elsewhere: a line at the start, at most one
-        every `every` seconds, and one
-    at the end with count, seconds and rate. The unit "bytes" is shown in kB, MB or GB. `stream` is stderr
-    unless given.
+    every EVERY seconds, and one at the end with count, seconds and rate. The unit "bytes" is shown in kB, MB
+    or GB. `stream` is stderr unless given.
     """
     stream = sys.stderr if stream is None else stream
     live = stream.isatty() and os.environ.get("TERM") != "dumb"
-    display: _Display = _Live(stream, clock) if live else _Lines(stream, clock, every)
-    with _shown(Bar(display, clock, name, total, unit, done, level=0)) as bar:
-        yield bar
+    kind = _Live if live else _Lines
+    return Bar(kind(stream, clock) if shown else _Display(), clock, name, total, unit)
 
 
-@contextmanager
-def _shown(bar: Bar) -> Iterator[Bar]:
-    bar._display.start(bar)
-    completed = False
-    try:
-        yield bar
-        completed = True
-    finally:
-        bar._display.end(bar, completed)
-
-
-def silent() -> Bar:
-    """A bar that shows nothing."""
-    return Bar(_Silence(), time.monotonic, "", None, "", 0, level=0)
-
-
-class _Silence:
-    def start(self, bar: Bar) -> None: ...
-    def update(self, bar: Bar) -> None: ...
-    def end(self, bar: Bar, completed: bool) -> None: ...
-
-
-class _Lines:
+class _Lines(_Display):
     """Plain lines: the start, a sign of life, the end; of a nested bar the end alone, and only when it took a
     second.
     """
 
-    def __init__(self, stream: TextIO, clock: Clock, every: float) -> None:
-        self._stream, self._clock, self._every, self._lock = stream, clock, every, threading.Lock()
+    def __init__(self, stream: TextIO, clock: Clock) -> None:
+        self._stream, self._clock, self._lock = stream, clock, threading.Lock()
         self._last = clock()
 
     def start(self, bar: Bar) -> None:
         if bar.level == 0:
-            self._write(f"{bar.name}: {_count(bar)}")
+            self._write(bar, bar.counted)
 
     def update(self, bar: Bar) -> None:
         now = self._clock()
-        if now - self._last < self._every:
-            return
-        left = bar.seconds_left()
-        parts = [
-            _count(bar),
-            _rate(bar.rate(), bar.unit),
-            f"{duration(left)} left" if left is not None else "",
-            bar.note,
-        ]
-        self._write(f"{bar.name}: " + ", ".join(part for part in parts if part))
-        self._last = now
+        if now - self._last >= EVERY:
+            left = bar.seconds_left()
+            time_left = f"{duration(left)} left" if left is not None else ""
+            self._write(bar, bar.counted, bar.speed, time_left, bar.note)
+            self._last = now
 
     def end(self, bar: Bar, completed: bool) -> None:
+        took = duration(bar.seconds())
         if bar.level and bar.seconds() < 1:
             return
         if completed:
-            new = bar.count - bar.first
-            parts = [
-                f"{_amount(new, bar.unit)} in {duration(bar.seconds())}",
-                _rate(bar.rate(), bar.unit),
-                bar.note,
-            ]
+            self._write(bar, f"{_amount(bar.count - bar.first, bar.unit)} in {took}", bar.speed, bar.note)
         else:
-            parts = [f"stopped at {_count(bar)} after {duration(bar.seconds())}"]
-        self._write(f"{bar.name}: " + ", ".join(part for part in parts if part))
+            self._write(bar, f"stopped at {bar.counted} after {took}")
 
-    def _write(self, line: str) -> None:
+    def _write(self, bar: Bar, *parts: str) -> None:
         with self._lock:
-            self._stream.write(line + "\n")
+            self._stream.write(f"{bar.name}: {', '.join(filter(None, parts))}\n")
             self._stream.flush()
 
 
-class _Live:
+class _Live(_Display):
     """Bars of rich; a nested bar goes away when it is done."""
 
     def __init__(self, stream: TextIO, clock: Clock) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-        from rich.text import Text
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        class CountColumn(ProgressColumn):
-            def render(self, task: Task) -> Text:
-                return Text(_count(task.fields["bar"]))
-
-        class RateColumn(ProgressColumn):
-            def render(self, task: Task) -> Text:
-                return Text(_rate(task.fields["bar"].rate(), task.fields["bar"].unit))
-
-        class NoteColumn(ProgressColumn):
-            def render(self, task: Task) -> Text:
-                return Text(task.fields["bar"].note)
-
-        self._progress: Progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            CountColumn(),
-            RateColumn(),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            NoteColumn(),
-            console=Console(file=stream),
-            get_time=clock,
+        name, counted, speed, note = (
+            TextColumn(f"{{task.{text}}}", markup=False)
+            for text in ("description", "fields[bar].counted", "fields[bar].speed", "fields[bar].note")
         )
+        left = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
+        columns = (name, BarColumn(bar_width=24), counted, speed, left, note)
+        self._progress: Progress = Progress(*columns, console=Console(file=stream), get_time=clock)
         self._tasks: dict[int, Any] = {}
 
     def start(self, bar: Bar) -> None:
         name = "  " * bar.level + bar.name
-        self._tasks[id(bar)] = self._progress.add_task(name, total=bar.total, completed=bar.count, bar=bar)
+        self._tasks[id(bar)] = self._progress.add_task(name, total=bar.total, bar=bar)
         if bar.level == 0:
             self._progress.start()
 
@@ -254,13 +216,3 @@ def _number(value: float, unit: str) -> str:
 
 def _amount(value: float, unit: str) -> str:
     return _number(value, unit) + ("" if unit == "bytes" else f" {unit}")
-
-
-def _count(bar: Bar) -> str:
-    if bar.total is None:
-        return _amount(bar.count, bar.unit)
-    return f"{_number(bar.count, bar.unit)} of {_amount(bar.total, bar.unit)}"
-
-
-def _rate(rate: float | None, unit: str) -> str:
-    return f"{_amount(rate, unit)}/s" if rate else ""

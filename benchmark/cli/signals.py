@@ -65,9 +65,9 @@ def _importing(frame: FrameType | None) -> bool:
 
 
 @contextmanager
-def ended() -> Iterator[None]:
-    """A block whose end is recorded: SIGTERM raises SystemExit(143) where nothing else handles it, and Ctrl-C
-    raises KeyboardInterrupt even while a module is imported.
+def ended(*others: signal.Signals) -> Iterator[None]:
+    """A block whose end is recorded: SIGTERM and `others` raise SystemExit(128 + the signal) where nothing
+    else handles them, and Ctrl-C raises KeyboardInterrupt even while a module is imported.
     """
     global _open_runs
 
@@ -75,16 +75,18 @@ def ended() -> Iterator[None]:
         raise SystemExit(128 + number)
 
     main = threading.current_thread() is threading.main_thread()
-    ours = main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, leave)
+    numbers = (signal.SIGTERM, *others) if main else ()
+    ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, leave)
     _open_runs += main
     try:
         yield
     finally:
         _open_runs -= main
-        if ours and signal.getsignal(signal.SIGTERM) is leave:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ours:
+            if signal.getsignal(number) is leave:
+                signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

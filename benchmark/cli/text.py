@@ -1,8 +1,12 @@
-"""Text from files made safe to print, in this one place; and the nearest known name to a misspelt one."""
+"""Text from files made safe to print, in this one place; paths in messages; the nearest known name to a
+misspelt one.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def printable(text: str) -> str:
@@ -16,6 +20,11 @@ def printable(text: str) -> str:
         character if character.isprintable() else " " if character.isspace() else "\ufffd"
         for character in text
     )
+
+
+def short(path: Path) -> str:
+    """A path as seen from the working directory, where that is shorter."""
+    return min(str(path), os.path.relpath(path), key=len)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

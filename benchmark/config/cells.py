@@ -43,9 +43,8 @@ class Cell:
     @property
     def name(self) -> str:
         """The cell's name; `parse` reads it back."""
-        return ".".join(
-            [self.backbone, self.regime, self.arm, *(["adapter"] if self.adapter else []), f"s{self.seed}"]
-        )
+        adapter = ".adapter" if self.adapter else ""
+        return f"{self.backbone}.{self.regime}.{self.arm}{adapter}.s{self.seed}"
 
     @property
     def dataset(self) -> str | None:

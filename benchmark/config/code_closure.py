@@ -9,17 +9,20 @@ that run on import count too: those that define nothing, and those whose decorat
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType
 
 from bmt.runtime.source_code import is_remark, statements_digest
 
 Target = tuple[str, str | None]
 """A module and a name that it defines; "": what runs when it is imported; None: all of it."""
+_HINTS_AS_TEXT = __future__.annotations.compiler_flag
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BLOCKS = (
     ast.If,
@@ -161,25 +164,24 @@ class CodeTree:
 def _read(tree: CodeTree, module: str, body: Sequence[ast.stmt]) -> ModuleCode:
     """A module's statements, without docstrings and what only a type checker or `python -m` runs."""
     statements = [node for node in _at_run_time(body) if not is_remark(node) and not _is_if(node, "__name__")]
-    imports = {alias: target for node in statements for alias, target in _imports(tree, module, node)}
+    imports = {alias: target for node in statements for alias, target in _imports(tree, node)}
     names = {name for node in statements for name in _bound(node)}
     definitions: dict[str, list[Definition]] = {}
     on_import = []
     for node in statements:
         if isinstance(node, ast.Import | ast.ImportFrom):
             continue
-        reader = _NameReader(tree, module, imports, names)
-        reader.look(node)
-        origins = sorted(f"{alias} {target}" for alias, target in reader.origins.items())
-        digest = hashlib.sha256("\n".join([statements_digest([node]), *origins]).encode()).hexdigest()
-        definition = Definition(digest, frozenset(reader.targets))
+        targets, origins = _leads_to(tree, module, node, imports, names)
+        meant = sorted(f"{alias} {target}" for alias, target in origins.items())
+        digest = hashlib.sha256("\n".join([statements_digest([node]), *meant]).encode()).hexdigest()
+        definition = Definition(digest, frozenset(targets))
         bound = set(_bound(node))
         for name in bound:
             definitions.setdefault(name, []).append(definition)
         if not bound or isinstance(node, _BLOCKS) or _registers(node, imports, names):
             on_import.append(definition)
     again = {name: tuple(several) for name, several in definitions.items()}
-    imported = frozenset(name for node in statements for name in _imported(tree, module, node))
+    imported = frozenset(name for node in statements for name in _imported(tree, node))
     return ModuleCode(again, tuple(on_import), imports, imported)
 
 
@@ -205,10 +207,10 @@ def _registers(node: ast.stmt, imports: dict[str, Target | str], names: set[str]
     return any(part in names or not isinstance(imports.get(part, ""), str) for part in parts)
 
 
-def _is_if(node: ast.stmt, *names: str) -> bool:
-    """Whether a statement is an `if` on one of these names."""
+def _is_if(node: ast.stmt, name: str) -> bool:
+    """Whether a statement is an `if` on this name."""
     return isinstance(node, ast.If) and any(
-        isinstance(part, ast.Name) and part.id in names for part in ast.walk(node.test)
+        isinstance(part, ast.Name) and part.id == name for part in ast.walk(node.test)
     )
 
 
@@ -231,153 +233,78 @@ def _bound(node: ast.AST) -> Iterator[str]:
             continue
         targets = [*getattr(part, "targets", ()), getattr(part, "target", None)]
         targets += [one.optional_vars for one in part.items] if isinstance(part, ast.With) else []
-        for target in targets:
-            yield from _names(target)
+        inner = (one for target in targets if target is not None for one in ast.walk(target))
+        yield from (one.id for one in inner if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store))
 
 
-def _names(target: ast.AST | None) -> Iterator[str]:
-    """The names that are assigned to, of `a`, `(a, *b)` and the like."""
-    if isinstance(target, ast.Name):
-        yield target.id
-    for inner in getattr(target, "elts", [target.value] if isinstance(target, ast.Starred) else ()):
-        yield from _names(inner)
-
-
-def _imports(tree: CodeTree, module: str, node: ast.AST) -> Iterator[tuple[str, Target | str]]:
-    """The names that a statement imports in its scope, and what each stands for."""
+def _imports(tree: CodeTree, node: ast.AST) -> Iterator[tuple[str, Target | str]]:
+    """The names that a statement imports in its scope, and what each stands for. The packages have no
+    relative imports.
+    """
     for part in _statements(node):
         if isinstance(part, ast.Import):
             for one in part.names:
                 name = one.name if one.asname else one.name.split(".")[0]
                 yield one.asname or name, tree.target(name, ())
         elif isinstance(part, ast.ImportFrom):
-            base = part.module or ""
-            if part.level:
-                package = (
-                    module if str(tree.file(module)).endswith("__init__.py") else module.rpartition(".")[0]
-                )
-                folders = package.split(".")
-                base = ".".join([*folders[: len(folders) + 1 - part.level], *([base] if base else [])])
             for one in part.names:
-                yield one.asname or one.name, tree.target(base, (one.name,))
+                yield one.asname or one.name, tree.target(part.module or "", (one.name,))
 
 
-def _imported(tree: CodeTree, module: str, node: ast.AST) -> Iterator[str]:
+def _imported(tree: CodeTree, node: ast.AST) -> Iterator[str]:
     """The modules of the packages that a statement imports."""
     for part in _statements(node):
         if isinstance(part, ast.Import):
             yield from (one.name for one in part.names if tree.file(one.name) is not None)
         elif isinstance(part, ast.ImportFrom):
-            yield from (
-                target[0] for _, target in _imports(tree, module, part) if not isinstance(target, str)
-            )
+            yield from (target[0] for _, target in _imports(tree, part) if not isinstance(target, str))
 
 
-class _NameReader:
-    """What one statement of a module leads to, by the rules of Python's scopes."""
+def _leads_to(
+    tree: CodeTree, module: str, node: ast.stmt, imports: dict[str, Target | str], names: set[str]
+) -> tuple[set[Target], dict[str, Target | str]]:
+    """What a statement of a module leads to, and what the imported names that it reads stand for."""
+    targets, origins = set[Target](), dict[str, Target | str]()
+    inside, read = list[tuple[str, Target | str]](), set[str]()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Import | ast.ImportFrom):
+            targets |= {(name, "") for name in _imported(tree, part)}
+            inside += _imports(tree, part)  # one name may stand for several, as by branches
+        elif isinstance(part, ast.ClassDef):  # schemas are read by the hints of their fields
+            hints = [field.annotation for field in part.body if isinstance(field, ast.AnnAssign)]
+            read |= {first for hint in hints for first, *_ in _dotted(hint)}
+    targets |= {target for _, target in inside if not isinstance(target, str) and target[1] is not None}
+    code = compile(ast.Module([node], []), module, "exec", _HINTS_AS_TEXT, dont_inherit=True)
+    read |= _outer_names(code)
+    for first, *rest in _dotted(node):
+        meant = [target for name, target in inside if name == first]
+        if first in read and first in imports:
+            meant.append(imports[first])
+            origins[first] = imports[first]
+        elif first in read and first in names:
+            targets.add((module, first))
+        for target in meant:
+            if not isinstance(target, str):
+                whole = target if target[1] is not None else tree.target(target[0], rest)
+                targets.add(whole)  # type: ignore[arg-type]  # a module of ours leads to one of ours
+    return targets, origins
 
-    def __init__(
-        self, tree: CodeTree, module: str, imports: dict[str, Target | str], names: set[str]
-    ) -> None:
-        self.tree, self.module, self.imports, self.names = tree, module, imports, names
-        # of the functions around a node: what their names stand for; None: a variable
-        self.scopes: list[dict[str, Target | str | None]] = []
-        self.in_class = False
-        self.targets: set[Target] = set()
-        self.origins: dict[str, Target | str] = {}
 
-    def look(self, node: ast.AST) -> None:
-        """Note what a node and those below it lead to."""
-        inside: list[ast.AST] = []
-        match node:
-            case ast.Name(id=name):
-                if isinstance(node.ctx, ast.Load):
-                    self._lead([name])
-            case ast.Attribute():
-                inside = self._attribute(node)
-            case ast.AnnAssign():  # a hint leads nowhere, but for a field's: schemas are read by them
-                hints = [node.annotation] if self.in_class else []
-                inside = [node.target, *hints, *([node.value] if node.value else [])]
-            case ast.Import() | ast.ImportFrom():  # where a scope is not kept apart, as in a class
-                self._import([node])
-            case ast.ClassDef():
-                around, self.in_class = self.in_class, True
-                for child in ast.iter_child_nodes(node):
-                    self.look(child)
-                self.in_class = around
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
-                arguments = node.args  # decorators and defaults are read outside the function
-                inside = [
-                    *getattr(node, "decorator_list", ()),
-                    *arguments.defaults,
-                    *filter(None, arguments.kw_defaults),
-                ]
-                self._function(arguments, [node.body] if isinstance(node, ast.Lambda) else node.body)
-            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-                self.look(node.generators[0].iter)  # read outside the comprehension
-                self.scopes.append({name: None for one in node.generators for name in _names(one.target)})
-                for child in ast.iter_child_nodes(node):
-                    self.look(child)
-                self.scopes.pop()
-            case _:
-                inside = list(ast.iter_child_nodes(node))
-        for child in inside:
-            self.look(child)
+def _dotted(node: ast.AST) -> Iterator[list[str]]:
+    """Each `name` and `name.name…` in a node, in its parts."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts, node = [node.attr, *parts], node.value
+    if isinstance(node, ast.Name):
+        yield [node.id, *parts]
+    for child in ast.iter_child_nodes(node):
+        yield from _dotted(child)
 
-    def _attribute(self, node: ast.Attribute) -> list[ast.AST]:
-        """`module.name`, or an attribute of something else, which is to be looked at."""
-        parts, inner = [node.attr], node.value
-        while isinstance(inner, ast.Attribute):
-            parts, inner = [inner.attr, *parts], inner.value
-        if not isinstance(inner, ast.Name):
-            return [inner]
-        self._lead([inner.id, *parts])
-        return []
 
-    def _function(self, arguments: ast.arguments, body: Sequence[ast.AST]) -> None:
-        variables = [
-            *arguments.posonlyargs,
-            *arguments.args,
-            *arguments.kwonlyargs,
-            arguments.vararg,
-            arguments.kwarg,
-        ]
-        scope: dict[str, Target | str | None] = {one.arg: None for one in variables if one is not None}
-        scope |= {name: None for node in body for name in _bound(node)}
-        self._import(body)  # one name may stand for several, as where a branch chooses what is imported
-        scope |= dict(pair for node in body for pair in _imports(self.tree, self.module, node))
-        outside = {
-            name
-            for node in body
-            for part in _statements(node)
-            if isinstance(part, ast.Global)
-            for name in part.names
-        }
-        self.scopes.append({name: target for name, target in scope.items() if name not in outside})
-        around, self.in_class = self.in_class, False
-        for node in body:
-            self.look(node)
-        self.in_class = around
-        self.scopes.pop()
-
-    def _import(self, statements: Iterable[ast.AST]) -> None:
-        """Note what the imports inside a definition name, and the modules that they import."""
-        for node in statements:
-            self.targets |= {(name, "") for name in _imported(self.tree, self.module, node)}
-            for _, target in _imports(self.tree, self.module, node):
-                if not isinstance(target, str) and target[1] is not None:
-                    self.targets.add(target)
-
-    def _lead(self, names: list[str]) -> None:
-        """Note what `name.name…` stands for where it is read."""
-        first = names[0]
-        scope = next((scope for scope in reversed(self.scopes) if first in scope), None)
-        target = scope[first] if scope is not None else self.imports.get(first)
-        if target is None:
-            if scope is None and first in self.names:
-                self.targets.add((self.module, first))
-            return
-        self.origins[first] = target
-        if not isinstance(target, str):
-            whole = target if target[1] is not None else self.tree.target(target[0], names[1:])
-            self.targets.add(whole)  # type: ignore[arg-type]  # a module of ours leads to one of ours
+def _outer_names(code: CodeType) -> set[str]:
+    """The names that some scope of the code reads from outside, as Python compiles it; those of attributes
+    are among them.
+    """
+    read = set(code.co_names).difference(code.co_varnames, code.co_cellvars, code.co_freevars)
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return read.union(*map(_outer_names, inner))

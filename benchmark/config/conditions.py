@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config.cells import Cell, is_word, known_name, parse
-from benchmark.config.pipeline_lists import (
-    check_published,
-    check_references,
-    check_tables,
-    check_transfers,
-    named_once,
-)
 from benchmark.config.schema import shown
 from bmt.errors import ConfigError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN, FewShotSettings, check_mask
@@ -20,6 +14,8 @@ from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN, FewShotSettings, check_mask
 if TYPE_CHECKING:
     from benchmark.config.params import Arm, Backbone, Config
 
+SOURCE_SEED = 0
+"""Of the trained cell that a transfer starts from: `benchmark.plan` and `benchmark.compare` name the same."""
 SPECIAL_TOKENS = 4  # the most that a pair takes of a window: RoBERTa's <s> q </s></s> c </s>
 
 
@@ -33,11 +29,12 @@ def check_config(config: Config) -> None:
     if not is_word(config.profile):
         want = "letters, digits, - and _ only (it names folders)"
         raise _refusal("profile", repr(config.profile), want)
-    for key, names in (("data.train", data.train), ("data.evaluate", data.evaluate), ("cells", config.cells)):
+    trained, scored = ("data.train", data.train), ("data.evaluate", data.evaluate)
+    for key, names in (trained, scored, ("cells", config.cells)):
         if not names:
             raise _refusal(key, "[]", "at least one")
-        named_once(key, names)
-    for key, names in (("data.train", data.train), ("data.evaluate", data.evaluate)):
+        _named_once(key, names)
+    for key, names in (trained, scored):
         for name in names:
             known_name(name, (*IN_DOMAIN, *OUT_OF_DOMAIN), key)
     most = data.window - data.question - SPECIAL_TOKENS - 1
@@ -55,16 +52,16 @@ def check_config(config: Config) -> None:
     for name, backbone in config.backbones.items():
         _check_backbone(backbone, f"backbones.{name}")
     for index, name in enumerate(config.cells):
-        try:
-            check_cell(config, parse(name))
-        except ConfigError as error:
-            raise ConfigError(f"cells[{index}]: {error}") from None
-    check_references(config.references, config.cells, lambda cell: check_cell(config, cell))
-    regularized = [name for name, arm in config.arms.items() if arm.regularizer != "none"]
-    check_transfers(config.transfers, config.cells, regularized)
-    generators = [name for name, backbone in config.backbones.items() if backbone.head == "generate"]
-    check_published(config.published, generators)
-    check_tables(config.tables)
+        _listed_cell(config, name, f"cells[{index}]")
+    _check_references(config)
+    _check_transfers(config)
+    _check_published(config)
+    _named_once("tables", config.tables)
+    paper = Path(__file__).parent.parent / "paper"
+    tables = {path.stem.removeprefix("table_") for path in paper.glob("table_*.yaml")}
+    known = tuple(sorted(tables, key=lambda name: (not name.isdecimal(), len(name), name)))
+    for index, name in enumerate(config.tables):
+        known_name(name, known, f"tables[{index}]")
     texts = (("source.manifest", config.source.manifest), ("tracking.experiment", config.tracking.experiment))
     for key, text in texts:
         if not text.strip():
@@ -87,6 +84,62 @@ def check_cell(config: Config, cell: Cell) -> None:
     kind = config.arms[cell.arm].mask
     if kind in ("fisher", "magnitude") and config.mask.density is None:
         raise _refusal(f"{where}: mask.density", "null", f"a {kind} mask needs the share to leave open")
+
+
+def _named_once(key: str, names: list[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"{key}: {twice[0]!r} stands {names.count(twice[0])} times: name each once")
+
+
+def _listed_cell(config: Config, name: str, where: str) -> Cell:
+    try:
+        cell = parse(name)
+        check_cell(config, cell)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    return cell
+
+
+def _check_references(config: Config) -> None:
+    """The ST cells that are trained first, because the sampling of MT cells is held against them."""
+    _named_once("references", config.references)
+    for index, name in enumerate(config.references):
+        where = f"references[{index}]"
+        if _listed_cell(config, name, where).dataset is None:
+            raise _refusal(where, repr(name), "an ST cell, as minilm.st-SQuAD.none.s0")
+        if name in config.cells:
+            raise ConfigError(f"{where}: {name!r} stands in cells too: take it out of one of them")
+
+
+def _check_transfers(config: Config) -> None:
+    """Cells without their seed, as minilm.mt.bmt.adapter, the trained one being in `cells`."""
+    _named_once("transfers", config.transfers)
+    for index, name in enumerate(config.transfers):
+        source = f"{name}.s{SOURCE_SEED}"
+        if re.fullmatch(r".*\.s\d+", name):
+            want = (
+                "without the seed, as minilm.mt.bmt.adapter: a transfer starts from seed "
+                f"{SOURCE_SEED} of the cell"
+            )
+        elif source not in config.cells:
+            want = f"{source}, which it starts from, is not in cells: list it there too"
+        elif config.arms[arm := name.split(".")[2]].regularizer != "none":
+            want = f"arm {arm} has a regularizer, and so no few-shot transfer"
+        else:
+            continue
+        raise _refusal(f"transfers[{index}]", repr(name), want)
+
+
+def _check_published(config: Config) -> None:
+    """Backbones that write their answers, scored as they are."""
+    _named_once("published", config.published)
+    generators = [name for name, backbone in config.backbones.items() if backbone.head == "generate"]
+    for index, name in enumerate(config.published):
+        if name not in generators:
+            want = "no backbone of this profile has head generate"
+            if generators:
+                want = f"one of {', '.join(generators)}"
+            raise _refusal(f"published[{index}]", repr(name), want)
 
 
 def _check_head(backbone: Backbone, cell: Cell, where: str) -> None:

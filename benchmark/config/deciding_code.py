@@ -101,6 +101,7 @@ READS: Mapping[str, str] = {
     "benchmark.rendering.web_page": "benchmark/rendering/templates/*.j2",
     "benchmark.reporting.report_page": "benchmark/reporting/templates/*.j2",
     "benchmark.acquisition.manifest": "benchmark/acquisition/manifests/*.yaml",
+    "benchmark.acquisition.sample_corpus.scenes": "benchmark/acquisition/sample_corpus/*.yaml",
 }
 """Files beside the code, by the module that reads them."""
 

@@ -72,7 +72,7 @@ def preparation_settings(config: Config, backbone: str) -> dict[str, Any]:
 
 def training_settings(config: Config, cell: Cell) -> dict[str, Any]:
     """What decides the training of a cell."""
-    arm, mask, training = config.arms[cell.arm], asdict(config.mask), asdict(config.training)
+    training = asdict(config.training)
     for key in ("evaluation_batch", "threads", "epochs_mt" if cell.dataset else "epochs_st"):
         del training[key]
     if not cell.adapter:
@@ -81,12 +81,20 @@ def training_settings(config: Config, cell: Cell) -> dict[str, Any]:
     data["train"] = [cell.dataset] if cell.dataset else config.data.train
     return {
         "backbone": asdict(config.backbones[cell.backbone]),
-        "arm": asdict(arm),
         "data": data,
-        "mask": {key: mask[key] for key in MASK_KEYS.get(arm.mask, mask)},
-        "tuning": {"clip": config.tuning.clip} if arm.mask == "none" else asdict(config.tuning),
         "training": training,
         "sampling": None if cell.dataset else _sampling_settings(config),
+        **_method_settings(config, cell),
+    }
+
+
+def _method_settings(config: Config, cell: Cell) -> dict[str, Any]:
+    """What a training and a few-shot transfer of a cell both read."""
+    arm, mask = config.arms[cell.arm], asdict(config.mask)
+    return {
+        "arm": asdict(arm),
+        "mask": {key: mask[key] for key in MASK_KEYS.get(arm.mask, mask)},
+        "tuning": {"clip": config.tuning.clip} if arm.mask == "none" else asdict(config.tuning),
         "loss": asdict(config.loss),
         "decode": asdict(config.decode),  # decides the validation F1, and so eq. 15 and the stop
     }
@@ -113,20 +121,16 @@ def evaluation_settings(config: Config) -> dict[str, Any]:
 
 def transfer_settings(config: Config, cell: Cell, k: int, seed: int) -> dict[str, Any]:
     """What decides a few-shot transfer of a trained cell."""
-    arm, mask, few_shot = config.arms[cell.arm], asdict(config.mask), asdict(config.fewshot)
+    few_shot = asdict(config.fewshot) | {"k": k, "seed": seed}
     for key in ("sizes", "seeds"):
         del few_shot[key]
     kept = ("weight_decay", "eps", "micro_batch", "micro_tokens", "padding", "precision")
+    data = {key: getattr(config.data, key) for key in ("dev_cap", "negatives", "windows")}
     return {
-        "few_shot": few_shot | {"k": k, "seed": seed},
-        "arm": asdict(arm),
-        "data": {key: getattr(config.data, key) for key in ("dev_cap", "negatives", "windows")}
-        | {"evaluate": targets(config)},
-        "mask": {key: mask[key] for key in MASK_KEYS.get(arm.mask, mask)},
-        "tuning": {"clip": config.tuning.clip} if arm.mask == "none" else asdict(config.tuning),
+        "few_shot": few_shot,
+        "data": data | {"evaluate": targets(config)},
         "training": {key: getattr(config.training, key) for key in kept},
-        "loss": asdict(config.loss),
-        "decode": asdict(config.decode),
+        **_method_settings(config, cell),
     }
 
 

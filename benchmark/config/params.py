@@ -193,13 +193,22 @@ def load(path: str | Path | None = None) -> Config:
         file,
         "`python -m benchmark.profile sample` writes a params.yaml",
     )
+    return checked(values, file)
+
+
+def checked(values: Any, shown_as: str) -> Config:
+    """The configuration that a params file's plain values are.
+
+    Raises:
+        ConfigError: `shown_as`, key, value and what is allowed, on one line.
+    """
     try:
         config = read(Config, values, _refusal, complete=True)
         for where, settings in _sections(config):
             check_settings(settings, where)
         check_config(config)
     except ConfigError as error:
-        raise ConfigError(f"{file}: {error}") from None
+        raise ConfigError(f"{shown_as}: {error}") from None
     return config
 
 

@@ -6,12 +6,13 @@ it copies `profiles/<name>.yaml` over params.yaml and says what that overwrites.
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 from typing import Any
 
-from benchmark.config.cells import nearest
-from benchmark.config.params import load, repository_root
+from benchmark.cli.text import nearest
+from benchmark.config.params import Config, load, repository_root
 from benchmark.config.yaml_file import read_yaml
 from bmt.errors import ConfigError
 from bmt.runtime.files import write_text
@@ -50,9 +51,23 @@ def params_file(params: str | None, profile: str | None) -> str | None:
         return params
     known = profiles()
     if profile not in known:
-        names = ", ".join(known) or "those with a file in profiles/"
-        raise ConfigError(f"--profile {profile}: not allowed{nearest(profile, known)}: one of {names}")
+        raise unknown_profile(profile)
     return as_seen(known[profile])
+
+
+def chosen_config(options: argparse.Namespace) -> tuple[Config, str | None]:
+    """The configuration that a command's options `--params` or `--profile` name, and its file as
+    `params_file` has it.
+    """
+    file = params_file(options.params, options.profile)
+    return load(file), file
+
+
+def unknown_profile(name: str, also: str = "") -> ConfigError:
+    """The refusal of `--profile NAME`; `also`: what is allowed beside the profiles."""
+    known = profiles()
+    names = ", ".join(known) or "those with a file in profiles/"
+    return ConfigError(f"--profile {name}: not allowed{nearest(name, known)}: one of {names}{also}")
 
 
 def as_seen(path: Path) -> str:
@@ -79,17 +94,14 @@ def differences(ours: Any, theirs: Any, key: str = "") -> list[tuple[str, str, s
     than the other.
     """
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        keys = [*theirs, *(name for name in ours if name not in theirs)]
-        missing = object()
         differing: list[tuple[str, str, str]] = []
-        for name in keys:
+        for name in {**theirs, **ours}:
             inner = f"{key}.{name}" if key else str(name)
-            mine, other = ours.get(name, missing), theirs.get(name, missing)
-            if mine is missing or other is missing:
-                before, after = (ABSENT if value is missing else _shown(value) for value in (mine, other))
-                differing.append((inner, before, after))
+            if name in ours and name in theirs:
+                differing += differences(ours[name], theirs[name], inner)
             else:
-                differing += differences(mine, other, inner)
+                mine, other = (_shown(side[name]) if name in side else ABSENT for side in (ours, theirs))
+                differing.append((inner, mine, other))
         return differing
     if isinstance(ours, list) and isinstance(theirs, list):
         more = [item for item in ours if item not in theirs]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from benchmark.cli.text import nearest
 from benchmark.config.params import Config, load, repository_root
-from benchmark.config.profiles import active_profile, params_file, profiles
+from benchmark.config.profiles import active_profile, params_file, profiles, unknown_profile
 from bmt.errors import ConfigError
 
 
@@ -36,25 +35,18 @@ def results_place(
         profile, params: as `profiles.params_file` takes them; without `--results` a profile may also be the
             name of a folder in results/ alone.
     """
-    if results_option is not None:
-        if not results_option.is_dir():
-            raise ConfigError(
-                f"--results {results_option}: no such folder: a folder of <cell>.json and <cell>.parquet "
-                "(docs/compare.md)"
-            )
-        config, active = configuration(profile, params) if profile or params else (None, False)
-        return results_option, profile or (config.profile if config else ""), config, active
-    root = repository_root()
-    config, active = configuration(profile, params)
-    name = profile or (config.profile if config else "")
-    if config is None and not (root / "results" / name).is_dir():
-        known = profiles()
-        names = ", ".join(known) or "those with a file in profiles/"
+    if results_option is not None and not results_option.is_dir():
         raise ConfigError(
-            f"--profile {name}: not allowed{nearest(name, known)}: one of {names}, or one with a folder "
-            f"results/{name}"
+            f"--results {results_option}: no such folder: a folder of <cell>.json and <cell>.parquet "
+            "(docs/compare.md)"
         )
-    return root / "results" / name, name, config, active
+    meant = results_option is None or profile or params
+    config, active = configuration(profile, params) if meant else (None, False)
+    name = profile or (config.profile if config else "")
+    folder = results_option or repository_root() / "results" / name
+    if results_option is None and config is None and not folder.is_dir():
+        raise unknown_profile(name, f", or one with a folder results/{name}")
+    return folder, name, config, active
 
 
 def configuration(profile: str | None, params: str | None = None) -> tuple[Config | None, bool]:

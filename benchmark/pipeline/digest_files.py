@@ -17,10 +17,10 @@ from benchmark.acquisition.manifest import OFFICIAL, local_path, location
 from benchmark.config import digests
 from benchmark.config.cells import Cell, parse
 from benchmark.config.code_closure import CodeTree
+from benchmark.config.conditions import SOURCE_SEED
 from benchmark.config.deciding_code import cell_traits, stage_code
 from benchmark.config.folders import Places
 from benchmark.config.params import Config, find_cell, repository_root
-from benchmark.config.pipeline_lists import SOURCE_SEED
 from benchmark.runs.single_task_reference import reference_cells
 from bmt.errors import ConfigError, DataError
 from bmt.runtime.files import file_digest, json_digest, write_folder_aside, write_json
@@ -40,14 +40,18 @@ def write_digests(config: Config, places: Places, tree: CodeTree | None = None) 
     """
     needed = {name: [cell.name for cell in reference_cells(config, parse(name))] for name in config.cells}
     _check_references(config, needed)
-    files = _instances(config, tree)
-    with write_folder_aside(places.digests) as aside:
+    count = _write(places.digests, _instances(config, tree))
+    held = {name: references for name, references in needed.items() if references}
+    write_json(places.scores / "needed.json", held)
+    return count + 1
+
+
+def _write(folder: Path, files: Mapping[str, Json]) -> int:
+    """Write a folder anew, of these files by name; their number."""
+    with write_folder_aside(folder) as aside:
         for name, content in files.items():
             write_json(aside / f"{name}.json", content)
-    write_json(
-        places.scores / "needed.json", {name: references for name, references in needed.items() if references}
-    )
-    return len(files) + 1
+    return len(files)
 
 
 def _instances(config: Config, tree: CodeTree | None) -> dict[str, Json]:
@@ -56,19 +60,14 @@ def _instances(config: Config, tree: CodeTree | None) -> dict[str, Json]:
     def decides(stage: str, settings: Json, traits: Iterable[str] = ()) -> Json:
         return {"settings": settings, "code": stage_code(stage, frozenset(traits), tree)}
 
-    lists = {"cells": config.every_cell, "transfers": config.transfers}
-    reads = {
-        "train": config.data.train,
-        "evaluate": config.data.evaluate,
-        "val_source": config.data.val_source,
-    }
+    read = {key: getattr(config.data, key) for key in ("train", "evaluate", "val_source")}
+    read |= {"cells": config.every_cell, "transfers": config.transfers}
     files = {
         "fetch": decides("fetch", _fetch_settings(config), [config.source.manifest]),
         "statistics": decides("statistics", {}),
-        "inputs": decides("inputs", {**lists, **reads}),
+        "inputs": decides("inputs", read),
         "references": decides("references", {"cells": config.every_cell, "sampling": config.sampling.kind}),
-        "compare": decides("compare", digests.comparison_settings(config)),
-        "report": decides("report", digests.comparison_settings(config)),
+        **{stage: decides(stage, digests.comparison_settings(config)) for stage in ("compare", "report")},
     }
     trained: dict[
         str, str
@@ -155,10 +154,7 @@ def write_inputs(config: Config, places: Places) -> int:
         files[f"transfer/{source}"] = _chosen(
             there, [f"{dataset}.dev" for dataset in digests.targets(config)]
         )
-    with write_folder_aside(places.inputs) as aside:
-        for name, content in files.items():
-            write_json(aside / f"{name}.json", content)
-    return len(files)
+    return _write(places.inputs, files)
 
 
 def _prepared(folder: Path) -> dict[str, Json]:
@@ -199,12 +195,11 @@ def write_scores(config: Config, cell: Cell, places: Places) -> int:
 
 def write_references(config: Config, places: Places) -> int:
     """Write the scores that each cell's sampling is held against, none for most; the number of files."""
-    with write_folder_aside(places.references) as aside:
-        for name in config.every_cell:
-            cells = reference_cells(config, parse(name))
-            scores = {
-                cell.name: json.loads((places.scores / f"{cell.name}.json").read_text(encoding="utf-8"))
-                for cell in cells
-            }
-            write_json(aside / f"{name}.json", scores)
-    return len(config.every_cell)
+    files = {
+        name: {
+            cell.name: json.loads((places.scores / f"{cell.name}.json").read_text(encoding="utf-8"))
+            for cell in reference_cells(config, parse(name))
+        }
+        for name in config.every_cell
+    }
+    return _write(places.references, files)

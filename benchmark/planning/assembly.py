@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from benchmark.config.cells import Cell, parse
 from benchmark.config.digests import masks_digest
-from benchmark.planning import commands
+from benchmark.config.params import Config
 from benchmark.planning.cells import PlannedRun, UnavailableRow
-from benchmark.planning.commands import Command
+from benchmark.planning.commands import Command, benchmark_command, with_params
 from benchmark.planning.disk import Disk, RunFolder, disk_of, weights_of
-from benchmark.planning.schedule import Job, makespan
-from benchmark.planning.states import CHECKPOINT, RESULTS, RUNNING, TRAINED, ProfileFiles, RunState, run_state
-from benchmark.planning.throughput import Speed, SpeedRecord, speed_of
-from benchmark.planning.workload import FORWARD, Workload, cell_work, sizes, transfer_work, written_work
+from benchmark.planning.schedule import Job
+from benchmark.planning.states import (
+    CHECKPOINT,
+    MISSING,
+    RESULTS,
+    RUNNING,
+    TRAINED,
+    ProfileFiles,
+    RunState,
+    run_state,
+)
+from benchmark.planning.throughput import Machine, Speed, speed_of
+from benchmark.planning.workload import (
+    FORWARD,
+    Workload,
+    cell_work,
+    scored_questions,
+    sizes,
+    transfer_work,
+    written_work,
+)
 
 DATA = "data"
 START = 10.0
@@ -41,23 +58,6 @@ class Item:
     needs: frozenset[str] = frozenset()
     after: frozenset[str] = frozenset()
 
-    @property
-    def to_run(self) -> bool:
-        """Whether `--run` has something to do for it."""
-        return bool(self.commands)
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What the runs are estimated for and from: the device as runs record it, their measurements, and the run
-    folders of the profile.
-    """
-
-    device: str
-    gpu: bool
-    records: Sequence[SpeedRecord]
-    made: Sequence[RunFolder] = ()
-
 
 @dataclass(frozen=True, slots=True)
 class TablePlan:
@@ -72,7 +72,16 @@ class TablePlan:
     @property
     def to_run(self) -> tuple[Item, ...]:
         """The runs that are missing."""
-        return tuple(item for item in self.items if item.to_run)
+        return tuple(item for item in self.items if item.commands)
+
+    def on(self, params: str | None) -> TablePlan:
+        """The plan with commands that name the params file `params`; None: the root's own."""
+
+        def named(commands: Iterable[Command]) -> tuple[Command, ...]:
+            return tuple(with_params(command, params) for command in commands)
+
+        items = tuple(replace(item, commands=named(item.commands)) for item in self.items)
+        return TablePlan(items, self.unavailable, named(self.preparation))
 
 
 def assemble(
@@ -80,23 +89,33 @@ def assemble(
     unavailable: Sequence[UnavailableRow],
     present: ProfileFiles,
     machine: Machine,
-    params: str | None,
+    folders: Sequence[RunFolder],
 ) -> TablePlan:
-    """The plan of what is `needed`; `params`: the params file that commands name, None for the root's own."""
+    """The plan of what is `needed`; `folders`: the profile's run folders, from which disk is estimated."""
     pending = {one.source for one in needed if one.source and run_state(one, present, False).kind != RESULTS}
     pending |= {
         name for one in needed if one.scored or one.name in pending for name in _references(one, present)
     }
-    wanted = [one for one in needed if one.scored or one.name in pending]
-    states = {one.name: run_state(one, present, one.name in pending) for one in wanted}
-    items = _after_masks([_item(one, states[one.name], present, machine, params) for one in wanted], present)
-    by_name = {item.needed.name: item for item in items}
-    items = [_after_others(item, by_name) for item in items]
-    runs = [item for item in items if item.to_run]
-    preparation = commands.data(params) if any(_lacks_data(item.needed, present) for item in runs) else ()
-    if preparation:
-        items = [replace(item, needs=item.needs | {DATA}) if item.to_run else item for item in items]
-    return TablePlan(tuple(items), tuple(unavailable), preparation)
+    states = {
+        one: run_state(one, present, one.name in pending)
+        for one in needed
+        if one.scored or one.name in pending
+    }
+    to_train = [parse(one.name) for one, state in states.items() if one.is_cell and state.kind == MISSING]
+    leaders = _mask_leaders(to_train, present.config)
+    items = {
+        one.name: _item(one, state, present, machine, folders, leaders.get(one.name))
+        for one, state in states.items()
+    }
+    items = {name: _after_others(item, items) for name, item in items.items()}
+    preparation: tuple[Command, ...] = ()
+    if any(item.commands and _lacks_data(item.needed, present) for item in items.values()):
+        preparation = (benchmark_command("fetch"), benchmark_command("prepare"))
+        items = {
+            name: replace(item, needs=item.needs | {DATA}) if item.commands else item
+            for name, item in items.items()
+        }
+    return TablePlan(tuple(items.values()), tuple(unavailable), preparation)
 
 
 def jobs_of(plan: TablePlan, present: ProfileFiles) -> list[Job]:
@@ -105,9 +124,8 @@ def jobs_of(plan: TablePlan, present: ProfileFiles) -> list[Job]:
     jobs = [Job(DATA, plan.preparation, READING, guessed=True)] if plan.preparation else []
     for item in plan.to_run:
         needed = item.needed
-        model = places.run(parse(needed.name)) / "model" if needed.is_cell else None
-        suffixes = ("json",) if needed.identity is None else ("json", "parquet")
-        expects = tuple(places.results / f"{needed.name}.{suffix}" for suffix in suffixes)
+        counted = needed.identity is None
+        suffixes = ("json",) if counted else ("json", "parquet")
         jobs.append(
             Job(
                 needed.name,
@@ -115,64 +133,63 @@ def jobs_of(plan: TablePlan, present: ProfileFiles) -> list[Job]:
                 item.seconds,
                 item.needs,
                 item.after,
-                expects,
-                model,
-                guessed=needed.identity is None,
+                expects=tuple(places.results / f"{needed.name}.{suffix}" for suffix in suffixes),
+                model=places.run(parse(needed.name)) / "model" if needed.is_cell else None,
+                guessed=counted,
             )
         )
     return jobs
 
 
-def wall_seconds(jobs: Sequence[Job], slots: int, shared: bool) -> float:
-    """Seconds until the last job is done. shared: the slots share one device, so that each is as much slower
-    as there are slots.
-    """
-    return makespan([replace(job, seconds=job.seconds * slots) for job in jobs] if shared else jobs, slots)
-
-
 def _item(
-    needed: PlannedRun, state: RunState, present: ProfileFiles, machine: Machine, params: str | None
+    needed: PlannedRun,
+    state: RunState,
+    present: ProfileFiles,
+    machine: Machine,
+    folders: Sequence[RunFolder],
+    leader: str | None,
 ) -> Item:
-    """A run with its commands and estimates; what it waits for is not known yet."""
+    """A run with its commands and estimates. leader: the cell that learns the masks for it."""
     config, identity = present.config, needed.identity
+    finished = state.kind in (RESULTS, RUNNING)
     if identity is None:
-        to_do: tuple[Command, ...] = (commands.counted_table(needed.command or "", params),)
-        if state.kind in (RESULTS, RUNNING):
-            to_do = ()
+        to_do = () if finished else (tuple((needed.command or "").split()),)
         return Item(needed, state, to_do, READING if to_do else 0.0)
     cell = Cell(identity.backbone, identity.regime, identity.arm, identity.adapter, needed.seed)
     features, weights = present.places.features(cell.backbone), weights_of(config, cell.backbone)
-    speed = speed_of(cell, config.profile, config.arms, machine.device, machine.gpu, machine.records, weights)
+    scored = config.data.evaluate
+    if not needed.is_cell:
+        scored = [name for name in needed.datasets if name in scored]
+    commands: tuple[Command, ...]
     if identity.published:
-        datasets = [name for name in needed.datasets if name in config.data.evaluate]
-        to_do, work, scored = (
-            (commands.unifiedqa(cell.backbone, params),),
-            written_work(config, datasets, features),
-            datasets,
-        )
-    elif identity.K is not None and needed.source:
-        datasets = [name for name in needed.datasets if name in config.data.evaluate]
-        to_do = (commands.transfer(needed.source, identity.K, needed.seed, params),)
-        work, scored = transfer_work(config, cell.arm, datasets, features), datasets
+        commands = (benchmark_command("unifiedqa", cell.backbone),)
+        work = written_work(config, scored, features)
+    elif needed.source:
+        arguments = ("--k", str(identity.K), "--seed", str(needed.seed))
+        commands = (benchmark_command("transfer", needed.source, *arguments),)
+        work = transfer_work(config, cell.arm, scored, features)
     else:
-        to_do = (commands.train(needed.name, params), commands.evaluate(needed.name, params))
-        work, scored = cell_work(config, cell, features), config.data.evaluate
-    if state.kind in (RESULTS, RUNNING) or (state.kind == TRAINED and not needed.scored):
-        to_do = ()
+        commands = tuple(benchmark_command(verb, needed.name) for verb in ("train", "evaluate"))
+        work = cell_work(config, cell, features, masks_made=leader is not None)
+    if finished or (state.kind == TRAINED and not needed.scored):
+        commands = ()
     elif state.kind == TRAINED:
-        to_do = to_do[-1:]
-    questions = [sizes(features, name, "dev", config.data.window).questions for name in scored]
-    cap = config.data.dev_cap
-    disk = disk_of(
-        config,
-        cell,
-        machine.made,
-        weights,
-        sum(n if cap is None else min(cap, n) for n in questions),
-        trains=needed.is_cell,
+        commands = commands[-1:]
+    questions = sum(
+        scored_questions(config, sizes(features, name, "dev", config.data.window)) for name in scored
     )
+    speed = speed_of(cell, config, machine, weights)
     done = (present.checkpoint(needed.name) or 0) if state.kind == CHECKPOINT else 0
-    return Item(needed, state, to_do, seconds_of(work, speed, len(to_do), state, done), work, speed, disk)
+    return Item(
+        needed,
+        state,
+        commands,
+        seconds_of(work, speed, len(commands), state, done),
+        work,
+        speed,
+        disk_of(config, cell, folders, weights, questions, trains=needed.is_cell),
+        after=frozenset([leader] if leader else []),
+    )
 
 
 def seconds_of(work: Workload, speed: Speed, commands_left: int, state: RunState, done: int = 0) -> float:
@@ -188,52 +205,22 @@ def seconds_of(work: Workload, speed: Speed, commands_left: int, state: RunState
     return tokens / speed.tokens_per_second + START * commands_left
 
 
-def _after_masks(items: Sequence[Item], present: ProfileFiles) -> list[Item]:
-    """Cells that would learn the same masks wait for one of them, BMT without adapters if it is there; it
-    alone is charged for them.
+def _mask_leaders(cells: Sequence[Cell], config: Config) -> dict[str, str]:
+    """{cell: the one that learns its masks}, of cells that would learn the same: BMT without adapters, if it
+    is there. The others wait for it, and it alone is charged for them.
     """
-    groups: dict[str, list[Item]] = {}
-    for item in items:
-        cell = _trains_with_kept_masks(item, present)
-        if cell is not None:
-            groups.setdefault(masks_digest(present.config, cell), []).append(item)
-    arms = present.config.arms
+    mask, groups = config.mask, dict[str, list[Cell]]()
+    kept = {"fixed_random", "fisher"}
+    if mask.schedule == "two_phase" and mask.gate != "resampled":
+        kept.add("learned")
+    for cell in cells:
+        if config.arms[cell.arm].mask in kept:
+            groups.setdefault(masks_digest(config, cell), []).append(cell)
     leaders: dict[str, str] = {}
     for group in groups.values():
-        first = min(
-            group,
-            key=lambda item: (
-                arms[parse(item.needed.name).arm].mask != "learned",
-                parse(item.needed.name).adapter,
-            ),
-        )
-        leaders |= {item.needed.name: first.needed.name for item in group if item is not first}
-    waiting = []
-    for item in items:
-        leader = leaders.get(item.needed.name)
-        if leader is not None and item.work is not None and item.speed is not None:
-            work = replace(item.work, masks=0.0)
-            seconds = seconds_of(work, item.speed, len(item.commands), item.state)
-            item = replace(item, after=item.after | {leader}, work=work, seconds=seconds)
-        waiting.append(item)
-    return waiting
-
-
-def _trains_with_kept_masks(item: Item, present: ProfileFiles) -> Cell | None:
-    """The cell of an item that is to be trained under masks that other cells can take up; else None."""
-    identity, mask = item.needed.identity, present.config.mask
-    if (
-        not item.to_run
-        or identity is None
-        or not item.needed.is_cell
-        or item.state.kind in (TRAINED, CHECKPOINT)
-    ):
-        return None
-    kind = present.config.arms[identity.arm].mask
-    kept = kind in ("fixed_random", "fisher") or (
-        kind == "learned" and mask.schedule == "two_phase" and mask.gate != "resampled"
-    )
-    return parse(item.needed.name) if kept else None
+        first = min(group, key=lambda cell: (config.arms[cell.arm].mask != "learned", cell.adapter))
+        leaders |= {cell.name: first.name for cell in group if cell is not first}
+    return leaders
 
 
 def _references(needed: PlannedRun, present: ProfileFiles) -> list[str]:
@@ -251,14 +238,14 @@ def _after_others(item: Item, items: dict[str, Item]) -> Item:
     """A transfer needs its source, and a cell those that its sampling is held against, where they are still
     to be made.
     """
-    if not item.to_run:
+    if not item.commands:
         return item
     for name in (item.needed.source, *item.needed.references):
         other = items.get(name or "")
         if other is not None and other.state.kind == RUNNING:
             note = f"waits for {other.needed.name}, which another process makes now: run this again then"
             return replace(item, commands=(), seconds=0.0, state=replace(item.state, note=note))
-        if other is not None and other.to_run:
+        if other is not None and other.commands:
             item = replace(item, needs=item.needs | {other.needed.name})
     return item
 

@@ -126,23 +126,13 @@ def weights_of(config: Config, backbone: str) -> int | None:
         return known[settings.name] * BYTES_A_WEIGHT if settings.name in known else None
     if settings.source == "package":
         spec = importlib.util.find_spec(settings.name)
-        folders = [
-            Path(place) / "model" for place in (spec.submodule_search_locations if spec else None) or ()
-        ]
+        folders = [Path(place) / "model" for place in (spec and spec.submodule_search_locations) or ()]
     else:
         folders = [repository_root() / settings.name]
-    return next(
-        (
-            size(folder / "model.safetensors")
-            for folder in folders
-            if (folder / "model.safetensors").is_file()
-        ),
-        None,
-    )
+    files = [folder / "model.safetensors" for folder in folders]
+    return next((file.stat().st_size for file in files if file.is_file()), None)
 
 
-def size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+def size(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

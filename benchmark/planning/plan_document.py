@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmark.cli.progress import duration
-from benchmark.paper.tables import Table, table_name
-from benchmark.planning.assembly import Item, TablePlan
+from benchmark.paper.tables import table_name
+from benchmark.planning.assembly import Item
 from benchmark.planning.commands import shown
 from benchmark.planning.schedule import JobOutcome
 from benchmark.planning.states import RESULTS, TRAINED
+from benchmark.planning.table_plan import RequestedPlan
 from benchmark.rendering.document import (
     Block,
     Column,
@@ -35,202 +37,162 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """How the plan is to be run.
-
-    params: the params file that commands name, or None. wall: seconds with `slots` runs at a time. free:
-        bytes of the disk. threads: that
-    the profile gives every run. listed: the profile's own cells.
-    """
-
-    table: Table
-    profile: str
-    params: str | None
-    stand_in: Mapping[str, str]
-    slots: int
-    gpus: tuple[str, ...]
-    keep: str
-    wall: float
-    free: int
-    threads: int | None = None
-    listed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over what is to be run; bytes. running: checkpoints, and with `keep: none` models, of the jobs
-    that run at a time.
+    """Sums over what is to be run. kept: bytes, by `--keep`. running: bytes of the checkpoints, and with
+    `--keep none` of the models, of the jobs that run at a time.
     """
 
     there: int
     to_run: int
     seconds: float
-    kept: int
-    kept_without_models: int
+    kept: Mapping[str, int]
     running: int
 
 
-def totals(plan: TablePlan, terms: Terms) -> Totals:
+def totals(requested: RequestedPlan) -> Totals:
     """What a plan comes to."""
+    plan, request = requested.plan, requested.request
     disks = [item.disk for item in plan.to_run if item.disk is not None]
     heaviest = sorted(
-        (disk.checkpoints + (disk.model if terms.keep == "none" else 0) for disk in disks), reverse=True
+        (disk.checkpoints + (disk.model if request.keep == "none" else 0) for disk in disks), reverse=True
     )
     return Totals(
-        there=sum(not item.to_run and item.state.kind in (RESULTS, TRAINED) for item in plan.items),
+        there=sum(not item.commands and item.state.kind in (RESULTS, TRAINED) for item in plan.items),
         to_run=len(plan.to_run),
         seconds=sum(item.seconds for item in plan.to_run),
-        kept=sum(disk.kept("best") for disk in disks),
-        kept_without_models=sum(disk.kept("none") for disk in disks),
-        running=sum(heaviest[: terms.slots]),
+        kept={keep: sum(disk.kept(keep) for disk in disks) for keep in ("best", "none")},
+        running=sum(heaviest[: request.slots]),
     )
 
 
-def plan_document(plan: TablePlan, terms: Terms) -> Document:
+def plan_document(requested: RequestedPlan) -> Document:
     """What a table needs, run by run; what cannot be made; and what the rest comes to."""
-    sums = totals(plan, terms)
-    stands = "".join(f"; {ours} stands in for {theirs}" for theirs, ours in terms.stand_in.items())
+    plan, sums = requested.plan.on(requested.request.params), totals(requested)
+    stands = "".join(f"; {ours} stands in for {theirs}" for theirs, ours in requested.stand_in.items())
     title = (
-        f"{table_name(terms.table.table)} on profile {terms.profile}{stands}: "
+        f"{table_name(requested.table.table)} on profile {requested.present.config.profile}{stands}: "
         f"{counted(len(plan.items), 'run')}, {sums.there} there, {sums.to_run} to run"
     )
     blocks: list[Block] = []
     if plan.preparation:
         blocks.append(Paragraph(f"first: {shown(plan.preparation)}"))
     if plan.items:
-        blocks.append(text_table(COLUMNS, [_row(item, terms.keep) for item in plan.items]))
-    lines = [f"{rows}: {reason}" for rows, reason in _unavailable(plan)]
-    lines += [
-        f"speed: {basis}" for basis in dict.fromkeys(item.speed.basis for item in plan.to_run if item.speed)
-    ]
+        blocks.append(text_table(COLUMNS, [_row(item, requested.request.keep) for item in plan.items]))
+    unavailable: dict[str, list[str]] = {}
+    for entry in plan.unavailable:
+        unavailable.setdefault(entry.reason, []).append(entry.row)
+    lines = [f"{', '.join(rows)}: {reason}" for reason, rows in unavailable.items()]
+    lines += dict.fromkeys(f"speed: {item.speed.basis}" for item in plan.to_run if item.speed)
     if any(item.work and not item.work.prepared for item in plan.to_run):
         lines.append(
             "features are not all prepared: the paper's numbers of questions, one whole window each, are "
             "assumed for the missing ones"
         )
-    blocks += [Paragraph(with_code(line)) for line in (*lines, *_closing(plan, terms, sums))]
+    blocks += [Paragraph(with_code(line)) for line in (*lines, *_closing(requested, sums))]
     return Document(title, tuple(blocks), wrapped=False)
 
 
 def _row(item: Item, keep: str) -> TextRow:
     """One run."""
-    state = TextCell(item.state.kind, "good" if not item.to_run else "open")
-    if not item.to_run:
-        return TextRow((state, item.needed.name, "", "", item.state.note))
+    name, note = item.needed.name, item.state.note
+    if not item.commands:
+        return TextRow((TextCell(item.state.kind, "good"), name, "", "", note))
     waits = f"  [after {', '.join(sorted(item.after))}]" if item.after else ""
-    note = f"  [{item.state.note}]" if item.state.note else ""
     disk = size(item.disk.kept(keep)) if item.disk else ""
-    command = f"{shown(item.commands)}{waits}{note}"
-    return TextRow((state, item.needed.name, duration(item.seconds), disk, command))
+    command = f"{shown(item.commands)}{waits}{f'  [{note}]' if note else ''}"
+    return TextRow((TextCell(item.state.kind, "open"), name, duration(item.seconds), disk, command))
 
 
-def _unavailable(plan: TablePlan) -> list[tuple[str, str]]:
-    """Rows that cannot be made, by reason."""
-    by_reason: dict[str, list[str]] = {}
-    for entry in plan.unavailable:
-        by_reason.setdefault(entry.reason, []).append(entry.row)
-    return [(", ".join(rows), reason) for reason, rows in by_reason.items()]
-
-
-def _closing(plan: TablePlan, terms: Terms, sums: Totals) -> list[str]:
+def _closing(requested: RequestedPlan, sums: Totals) -> list[str]:
     """The totals, and what to know of them."""
-    compare = f"python -m benchmark.compare --paper-table {terms.table.table}" + (
-        f" --profile {terms.profile}" if terms.params else ""
-    )
+    request, config = requested.request, requested.present.config
+    slots, gpus = request.slots, len(request.gpus)
     if not sums.to_run:
-        made = sums.there == len(plan.items)
-        return [
-            f"nothing is missing: {compare}" if plan.items and made else f"nothing is to be run: {compare}"
-        ]
-    where = f"on {len(terms.gpus)} GPUs" if len(terms.gpus) > 1 else "at a time"
-    together = f"; {duration(terms.wall)} with {terms.slots} {where}" if terms.slots > 1 else ""
-    shared = " (they share this machine's device)" if terms.slots > 1 and not terms.gpus else ""
-    left = sums.kept if terms.keep == "best" else sums.kept_without_models
-    other = (
-        f"--keep none: {size(sums.kept_without_models)}"
-        if terms.keep == "best"
-        else f"--keep best: {size(sums.kept)}"
-    )
+        compare = f"python -m benchmark.compare --paper-table {requested.table.table}"
+        profile = f" --profile {config.profile}" if request.params else ""
+        made = sums.there == len(requested.plan.items) > 0
+        return [f"nothing is {'missing' if made else 'to be run'}: {compare}{profile}"]
+    where = f"on {gpus} GPUs" if gpus > 1 else "at a time"
+    together = f"; {duration(requested.wall)} with {slots} {where}" if slots > 1 else ""
+    shared = " (they share this machine's device)" if slots > 1 and not gpus else ""
+    left, other = sums.kept[request.keep], "none" if request.keep == "best" else "best"
     lines = [
         f"time: {duration(sums.seconds)} one after the other{together}{shared}; early stopping makes it less"
     ]
     if left or sums.running:
         lines.append(
-            f"disk: {size(left)} in the end ({other}), and up to {size(sums.running)} more while they run"
+            f"disk: {size(left)} in the end (--keep {other}: {size(sums.kept[other])}), and up to "
+            f"{size(sums.running)} more while they run"
         )
-    if left + sums.running > terms.free:
-        lines.append(f"disk: only {size(terms.free)} are free here")
-    if terms.threads and terms.slots > 1:
+    free = shutil.disk_usage(requested.present.places.root).free
+    if left + sums.running > free:
+        lines.append(f"disk: only {size(free)} are free here")
+    if config.training.threads and slots > 1:
         lines.append(
-            f"training.threads: each of the {terms.slots} runs takes {terms.threads} threads; null lets "
+            f"training.threads: each of the {slots} runs takes {config.training.threads} threads; null lets "
             "them share the cores"
         )
-    if terms.keep == "none":
+    if request.keep == "none":
         lines.append("keep none: no model stays, so neither `benchmark.ask` nor a later transfer has one")
-        if listed := [item.needed.name for item in plan.to_run if item.needed.name in terms.listed]:
+        listed = sum(item.needed.name in config.every_cell for item in requested.plan.to_run)
+        if listed:
             lines.append(
-                f"keep none: dvc.yaml has the models of {len(listed)} of these cells as outs: `dvc repro` "
-                "would train them again"
+                f"keep none: dvc.yaml has the models of {listed} of these cells as outs: `dvc repro` would "
+                "train them again"
             )
     return lines
 
 
-def plan_json(
-    plan: TablePlan, terms: Terms, outcomes: Mapping[str, JobOutcome] | None = None
-) -> dict[str, Any]:
+def plan_json(requested: RequestedPlan, outcomes: Mapping[str, JobOutcome]) -> dict[str, Any]:
     """The same for machines; `outcomes` of `--run` by the run's name."""
-    sums = totals(plan, terms)
+    request, sums = requested.request, totals(requested)
+    plan = requested.plan.on(request.params)
     return {
         "format": FORMAT,
-        "table": terms.table.table,
-        "profile": terms.profile,
-        "params": terms.params,
-        "stand_in": dict(terms.stand_in),
-        "jobs": terms.slots,
-        "gpus": list(terms.gpus),
-        "keep": terms.keep,
-        "preparation": [list(command) for command in plan.preparation],
-        "runs": [_entry(item, terms.keep, outcomes or {}) for item in plan.items],
-        "unavailable": [{"row": entry.row, "reason": entry.reason} for entry in plan.unavailable],
+        "table": requested.table.table,
+        "profile": requested.present.config.profile,
+        "params": request.params,
+        "stand_in": requested.stand_in,
+        "jobs": request.slots,
+        "gpus": request.gpus,
+        "keep": request.keep,
+        "preparation": plan.preparation,
+        "runs": [_entry(item, request.keep, outcomes.get(item.needed.name)) for item in plan.items],
+        "unavailable": [asdict(entry) for entry in plan.unavailable],
         "totals": {
             "there": sums.there,
             "to_run": sums.to_run,
             "seconds": round(sums.seconds, 1),
-            "wall_seconds": round(terms.wall, 1),
-            "bytes": {"best": sums.kept, "none": sums.kept_without_models, "while_running": sums.running},
+            "wall_seconds": round(requested.wall, 1),
+            "bytes": {**sums.kept, "while_running": sums.running},
         },
     }
 
 
-def _entry(item: Item, keep: str, outcomes: Mapping[str, JobOutcome]) -> dict[str, Any]:
+def _entry(item: Item, keep: str, outcome: JobOutcome | None) -> dict[str, Any]:
     """One run."""
-    needed, work = item.needed, item.work
-    outcome = outcomes.get(needed.name)
+    needed, work, speed = item.needed, item.work, item.speed
+    tokens = None
+    if work:
+        parts = ("tuning", "masks", "validation", "evaluation")
+        tokens = {part: round(getattr(work, part)) for part in parts}
+        tokens |= {"steps": work.steps, "prepared": work.prepared}
     return {
         "run": needed.name,
-        "rows": list(needed.rows),
-        "datasets": list(needed.datasets),
+        "rows": needed.rows,
+        "datasets": needed.datasets,
         "state": item.state.kind,
         "note": item.state.note or None,
-        "commands": [list(command) for command in item.commands],
+        "commands": item.commands,
         "command": shown(item.commands) or None,
         "needs": sorted(item.needs),
         "after": sorted(item.after),
-        "seconds": round(item.seconds, 1) if item.to_run else None,
-        "tokens": {
-            "tuning": round(work.tuning),
-            "masks": round(work.masks),
-            "validation": round(work.validation),
-            "evaluation": round(work.evaluation),
-            "steps": work.steps,
-            "prepared": work.prepared,
-        }
-        if work
-        else None,
-        "tokens_per_second": round(item.speed.tokens_per_second, 1) if item.speed else None,
-        "speed_measured": item.speed.measured if item.speed else None,
-        "speed_basis": item.speed.basis if item.speed else None,
-        "bytes": item.disk.kept(keep) if item.disk and item.to_run else None,
+        "seconds": round(item.seconds, 1) if item.commands else None,
+        "tokens": tokens,
+        "tokens_per_second": round(speed.tokens_per_second, 1) if speed else None,
+        "speed_measured": speed.measured if speed else None,
+        "speed_basis": speed.basis if speed else None,
+        "bytes": item.disk.kept(keep) if item.disk and item.commands else None,
         "outcome": {"state": outcome.state, "seconds": round(outcome.seconds, 1), "text": outcome.text}
         if outcome
         else None,

@@ -43,6 +43,11 @@ class Processes:
         began = time.monotonic()
         path = self._logs / f"{job.name}.log"
         path.parent.mkdir(parents=True, exist_ok=True)
+
+        def ended(state: str, text: str = "") -> JobOutcome:
+            tail = f"\n{_tail(path, start)}" if state == FAILED else ""
+            return JobOutcome(state, text + tail, time.monotonic() - began)
+
         with open(path, "ab") as log:
             if not _locked(log):
                 return JobOutcome(NOT_RUN, f"another process makes it now ({path} is locked)")
@@ -52,22 +57,14 @@ class Processes:
                 log.flush()
                 status = self._run((sys.executable, *command[1:]), slot, log)
                 if status is None:
-                    return JobOutcome(NOT_RUN, "stopped before it began", time.monotonic() - began)
+                    return ended(NOT_RUN, "stopped before it began")
                 if status:
-                    why = (
+                    name = (
                         f"exit status {status}" if status > 0 else f"killed by {signal.Signals(-status).name}"
                     )
-                    return JobOutcome(
-                        FAILED, f"{why}: {shown([command])}\n{_tail(path, start)}", time.monotonic() - began
-                    )
+                    return ended(FAILED, f"{name}: {shown([command])}")
         absent = [str(file) for file in job.expects if not file.exists()]
-        if absent:
-            return JobOutcome(
-                FAILED,
-                f"it ended well and left no {', '.join(absent)}\n{_tail(path, start)}",
-                time.monotonic() - began,
-            )
-        return JobOutcome(DONE, seconds=time.monotonic() - began)
+        return ended(FAILED, f"it ended well and left no {', '.join(absent)}") if absent else ended(DONE)
 
     def _run(self, command: tuple[str, ...], slot: str | None, log: BinaryIO) -> int | None:
         """The exit status of a command; None: not started, for all is being stopped."""

@@ -40,10 +40,6 @@ class ProfileFiles:
         """Where `--run` writes what runs print."""
         return self.places.root / "runs" / self.places.profile / LOGS
 
-    def log(self, name: str) -> Path:
-        """The log of a run; it is locked while the run is being made."""
-        return self.logs / f"{name}.log"
-
     def trained(self, cell: str) -> bool:
         """Whether a cell's model can be opened and evaluated."""
         folder = self.places.run(parse(cell))
@@ -90,7 +86,7 @@ class ProfileFiles:
 
 def run_state(needed: PlannedRun, present: ProfileFiles, model: bool) -> RunState:
     """The state of a planned run; `model`: its model is needed too, by transfers that are missing."""
-    if being_made(present.log(needed.name)):
+    if being_made(present.logs / f"{needed.name}.log"):
         return RunState(RUNNING, "another `benchmark.plan --run` makes it now")
     lacking, note = present.lacking(needed), present.fault(needed.identity, needed.seed)
     if lacking == [] or (needed.is_cell and not needed.scored):

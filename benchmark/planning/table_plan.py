@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.comparison.matching import Matcher, Setting, find_stand_in
@@ -13,12 +12,13 @@ from benchmark.config.folders import Places
 from benchmark.config.params import load, repository_root
 from benchmark.config.profiles import as_seen
 from benchmark.paper import tables as papers
+from benchmark.paper.tables import Table
 from benchmark.planning import assembly, disk, execution, throughput
 from benchmark.planning.assembly import TablePlan
-from benchmark.planning.cells import PlannedRun, planned_runs
-from benchmark.planning.plan_document import Terms
-from benchmark.planning.schedule import JobOutcome
+from benchmark.planning.cells import planned_runs
+from benchmark.planning.schedule import JobOutcome, makespan
 from benchmark.planning.states import ProfileFiles
+from benchmark.planning.throughput import Machine
 from benchmark.runs import results
 from bmt.errors import ConfigError
 
@@ -49,14 +49,26 @@ class PlanRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestedPlan:
-    """A plan with what it was made from, so that it can be made again for another params file."""
+    """A plan with what it was made from. plan: its commands name no params file (`TablePlan.on`).
 
+    stand_in: as `comparison.matching.find_stand_in`.
+    """
+
+    request: PlanRequest
+    table: Table
+    stand_in: Mapping[str, str]
     plan: TablePlan
-    needed: Sequence[PlannedRun]
-    terms: Terms
     present: ProfileFiles
-    machine: assembly.Machine
-    params_file: Path
+
+    @property
+    def wall(self) -> float:
+        """Seconds of the whole with `slots` runs at a time; where they share one device, each is as much
+        slower as there are slots.
+        """
+        slots = self.request.slots
+        stretch = 1 if self.request.gpus else slots
+        jobs = assembly.jobs_of(self.plan, self.present)
+        return makespan([replace(job, seconds=job.seconds * stretch) for job in jobs], slots)
 
 
 def plan_table(request: PlanRequest) -> RequestedPlan:
@@ -67,46 +79,31 @@ def plan_table(request: PlanRequest) -> RequestedPlan:
     """
     paper = papers.load()
     table = paper.table(request.paper_table)
-    config, params = load(request.params), request.params
-    file = Path(params) if params else repository_root() / "params.yaml"
+    config = load(request.params)
     present = ProfileFiles(config, places := Places.of(config), results.read(places.results))
-    profile_cells = tuple(config.every_cell)
-    stand_in = find_stand_in(table, present.results, paper.requires, profile_cells)
-    setting = Setting(config.profile, listed=profile_cells)
+    listed = tuple(config.every_cell)
+    stand_in = find_stand_in(table, present.results, paper.requires, listed)
+    setting = Setting(config.profile, listed=listed)
     matcher = Matcher(present.results, paper.requires, setting, stand_in)
     needed, unavailable = planned_runs(table, config, matcher, request.seeds, request.also)
     device, gpu = throughput.this_device()
     if request.run and request.gpus and not gpu:
         gpus = ",".join(request.gpus)
         raise ConfigError(f"--gpus {gpus}: not allowed with --run: no GPU is seen on this machine ({device})")
-    records, folders = throughput.speed_records(places.root), disk.run_folders(places)
-    machine = assembly.Machine(device, gpu or bool(request.gpus), records, folders)
-    plan = assembly.assemble(needed, unavailable, present, machine, params)
-    terms = Terms(
-        table=table,
-        profile=config.profile,
-        params=params,
-        stand_in=stand_in,
-        slots=request.slots,
-        gpus=request.gpus,
-        keep=request.keep,
-        wall=assembly.wall_seconds(assembly.jobs_of(plan, present), request.slots, shared=not request.gpus),
-        free=shutil.disk_usage(places.root).free,
-        threads=config.training.threads,
-        listed=profile_cells,
-    )
-    return RequestedPlan(plan, needed, terms, present, machine, file)
+    machine = Machine(device, gpu or bool(request.gpus), throughput.speed_records(places.root))
+    plan = assembly.assemble(needed, unavailable, present, machine, disk.run_folders(places))
+    return RequestedPlan(request, table, stand_in, plan, present)
 
 
 def make_missing_runs(requested: RequestedPlan) -> Mapping[str, JobOutcome]:
     """Run what the plan lacks, under a copy of the params file; how each job ended, by name."""
-    plan, terms, present = requested.plan, requested.terms, requested.present
-    if not assembly.jobs_of(plan, present):
+    request, present = requested.request, requested.present
+    if not requested.plan.to_run:
         return {}
-    copy = as_seen(execution.frozen_params(requested.params_file, present.logs))
-    frozen = assembly.assemble(requested.needed, plan.unavailable, present, requested.machine, copy)
-    jobs = assembly.jobs_of(frozen, present)
-    return execution.run_jobs(jobs, terms.gpus, terms.slots, terms.keep, present.logs)
+    file = Path(request.params) if request.params else repository_root() / "params.yaml"
+    copy = as_seen(execution.frozen_params(file, present.logs))
+    jobs = assembly.jobs_of(requested.plan.on(copy), present)
+    return execution.run_jobs(jobs, request.gpus, request.slots, request.keep, present.logs)
 
 
 def chosen_gpus(text: str | None) -> tuple[str, ...]:

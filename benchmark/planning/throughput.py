@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from benchmark.config.cells import Cell
-from benchmark.config.params import Arm
+from benchmark.config.params import Config
 from benchmark.tracking import environment
 
 ASSUMED = {"CPU": (2_000.0, 90.9e6), "GPU": (100_000.0, 498.6e6)}
@@ -31,6 +31,15 @@ class SpeedRecord:
     cell: Cell
     device: str
     tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What runs are estimated for and from: the device as runs record it, and their measurements."""
+
+    device: str
+    gpu: bool
+    records: Sequence[SpeedRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +87,7 @@ def _record(values: Mapping[str, Any]) -> SpeedRecord | None:
     return SpeedRecord(values["profile"], cell, str(where.get("device") or values.get("device")), speed)
 
 
-def speed_of(
-    cell: Cell,
-    profile: str,
-    arms: Mapping[str, Arm],
-    device: str,
-    gpu: bool,
-    measured: Sequence[SpeedRecord],
-    weights: int | None,
-) -> Speed:
+def speed_of(cell: Cell, config: Config, machine: Machine, weights: int | None) -> Speed:
     """The median of the runs nearest to a cell: same machine and backbone, then profile, adapter, arm and
     regime as far as there are any.
 
@@ -94,41 +95,30 @@ def speed_of(
         weights: bytes of the backbone's weights, by which the assumed number is scaled where nothing was
             measured; None: not known.
     """
-    on_device = [
-        record for record in measured if (record.device, record.cell.backbone) == (device, cell.backbone)
-    ]
-    here = [record for record in on_device if record.profile == profile]
+    same = (machine.device, cell.backbone)
+    on_device = [record for record in machine.records if (record.device, record.cell.backbone) == same]
+    here = [record for record in on_device if record.profile == config.profile]
 
     def kind(arm: str) -> str:
-        return arms[arm].mask if arm in arms else arm
+        return config.arms[arm].mask if arm in config.arms else arm
 
-    alike: tuple[tuple[str, Sequence[SpeedRecord], Callable[[Cell], bool]], ...] = (
-        (
-            "of this arm",
-            here,
-            lambda o: (o.arm, o.adapter, o.regime[:2]) == (cell.arm, cell.adapter, cell.regime[:2]),
-        ),
-        ("of this arm in the other regime", here, lambda o: (o.arm, o.adapter) == (cell.arm, cell.adapter)),
-        (
-            "of arms with such a mask",
-            here,
-            lambda o: (kind(o.arm), o.adapter) == (kind(cell.arm), cell.adapter),
-        ),
-        ("of other arms", here, lambda o: o.adapter == cell.adapter),
-        ("with adapters" if not cell.adapter else "without adapters", here, lambda o: True),
-        ("of other profiles", on_device, lambda o: True),
-    )
-    for words, among, near in alike:
-        speeds = [record.tokens_per_second for record in among if near(record.cell)]
+    def near(part: Callable[[Cell], object]) -> list[float]:
+        return [record.tokens_per_second for record in here if part(record.cell) == part(cell)]
+
+    alike = {
+        "of this arm": near(lambda o: (o.arm, o.adapter, o.regime[:2])),
+        "of this arm in the other regime": near(lambda o: (o.arm, o.adapter)),
+        "of arms with such a mask": near(lambda o: (kind(o.arm), o.adapter)),
+        "of other arms": near(lambda o: o.adapter),
+        "with adapters" if not cell.adapter else "without adapters": near(lambda o: None),
+        "of other profiles": [record.tokens_per_second for record in on_device],
+    }
+    for words, speeds in alike.items():
         if speeds:
             runs = "1 run" if len(speeds) == 1 else f"median of {len(speeds)} runs"
             return Speed(median(speeds), f"{cell.backbone}: {median(speeds):,.0f} tokens/s, {runs} {words}")
-    tokens, reference = ASSUMED["GPU" if gpu else "CPU"]
+    device = "GPU" if machine.gpu else "CPU"
+    tokens, reference = ASSUMED[device]
     assumed = tokens * reference / weights if weights else tokens
-    kind_of_device = "a GPU" if gpu else "a CPU"
-    return Speed(
-        assumed,
-        f"{cell.backbone}: {assumed:,.0f} tokens/s ASSUMED for {kind_of_device}: none of its runs was timed "
-        "here",
-        False,
-    )
+    basis = f"{assumed:,.0f} tokens/s ASSUMED for a {device}: none of its runs was timed here"
+    return Speed(assumed, f"{cell.backbone}: {basis}", measured=False)

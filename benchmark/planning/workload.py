@@ -36,6 +36,8 @@ of them for each word (assumed).
 """
 ADAPTER_PHASES = 2
 """Phase 1 trains everything, phase 2 each dataset's adapter and head: counted as much again."""
+LEARNED = ("learned", "fixed_random", "fisher")
+"""Kinds of mask that take steps to make."""
 QUESTIONS = 1500
 """Questions of a file that neither the features nor the paper's Table 1 count."""
 
@@ -59,6 +61,10 @@ class FileCounts:
     def windows_per_question(self) -> float:
         """Mean number of windows of a question."""
         return self.windows / max(1, self.questions)
+
+    def tokens_of(self, questions: int) -> float:
+        """Tokens of the windows of so many of its questions."""
+        return questions * self.windows_per_question * self.tokens_per_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +102,7 @@ def cell_work(config: Config, cell: Cell, features: Path, masks_made: bool = Fal
     data, training = config.data, config.training
     names = [cell.dataset] if cell.dataset else data.train
     files = [sizes(features, name, "train", data.window) for name in names]
-    held = [min(data.validation_cap, file.questions) for file in files]
-    windows = [_training_windows(config, file, out) for file, out in zip(files, held, strict=True)]
+    windows = [_training_windows(config, file) for file in files]
     length = _mean_length(files, windows, config.sampling)
     epochs = training.epochs_st if cell.dataset else training.epochs_mt
     step = training.batch_tokens or training.batch * length
@@ -105,10 +110,6 @@ def cell_work(config: Config, cell: Cell, features: Path, masks_made: bool = Fal
     steps = max(1, math.ceil(passes * length / step if training.batch_tokens else passes / training.batch))
     phases = ADAPTER_PHASES if cell.adapter else 1
     checks = math.ceil(steps / training.evaluate_every) * phases
-    validated = [
-        out * file.windows_per_question * file.tokens_per_window
-        for file, out in zip(files, held, strict=True)
-    ]
     tuning = steps * step
     dev = [sizes(features, name, "dev", data.window) for name in data.evaluate]
     return Workload(
@@ -118,7 +119,7 @@ def cell_work(config: Config, cell: Cell, features: Path, masks_made: bool = Fal
         masks=0.0
         if masks_made
         else _mask_tokens(config, cell, length, tuning, sources=len(names)) + _warm_up(config, cell, length),
-        validation=checks * sum(validated),
+        validation=checks * sum(file.tokens_of(_held_out(config, file)) for file in files),
         evaluation=_scored(config, dev),
         prepared=all(file.prepared for file in (*files, *dev)),
     )
@@ -131,20 +132,11 @@ def transfer_work(config: Config, arm: str, datasets: Sequence[str], features: P
     files = [sizes(features, name, "dev", config.data.window) for name in datasets]
     steps = config.fewshot.steps
     windows = steps * config.fewshot.batch
-    tuned = [windows * file.tokens_per_window for file in files]
-    learned = config.arms[arm].mask in ("learned", "fixed_random", "fisher")
-    masks = (
-        [config.mask.steps * config.mask.batch * file.tokens_per_window for file in files] if learned else []
-    )
-    return Workload(
-        steps * len(files),
-        windows * len(files),
-        sum(tuned),
-        sum(masks),
-        sum(tuned),
-        _scored(config, files),
-        all(file.prepared for file in files),
-    )
+    tuned = sum(windows * file.tokens_per_window for file in files)
+    learned = config.mask.steps * config.mask.batch if config.arms[arm].mask in LEARNED else 0
+    masks = sum(learned * file.tokens_per_window for file in files)
+    prepared, scored = all(file.prepared for file in files), _scored(config, files)
+    return Workload(steps * len(files), windows * len(files), tuned, masks, tuned, scored, prepared)
 
 
 def written_work(config: Config, datasets: Sequence[str], features: Path) -> Workload:
@@ -155,10 +147,21 @@ def written_work(config: Config, datasets: Sequence[str], features: Path) -> Wor
     )
 
 
-def _training_windows(config: Config, file: FileCounts, held: int) -> int:
-    """Training windows of a file, `held` questions of which are set aside."""
+def scored_questions(config: Config, file: FileCounts) -> int:
+    """Dev questions of a file that are scored."""
+    cap = config.data.dev_cap
+    return file.questions if cap is None else min(cap, file.questions)
+
+
+def _held_out(config: Config, file: FileCounts) -> int:
+    """Questions of a file that are validated on."""
+    return min(config.data.validation_cap, file.questions)
+
+
+def _training_windows(config: Config, file: FileCounts) -> int:
+    """Training windows of a file, without what is set aside of it."""
     data = config.data
-    questions = max(1, file.questions - (held if data.val_source == "train" else 0))
+    questions = max(1, file.questions - (_held_out(config, file) if data.val_source == "train" else 0))
     if data.train_cap is not None:
         questions = min(questions, data.train_cap)
     if data.windows == "one":
@@ -178,7 +181,7 @@ def _mean_length(files: Sequence[FileCounts], windows: Sequence[int], sampling: 
 def _mask_tokens(config: Config, cell: Cell, length: float, tuning: float, sources: int) -> float:
     """Tokens that making the masks of a cell's arm takes."""
     mask, kind = config.mask, config.arms[cell.arm].mask
-    if kind not in ("learned", "fixed_random", "fisher"):
+    if kind not in LEARNED:
         return 0.0
     once = (1 if mask.scope == "global" else sources) * mask.steps * mask.batch * length
     if kind == "learned" and mask.scope == "per_batch":
@@ -198,11 +201,7 @@ def _warm_up(config: Config, cell: Cell, length: float) -> float:
 
 def _scored(config: Config, files: Sequence[FileCounts]) -> float:
     """Tokens of the dev questions that are scored."""
-    cap = config.data.dev_cap
-    taken = [file.questions if cap is None else min(cap, file.questions) for file in files]
-    return sum(
-        n * file.windows_per_question * file.tokens_per_window for n, file in zip(taken, files, strict=True)
-    )
+    return sum(file.tokens_of(scored_questions(config, file)) for file in files)
 
 
 @cache

@@ -64,9 +64,10 @@ def line_plot(
     axes: Axes,
     level: float | None = None,
     dotted: bool = True,
+    marks: Sequence[Mark] = (),
 ) -> Markup:
     """Lines over steps, the pale ones below; `level`: a reference line across; `dotted`: with a dot at each
-    point of a full line.
+    point of a full line; `marks`: points that no line joins.
     """
     paths = []
     for line in sorted((line for line in lines if line.points), key=lambda line: not line.pale):
@@ -84,7 +85,7 @@ def line_plot(
         tag("svg", *paths, width="100%", height=HEIGHT, **stretched),
         *(dot(*axes.at(*line.kept), 5, f"kept s{line.series}") for line in lines if line.kept),
     ]
-    return _framed(key, title, description, drawn, axes)
+    return _framed(key, title, description, [*drawn, *_marks(marks, axes)], axes)
 
 
 def scatter_plot(key: str, title: str, description: str, marks: Sequence[Mark], axes: Axes) -> Markup:

@@ -1,9 +1,8 @@
 """What `benchmark.check` looks at in a results folder: one module per question, all of them writing into
 one `Findings`.
 
-    fields      one JSON: types, ranges, finite numbers
-    records     the folder's files; a result's name, its seal
-    plausible   one run: averages, masks, deviation
+    records     the folder's files; a result's fields, name and seal
+    plausibility one run: averages, masks, deviation
     agreement   all runs: profile, evaluator, data, seeds, what an arm is
     origin      arms as the profile declares them; the trained runs beside the results
     tables      one Parquet: columns, counts, means, digest

@@ -16,7 +16,6 @@ from benchmark.rendering.document import (
     Phrase,
     Remark,
     TextCell,
-    Tone,
     text_table,
 )
 from benchmark.rendering.phrases import counted
@@ -46,10 +45,7 @@ def check_json(checked: FolderCheck, strict: bool) -> str:
     findings = checked.findings
     faults, notes = _by_check(checked)
     value: dict[str, Any] = {
-        "folder": checked.folder,
-        "profile": checked.profile,
-        "runs": checked.runs,
-        "predictions": checked.predictions,
+        **{key: getattr(checked, key) for key in ("folder", "profile", "runs", "predictions")},
         "status": checked.status(strict),
         "checks": [
             {
@@ -72,15 +68,10 @@ def _check_rows(checked: FolderCheck) -> list[tuple[str, str, TextCell]]:
     faults, notes = _by_check(checked)
     rows = []
     for check, title in CHECKS.items():
-        text, tone = _found(faults[check], notes[check])
-        rows.append((title, checked.findings.looked.get(check, ""), TextCell(text, tone)))
+        status = TextCell("not checked in full", "open") if notes[check] else TextCell("ok", "good")
+        status = TextCell(counted(faults[check], "fault"), "bad") if faults[check] else status
+        rows.append((title, checked.findings.looked.get(check, ""), status))
     return rows
-
-
-def _found(faults: int, notes: int) -> tuple[str, Tone]:
-    if faults:
-        return counted(faults, "fault"), "bad"
-    return ("not checked in full", "open") if notes else ("ok", "good")
 
 
 def _by_check(checked: FolderCheck) -> tuple[Counter[str], Counter[str]]:

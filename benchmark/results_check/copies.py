@@ -52,32 +52,21 @@ def check_copies(records: list[Record], tables: PredictionTables, findings: Find
         share = _share(answers[a.cell], answers[b.cell])
         if share:
             same = "all of them the same" if share >= WHOLE else f"{share:.1%} of them the same"
-            expected = "two seeds" if a.run.identity == b.run.identity else "two runs"
-            findings.fault(
-                "seeds",
-                b.parquet.name,
-                "",
-                f"the predictions of {a.cell}, {same}",
-                f"{expected} never answer alike",
-                COPY,
-            )
+            stands = f"the predictions of {a.cell}, {same}"
+            unlike = "two seeds" if a.run.identity == b.run.identity else "two runs"
+            findings.fault("seeds", b.parquet.name, "", stands, f"{unlike} never answer alike", COPY)
     findings.looked["seeds"] = f"{counted(len(read), 'run')}, pair by pair"
 
 
 def _open(record: Record) -> bool:
     """Whether a run's mask lets everything through."""
-    mask = record.values.get("mask") or {}
-    densities = list((mask.get("density") or {}).values())
-    return record.run.p_f == 1 or (bool(densities) and min(densities) == 1)
+    densities = (record.mask.get("density") or {}).values()
+    return record.run.p_f == 1 or min(densities, default=0) == 1
 
 
 def _answers(record: Record, tables: PredictionTables) -> _Answers:
     starts = np.cumsum([0, *(len(shared.ids) for shared in tables.examples.values())])
-    codes, score, right = (
-        np.full(starts[-1], -1, np.int32),
-        np.full(starts[-1], np.nan),
-        np.full(starts[-1], np.nan),
-    )
+    codes, score, right = (np.full(starts[-1], empty) for empty in (np.int32(-1), np.nan, np.nan))
     parts = tables.parts[record.cell]
     for name, start in zip(tables.examples, starts[:-1], strict=True):
         if part := parts.get(name):
@@ -87,12 +76,9 @@ def _answers(record: Record, tables: PredictionTables) -> _Answers:
                 codes[rows] = part.codes
             if part.score is not None:
                 score[rows] = part.score
-    run_parts = list(parts.values())
-    texts, scored = (
-        all(part.codes is not None for part in run_parts),
-        all(part.score is not None for part in run_parts),
-    )
-    return _Answers(codes, score, right, bool(run_parts) and texts, bool(run_parts) and scored)
+    texts = bool(parts) and all(part.codes is not None for part in parts.values())
+    scored = bool(parts) and all(part.score is not None for part in parts.values())
+    return _Answers(codes, score, right, texts, scored)
 
 
 def _share(a: _Answers, b: _Answers) -> float:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,23 +21,9 @@ def check_examples(records: list[Record], tables: PredictionTables, findings: Fi
     for name, shared in tables.examples.items():
         parts = {cell: by_dataset[name] for cell, by_dataset in tables.parts.items() if name in by_dataset}
         _same_set(name, shared, parts, shots, findings)
-        _same_values(
-            "context_id",
-            name,
-            shared,
-            parts,
-            {cell: part.odd_contexts for cell, part in parts.items()},
-            findings,
-        )
+        _same_values("context_id", name, shared, parts, findings)
         answered = {cell: part for cell, part in parts.items() if part.has_answers}
-        _same_values(
-            "answers",
-            name,
-            shared,
-            answered,
-            {cell: part.odd_answers for cell, part in answered.items()},
-            findings,
-        )
+        _same_values("answers", name, shared, answered, findings)
     total = sum(len(shared.ids) for shared in tables.examples.values())
     runs = counted(len(tables.parts), "run")
     findings.looked["examples"] = (
@@ -79,19 +63,17 @@ def _same_set(
 
 
 def _same_values(
-    column: str,
-    name: str,
-    shared: SharedExamples,
-    parts: dict[str, RunPart],
-    odd: Mapping[str, Mapping[int, Any]],
-    findings: Findings,
+    column: str, name: str, shared: SharedExamples, parts: dict[str, RunPart], findings: Findings
 ) -> None:
-    """A column is what it is in most runs. odd: by run and position, what differs from `shared`, which the
-    first run gave.
+    """A column is what it is in most runs: of each run is known what differs from `shared`, which the first
+    run gave.
     """
     differing = {
-        cell: {int(parts[cell].rows[position]): value for position, value in values.items()}
-        for cell, values in odd.items()
+        cell: {
+            int(part.rows[position]): value
+            for position, value in (part.odd_answers if column == "answers" else part.odd_contexts).items()
+        }
+        for cell, part in parts.items()
     }
     rows = sorted({row for values in differing.values() for row in values})
     if not rows:
@@ -111,11 +93,5 @@ def _same_values(
     for cell, differences in blamed.items():
         _, mine, usual = differences[0]
         ids = quoted(shared.ids[row].as_py() for row, *_ in differences)
-        findings.fault(
-            "examples",
-            f"{cell}.parquet",
-            column,
-            f"{mine} for {ids} of {name}",
-            f"{usual} in the other runs",
-            OTHER_DATA,
-        )
+        stands, expected = f"{mine} for {ids} of {name}", f"{usual} in the other runs"
+        findings.fault("examples", f"{cell}.parquet", column, stands, expected, OTHER_DATA)

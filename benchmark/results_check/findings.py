@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,19 +81,6 @@ class Findings:
                 "any run" if len(absent) == total else f"{enumerated(absent)} ({len(absent)} of {total} runs)"
             )
             self.note(check, f"no {what} in {who}: {why}")
-
-    def agree(self, check: str, where: str, values: dict[str, Any], advice: str) -> None:
-        """A fault for each run of `values` {cell: value, None where it is not recorded} that differs from
-        what most runs have.
-        """
-        texts = {cell: shown(value) for cell, value in values.items() if value is not None}
-        if len(set(texts.values())) < 2:
-            return
-        usual = Counter(texts.values()).most_common(1)[0][0]  # of equally many, the one of the first run
-        those = [cell for cell, text in texts.items() if text == usual]
-        for cell, text in texts.items():
-            if text != usual:
-                self.fault(check, f"{cell}.json", where, text, f"{usual} in {enumerated(those)}", advice)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from benchmark.cli.progress import Bar, progress, silent
+from benchmark.cli.progress import progress
 from benchmark.config.params import load, repository_root
 from benchmark.config.results_options import results_place
 from benchmark.results_check.agreement import check_agreement
@@ -41,12 +40,12 @@ def check_folder(folder: Path, profile: str | None = None) -> FolderCheck:
     check_trained(records, _trained_runs(folder), findings)
     counts = {record.cell: row_count(record) for record in records}
     rows = sum(counts.values())
-    with _bar("read", rows) as bar:
+    with progress("read", rows, "predictions", shown=rows >= LARGE) as bar:
         for record in records:
             read_table(record, tables, findings)
             bar.advance(counts[record.cell], record.cell)
     check_examples(records, tables, findings)
-    with _bar("score", rows) as bar:
+    with progress("score", rows, "predictions", shown=rows >= LARGE) as bar:
         check_scores(records, tables, findings, bar)
     check_copies(records, tables, findings)
     order = {check: place for place, check in enumerate(CHECKS)}
@@ -59,10 +58,6 @@ def check_folder(folder: Path, profile: str | None = None) -> FolderCheck:
         rows,
         findings,
     )
-
-
-def _bar(name: str, rows: int) -> AbstractContextManager[Bar]:
-    return progress(name, rows, "predictions") if rows >= LARGE else nullcontext(silent())
 
 
 def results_folder(

@@ -14,24 +14,10 @@ from benchmark.results_check.agreement import ANOTHER_ARM
 from benchmark.results_check.findings import Findings, shown
 from benchmark.results_check.plausibility import mask_kind, regularizer_kind
 from benchmark.results_check.records import Record
+from benchmark.runs.result_schema import KEPT
 from benchmark.runs.seal import SEAL
 from bmt.errors import ConfigError
 
-KEPT = (
-    "cell",
-    "profile",
-    "backbone",
-    "backbone_revision",
-    "regime",
-    "arm",
-    "adapter",
-    "seed",
-    "p_f",
-    "mask",
-    "budget",
-    "mlflow_run_id",
-)
-"""Fields that a result takes over from its training as they are."""
 STALE = "the scores of another training, or an edit: evaluate the run again"
 
 
@@ -45,13 +31,13 @@ def check_declared(records: list[Record], findings: Findings) -> None:
     }
     for record in records:
         run = record.run
-        arm, kind = declared[run.profile].get(run.identity.arm), mask_kind(record.values)
+        arm, kind = declared[run.profile].get(run.identity.arm), mask_kind(record)
         if arm is None:
             continue
         declares = f"profile {run.profile} declares the arm {run.identity.arm} with"
         for where, stands, wanted in (
             ("mask.kind", kind, arm.mask),
-            ("regularizer.kind", regularizer_kind(record.values), arm.regularizer),
+            ("regularizer.kind", regularizer_kind(record), arm.regularizer),
         ):
             if stands is not None and stands != wanted:
                 expected = f"{declares} {where.split('.')[0]}: {wanted}"
@@ -86,36 +72,27 @@ def check_trained(records: list[Record], runs: Path | None, findings: Findings) 
         if runs is None or training is None:
             loose.append(record)
             continue
-        for key in KEPT:
-            if key in training and training[key] != record.values.get(key):
-                _stale(record, key, record.values.get(key), "training.json", training[key], findings)
+        stated = record.values
+        holds = [(key, stated.get(key), "training", training[key]) for key in KEPT if key in training]
         moved = training.get("deviation")
-        if isinstance(moved, dict) and "total" in moved and moved["total"] != record.values.get("deviation"):
-            _stale(
-                record, "deviation", record.values.get("deviation"), "training.json", moved["total"], findings
-            )
-        _headline(record, _json(runs / record.cell / "metrics.json"), findings)
+        if isinstance(moved, dict) and "total" in moved:
+            holds.append(("deviation", stated.get("deviation"), "training", moved["total"]))
+        averages, headline = stated.get("averages") or {}, _json(runs / record.cell / "metrics.json") or {}
+        holds += [  # what evaluation wrote for `dvc metrics`
+            (f"averages.{domain}.{metric}", averages.get(domain, {}).get(metric), "metrics", value)
+            for metric in ("em", "f1")
+            for domain, value in (headline.get(metric) or {}).items()
+        ]
+        for where, stands, file, wanted in holds:
+            if stands != wanted:
+                expected = f"{record.cell}/{file}.json of the trained run has {shown(wanted)}"
+                findings.fault("origin", record.file, where, shown(stands), expected, STALE)
     findings.looked["origin"] = f"{len(records) - len(loose)} of {counted(len(records), 'run')}"
     unsealed = [record.cell for record in loose if record.values.get(SEAL) is None]
     why = "that scores were not exchanged between arms is taken on trust"
     findings.note_absent(
         "origin", f"trained run (runs/<profile>/<cell>), and no {SEAL},", unsealed, len(records), why
     )
-
-
-def _stale(record: Record, where: str, stands: Any, file: str, wanted: Any, findings: Findings) -> None:
-    expected = f"{record.cell}/{file} of the trained run has {shown(wanted)}"
-    findings.fault("origin", record.file, where, shown(stands), expected, STALE)
-
-
-def _headline(record: Record, metrics: dict[str, Any] | None, findings: Findings) -> None:
-    """The averages that evaluation wrote for `dvc metrics` are those of the result."""
-    averages = record.values.get("averages") or {}
-    for metric in ("em", "f1"):
-        for domain, value in ((metrics or {}).get(metric) or {}).items():
-            stated = averages.get(domain, {}).get(metric)
-            if stated != value:
-                _stale(record, f"averages.{domain}.{metric}", stated, "metrics.json", value, findings)
 
 
 def _json(path: Path) -> dict[str, Any] | None:

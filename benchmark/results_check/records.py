@@ -4,22 +4,21 @@ complete.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmark.rendering.phrases import counted
-from benchmark.results_check.fields import check_fields
 from benchmark.results_check.findings import RESTORE, Findings, shown
 from benchmark.runs import results
-from benchmark.runs.results import Identity, Run, UnusableFileError
+from benchmark.runs.result_schema import hold, in_words, take_out
+from benchmark.runs.results import Run, UnusableFileError
 from benchmark.runs.seal import SEAL, seal
 
 MAKE_AGAIN = "an interrupted write or an edit: restore the file, or evaluate the run again"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Record:
     """One result. values: its JSON, without the optional fields that are faulty; run: the same as compare
     reads it.
@@ -44,8 +43,24 @@ class Record:
         """Where the run's predictions are."""
         return self.path.with_suffix(".parquet")
 
+    @property
+    def datasets(self) -> dict[str, dict[str, Any]]:
+        """What the JSON says of each dataset."""
+        entries: dict[str, dict[str, Any]] = self.values["datasets"]
+        return entries
 
-class _KeyTwiceError(ValueError):
+    @property
+    def mask(self) -> dict[str, Any]:
+        """What it says of the masks; empty where that is nothing."""
+        return self.run.mask or {}
+
+    @property
+    def trained_on(self) -> dict[str, str]:
+        """The digests of the training files; empty where they are not recorded."""
+        return self.values.get("train_data_sha256") or {}
+
+
+class _KeyTwiceError(Exception):
     """A key stands twice in one object of a JSON file."""
 
 
@@ -60,51 +75,29 @@ def read_records(folder: Path, findings: Findings) -> list[Record]:
     """Every run that can be read, in the order of the names; the others are faults."""
     runs, parquets = result_files(folder)
     records = [record for path in runs if (record := _read(path, findings))]
-    stems = {path.stem for path in runs}
     for path in parquets:
-        if path.stem not in stems:
-            findings.fault(
-                "files",
-                path.name,
-                "",
-                "no JSON beside it",
-                f"predictions belong to a {path.stem}.json",
-                RESTORE,
-            )
+        if path.with_suffix(".json") not in runs:
+            expected = f"predictions belong to a {path.stem}.json"
+            findings.fault("files", path.name, "", "no JSON beside it", expected)
     for path in sorted(folder.glob(".*.part")):
         findings.note("files", f"{path.name} is what an interrupted write left; it can be removed")
     tables = sorted(folder.glob("table_*.json"))
     for path in tables:
         _, fault = results.read_facts(folder, path.stem.removeprefix("table_"))
         if fault:
-            findings.fault(
-                "files",
-                path.name,
-                "",
-                fault.reason,
-                "a table of counted numbers as in docs/compare.md",
-                "make it again",
-            )
+            expected = "a table of counted numbers as in docs/compare.md"
+            findings.fault("files", path.name, "", fault.reason, expected, "make it again")
     also = f", {counted(len(tables), 'table')} of facts" if tables else ""
-    findings.looked["files"] = (
-        f"{counted(len(runs), 'JSON file')}, {counted(len(parquets), 'Parquet file')}{also}"
-    )
-    findings.looked["names"] = findings.looked["fields"] = counted(len(runs), "JSON file")
-    unsealed = {record.cell for record in records if record.values.get(SEAL) is None}
-    note_absent(
-        "digests", SEAL, unsealed, records, "an edit of a JSON that agrees with itself is not seen", findings
-    )
-    undigested = {record.cell for record in records if record.values.get("predictions_sha256") is None}
-    note_absent(
-        "digests",
-        "predictions_sha256",
-        undigested,
-        records,
-        "an edit of a Parquet that agrees with itself is not seen",
-        findings,
-    )
-    digests, seals = (len(records) - len(absent) for absent in (undigested, unsealed))
-    findings.looked["digests"] = f"{digests} of predictions, {seals} of whole results"
+    files = counted(len(runs), "JSON file")
+    findings.looked["files"] = f"{files}, {counted(len(parquets), 'Parquet file')}{also}"
+    findings.looked["names"] = findings.looked["fields"] = files
+    having = []
+    for key, what in ((SEAL, "JSON"), ("predictions_sha256", "Parquet")):
+        absent = {record.cell for record in records if record.values.get(key) is None}
+        why = f"an edit of a {what} that agrees with itself is not seen"
+        note_absent("digests", key, absent, records, why, findings)
+        having.append(len(records) - len(absent))
+    findings.looked["digests"] = f"{having[1]} of predictions, {having[0]} of whole results"
     return records
 
 
@@ -115,56 +108,49 @@ def note_absent(
 
     A fault for a run whose very code, a clean commit, wrote it into another: there it was taken out.
     """
-    writing = {
-        record.run.commit: record.cell
-        for record in records
-        if record.cell not in absent and record.run.dirty is False
-    }
-    lost = [
-        record
-        for record in records
-        if record.cell in absent and record.run.dirty is False and record.run.commit in writing
-    ]
+    clean = [record for record in records if record.run.dirty is False]
+    writing = {record.run.commit: record.cell for record in clean if record.cell not in absent}
+    lost = [record for record in clean if record.cell in absent and record.run.commit in writing]
     for record in lost:
         expected = f"{writing[record.run.commit]}, of the same commit, has it"
         findings.fault(check, record.file, what, "absent", expected, f"it was taken out: {RESTORE}")
-    gone = {record.cell for record in lost}
-    findings.note_absent(
-        check, what, [record.cell for record in records if record.cell in absent - gone], len(records), why
-    )
+    silent = [record.cell for record in records if record.cell in absent and record not in lost]
+    findings.note_absent(check, what, silent, len(records), why)
 
 
 def _read(path: Path, findings: Findings) -> Record | None:
-    """One result; None where compare could not use it either."""
-    run, reason = None, ""
+    """One result; None where compare could not use it either.
+
+    What is wrong and optional is taken out of its values, so that later checks meet only what can be computed
+    with.
+    """
     try:
-        run = results.read_run(path, tolerant=True)
-    except UnusableFileError as error:
-        reason = str(error)
-    except (ValueError, OverflowError):  # a number of hundreds of digits
-        reason = "no JSON that can be read"
-    try:
-        values = json.loads(path.read_bytes(), object_pairs_hook=_once)
-        if not isinstance(values, dict):
-            raise UnusableFileError(reason)
-        before = len(findings.faults)
+        values = results.read_object(path, _once)
         seal_now = seal(values)
-        _check_name(path, values, run, findings)
-        if values.get(SEAL) not in (None, seal_now):
-            stands, expected = f"{shown(values[SEAL])[:14]}…", f"the fields have {seal_now[:12]}…"
-            findings.fault("digests", path.name, SEAL, stands, expected, f"a field was edited: {RESTORE}")
-        check_fields(values, path.name, findings)
     except _KeyTwiceError as error:
-        findings.fault("files", path.name, str(error), "stands twice", "allowed: once", RESTORE)
+        findings.fault("files", path.name, str(error), "stands twice", "allowed: once")
         return None
-    except (OSError, ValueError, UnusableFileError, RecursionError):
-        findings.fault(
-            "files", path.name, "", reason or "nested too deeply", "needs one JSON object", MAKE_AGAIN
-        )
+    except (UnusableFileError, RecursionError) as error:
+        reason = str(error) if isinstance(error, UnusableFileError) else "nested too deeply"
+        findings.fault("files", path.name, "", reason, "needs one JSON object", MAKE_AGAIN)
         return None
-    if run is None and len(findings.faults) == before:
-        findings.fault("fields", path.name, "", reason, "needs the fields of docs/compare.md")
-    return Record(path, values, run) if run else None
+    if isinstance(values.get("cell"), str) and values["cell"] != path.stem:
+        advice = "a renamed or relabelled file: give it its own name back, or evaluate the run again"
+        expected = f"the file is called {path.stem}"
+        findings.fault("names", path.name, "cell", shown(values["cell"]), expected, advice)
+    if values.get(SEAL) not in (None, seal_now):
+        stands, expected = f"{shown(values[SEAL])[:14]}…", f"the fields have {seal_now[:12]}…"
+        findings.fault("digests", path.name, SEAL, stands, expected, f"a field was edited: {RESTORE}")
+    for fault in hold(values)[1]:
+        stands = "missing" if fault.problem == "missing" else shown(fault.value)
+        findings.fault("fields", path.name, fault.key, stands, f"allowed: {in_words(fault)}")
+        take_out(values, fault)
+    result, faults = hold(values)
+    if values.get("cell") != path.stem or any(fault.optional is None for fault in faults):
+        return None
+    record = Record(path, values, results.run_of(result, values))
+    _check_name(record, findings)
+    return record
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -176,24 +162,16 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _check_name(path: Path, values: dict[str, Any], run: Run | None, findings: Findings) -> None:
-    """A result is called as its file, and a name of this project's form says what the fields say."""
-    if isinstance(values.get("cell"), str) and values["cell"] != path.stem:
-        advice = "a renamed or relabelled file: give it its own name back, or evaluate the run again"
-        findings.fault(
-            "names", path.name, "cell", shown(values["cell"]), f"the file is called {path.stem}", advice
-        )
-    named = results.fault(path, "")  # a foreign name that has not this form says nothing
-    if run is None or named.identity is None:
+def _check_name(record: Record, findings: Findings) -> None:
+    """A name of this project's form says what the fields say."""
+    named = results.fault(record.path, "")
+    if named.identity is None:  # a foreign name that has not this form says nothing
         return
     advice = "a result under another's name, or an edit: give it its own name back, or evaluate the run again"
-    for key, stands, said in [*_parts(run.identity, named.identity), ("seed", run.seed, named.seed)]:
-        if stands != said:
-            findings.fault("names", path.name, key, shown(stands), f"its name says {shown(said)}", advice)
-
-
-def _parts(stated: Identity, named: Identity) -> list[tuple[str, Any, Any]]:
-    return [
-        (key, getattr(stated, key), getattr(named, key))
-        for key in ("backbone", "regime", "arm", "adapter", "K")
-    ]
+    said = {**asdict(named.identity), "seed": named.seed}
+    stated = {**asdict(record.run.identity), "seed": record.run.seed}
+    for key, stands in stated.items():
+        if stands != said[key]:
+            findings.fault(
+                "names", record.file, key, shown(stands), f"its name says {shown(said[key])}", advice
+            )

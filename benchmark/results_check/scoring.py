@@ -4,7 +4,6 @@ and text once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,26 +14,18 @@ from benchmark.cli.progress import Bar
 from benchmark.rendering.phrases import counted
 from benchmark.results_check.findings import Findings, quoted, shown
 from benchmark.results_check.records import Record, note_absent
-from benchmark.results_check.tables import PredictionTables, RunPart, SharedExamples
+from benchmark.results_check.tables import PredictionTables, RunPart, SharedExamples, take
 from bmt.qa.metrics import EVALUATOR_VERSION, score
 
-EXACT = 1e-6
-"""By which a stored EM or F1, 0 to 1, may differ from its prediction's: single precision."""
+SINGLE = 2.0**-24
+"""What single precision adds to a number of 0 to 1."""
+EXACT = 4 * SINGLE
+"""By which a stored EM or F1, 0 to 1, may differ from its prediction's: computed in single precision."""
+TIE = 1e-9
+"""By which half a unit may be missed where a score lies between two rounded ones."""
 DECIMALS = range(2, 7)
 """To how many decimals foreign results may have been rounded."""
 CHUNK = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class _Distinct:
-    """The distinct (example, text) pairs of a dataset. of: for each run's rows, which pair; weight: rows that
-    a pair stands for.
-    """
-
-    examples: NDArray[np.int64]
-    texts: Any
-    of: dict[str, NDArray[np.intp]]
-    weight: NDArray[np.intp]
 
 
 def check_scores(records: list[Record], tables: PredictionTables, findings: Findings, bar: Bar) -> None:
@@ -51,19 +42,11 @@ def check_scores(records: list[Record], tables: PredictionTables, findings: Find
         }
         if not parts:
             continue
-        distinct = _distinct(parts)
-        able = {cell for cell, part in parts.items() if part.has_answers and cell in scored}
-        em, f1 = _score(distinct, shared, name, able, parts, bar)
-        for cell in sorted(able):
-            _compare(
-                scored[cell],
-                name,
-                shared,
-                parts[cell],
-                em[distinct.of[cell]],
-                f1[distinct.of[cell]],
-                findings,
-            )
+        able = [cell for cell in sorted(parts) if parts[cell].has_answers and cell in scored]
+        em, f1, pair_of = _score(name, shared, parts, able, bar)
+        for cell in able:
+            right = {"em": em[pair_of[cell]], "f1": f1[pair_of[cell]]}
+            _compare(scored[cell], name, shared, parts[cell], right, findings)
         rows += sum(len(parts[cell].rows) for cell in able)
         pairs += int((~np.isnan(em)).sum())
         for part in parts.values():
@@ -77,60 +60,45 @@ def _unscored(records: list[Record], tables: PredictionTables, findings: Finding
     read = [record for record in records if record.cell in tables.parts]
     other = [record.cell for record in read if record.run.evaluator not in (None, EVALUATOR_VERSION)]
     if other:
-        findings.note(
-            "scores",
-            f"scored by another evaluator than {EVALUATOR_VERSION}, so not scored again: {', '.join(other)}",
-        )
-    parts = {record.cell: tables.parts[record.cell].values() for record in read}
+        what = f"another evaluator than {EVALUATOR_VERSION}"
+        findings.note("scores", f"scored by {what}, so not scored again: {', '.join(other)}")
     lacking = {
-        cell
-        for cell, run_parts in parts.items()
-        if not all(part.codes is not None and part.has_answers for part in run_parts)
+        record.cell
+        for record in read
+        for part in tables.parts[record.cell].values()
+        if part.codes is None or not part.has_answers
     }
-    note_absent(
-        "scores",
-        "usable columns prediction and answers",
-        lacking,
-        read,
-        "their EM and F1 are taken on trust",
-        findings,
-    )
+    what, why = "usable columns prediction and answers", "their EM and F1 are taken on trust"
+    note_absent("scores", what, lacking, read, why, findings)
 
 
-def _distinct(parts: dict[str, RunPart]) -> _Distinct:
-    """Number the texts of all runs, and the pairs of example and text."""
+def _score(
+    name: str, shared: SharedExamples, parts: dict[str, RunPart], able: list[str], bar: Bar
+) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.intp]]]:
+    """EM and F1 of every distinct pair of example and text that a run of `able` has, NaN for the others;
+    (pairs,) each, 0 to 1; and for each run's rows, which pair. Also numbers the texts of all runs.
+    """
     texts = pa.concat_arrays([part.texts for part in parts.values()]).dictionary_encode()
-    codes = texts.indices.to_numpy(zero_copy_only=False)
+    codes: Any = np.from_dlpack(texts.indices)
     examples = np.concatenate([part.rows for part in parts.values()])
     bounds = np.cumsum([0, *(len(part.rows) for part in parts.values())])
     count = max(len(texts.dictionary), 1)
     pairs, which, weight = np.unique(examples * count + codes, return_inverse=True, return_counts=True)
-    of = {}
+    pair_of = {}
     for (cell, part), low, high in zip(parts.items(), bounds[:-1], bounds[1:], strict=True):
-        part.codes, of[cell] = codes[low:high], which[low:high]
-    return _Distinct(pairs // count, texts.dictionary.take(pa.array(pairs % count)), of, weight)
-
-
-def _score(
-    distinct: _Distinct,
-    shared: SharedExamples,
-    name: str,
-    able: set[str],
-    parts: dict[str, RunPart],
-    bar: Bar,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """EM and F1 of every pair that a run of `able` has, NaN for the others; (pairs,) each, 0 to 1."""
-    wanted = np.zeros(len(distinct.weight), dtype=bool)
+        part.codes, pair_of[cell] = codes[low:high], which[low:high]
+    wanted = np.zeros(len(pairs), dtype=bool)
     for cell in able:
-        wanted[distinct.of[cell]] = True
-    em, f1 = np.full(len(wanted), np.nan), np.full(len(wanted), np.nan)
+        wanted[pair_of[cell]] = True
+    em, f1 = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
     chosen = np.flatnonzero(wanted)
     for start in range(0, len(chosen), CHUNK):
         some = chosen[start : start + CHUNK]
-        answers = [shared.answers[example] or [] for example in distinct.examples[some].tolist()]
-        em[some], f1[some] = score(distinct.texts.take(pa.array(some)).to_pylist(), answers)
-        bar.advance(int(distinct.weight[some].sum()), name)
-    return em, f1
+        answers = [shared.answers[example] or [] for example in (pairs[some] // count).tolist()]
+        predictions = texts.dictionary.take(pa.array(pairs[some] % count)).to_pylist()
+        em[some], f1[some] = score(predictions, answers)
+        bar.advance(int(weight[some].sum()), name)
+    return em, f1, pair_of
 
 
 def _compare(
@@ -138,33 +106,29 @@ def _compare(
     name: str,
     shared: SharedExamples,
     part: RunPart,
-    em: NDArray[np.float64],
-    f1: NDArray[np.float64],
+    right: dict[str, NDArray[np.float64]],
     findings: Findings,
 ) -> None:
-    """One run's stored scores of a dataset against those that its predictions have; (n,) each."""
+    """One run's stored scores of a dataset against the right ones, which its predictions have; (n,) each."""
     if part.odd_answers:
-        rows = np.fromiter(part.odd_answers, np.int64, len(part.odd_answers))
-        texts = [part.texts[int(row)].as_py() for row in rows]
-        em, f1 = em.copy(), f1.copy()
-        em[rows], f1[rows] = score(texts, list(part.odd_answers.values()))
-    for metric, stored, right in (("em", part.em, em), ("f1", part.f1, f1)):
-        wrong = np.flatnonzero(~_same(stored, right))
+        rows = list(part.odd_answers)
+        texts = part.texts.take(pa.array(rows)).to_pylist()
+        right["em"][rows], right["f1"][rows] = score(texts, list(part.odd_answers.values()))
+    for metric, stored in (("em", part.em), ("f1", part.f1)):
+        wrong = np.flatnonzero(~_same(stored, right[metric]))
         if len(wrong):
             one = int(wrong[0])
-            ids = quoted(shared.ids[int(part.rows[row])].as_py() for row in wrong)
-            expected = f"the prediction {shown(part.texts[one].as_py())} has {right[one]:.6g}"
-            findings.fault(
-                "scores", record.parquet.name, f"{name}.{metric}", f"{stored[one]:.6g} for {ids}", expected
-            )
+            ids = quoted(take(shared.ids, part.rows[wrong]).to_pylist())
+            stands, prediction = f"{stored[one]:.6g} for {ids}", shown(part.texts[one].as_py())
+            expected = f"the prediction {prediction} has {right[metric][one]:.6g}"
+            findings.fault("scores", record.parquet.name, f"{name}.{metric}", stands, expected)
 
 
 def _same(stored: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Where a stored score is the right one, or the right one rounded; (n,)."""
-    away = np.abs(stored - right)
-    same = away <= EXACT
+    same = np.abs(stored - right) <= EXACT
     for decimals in DECIMALS:
-        unit = 10.0**-decimals
-        on_grid = np.abs(stored - np.rint(stored / unit) * unit) <= EXACT / 10
-        same |= on_grid & (away <= unit / 2 + EXACT)
+        rounded = np.round(stored, decimals)
+        on_grid = np.abs(stored - rounded) <= SINGLE
+        same |= on_grid & (np.abs(rounded - right) <= 0.5 * 10.0**-decimals + TIE)
     return same

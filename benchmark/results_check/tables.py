@@ -6,6 +6,7 @@ numbers.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,35 +78,32 @@ def row_count(record: Record) -> int:
 
 def read_table(record: Record, tables: PredictionTables, findings: Findings) -> None:
     """Add one run's predictions to `tables`; what is wrong with its file is a fault."""
-    columns = _columns(record, findings)
-    if columns is None or not _sound(record, columns, findings):
+    columns, file, before = _columns(record, findings), record.parquet.name, len(findings.faults)
+    if columns is None:
         return
-    codes = columns["dataset"].dictionary_encode()
-    mine, seen = tables.parts.setdefault(record.cell, {}), set()
-    number = codes.indices.to_numpy(zero_copy_only=False)
-    for code, name in enumerate(codes.dictionary.to_pylist()):
+    for name, stands, allowed in _unsound(columns):
+        findings.fault("fields", file, name, stands, f"allowed: {allowed}")
+    if len(findings.faults) > before:
+        return
+    codes, parts = columns.pop("dataset").dictionary_encode(), tables.parts.setdefault(record.cell, {})
+    number, names = np.from_dlpack(codes.indices), codes.dictionary.to_pylist()
+    for code, name in enumerate(names):
         picked = np.flatnonzero(number == code)
-        seen.add(name)
-        columns_of_part = {key: take(column, picked) for key, column in columns.items() if key != "dataset"}
-        part = _place(record, name, columns_of_part, tables, findings)
+        of_dataset = {key: take(column, picked) for key, column in columns.items()}
+        part = _place(record, name, of_dataset, tables, findings)
         if part is not None:
-            _hold_against_json(record, name, columns_of_part, part, findings)
-            mine[name] = part
-    entries = record.values["datasets"]
-    if lacking := [name for name, entry in entries.items() if entry["examples"] and name not in seen]:
-        findings.fault(
-            "examples",
-            record.parquet.name,
-            enumerated(lacking, 12),
-            "no examples",
-            "the JSON scores them",
-            DROPPED,
-        )
+            _hold_against_json(record, name, of_dataset, part, findings)
+            parts[name] = part
+    if lacking := [
+        name for name, entry in record.datasets.items() if entry["examples"] and name not in names
+    ]:
+        where = enumerated(lacking, 12)
+        findings.fault("examples", file, where, "no examples", "the JSON scores them", DROPPED)
 
 
 def _columns(record: Record, findings: Findings) -> dict[str, Any] | None:
     """The columns that are read, each of its type; None if the file cannot be used."""
-    path, file = record.parquet, record.parquet.name
+    path, file, this = record.parquet, record.parquet.name, f"{record.run.profile}/{record.cell}"
     if not path.exists():
         findings.fault("files", file, "", "absent", "a run's per-example predictions belong beside its JSON")
         return None
@@ -120,70 +118,46 @@ def _columns(record: Record, findings: Findings) -> dict[str, Any] | None:
                 findings.fault("fields", file, "columns", stands, f"needs {', '.join(COLUMNS)}, each once")
                 return None
             table = parquet.read(columns=[name for name in (*COLUMNS, *OPTIONAL) if names.count(name) == 1])
-        columns = {name: table[name].cast(TYPES.get(name, pa.string())).combine_chunks() for name in COLUMNS}
+        columns = {name: _column(table, name) for name in COLUMNS}
     except (pa.ArrowException, OSError, ValueError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())[:100]
-        findings.fault(
-            "files",
-            file,
-            "",
-            f"unreadable ({reason})",
-            "truncated, no Parquet, or columns of other types",
-            MAKE_AGAIN,
-        )
+        stands = f"unreadable ({' '.join(str(error).split())[:100]})"
+        expected = "truncated, no Parquet, or columns of other types"
+        findings.fault("files", file, "", stands, expected, MAKE_AGAIN)
         return None
-    if owner is not None and owner != (this := f"{record.run.profile}/{record.cell}").encode():
+    if owner not in (None, this.encode()):
         stands, expected = shown(owner.decode("utf-8", "replace")), f"the JSON beside it is {shown(this)}"
-        findings.fault(
-            "names", file, OWNER.decode(), stands, expected, f"the predictions of another run: {RESTORE}"
-        )
-    for name in OPTIONAL:
-        if name in table.column_names:
-            try:
-                columns[name] = table[name].cast(TYPES.get(name, pa.string())).combine_chunks()
-            except (pa.ArrowException, NotImplementedError):
-                findings.note(
-                    "scores",
-                    f"column {name} of {file} is {table[name].type}, not {TYPES.get(name, 'string')}: not "
-                    "looked at",
-                )
+        advice = f"the predictions of another run: {RESTORE}"
+        findings.fault("names", file, OWNER.decode(), stands, expected, advice)
+    for name in (name for name in OPTIONAL if name in table.column_names):
+        try:
+            columns[name] = _column(table, name)
+        except (pa.ArrowException, NotImplementedError):
+            kinds = f"{table[name].type}, not {TYPES.get(name, 'string')}"
+            findings.note("scores", f"column {name} of {file} is {kinds}: not looked at")
     return columns
 
 
-def _sound(record: Record, columns: dict[str, Any], findings: Findings) -> bool:
-    """No value is missing, and every score is a number in its range."""
-    before, ids, file = len(findings.faults), columns["example_id"], record.parquet.name
+def _column(table: pa.Table, name: str) -> Any:
+    return table[name].cast(TYPES.get(name, pa.string())).combine_chunks()
+
+
+def _unsound(columns: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Missing values and scores that are no numbers in their range: column, what stands there, what may."""
+
+    def at(chosen: Any) -> str:
+        return quoted(columns["example_id"].filter(chosen).to_pylist())
+
     for name, column in columns.items():
         if column.null_count and name != "score":
-            findings.fault(
-                "fields",
-                file,
-                name,
-                f"null for {quoted(_some(ids, column.is_null()))}",
-                "allowed: a value in every row",
-            )
+            yield name, f"null for {at(column.is_null())}", "a value in every row"
         elif name == "answers" and column.flatten().null_count:
-            findings.fault("fields", file, name, "a null among the answers", "allowed: lists of texts")
+            yield name, "a null among the answers", "lists of texts"
         elif name in ("em", "f1"):
             wrong = pc.invert(pc.and_(pc.greater_equal(column, 0.0), pc.less_equal(column, 1.0)))
             if pc.any(wrong).as_py():
-                value = column.filter(wrong)[0].as_py()
-                findings.fault(
-                    "fields",
-                    file,
-                    name,
-                    f"{value} for {quoted(_some(ids, wrong))}",
-                    "allowed: a number of 0 to 1",
-                )
+                yield name, f"{column.filter(wrong)[0].as_py()} for {at(wrong)}", "a number of 0 to 1"
         elif name == "score" and pc.any(odd := pc.fill_null(pc.invert(pc.is_finite(column)), False)).as_py():
-            findings.fault(
-                "fields",
-                file,
-                name,
-                f"not finite for {quoted(_some(ids, odd))}",
-                "allowed: a finite number, or null",
-            )
-    return len(findings.faults) == before
+            yield name, f"not finite for {at(odd)}", "a finite number, or null"
 
 
 def _place(
@@ -194,21 +168,17 @@ def _place(
     counts = pc.value_counts(ids)
     if len(counts) < len(ids):
         twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
-        findings.fault(
-            "examples",
-            record.parquet.name,
-            name,
-            f"{quoted(twice.to_pylist())} more than once",
-            "one row an example",
-        )
+        stands = f"{quoted(twice.to_pylist())} more than once"
+        findings.fault("examples", record.parquet.name, name, stands, "one row an example")
         return None
     shared = tables.examples.setdefault(name, SharedExamples(ids, contexts, [None] * len(ids)))
     rows = _positions(ids, contexts, shared)
-    em, f1 = (columns[key].to_numpy(zero_copy_only=False) for key in ("em", "f1"))
-    score = (
-        pc.fill_null(columns["score"], np.nan).to_numpy(zero_copy_only=False) if "score" in columns else None
-    )
-    part = RunPart(rows, em, f1, columns.get("prediction"), score, "answers" in columns)
+    numbers: dict[str, Any] = {
+        key: np.from_dlpack(pc.fill_null(columns[key], np.nan))
+        for key in ("em", "f1", "score")
+        if key in columns
+    }
+    part = RunPart(rows, **numbers, texts=columns.get("prediction"), has_answers="answers" in columns)
     known = take(shared.contexts, rows)
     if not contexts.equals(known):
         odd = np.flatnonzero(pc.not_equal(contexts, known).to_numpy(zero_copy_only=False))
@@ -223,7 +193,7 @@ def _positions(ids: Any, contexts: Any, shared: SharedExamples) -> NDArray[np.in
     if ids.equals(shared.ids):
         return np.arange(len(ids), dtype=np.int64)
     positions = pc.index_in(ids, value_set=shared.ids)
-    rows: NDArray[np.int64] = pc.fill_null(positions, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    rows: NDArray[np.int64] = np.from_dlpack(pc.fill_null(positions, 0)).astype(np.int64)
     if positions.null_count:
         new = positions.is_null()
         rows[new.to_numpy(zero_copy_only=False)] = len(shared.ids) + np.arange(positions.null_count)
@@ -255,60 +225,25 @@ def _hold_against_json(
     record: Record, name: str, columns: dict[str, Any], part: RunPart, findings: Findings
 ) -> None:
     """Counts and means of a dataset against what the JSON says of it."""
-    file, entry, n = record.file, record.values["datasets"].get(name), len(part.rows)
+    entry, where, file = record.datasets.get(name), f"datasets.{name}", record.parquet.name
     if entry is None:
-        findings.fault(
-            "examples",
-            record.parquet.name,
-            name,
-            counted(n, "example"),
-            "the JSON does not score this dataset",
-            DROPPED,
-        )
+        stands = counted(len(part.rows), "example")
+        findings.fault("examples", file, name, stands, "the JSON does not score this dataset", DROPPED)
         return
-    where = f"datasets.{name}"
-    if n != entry["examples"]:
-        findings.fault(
-            "examples",
-            file,
-            f"{where}.examples",
-            f"{entry['examples']:,}",
-            f"its predictions are of {n:,}",
-            DROPPED,
-        )
-    contexts = len(columns["context_id"].unique())
-    if entry.get("contexts") not in (None, contexts):
-        findings.fault(
-            "examples",
-            file,
-            f"{where}.contexts",
-            f"{entry['contexts']:,}",
-            f"its predictions are of {contexts:,}",
-            DROPPED,
-        )
+    for key, count in (("examples", len(part.rows)), ("contexts", len(columns["context_id"].unique()))):
+        if (stated := entry.get(key)) not in (None, count):
+            expected = f"its predictions are of {count:,}"
+            findings.fault("examples", record.file, f"{where}.{key}", f"{stated:,}", expected, DROPPED)
     for metric, values in (("em", part.em), ("f1", part.f1)):
         mean = 100 * float(values.mean())
         if entry["examples"] and abs(mean - entry[metric]) > TOLERANCE:
-            findings.fault(
-                "means",
-                file,
-                f"{where}.{metric}",
-                f"{entry[metric]:.6g}",
-                f"the mean of its predictions is {mean:.6g}",
-            )
+            expected = f"the mean of its predictions is {mean:.6g}"
+            findings.fault("means", record.file, f"{where}.{metric}", f"{entry[metric]:.6g}", expected)
     wrong = np.flatnonzero((part.em > part.f1 + TOLERANCE) & ~((part.em == 1) & (part.f1 == 0)))
     if len(wrong):
-        ids = [columns["example_id"][int(position)].as_py() for position in wrong]
-        stands = f"em {part.em[wrong[0]]:g}, f1 {part.f1[wrong[0]]:g} for {quoted(ids)}"
-        findings.fault(
-            "scores", record.parquet.name, name, stands, "an exact match shares every word: em is at most f1"
-        )
-
-
-def _some(ids: Any, chosen: Any) -> list[str]:
-    """The ids where `chosen` is true."""
-    chosen_ids: list[str] = ids.filter(chosen).to_pylist()
-    return chosen_ids
+        ids = quoted(take(columns["example_id"], wrong).to_pylist())
+        stands = f"em {part.em[wrong[0]]:g}, f1 {part.f1[wrong[0]]:g} for {ids}"
+        findings.fault("scores", file, name, stands, "an exact match shares every word: em is at most f1")
 
 
 def take(column: Any, rows: NDArray[np.int64]) -> Any:

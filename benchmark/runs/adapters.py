@@ -1,6 +1,4 @@
-"""The part of a cell with adapters: one adapter and head per dataset before the joint training, and each
-tuned alone after it (Table 6).
-"""
+"""The second phase of a cell with adapters: each dataset's tuned alone after the joint training (Table 6)."""
 
 from __future__ import annotations
 
@@ -9,17 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.runs.cell_run import CellRun
-from bmt.qa.adapters import adapter_size, add_adapters
+from bmt.qa.adapters import adapter_size
 from bmt.runtime.control import RunControl
 from bmt.training.data import TrainingData
 from bmt.transfer.adapter_tuning import TunedAdapter, tune_adapters
-
-
-def start_adapters(run: CellRun, model: Any, data: TrainingData) -> None:
-    """Give a cell's model its adapters and heads. After the masks: they are theta's, and the same as without
-    adapters.
-    """
-    add_adapters(model, data.datasets, seed=run.cell.seed)
 
 
 def second_phase(run: CellRun, model: Any, data: TrainingData, control: RunControl) -> dict[str, Any]:
@@ -46,10 +37,8 @@ def described(tuned: Sequence[TunedAdapter]) -> dict[str, dict[str, Any]]:
             "before": adapter.before,
             "after": max(adapter.before, adapter.outcome.best_f1),
             "kept": adapter.kept,
-            "steps": adapter.outcome.steps,
-            "windows": adapter.outcome.windows,
-            "tokens": adapter.outcome.tokens,
-            "seconds": adapter.outcome.seconds,
+            "steps": adapter.outcome.step,
+            **{key: getattr(adapter.outcome, key) for key in ("windows", "tokens", "seconds")},
         }
         for adapter in tuned
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,23 @@ def read_features(folder: Path, dataset: str, split: str, data: DataSettings) ->
     return features
 
 
+def dev_features(
+    folder: Path, datasets: Sequence[str], data: DataSettings, otherwise: str
+) -> dict[str, Features]:
+    """Of the `datasets` those whose dev files were prepared. Raises DataError, `otherwise` in it, where
+    none was.
+    """
+    names = [name for name in datasets if (folder / f"{name}.dev" / "features.json").is_file()]
+    if not names:
+        raise DataError(f"{folder}: no dev features {otherwise}")
+    return {name: read_features(folder, name, "dev", data) for name in names}
+
+
+def file_digests(features: Mapping[str, Features]) -> dict[str, str]:
+    """The digest of each dataset's file."""
+    return {name: entry.meta["inputs"]["file_sha256"] for name, entry in features.items()}
+
+
 def training_data(config: Config, cell: Cell, folder: Path) -> SourceData:
     """Read a cell's source datasets from a features folder and split them by context into training and
     validation.
@@ -109,3 +127,8 @@ def dev_examples(features: Features, data: DataSettings) -> np.ndarray:
     """Example rows of a dev file that are scored: all, or the first `dev_cap`."""
     count = len(features.examples)
     return np.arange(count if data.dev_cap is None else min(count, data.dev_cap))
+
+
+def dev_questions(features: Mapping[str, Features], data: DataSettings) -> dict[str, Questions]:
+    """The questions of each dataset's dev file that are scored."""
+    return {name: questions(entry, name, dev_examples(entry, data)) for name, entry in features.items()}

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from benchmark.cli.progress import Bar, progress, silent
+from benchmark.cli.progress import Bar, progress
 from benchmark.config.backbones import Located, locate
 from benchmark.config.cells import Cell
 from benchmark.config.digests import section_digest
@@ -17,7 +14,7 @@ from benchmark.config.folders import Places
 from benchmark.config.params import Arm, Config
 from benchmark.runs.cell_data import SourceData, training_data
 from benchmark.runs.single_task_reference import with_reference
-from benchmark.runs.training_plan import plan_of
+from benchmark.runs.training_plan import plan_of, use_threads
 from bmt.qa.model import quiet_transformers, span_model
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.ranks import Ranks, rank_device
@@ -51,8 +48,7 @@ class CellRun:
         """
         places = Places.of(config)
         config = with_reference(config, cell, places)
-        if config.training.threads:
-            torch.set_num_threads(config.training.threads)
+        use_threads(config)
         backbone = locate(cell.backbone, config.backbones[cell.backbone])
         data = training_data(config, cell, places.features(cell.backbone))
         return CellRun(config, cell, places, backbone, data, ranks)
@@ -99,9 +95,8 @@ class CellRun:
     def trained_windows(self) -> int:
         """Windows that the steps train on, as far as it is known before."""
         training = self.config.training
-        if training.batch_tokens is None:
-            return self.steps * training.batch
-        return round(self.epochs * self.windows)
+        by_tokens = training.batch_tokens is not None
+        return round(self.epochs * self.windows) if by_tokens else self.steps * training.batch
 
     def open_model(self) -> tuple[Any, Any]:
         """The backbone with a fresh head on this rank's device, and its tokenizer."""
@@ -118,8 +113,6 @@ class CellRun:
         model.to(rank_device())
         return model, tokenizer
 
-    def bar(self, what: str, windows: int) -> AbstractContextManager[Bar]:
+    def bar(self, what: str, windows: int) -> Bar:
         """A progress bar of the first rank; the others are silent."""
-        if not self.ranks.first:
-            return nullcontext(silent())
-        return progress(f"{what} {self.cell.name}", total=windows, unit="windows")
+        return progress(f"{what} {self.cell.name}", windows, "windows", shown=self.ranks.first)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,9 @@ import pyarrow as pa
 from benchmark.config.cells import domain_of
 from bmt.qa.metrics import score
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
+
+if TYPE_CHECKING:
+    from bmt.qa.decoding import Prediction
 
 COLUMNS = pa.schema(
     [
@@ -28,24 +31,17 @@ COLUMNS = pa.schema(
 """Of the predictions: one row per question."""
 
 
-class ScoredText(Protocol):
-    """An answer to the example in row `example`, with the model's score of it, if it has one."""
+@dataclass(frozen=True, slots=True)
+class WrittenAnswer:
+    """An answer that a model wrote to the example in row `example`: it gives no score of it."""
 
-    @property
-    def example(self) -> int:
-        """Row of the example."""
-
-    @property
-    def text(self) -> str:
-        """The answer."""
-
-    @property
-    def score(self) -> float | None:
-        """The model's own score of it."""
+    example: int
+    text: str
+    score: None = None
 
 
 def predictions_table(
-    dataset: str, examples: np.ndarray, answers: Sequence[ScoredText], source: pa.Table
+    dataset: str, examples: np.ndarray, answers: Sequence[Prediction | WrittenAnswer], source: pa.Table
 ) -> pa.Table:
     """One row per example (see COLUMNS); an example without a window has an empty prediction.
 
@@ -55,16 +51,15 @@ def predictions_table(
     """
     by_example = {answer.example: answer for answer in answers}
     chosen = source.take(pa.array(examples))
-    texts = [by_example[row].text if row in by_example else "" for row in examples.tolist()]
-    scores = [by_example[row].score if row in by_example else None for row in examples.tolist()]
-    gold = chosen["answers"].to_pylist()
+    given = [by_example.get(row, WrittenAnswer(row, "")) for row in examples.tolist()]
+    texts, gold = [answer.text for answer in given], chosen["answers"].to_pylist()
     em, f1 = score(texts, gold)
     columns = {
         "dataset": [dataset] * len(texts),
         "example_id": chosen["id"],
         "context_id": chosen["context_id"],
         "prediction": texts,
-        "score": scores,
+        "score": [answer.score for answer in given],
         "em": em,
         "f1": f1,
         "answers": gold,
@@ -87,10 +82,10 @@ class DatasetScores:
     missing: list[str]
 
     @staticmethod
-    def of(
-        tables: Mapping[str, pa.Table], sha256: Mapping[str, str], missing: Sequence[str]
-    ) -> DatasetScores:
-        """The scores of each dataset's predictions; `sha256`: of the files that they answer."""
+    def of(tables: Mapping[str, pa.Table], sha256: Mapping[str, str], wanted: Sequence[str]) -> DatasetScores:
+        """The scores of each dataset's predictions; `sha256`: of the files that they answer; `wanted`: the
+        datasets that the profile scores.
+        """
         datasets = {
             name: {
                 "domain": domain_of(name),
@@ -102,7 +97,8 @@ class DatasetScores:
             }
             for name, table in tables.items()
         }
-        return DatasetScores(pa.concat_tables(tables.values()), datasets, list(missing))
+        missing = [name for name in wanted if name not in tables]
+        return DatasetScores(pa.concat_tables(tables.values()), datasets, missing)
 
     @property
     def averages(self) -> dict[str, dict[str, Any]]:
@@ -133,13 +129,9 @@ class DatasetScores:
     def lines(self, name: str) -> list[str]:
         """What a command prints of the run `name` when it is done."""
         lines = [name]
-        for dataset, entry in self.datasets.items():
-            count = entry["examples"]
-            lines.append(f"  {dataset:<20} EM {entry['em']:5.1f}  F1 {entry['f1']:5.1f}  ({count} questions)")
-        for domain, entry in self.averages.items():
-            count = len(entry["datasets"])
-            lines.append(
-                f"  {domain.replace('_', '-'):<20} EM {entry['em']:5.1f}  F1 {entry['f1']:5.1f}  "
-                f"(mean of {count} datasets)"
-            )
+        for key, entry in (self.datasets | self.averages).items():
+            over = entry.get("datasets")
+            count = f"mean of {len(over)} datasets" if over else f"{entry['examples']} questions"
+            label, em, f1 = key.replace("_", "-"), entry["em"], entry["f1"]
+            lines.append(f"  {label:<20} EM {em:5.1f}  F1 {f1:5.1f}  ({count})")
         return [*lines, *(f"  {dataset:<20} no data" for dataset in self.missing)]

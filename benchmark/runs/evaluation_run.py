@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-import torch
-
 from benchmark.cli.advice import TRAIN, advice
-from benchmark.cli.progress import Bar, progress, silent
+from benchmark.cli.progress import Bar, progress
 from benchmark.config.cells import Cell
 from benchmark.config.folders import Places
-from benchmark.config.params import Config, as_flat
-from benchmark.runs.cell_data import dev_examples, questions, read_features
+from benchmark.config.params import Config
+from benchmark.runs.cell_data import dev_features, dev_questions, file_digests
 from benchmark.runs.dataset_scores import DatasetScores, predictions_table
 from benchmark.runs.result_files import write_results
-from benchmark.runs.training_plan import plan_of
+from benchmark.runs.tracked_run import tracked_run
+from benchmark.runs.training_plan import plan_of, use_threads
 from benchmark.runs.training_record import read_training
 from benchmark.tracking import mlflow_store as tracking
-from bmt.errors import DataError
 from bmt.qa.adapters import datasets_of
 from bmt.qa.answering import load as load_model
 from bmt.qa.batches import Vocabulary
-from bmt.qa.features import Features
 from bmt.runtime.files import write_json
 from bmt.runtime.ranks import Ranks, rank_device
 from bmt.training.validation import answers
@@ -41,29 +37,31 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
         ModelError: the cell was not trained. DataError: no features.
     """
     ranks, places = ranks or Ranks(), Places.of(config)
-    if config.training.threads:
-        torch.set_num_threads(config.training.threads)
+    use_threads(config)
     folder = places.run(cell)
     with advice(TRAIN):
         model, tokenizer = load_model(folder)
     trained = read_training(folder)
     model.to(rank_device())
-    features = dev_features(config, places, cell)
-    dev_questions = {
-        name: questions(entry, name, dev_examples(entry, config.data)) for name, entry in features.items()
-    }
-    sha256 = {name: entry.meta["inputs"]["file_sha256"] for name, entry in features.items()}
-    windows = sum(len(part.shared(ranks)) for part in dev_questions.values())
+    features = dev_features(
+        places.features(cell.backbone),
+        config.data.evaluate,
+        config.data,
+        "there: run `python -m benchmark.prepare`",
+    )
+    parts = dev_questions(features, config.data)
+    sha256 = file_digests(features)
+    windows = sum(len(part.shared(ranks)) for part in parts.values())
     tables = {}
     with (
-        _tracked(config, cell, trained) if ranks.first else tracking.untracked() as tracker,
-        progress(f"evaluate {cell.name}", total=windows, unit="windows")
+        tracked_run(config, cell, folder, trained["mlflow_run_id"], {}, {})
         if ranks.first
-        else nullcontext(silent()) as bar,
+        else tracking.untracked() as tracker,
+        progress(f"evaluate {cell.name}", total=windows, unit="windows", shown=ranks.first) as bar,
     ):
         vocabulary, plan = Vocabulary.of(tokenizer), plan_of(config)
         mean = zero_shot(model)  # with adapters: their mean, for datasets that none of them is of
-        for name, part in dev_questions.items():
+        for name, part in parts.items():
             answering = model if name in datasets_of(model) else mean
             predictions = answers(answering, part, vocabulary, plan, partial(_advance, bar, name), ranks)
             if ranks.first:
@@ -72,33 +70,11 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
                 tracker.data_input(f"{name}.dev", str(places.raw), digest=digest, context="evaluation")
         if not ranks.first:
             return
-        missing = [name for name in config.data.evaluate if name not in features]
-        scores = DatasetScores.of(tables, sha256, missing)
+        scores = DatasetScores.of(tables, sha256, config.data.evaluate)
         write_results(config, cell, trained, scores, params, {"K": None})
         tracker.log(scores.metrics(), step=trained["budget"]["steps"])
         write_json(folder / "metrics.json", headline(scores, trained))
     print("\n".join(scores.lines(cell.name)))
-
-
-def _tracked(config: Config, cell: Cell, trained: dict[str, Any]) -> AbstractContextManager[Any]:
-    """The tracker's run of the cell's training, which goes on."""
-    return tracking.start(
-        cell.name,
-        experiment=f"{config.tracking.experiment}-{config.profile}",
-        folder=Places.of(config).run(cell),
-        params=as_flat(config) | {"cell": cell.name},
-        tags={"cell": cell.name},
-        run_id=trained["mlflow_run_id"],
-    )
-
-
-def dev_features(config: Config, places: Places, cell: Cell) -> dict[str, Features]:
-    """Of the datasets that the profile scores, those that were prepared. Raises DataError where none was."""
-    folder = places.features(cell.backbone)
-    names = [name for name in config.data.evaluate if (folder / f"{name}.dev" / "features.json").is_file()]
-    if not names:
-        raise DataError(f"{folder}: no dev features there: run `python -m benchmark.prepare`")
-    return {name: read_features(folder, name, "dev", config.data) for name in names}
 
 
 def _advance(bar: Bar, name: str, count: int, note: str) -> None:
@@ -109,8 +85,7 @@ def headline(scores: DatasetScores, trained: dict[str, Any]) -> dict[str, Any]:
     """The few numbers for `dvc metrics show`."""
     mask, averages = trained["mask"] or {}, scores.averages
     return {
-        "f1": {domain: entry["f1"] for domain, entry in averages.items()},
-        "em": {domain: entry["em"] for domain, entry in averages.items()},
+        **{metric: {domain: entry[metric] for domain, entry in averages.items()} for metric in ("f1", "em")},
         "relative_deviation": trained["deviation"]["total"]["relative"],
         "union_density": mask.get("union_density", mask.get("p_f", 1.0)),
     }

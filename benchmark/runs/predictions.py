@@ -2,7 +2,8 @@
 JSON's means.
 
 Only five columns are read, one run at a time; an example is a position in arrays that all runs share. pyarrow
-and numpy are imported inside the functions, so that a table without runs needs neither.
+and numpy are imported inside the functions, so that a table without runs needs neither; arrays go from one to
+the other by DLPack, as pyarrow's own to_numpy imports pandas (half a second) to do the same.
 """
 
 from __future__ import annotations
@@ -109,31 +110,27 @@ def _parts(path: Path, run: Run, wanted: set[str]) -> dict[str, RunExamples]:
 
     columns, scores = _columns(path)
     dataset = columns["dataset"].dictionary_encode()
-    codes, parts, seen = _numbers(dataset.indices, np.int32), dict[str, RunExamples](), set[str]()
-    for code, name in enumerate(dataset.dictionary.to_pylist()):
+    codes, names = np.from_dlpack(dataset.indices), dataset.dictionary.to_pylist()
+    parts: dict[str, RunExamples] = {}
+    for code, name in enumerate(names):
         rows = np.flatnonzero(codes == code)
-        if name not in run.datasets:
-            if len(rows):
-                raise UnusableFileError(f"{len(rows)} examples of {name}, which the JSON does not score")
-            continue
-        if len(rows) != run.datasets[name].examples:
-            raise UnusableFileError(
-                f"{len(rows)} examples of {name}, but the JSON says {run.datasets[name].examples}"
-            )
+        stated = run.datasets.get(name)
+        if stated is None:
+            raise UnusableFileError(f"{len(rows)} examples of {name}, which the JSON does not score")
+        if len(rows) != stated.examples:
+            raise UnusableFileError(f"{len(rows)} examples of {name}, but the JSON says {stated.examples}")
         picked = slice(int(rows[0]), int(rows[-1]) + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
         chosen = {metric: values[picked] for metric, values in scores.items()}
         for metric, values in chosen.items():
-            mean, stated = 100 * float(values.mean()), run.datasets[name].metric(metric)
-            if stated is None or abs(mean - stated) > TOLERANCE:
+            mean, said = 100 * float(values.mean()), stated.metric(metric)
+            if said is None or abs(mean - said) > TOLERANCE:
                 raise UnusableFileError(
-                    f"{name}: the predictions have {metric} {mean:.2f}, but the JSON says {stated}"
+                    f"{name}: the predictions have {metric} {mean:.2f}, but the JSON says {said}"
                 )
         if name in wanted:
-            parts[name] = RunExamples(
-                _take(columns["example_id"], picked), _take(columns["context_id"], picked), chosen
-            )
-        seen.add(name)
-    if lacking := [name for name in run.datasets if name not in seen]:
+            ids, contexts = (_take(columns[key], picked) for key in ("example_id", "context_id"))
+            parts[name] = RunExamples(ids, contexts, chosen)
+    if lacking := [name for name in run.datasets if name not in names]:
         raise UnusableFileError(f"no examples of {', '.join(lacking)}, which the JSON scores")
     return parts
 
@@ -150,7 +147,7 @@ def _check_ids(parts: dict[str, RunExamples], predictions: Predictions) -> None:
         if shared is not None and part.ids.equals(shared.ids):
             continue
         counts = pc.value_counts(part.ids)
-        twice = np.flatnonzero(_numbers(counts.field("counts"), np.int64) > 1)
+        twice = np.flatnonzero(np.from_dlpack(counts.field("counts")) > 1)
         if len(twice):
             raise UnusableFileError(
                 f"{name}: the example {counts.field('values')[int(twice[0])].as_py()!r} stands twice"
@@ -184,25 +181,11 @@ def _columns(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise UnusableFileError(reason) from None
     if any(column.null_count for column in columns.values()):
         raise UnusableFileError("a value is missing (null)")
-    scores = {name: _numbers(columns[name.lower()], np.float64) for name in ("EM", "F1")}
+    scores = {name: np.from_dlpack(columns[name.lower()]) for name in ("EM", "F1")}
     for name, values in scores.items():
         if not (np.isfinite(values) & (values >= 0) & (values <= 1)).all():
             raise UnusableFileError(f"{name.lower()} has a value that is not a number of 0 to 1")
     return columns, scores
-
-
-def _numbers(array: Any, kind: Any) -> Any:
-    """An Arrow array without nulls as numpy; pyarrow's own to_numpy imports pandas (half a second) to do the
-    same.
-    """
-    import numpy as np
-
-    buffer = array.buffers()[1]
-    return (
-        np.zeros(0, kind)
-        if buffer is None
-        else np.frombuffer(buffer, kind)[array.offset : array.offset + len(array)]
-    )
 
 
 def _positions(rows: Any) -> Any:
@@ -233,7 +216,7 @@ def _order(
 
     shared = predictions.examples.get(name)
     if shared is None:
-        clusters = _numbers(part.contexts.dictionary_encode().indices, np.int32)
+        clusters: Any = np.from_dlpack(part.contexts.dictionary_encode().indices)
         predictions.examples[name] = Examples(run.cell, part.ids, clusters)
         return None
     if part.ids.equals(shared.ids):
@@ -246,7 +229,7 @@ def _order(
             own_ids.setdefault(name, {})[run.cell] = part.ids
         return None
     back = np.empty(len(mine), dtype=np.intp)
-    back[_numbers(theirs, np.uint64).astype(np.intp)] = _numbers(mine, np.uint64)
+    back[np.from_dlpack(theirs).astype(np.intp)] = np.from_dlpack(mine)
     return back
 
 
@@ -261,14 +244,12 @@ def _share_few_shot(name: str, own_ids: dict[str, Any], predictions: Predictions
     shared = predictions.examples[name]
     kept = np.ones(len(shared.ids), dtype=bool)
     for ids in own_ids.values():
-        kept &= _numbers(pc.is_in(shared.ids, value_set=ids).cast(pa.uint8()), np.uint8) > 0
+        kept &= np.from_dlpack(pc.is_in(shared.ids, value_set=ids).cast(pa.uint8())) > 0
     rows = np.flatnonzero(kept)
     common = shared.ids.take(_positions(rows))
     for cell, by_dataset in predictions.scores.items():
         if name in by_dataset:
-            picked = (
-                _numbers(pc.index_in(common, value_set=own_ids[cell]), np.int32) if cell in own_ids else rows
-            )
+            picked = np.from_dlpack(pc.index_in(common, value_set=own_ids[cell])) if cell in own_ids else rows
             by_dataset[name] = {metric: values[picked] for metric, values in by_dataset[name].items()}
     predictions.examples[name] = Examples(
         shared.source, common, shared.contexts[rows], len(shared.ids) - len(rows)

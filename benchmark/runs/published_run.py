@@ -13,42 +13,32 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from benchmark.acquisition.file_origins import origins
 from benchmark.cli.progress import Bar, progress
 from benchmark.config.backbones import locate
 from benchmark.config.cells import ZERO_SHOT, Cell, domain_of, known_name
+from benchmark.config.digests import targets
 from benchmark.config.folders import Places
-from benchmark.config.params import Backbone, Config, as_flat
-from benchmark.runs.dataset_scores import DatasetScores, predictions_table
+from benchmark.config.params import Backbone, Config
+from benchmark.runs.dataset_scores import DatasetScores, WrittenAnswer, predictions_table
 from benchmark.runs.result_files import keep_results
+from benchmark.runs.tracked_run import tracked_run
+from benchmark.runs.training_plan import use_threads
 from benchmark.tracking import environment
-from benchmark.tracking import mlflow_store as tracking
 from benchmark.tracking.journal import interrupted
 from bmt.errors import ConfigError, DataError
-from bmt.qa.generation import GeneratedAnswer, GenerationSettings, input_text, open_generator, write_answers
+from bmt.qa.generation import GenerationSettings, input_text, open_generator, write_answers
 from bmt.qa.mrqa import Example, read_mrqa
 from bmt.runtime.files import file_digest, json_digest, write_json
 from bmt.runtime.ranks import rank_device
-from bmt.settings import OUT_OF_DOMAIN
 
 HEAD = "generate"
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenAnswer:
-    """An answer as `predictions_table` takes it: the model gives no score of it."""
-
-    example: int
-    text: str
-    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +54,6 @@ class Generator:
     identity: str
     settings: GenerationSettings
     batch: int
-
-    def answer(self, examples: Sequence[Example], bar: Bar, note: str) -> dict[str, Any]:
-        """Answer a dataset's questions: their record."""
-        began = time.perf_counter()
-        texts = [input_text(example.question, example.context) for example in examples]
-        advance = partial(_advance, bar, note)
-        written = write_answers(self.model, self.tokenizer, texts, self.settings, self.batch, advance)
-        return kept_record(written, time.perf_counter() - began)
-
-
-def _advance(bar: Bar, note: str, count: int, _: str) -> None:
-    bar.advance(count, note=note)
 
 
 def generator_of(config: Config, name: str | None) -> tuple[str, Backbone]:
@@ -114,8 +92,7 @@ def score_published(
     """
     name, backbone = generator_of(config, name)
     places, cell = Places.of(config), Cell(name, "mt", ZERO_SHOT, False, 0)
-    if config.training.threads:
-        torch.set_num_threads(config.training.threads)
+    use_threads(config)
     files = dev_files(config, places.raw)
     generator = _open(config, name, backbone, settings)
     sha256 = {dataset: file_digest(path) for dataset, path in files.items()}
@@ -123,15 +100,9 @@ def score_published(
     folder, kept = places.run(cell), places.root / ".checkpoints" / "zero_shot" / cell.name
     records, tables = {}, {}
     generation = {f"generation.{key}": value for key, value in asdict(settings).items()}
+    tags = {"stage": "unifiedqa", "backbone.identity": generator.identity}
     with (
-        tracking.start(
-            cell.name,
-            experiment=f"{config.tracking.experiment}-{config.profile}",
-            folder=folder,
-            params=as_flat(config) | {"cell": cell.name} | generation,
-            tags={"cell": cell.name, "stage": "unifiedqa", "backbone.identity": generator.identity},
-            run_id=interrupted(folder),
-        ) as tracker,
+        tracked_run(config, cell, folder, interrupted(folder), generation, tags) as tracker,
         progress(f"unifiedqa {name}", total=sum(map(len, examples.values())), unit="questions") as bar,
     ):
         for dataset, rows in examples.items():
@@ -141,8 +112,7 @@ def score_published(
             records[dataset] = record
             answers = [WrittenAnswer(row, text) for row, text in enumerate(record["answers"])]
             tables[dataset] = predictions_table(dataset, np.arange(len(rows)), answers, table_of(rows))
-        missing = [one for one in config.data.evaluate if one in OUT_OF_DOMAIN and one not in files]
-        scores = DatasetScores.of(tables, sha256, missing)
+        scores = DatasetScores.of(tables, sha256, targets(config))
         tracker.log(scores.metrics(), step=0)
         known = origins(places.raw)
         hub = [f"{dataset}.dev" for dataset, digest in sha256.items() if known.get(digest) == "hub"]
@@ -162,7 +132,8 @@ def _open(config: Config, name: str, backbone: Backbone, settings: GenerationSet
     model, tokenizer = open_generator(place.source, revision=place.revision)
     model.to(rank_device())
     pinned = place.revision or backbone.source != "hub"
-    identity = place.identity if pinned else f"{backbone.name}@{commit_of(model)}"
+    commit = getattr(model.config, "_commit_hash", None) or "unknown"  # as transformers notes it
+    identity = place.identity if pinned else f"{backbone.name}@{commit}"
     return Generator(model, tokenizer, identity, settings, config.training.evaluation_batch)
 
 
@@ -177,7 +148,21 @@ def _record(
     if record is not None:
         bar.advance(len(examples), note=dataset)
         return record
-    record = generator.answer(examples, bar, dataset)
+    began = time.perf_counter()
+    written = write_answers(
+        generator.model,
+        generator.tokenizer,
+        [input_text(example.question, example.context) for example in examples],
+        generator.settings,
+        generator.batch,
+        lambda count, _: bar.advance(count, note=dataset),
+    )
+    record = {
+        "answers": [answer.text for answer in written],
+        "tokens": sum(answer.tokens for answer in written),
+        "cut": sum(answer.cut for answer in written),
+        "seconds": time.perf_counter() - began,
+    }
     write_json(path, record)
     return record
 
@@ -189,17 +174,10 @@ def result_record(cell: Cell, generator: Generator, records: dict[str, dict[str,
     )
     cut = {dataset: record["cut"] for dataset, record in records.items()}
     return {
+        **asdict(cell),
+        **dict.fromkeys(("K", "p_f", "mask", "regularizer")),
         "cell": cell.name,
-        "backbone": cell.backbone,
         "backbone_revision": generator.identity,
-        "regime": cell.regime,
-        "arm": cell.arm,
-        "adapter": False,
-        "seed": 0,
-        "K": None,
-        "p_f": None,
-        "mask": None,
-        "regularizer": None,
         "generation": asdict(generator.settings) | {"cut": cut},
         "seconds": seconds,
         "tokens_per_second": tokens / seconds if seconds else 0.0,
@@ -211,7 +189,7 @@ def dev_files(config: Config, raw: Path) -> dict[str, Path]:
     """The dev files of the datasets out of domain that the profile scores and has. Raises DataError where
     there is none.
     """
-    wanted = [dataset for dataset in OUT_OF_DOMAIN if dataset in config.data.evaluate]
+    wanted = targets(config)
     paths = {dataset: raw / domain_of(dataset) / f"{dataset}.dev.jsonl.gz" for dataset in wanted}
     there = {dataset: path for dataset, path in paths.items() if path.is_file()}
     if not there:
@@ -222,29 +200,11 @@ def dev_files(config: Config, raw: Path) -> dict[str, Path]:
     return there
 
 
-def commit_of(model: Any) -> str:
-    """The hub's commit that an unpinned model was read from, as transformers notes it."""
-    return str(getattr(model.config, "_commit_hash", None) or "unknown")
-
-
 def table_of(examples: Sequence[Example]) -> pa.Table:
     """The columns of examples that `predictions_table` reads."""
-    columns = {
-        "id": [example.id for example in examples],
-        "context_id": [example.context_id for example in examples],
-    }
     answers = pa.array([list(example.answers) for example in examples], pa.list_(pa.string()))
+    columns = {key: [getattr(example, key) for example in examples] for key in ("id", "context_id")}
     return pa.table(columns | {"answers": answers})
-
-
-def kept_record(written: Sequence[GeneratedAnswer], seconds: float) -> dict[str, Any]:
-    """What is kept of a finished dataset until all are: answers, tokens read, inputs cut, seconds."""
-    return {
-        "answers": [answer.text for answer in written],
-        "tokens": sum(answer.tokens for answer in written),
-        "cut": sum(answer.cut for answer in written),
-        "seconds": seconds,
-    }
 
 
 def read_kept(path: Path, questions: int) -> dict[str, Any] | None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmark.config.cells import Cell
@@ -14,29 +12,13 @@ from benchmark.config.digests import params_digest
 from benchmark.config.folders import Places
 from benchmark.config.params import Config
 from benchmark.runs.dataset_scores import DatasetScores
-from benchmark.runs.results import SCHEMA
+from benchmark.runs.result_schema import KEPT, SCHEMA
 from benchmark.runs.seal import OWNER, SEAL, seal
 from benchmark.tracking import environment
 from bmt.qa.metrics import EVALUATOR_VERSION
 from bmt.runtime.files import file_digest, write_aside, write_json
 
-OF_TRAINING = (
-    "cell",
-    "profile",
-    "backbone",
-    "backbone_revision",
-    "regime",
-    "arm",
-    "adapter",
-    "seed",
-    "p_f",
-    "mask",
-    "budget",
-    "mlflow_run_id",
-    "seconds",
-    "tokens_per_second",
-    "peak_memory_mb",
-)
+OF_TRAINING = (*KEPT, "seconds", "tokens_per_second", "peak_memory_mb")
 """What a result repeats of training.json."""
 
 
@@ -83,17 +65,12 @@ def keep_results(config: Config, scores: DatasetScores, params: str | None, reco
         "device": described["device"],
         "environment": described,
     } | record
-    whole["predictions_sha256"] = _write_predictions(folder, record["profile"], record["cell"], scores)
-    write_json(folder / f"{record['cell']}.json", whole | {SEAL: seal(whole)})
-
-
-def _write_predictions(folder: Path, profile: str, name: str, scores: DatasetScores) -> str:
-    """Write a run's Parquet, which names its run: the digest of the file."""
-    path = folder / f"{name}.parquet"
-    table: pa.Table = scores.predictions.replace_schema_metadata({OWNER: f"{profile}/{name}"})
-    with write_aside(path) as aside:
-        pq.write_table(table, aside, compression="zstd")
-    return file_digest(path)
+    path = folder / f"{record['cell']}.json"
+    owner = {OWNER: f"{record['profile']}/{record['cell']}"}  # the predictions name their run
+    with write_aside(path.with_suffix(".parquet")) as aside:
+        pq.write_table(scores.predictions.replace_schema_metadata(owner), aside, compression="zstd")
+    whole["predictions_sha256"] = file_digest(path.with_suffix(".parquet"))
+    write_json(path, whole | {SEAL: seal(whole)})
 
 
 def hub_files(config: Config, cell: Cell, names: list[str]) -> list[str]:

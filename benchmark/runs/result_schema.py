@@ -16,6 +16,21 @@ from msgspec import Meta
 from benchmark.config.schema import Count, Flag, Keys, SchemaFault, Text, convert
 
 SCHEMA = 1
+KEPT = (
+    "cell",
+    "profile",
+    "backbone",
+    "backbone_revision",
+    "regime",
+    "arm",
+    "adapter",
+    "seed",
+    "p_f",
+    "mask",
+    "budget",
+    "mlflow_run_id",
+)
+"""Fields that a result takes over from its training as they are."""
 ROUNDING = 1e-9
 """A share, a percentage or a cosine that was computed in floating point may leave its range by this."""
 

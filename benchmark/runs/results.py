@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ from benchmark.runs.result_schema import (
     ResultFields,
     hold,
     in_words,
-    take_out,
 )
 from bmt.errors import ConfigError
 
@@ -61,15 +61,8 @@ class Identity:
     @property
     def stem(self) -> str:
         """The cell's name without its seed."""
-        return ".".join(
-            [
-                self.backbone,
-                self.regime,
-                self.arm,
-                *(["adapter"] if self.adapter else []),
-                *([f"k{self.K}"] if self.K else []),
-            ]
-        )
+        adapter, shots = ".adapter" if self.adapter else "", f".k{self.K}" if self.K else ""
+        return f"{self.backbone}.{self.regime}.{self.arm}{adapter}{shots}"
 
     @property
     def published(self) -> bool:
@@ -152,25 +145,20 @@ def read(folder: Path) -> Results:
     """
     runs: list[Run] = []
     faults: list[Fault] = []
-    for path in sorted(_files(folder)):
-        if path.stem.startswith("table_"):
-            continue
-        try:
-            run = read_run(path)
-        except UnusableFileError as error:
-            faults.append(fault(path, str(error)))
-        else:
-            runs.append(run)
-    return Results(folder, tuple(runs), tuple(faults))
-
-
-def _files(folder: Path) -> list[Path]:
     try:
-        return [folder / name for name in os.listdir(folder) if name.endswith(".json")]
+        names = os.listdir(folder)
     except FileNotFoundError:
-        return []
+        names = []
     except OSError as error:
         raise ConfigError(f"{folder}: the results cannot be read: {error.strerror}") from None
+    for name in sorted(names):
+        if not name.endswith(".json") or name.startswith("table_"):
+            continue
+        try:
+            runs.append(read_run(folder / name))
+        except UnusableFileError as error:
+            faults.append(fault(folder / name, str(error)))
+    return Results(folder, tuple(runs), tuple(faults))
 
 
 def fault(path: Path, reason: str) -> Fault:
@@ -182,42 +170,30 @@ def fault(path: Path, reason: str) -> Fault:
         cell = parse(path.stem.replace(shots[0], "") if shots else path.stem)
     except ConfigError:
         return Fault(shown, reason)
-    return Fault(
-        shown,
-        reason,
-        Identity(cell.backbone, cell.regime, cell.arm, cell.adapter, int(shots[1]) if shots else None),
-        cell.seed,
-    )
+    K = int(shots[1]) if shots else None
+    return Fault(shown, reason, Identity(cell.backbone, cell.regime, cell.arm, cell.adapter, K), cell.seed)
 
 
-def read_run(path: Path, tolerant: bool = False) -> Run:
+def read_run(path: Path) -> Run:
     """The run of one JSON file.
-
-    Args:
-        tolerant: leave out optional fields that are not as they must be, instead of refusing the file.
 
     Raises:
         UnusableFileError: why it cannot be used.
     """
-    values = _object(path)
+    values = read_object(path)
     if values.get("schema") != SCHEMA:
         raise UnusableFileError(f"schema {_shown(values.get('schema'))} is not allowed: {SCHEMA}")
     if values.get("cell") != path.stem:
         wanted = f"{path.stem}, as in the file's name"
         raise UnusableFileError(f"cell {_shown(values.get('cell'))} is not allowed: {wanted}")
     result, faults = hold(values)
-    if tolerant:
-        for fault in faults:
-            take_out(values, fault)
-        result, faults = hold(values)
-        faults = [fault for fault in faults if fault.optional is None]
     if faults:
         raise UnusableFileError(_refusal(faults[0]))
-    return _run(result, values.get("mask") or None)
+    return run_of(result, values)
 
 
-def _run(result: ResultFields, mask: dict[str, Any] | None) -> Run:
-    """What compare needs of a result; `mask` as the file has it."""
+def run_of(result: ResultFields, values: dict[str, Any]) -> Run:
+    """What compare needs of a result; its mask as the file's `values` have it."""
     budget, git = result.budget or BudgetFields(), result.git or GitFields()
     deviation = result.deviation or DeviationFields()
     moved = deviation.total or deviation
@@ -235,7 +211,7 @@ def _run(result: ResultFields, mask: dict[str, Any] | None) -> Run:
         revision=result.backbone_revision,
         p_f=result.p_f,
         evaluator=result.evaluator_version,
-        mask=mask,
+        mask=values.get("mask") or None,
         deviation={key: number for key in ("l2", "relative") if (number := getattr(moved, key)) is not None},
         epochs=budget.epochs,
         mask_steps=budget.mask_steps,
@@ -253,7 +229,7 @@ def read_facts(folder: Path, table: str) -> tuple[dict[str, Any] | None, Fault |
     if not path.exists():
         return None, None
     try:
-        values = _object(path)
+        values = read_object(path)
         if values.get("schema") != SCHEMA or values.get("table") != table:
             what = f"schema {_shown(values.get('schema'))}, table {_shown(values.get('table'))}"
             raise UnusableFileError(f"{what} are not allowed: {SCHEMA} and {table!r}")
@@ -263,9 +239,17 @@ def read_facts(folder: Path, table: str) -> tuple[dict[str, Any] | None, Fault |
     return values, None
 
 
-def _object(path: Path) -> dict[str, Any]:
+def read_object(path: Path, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> dict[str, Any]:
+    """The object that a JSON file is.
+
+    Args:
+        pairs: makes each object of its keys and values; None: a dict.
+
+    Raises:
+        UnusableFileError: it is none, and why.
+    """
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(path.read_bytes(), object_pairs_hook=pairs)
         json.dumps(values, ensure_ascii=False).encode()
     except OSError as error:
         raise UnusableFileError(f"cannot be read: {error.strerror}") from None

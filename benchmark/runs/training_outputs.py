@@ -86,23 +86,17 @@ def training_record(run: CellRun, trained: CellOutcome) -> dict[str, Any]:
     regularizer = {"kind": arm.regularizer, "strength": arm.strength}
     learns = arm.mask in ("learned", "fixed_random", "fisher")
     return {
+        **asdict(cell),
         "cell": cell.name,
         "profile": config.profile,
-        "backbone": cell.backbone,
         "backbone_revision": run.backbone.identity,
-        "regime": cell.regime,
-        "arm": cell.arm,
-        "adapter": cell.adapter,
-        "seed": cell.seed,
         "p_f": arm.p_f,
         "mask": describe_masks(trained.masks),
         "regularizer": None if arm.regularizer == "none" else regularizer,
         "deviation": {key: asdict(moved) for key, moved in outcome.deviation.items()},
         "budget": {
-            "steps": outcome.steps,
-            "best_step": outcome.best_step,
-            "windows": outcome.windows,
-            "tokens": outcome.tokens,
+            "steps": outcome.step,
+            **{key: getattr(outcome, key) for key in ("best_step", "windows", "tokens")},
             "epochs": run.epochs,
             "mask_steps": config.mask.steps if learns else 0,
         },
@@ -145,7 +139,7 @@ def summary(run: CellRun, trained: CellOutcome) -> str:
     moved = outcome.deviation["total"]
     lines = [
         f"{run.cell.name}: validation macro F1 {outcome.best_f1:.1f} at step {outcome.best_step} of "
-        f"{outcome.steps}, relative deviation {moved.relative:.4f}, "
+        f"{outcome.step}, relative deviation {moved.relative:.4f}, "
         f"{outcome.tokens / max(outcome.seconds, 1e-9):,.0f} tokens/s"
     ]
     if isinstance(masks, Masks):

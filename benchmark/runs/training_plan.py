@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from benchmark.config.params import Config
 from bmt.training.plan import Plan
 
@@ -9,3 +11,9 @@ from bmt.training.plan import Plan
 def plan_of(config: Config) -> Plan:
     """The settings of params.yaml as the loop takes them."""
     return Plan(config.training, config.tuning, config.sampling, config.loss, config.decode)
+
+
+def use_threads(config: Config) -> None:
+    """Let torch compute on as many threads as `training.threads` says; null: as it chooses."""
+    if config.training.threads:
+        torch.set_num_threads(config.training.threads)

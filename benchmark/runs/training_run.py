@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 from benchmark.cli.signals import stoppable
 from benchmark.config.cells import Cell
 from benchmark.config.digests import params_digest
-from benchmark.config.params import Config, as_flat
+from benchmark.config.params import Config
 from benchmark.runs import nonfinite
-from benchmark.runs.adapters import second_phase, start_adapters
+from benchmark.runs.adapters import second_phase
 from benchmark.runs.cell_masks import masks_and_anchor
 from benchmark.runs.cell_run import CellRun
+from benchmark.runs.tracked_run import tracked_run
 from benchmark.runs.training_outputs import OUTPUTS, CellOutcome, summary, write_outputs
 from benchmark.tracking import mlflow_store as tracking
 from benchmark.tracking.journal import interrupted
 from benchmark.tracking.run_metrics import final_metrics, log_figures, log_masks
 from bmt.masks import Masks
+from bmt.qa.adapters import add_adapters
 from bmt.random_mask import RandomMask
 from bmt.runtime.control import RunControl
 from bmt.runtime.files import remove_half_written
@@ -67,7 +69,8 @@ def train_cell(
         if fixed:
             log_masks(tracker, _at_last(masks), run.config.tracking.figures)
         if cell.adapter:
-            start_adapters(run, model, data)
+            # after the masks: they are theta's, and the same as without adapters
+            add_adapters(model, data.datasets, seed=cell.seed)
         with run.bar("train", run.trained_windows) as bar:
             outcome = train(
                 model,
@@ -85,11 +88,11 @@ def train_cell(
         last = _at_last(masks)
         if not fixed:
             log_masks(tracker, last, run.config.tracking.figures)
-        tracker.log(final_metrics(outcome), step=outcome.steps)
+        tracker.log(final_metrics(outcome), step=outcome.step)
         trained = CellOutcome(model, tokenizer, last, outcome, adapters, params, tracker.reference)
         write_outputs(run, trained)
         if run.config.tracking.figures:
-            log_figures(tracker, cell, outcome)
+            log_figures(tracker, outcome)
     checkpoints.remove()
     print(summary(run, trained))
 
@@ -101,12 +104,9 @@ def _at_last(masks: UpdateMasks | None) -> Masks | RandomMask | None:
 
 def _tracked(run: CellRun, params: str | None, fresh: bool) -> AbstractContextManager[Any]:
     """The tracker's run; it goes on with one that a crash has left open."""
-    cell, config = run.cell, run.config
-    named = {f"cell.{key}": value for key, value in asdict(cell).items()}
-    known = as_flat(config) | {"cell": cell.name, **named}
+    known = {f"cell.{key}": value for key, value in asdict(run.cell).items()}
     known |= {"steps": run.steps, "train_windows": run.windows}
     tags = {
-        "cell": cell.name,
         "params.sha256": params_digest(params),
         "backbone.identity": run.backbone.identity,
         "stage": "train",
@@ -114,14 +114,7 @@ def _tracked(run: CellRun, params: str | None, fresh: bool) -> AbstractContextMa
     }
     crashed = None if fresh else interrupted(run.folder)
     remove_half_written(run.folder, *OUTPUTS, nonfinite.NAME)
-    return tracking.start(
-        cell.name,
-        experiment=f"{config.tracking.experiment}-{config.profile}",
-        folder=run.folder,
-        params=known,
-        tags=tags,
-        run_id=crashed,
-    )
+    return tracked_run(run.config, run.cell, run.folder, crashed, known, tags)
 
 
 def _examples_kept(run: CellRun) -> AbstractContextManager[None]:

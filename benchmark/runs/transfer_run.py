@@ -7,25 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmark.cli.advice import TRAIN, advice
 from benchmark.cli.progress import progress
 from benchmark.cli.signals import stoppable
 from benchmark.config.cells import Cell
-from benchmark.config.digests import section_digest
+from benchmark.config.digests import section_digest, targets
 from benchmark.config.folders import Places
-from benchmark.config.params import Config, as_flat
+from benchmark.config.params import Config
 from benchmark.runs import nonfinite
-from benchmark.runs.cell_data import dev_examples, questions, read_features
+from benchmark.runs.cell_data import dev_features, dev_questions, file_digests
 from benchmark.runs.dataset_scores import DatasetScores, predictions_table
 from benchmark.runs.result_files import write_results
 from benchmark.runs.results import Identity
-from benchmark.runs.training_plan import plan_of
+from benchmark.runs.tracked_run import tracked_run
+from benchmark.runs.training_plan import plan_of, use_threads
 from benchmark.runs.training_record import read_training
-from benchmark.tracking import mlflow_store as tracking
 from benchmark.tracking.journal import interrupted
-from bmt.errors import ConfigError, DataError
+from bmt.errors import ConfigError
 from bmt.masks import Masks
 from bmt.qa.answering import load as load_model
 from bmt.qa.batches import Vocabulary
@@ -37,7 +36,7 @@ from bmt.runtime.control import RunControl
 from bmt.runtime.files import file_digest, remove_half_written
 from bmt.runtime.ranks import rank_device
 from bmt.runtime.stopping import Stop
-from bmt.settings import OUT_OF_DOMAIN, FewShotSettings
+from bmt.settings import FewShotSettings
 from bmt.transfer.few_shot import TargetMasks
 from bmt.transfer.protocol import FewShotProtocol
 from bmt.transfer.target_masks import target_masks
@@ -74,8 +73,7 @@ def transfer_cell(config: Config, cell: Cell, settings: FewShotSettings, params:
         ModelError: the cell was not trained.
         DataError: no target.
     """
-    if config.training.threads:
-        torch.set_num_threads(config.training.threads)
+    use_threads(config)
     arm, places = config.arms[cell.arm], Places.of(config)
     if arm.regularizer != "none":
         raise ConfigError(
@@ -100,23 +98,18 @@ def target_features(config: Config, places: Places, cell: Cell) -> dict[str, Fea
     """Of the datasets out of domain that the profile scores, those that were prepared. Raises DataError where
     none was.
     """
-    folder = places.features(cell.backbone)
-    wanted = [name for name in OUT_OF_DOMAIN if name in config.data.evaluate]
-    names = [name for name in wanted if (folder / f"{name}.dev" / "features.json").is_file()]
-    if not names:
-        raise DataError(
-            f"{folder}: no dev features of {', '.join(wanted) or 'a dataset out of domain'}: name some in "
-            "data.evaluate, and run `python -m benchmark.prepare`"
-        )
-    return {name: read_features(folder, name, "dev", config.data) for name in names}
+    wanted = targets(config)
+    otherwise = (
+        f"of {', '.join(wanted) or 'a dataset out of domain'}: name some in data.evaluate, and run `python "
+        "-m benchmark.prepare`"
+    )
+    return dev_features(places.features(cell.backbone), wanted, config.data, otherwise)
 
 
 def _transferred(run: TransferRun, model: Any, protocol: FewShotProtocol) -> list[dict[str, Any]]:
     """The records of all transfers (`few_shot_runs`)."""
     config, cell, settings = run.config, run.cell, protocol.settings
-    targets = [
-        questions(entry, name, dev_examples(entry, config.data)) for name, entry in run.features.items()
-    ]
+    parts = list(dev_questions(run.features, config.data).values())
     ids = {name: entry.examples["id"] for name, entry in run.features.items()}
     folder = run.places.run(cell)
     weights = file_digest(folder / "model" / "model.safetensors")
@@ -125,7 +118,7 @@ def _transferred(run: TransferRun, model: Any, protocol: FewShotProtocol) -> lis
         run.places.root / ".checkpoints" / "transfer" / cell.name,
         f"{section_digest(config, cell)}:{weights}:{data}",
     )
-    count = len(settings.sizes) * len(settings.seeds) * len(targets)
+    count = len(settings.sizes) * len(settings.seeds) * len(parts)
     with (
         progress(f"transfer {cell.name}", total=count, unit="transfers") as bar,
         stoppable() as stop,
@@ -133,7 +126,7 @@ def _transferred(run: TransferRun, model: Any, protocol: FewShotProtocol) -> lis
     ):
         return few_shot_runs(
             model,
-            targets,
+            parts,
             protocol,
             kept,
             masks=_masks_of_seed(run, protocol, stop),
@@ -171,13 +164,7 @@ def _write_one(run: TransferRun, k: int, seed: int, records: list[dict[str, Any]
         )
         for record in records
     }
-    sha256 = {dataset: entry.meta["inputs"]["file_sha256"] for dataset, entry in run.features.items()}
-    missing = [
-        dataset
-        for dataset in OUT_OF_DOMAIN
-        if dataset in config.data.evaluate and dataset not in run.features
-    ]
-    scores = DatasetScores.of(tables, sha256, missing)
+    scores = DatasetScores.of(tables, file_digests(run.features), targets(config))
     tuned = {record["dataset"]: {key: record[key] for key in TUNED} for record in records}
     more = {
         "cell": name,
@@ -202,13 +189,9 @@ def _tracked(
     """Log a transfer to a tracker's run of its own: the run's name there."""
     config, cell = run.config, run.cell
     folder = run.places.run(cell) / "transfer" / f"k{k}.s{seed}"
-    with tracking.start(
-        name,
-        experiment=f"{config.tracking.experiment}-{config.profile}",
-        folder=folder,
-        run_id=interrupted(folder),
-        params=as_flat(config) | {"cell": cell.name, "K": k, "seed": seed},
-        tags={"cell": cell.name, "stage": "transfer"},
+    known = {"K": k, "seed": seed}
+    with tracked_run(
+        config, cell, folder, interrupted(folder), known, {"stage": "transfer"}, name
     ) as tracker:
         for dataset, entry in tuned.items():
             values = {f"few_shot/{key}/{dataset}": float(entry[key]) for key in TUNED[2:]}

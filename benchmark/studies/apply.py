@@ -5,16 +5,15 @@ is shown first.
 from __future__ import annotations
 
 import difflib
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmark.config.params import load
+from benchmark.config.params import checked, load
+from benchmark.config.yaml_file import parse_yaml
 from bmt.errors import ConfigError
-from bmt.runtime.files import write_text
 
 
 def difference(path: Path, shown: str, profile: str, values: Mapping[str, Any]) -> tuple[str, str]:
@@ -38,19 +37,11 @@ def difference(path: Path, shown: str, profile: str, values: Mapping[str, Any]) 
     new = old
     for key, value in values.items():
         new = replaced(new, key, value, shown)
-    with tempfile.TemporaryDirectory() as folder:
-        aside = Path(folder) / "params.yaml"
-        aside.write_text(new, encoding="utf-8")
-        load(aside)
+    checked(parse_yaml(new, shown, ConfigError), shown)
     lines = difflib.unified_diff(
         old.splitlines(True), new.splitlines(True), shown, f"{shown} with the study's values"
     )
     return new, "".join(lines)
-
-
-def write(path: Path, text: str) -> None:
-    """Write the new text, complete or not at all."""
-    write_text(path, text)
 
 
 def replaced(text: str, key: str, value: Any, shown: str) -> str:

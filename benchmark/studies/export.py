@@ -47,15 +47,12 @@ def export(study: optuna.Study, number: int | None = None) -> Path:
 
 def best(study: optuna.Study, number: int | None = None) -> dict[str, Any]:
     """What the file says."""
-    done = finished(study)
-    chosen = (
-        front(study)[0] if number is None else next((trial for trial in done if trial.number == number), None)
-    )
-    if chosen is None:
-        raise ConfigError(
-            f"--trial {number}: not a finished trial: one of {', '.join(str(trial.number) for trial in done)}"
-        )
-    identity = identity_of(study)
+    done = {trial.number: trial for trial in finished(study)}
+    if number is None:
+        number = front(study)[0].number
+    if number not in done:
+        raise ConfigError(f"--trial {number}: not a finished trial: one of {', '.join(map(str, done))}")
+    chosen, identity = done[number], identity_of(study)
     said: dict[str, Any] = {
         "study": study.study_name,
         "profile": identity.profile,
@@ -68,14 +65,13 @@ def best(study: optuna.Study, number: int | None = None) -> dict[str, Any]:
         "seeds": identity.seeds,
         "pruner": identity.pruner,
         "space": {
-            name: {"low": ends["low"], "high": ends["high"], "log": ends["log"]}
-            for name, ends in identity.space.items()
+            name: {key: ends[key] for key in ("low", "high", "log")} for name, ends in identity.space.items()
         },
         "changed": identity.changed,
         "study_digest": identity.digest,
         "params_sha256": identity.params_sha256,
     }
-    default = next((trial for trial in done if trial.user_attrs.get("from") == "params"), None)
+    default = next((trial for trial in done.values() if trial.user_attrs.get("from") == "params"), None)
     if default is not None:
         said["params_file"] = {"trial": default.number, "score": score(default)}
     if len(study.directions) > 1:
@@ -111,10 +107,7 @@ def read_best(study: str) -> dict[str, Any]:
         shown,
         f"`python -m benchmark.search --study {study} --export` writes it from the study's database",
     )
-    if (
-        not isinstance(said, dict)
-        or any(key not in said for key in FIELDS)
-        or not isinstance(said["values"], dict)
-    ):
+    whole = isinstance(said, dict) and all(key in said for key in FIELDS)
+    if not whole or not isinstance(said["values"], dict):
         raise ConfigError(f"{shown}: not a study's best values: {', '.join(FIELDS)} are expected")
     return said

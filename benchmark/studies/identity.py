@@ -46,16 +46,13 @@ class StudyIdentity:
     @property
     def digest(self) -> str:
         """Of all that decides whether two studies are the same."""
-        return json_digest(self._deciding())
+        return json_digest(self.deciding())
 
-    def _deciding(self) -> dict[str, Any]:
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+    def deciding(self) -> dict[str, Any]:
+        """All that must be the same."""
+        plain = asdict(self)
         del plain["params_sha256"], plain["changed"]  # what a change does stands in `settings`
         return plain
-
-    def text(self) -> str:
-        """As a study's attribute."""
-        return json.dumps(asdict(self))
 
 
 def identity_of(study: optuna.Study) -> StudyIdentity:
@@ -80,10 +77,10 @@ def claim(study: optuna.Study, ours: StudyIdentity) -> bool:
     """
     new = KEY not in study.user_attrs and not study.get_trials(deepcopy=False)
     if new:
-        study.set_user_attr(KEY, ours.text())
+        study.set_user_attr(KEY, json.dumps(asdict(ours)))
     theirs = identity_of(study)
     if theirs.digest != ours.digest:
-        there, here = theirs._deciding(), ours._deciding()
+        there, here = theirs.deciding(), ours.deciding()
         odd = [key for key in here if there[key] != here[key]]
         shown = "; ".join(f"{key} {_words(there[key])}, here {_words(here[key])}" for key in odd)
         raise ConfigError(

@@ -12,7 +12,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def reference(study: optuna.Study) -> str | None:
 
 def trial_runs(
     study: optuna.Study, settings: Settings, space: Space, identity: StudyIdentity
-) -> Callable[[optuna.Trial, Values], Any]:
+) -> Callable[[optuna.Trial, Values], AbstractContextManager[tracking.TrackedRun]]:
     """The context that each trial is recorded in."""
     described, parent = environment.describe(), reference(study)
     experiment = experiment_of(settings.config())
@@ -135,16 +136,14 @@ def bury(study: str, number: int) -> None:
 
 def log_course(run: tracking.TrackedRun, study: optuna.Study) -> None:
     """Each finished trial's score at its number, the best so far, and what the trials came to."""
-    best = -1.0
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        best = max(best, trial.values[0])
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    f1 = [trial.values[0] for trial in trials]
+    for trial, score, best in zip(trials, f1, accumulate(f1, max), strict=True):
         density = trial.user_attrs.get("density")
-        run.log(
-            {"study/f1": trial.values[0], "study/best_f1": best, "study/union_density": density}, trial.number
-        )
+        run.log({"study/f1": score, "study/best_f1": best, "study/union_density": density}, trial.number)
     for state, count in counts(study).items():
         run.tag(f"trials.{state}", count)
-    if best >= 0:
+    if trials:
         run.tag("best.trial", ",".join(str(trial.number) for trial in front(study)))
 
 

@@ -7,9 +7,9 @@ form.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Protocol
 
@@ -17,9 +17,7 @@ import optuna
 
 from benchmark.studies.pruning import give_up
 from benchmark.studies.space import Space, Values
-
-OBJECTIVES = {"f1": ("maximize",), "f1_density": ("maximize", "minimize")}
-"""Directions of each: macro F1, or macro F1 against union density (a Pareto front)."""
+from bmt.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +27,12 @@ class Score:
     Attributes:
         f1: validation F1 by dataset, in percent.
         density: share of the weights that some mask opens, 0 to 1.
-        more: further numbers to be kept with the trial, by name.
+        deviation: of all weights from the pretrained ones, relative.
     """
 
     f1: dict[str, float]
     density: float
-    more: dict[str, float] = field(default_factory=dict)
+    deviation: float
 
     @property
     def macro(self) -> float:
@@ -43,10 +41,9 @@ class Score:
 
 
 class Recorder(Protocol):
-    """Where a trial's course is recorded; `benchmark.tracking.mlflow_store.Run` is one."""
+    """Where a trial's course is recorded; `benchmark.tracking.mlflow_store.TrackedRun` is one."""
 
-    def log(self, values: Mapping[str, Any], step: int | None = None) -> None: ...  # noqa: D102
-    def tag(self, name: str, value: Any) -> None: ...  # noqa: D102
+    def log(self, values: Mapping[str, Any], step: int = 0) -> None: ...  # noqa: D102
 
 
 class Measure(Protocol):
@@ -62,29 +59,12 @@ class Measure(Protocol):
     @property
     def evaluations(self) -> int: ...  # noqa: D102
     def __call__(
-        self, values: Values, seed: int, evaluated: Callable[[int, float], None], run: Recorder
+        self, values: Values, seed: int, evaluated: Callable[[int, float], None], recorder: Recorder
     ) -> Score:
         """Train with `values`; calls `evaluated(number from 1, macro F1)` at each evaluation, which may raise
         TrialPruned.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Unrecorded:
-    """A recorder that keeps nothing."""
-
-    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
-        """Nothing."""
-
-    def tag(self, name: str, value: Any) -> None:
-        """Nothing."""
-
-
-@contextmanager
-def unrecorded(trial: optuna.Trial, values: Values) -> Iterator[Recorder]:
-    """Record a trial nowhere."""
-    yield Unrecorded()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +75,23 @@ class Objective:
         space: what is searched.
         measure: how one seed is scored.
         seeds: of the trainings of a trial; the score is the mean over them.
-        objective: one of OBJECTIVES.
-        pruner: one of pruning.PRUNERS, as the study has it.
+        objective, pruner: as `search_options` has them.
         recorded: the context that a trial is recorded in.
     """
 
     space: Space
     measure: Measure
     seeds: Sequence[int]
-    objective: str = "f1"
-    pruner: str = "none"
-    recorded: Callable[[optuna.Trial, Values], Any] = unrecorded
+    objective: str
+    pruner: str
+    recorded: Callable[[optuna.Trial, Values], AbstractContextManager[Recorder]]
 
     def __call__(self, trial: optuna.Trial) -> float | tuple[float, float]:
         """Score a trial.
 
         Raises:
             optuna.TrialPruned: the pruner gives it up.
+            ModelError: a training failed; why is kept with the trial.
             SystemExit: it was interrupted. Optuna leaves such a trial as it is: when its heartbeat has
                 stopped, it is queued again.
         """
@@ -119,15 +99,19 @@ class Objective:
         try:
             with self.recorded(trial, values) as run:
                 scores = self._scores(trial, values, run)
-                f1, density = (
-                    fmean(score.macro for score in scores.values()),
-                    fmean(score.density for score in scores.values()),
-                )
-                _keep(trial, scores)
-                run.log(
-                    {"study/f1": f1, "study/union_density": density}
-                    | {f"study/f1/{key}": x for key, x in _by_dataset(scores).items()}
-                )
+                done = scores.values()
+                f1, density = fmean(score.macro for score in done), fmean(score.density for score in done)
+                trial.set_user_attr("f1", {str(seed): score.f1 for seed, score in scores.items()})
+                trial.set_user_attr("density", density)
+                trial.set_user_attr("deviation", fmean(score.deviation for score in done))
+                by_dataset = {
+                    f"study/f1/{name}": fmean(score.f1[name] for score in done)
+                    for name in self.measure.datasets
+                }
+                run.log({"study/f1": f1, "study/union_density": density} | by_dataset)
+        except ModelError as error:
+            trial.set_user_attr("failure", str(error))
+            raise
         except KeyboardInterrupt:
             raise SystemExit(130) from None
         return f1 if self.objective == "f1" else (f1, density)
@@ -140,9 +124,8 @@ class Objective:
         shift = trial.number % len(self.seeds) if self.pruner == "wilcoxon" else 0
         done: dict[int, Score] = {}
         for seed in [*self.seeds[shift:], *self.seeds[:shift]]:
-            done[seed] = self.measure(
-                values, seed, self._at_evaluation(trial, done), _Named(run, f"s{seed}/")
-            )
+            evaluated = self._at_evaluation(trial, done)
+            done[seed] = self.measure(values, seed, evaluated, _Prefixed(run, f"s{seed}/"))
             trial.set_user_attr("seconds", round(time.perf_counter() - begin, 1))
             if self.pruner == "wilcoxon":
                 self._after_seed(trial, seed, done)
@@ -178,29 +161,11 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class _Prefixed:
     """A recorder whose metrics are under a prefix: one run holds the courses of several seeds."""
 
     run: Recorder
     prefix: str
 
-    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
+    def log(self, values: Mapping[str, Any], step: int = 0) -> None:
         self.run.log({f"{self.prefix}{name}": value for name, value in values.items()}, step)
-
-    def tag(self, name: str, value: Any) -> None:
-        self.run.tag(f"{self.prefix}{name}", value)
-
-
-def _by_dataset(scores: Mapping[int, Score]) -> dict[str, float]:
-    """Mean F1 over the seeds, by dataset."""
-    return {
-        name: fmean(score.f1[name] for score in scores.values()) for name in next(iter(scores.values())).f1
-    }
-
-
-def _keep(trial: optuna.Trial, scores: Mapping[int, Score]) -> None:
-    """Keep the parts of a trial's score with it."""
-    trial.set_user_attr("f1", {str(seed): score.f1 for seed, score in scores.items()})
-    trial.set_user_attr("density", fmean(score.density for score in scores.values()))
-    for name in next(iter(scores.values())).more:
-        trial.set_user_attr(name, fmean(score.more[name] for score in scores.values()))

@@ -11,12 +11,11 @@ from benchmark.studies import apply, export, status, study_page
 from benchmark.studies.mlflow_runs import log_files
 from benchmark.studies.settings import read_settings
 from benchmark.studies.storage import find_study, reachable, storage_url
-from benchmark.studies.worker import quiet_optuna
+from bmt.runtime.files import write_text
 
 
 def show_study(options: argparse.Namespace) -> None:
     """Print the table, write the best values' file and the figures' page; the files go to MLflow too."""
-    quiet_optuna()
     url = storage_url(options.study, options.storage)
     study = find_study(options.study, url)
     with reachable(url):
@@ -46,7 +45,7 @@ def apply_best(options: argparse.Namespace) -> None:
         changes = ", ".join(f"{key}={value}" for key, value in best["changed"].items())
         print(f"the study itself ran with {changes}; that is not applied")
     if options.yes:
-        apply.write(target.path, text)
+        write_text(target.path, text)
         print(f"{target.shown}: written; `dvc repro` runs what depends on it")
     else:
         print("nothing written: the same command with --yes writes it")

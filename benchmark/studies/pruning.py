@@ -16,13 +16,12 @@ from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, WilcoxonPrune
 
 from bmt.errors import ConfigError
 
-PRUNERS = ("hyperband", "wilcoxon", "none")
 THRESHOLD = 0.1  # of the Wilcoxon test; six datasets give p >= 1/64
 REDUCTION = 3  # Hyperband's: a third goes on at each rung
 
 
 def pruner(kind: str, seeds: int, evaluations: int) -> BasePruner:
-    """The pruner `kind` (one of PRUNERS) for trials of `seeds` trainings with `evaluations` each."""
+    """The pruner `kind` for trials of `seeds` trainings with `evaluations` each."""
     if kind == "hyperband":
         return HyperbandPruner(min_resource=1, max_resource=seeds * evaluations, reduction_factor=REDUCTION)
     return WilcoxonPruner(p_threshold=THRESHOLD) if kind == "wilcoxon" else NopPruner()

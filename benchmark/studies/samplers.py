@@ -8,7 +8,6 @@ trial draws depends on its number and on what the study knows by then, and not o
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +18,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bmt.runtime.files import json_digest
 
-SAMPLERS = ("tpe", "gp", "nsga2")
 POPULATION = 10  # NSGA-II's, sized to studies of tens of trials
 
 
@@ -61,19 +59,15 @@ class Keyed(BaseSampler):
 
 
 def sampler(kind: str, seed: int, startup: int) -> BaseSampler:
-    """The sampler `kind` (one of SAMPLERS); its first `startup` trials are drawn at random (NSGA-II: its
+    """The sampler `kind`; its first `startup` trials are drawn at random (NSGA-II: its
     first generation is).
     """
 
     def make(trial_seed: int) -> BaseSampler:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if kind == "gp":
-                return GPSampler(seed=trial_seed, n_startup_trials=startup, warn_independent_sampling=False)
-            if kind == "nsga2":
-                return NSGAIISampler(seed=trial_seed, population_size=POPULATION)
-            return TPESampler(
-                seed=trial_seed, n_startup_trials=startup, multivariate=True, warn_independent_sampling=False
-            )
+        if kind == "nsga2":
+            return NSGAIISampler(seed=trial_seed, population_size=POPULATION)
+        if kind == "gp":
+            return GPSampler(seed=trial_seed, n_startup_trials=startup)
+        return TPESampler(seed=trial_seed, n_startup_trials=startup, multivariate=True)
 
     return Keyed(make, seed)

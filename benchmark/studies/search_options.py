@@ -22,7 +22,8 @@ EXAMPLES = """python -m benchmark.search --study first --trials 20
   python -m benchmark.search --study first --apply        # shows the difference; with --yes it is written"""
 SAMPLERS = ("tpe", "gp", "nsga2")
 PRUNERS = ("hyperband", "wilcoxon", "none")
-OBJECTIVES = ("f1", "f1_density")
+OBJECTIVES = {"f1": ("maximize",), "f1_density": ("maximize", "minimize")}
+"""Directions of each: macro F1, or macro F1 against union density (a Pareto front)."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,55 +67,59 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _add_running(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     trials = "run until N trials of the study, whoever ran them, finished or were pruned"
-    group.add_argument("--trials", type=_count, metavar="N", help=trials)
+    add("--trials", type=_count, metavar="N", help=trials)
     finished = "and until N of them finished, however many are pruned"
-    group.add_argument("--finished", type=_count, default=0, metavar="N", help=finished)
-    group.add_argument("--timeout", type=float, metavar="S", help="start no trial after S seconds")
+    add("--finished", type=_count, default=0, metavar="N", help=finished)
+    add("--timeout", type=float, metavar="S", help="start no trial after S seconds")
     workers = "processes of this call that share the cores (1)"
-    group.add_argument("--workers", type=_count, default=1, metavar="N", help=workers)
+    add("--workers", type=_count, default=1, metavar="N", help=workers)
     heartbeat = "seconds between a worker's signs of life; silent for three: dead (20)"
-    group.add_argument("--heartbeat", type=_count, metavar="S", help=heartbeat)
+    add("--heartbeat", type=_count, metavar="S", help=heartbeat)
 
 
 def _add_searched(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add_params_options(group)
     changes: dict[str, Any] = {"action": "append", "default": [], "dest": "changes", "metavar": "KEY=VALUE"}
-    group.add_argument("--set", help="change a value of it for all trials", **changes)
-    group.add_argument("--arm", default="bmt", help="the arm (bmt)")
-    group.add_argument("--backbone", help="the backbone (the params file's first)")
-    group.add_argument("--regime", default="mt", help="mt or st-<Dataset> (mt)")
+    add("--set", help="change a value of it for all trials", **changes)
+    add("--arm", default="bmt", help="the arm (bmt)")
+    add("--backbone", help="the backbone (the params file's first)")
+    add("--regime", default="mt", help="mt or st-<Dataset> (mt)")
     search = "the parameters: lam, gamma, zeta, steps, alpha_lr, density, p_f (the usual ones)"
-    group.add_argument("--search", metavar="NAME,NAME", help=search)
+    add("--search", metavar="NAME,NAME", help=search)
     ranges: dict[str, Any] = {"action": "append", "default": [], "dest": "ranges", "metavar": "NAME=LOW:HIGH"}
-    group.add_argument("--range", help="where a parameter is searched", **ranges)
+    add("--range", help="where a parameter is searched", **ranges)
 
 
 def _add_method(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     objective = "macro F1, or macro F1 against union density, a Pareto front (f1)"
-    group.add_argument("--objective", choices=OBJECTIVES, default="f1", help=objective)
+    add("--objective", choices=OBJECTIVES, default="f1", help=objective)
     seeds = "each trial's trainings; no seeds of the tables (100)"
-    group.add_argument("--seeds", type=_seeds, default=[100], metavar="N,N", help=seeds)
+    add("--seeds", type=_seeds, default=[100], metavar="N,N", help=seeds)
     sampler = "tpe, gp (Gaussian process) or nsga2 (tpe)"
-    group.add_argument("--sampler", choices=SAMPLERS, default="tpe", help=sampler)
-    group.add_argument("--sampler-seed", type=int, default=0, metavar="N", help="of the sampler (0)")
+    add("--sampler", choices=SAMPLERS, default="tpe", help=sampler)
+    add("--sampler-seed", type=int, default=0, metavar="N", help="of the sampler (0)")
     startup = "trials drawn at random before the sampler learns (5)"
-    group.add_argument("--startup", type=_count, default=5, metavar="N", help=startup)
+    add("--startup", type=_count, default=5, metavar="N", help=startup)
     pruner = "hyperband over evaluations, wilcoxon over datasets and seeds (hyperband; none for f1_density)"
-    group.add_argument("--pruner", choices=PRUNERS, help=pruner)
+    add("--pruner", choices=PRUNERS, help=pruner)
 
 
 def _add_outputs(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--status", action="store_true", help="print the trials")
+    add = group.add_argument
+    add("--status", action="store_true", help="print the trials")
     export = "write the best values to studies/NAME.best.yaml"
-    group.add_argument("--export", action="store_true", help=export)
+    add("--export", action="store_true", help=export)
     trial = "export this trial's values, e.g. another of the Pareto front"
-    group.add_argument("--trial", type=int, metavar="N", help=trial)
+    add("--trial", type=int, metavar="N", help=trial)
     figures = "write studies/NAME.html: history, importance, gamma and zeta, F1 and density"
-    group.add_argument("--figures", action="store_true", help=figures)
+    add("--figures", action="store_true", help=figures)
     apply = "show what studies/NAME.best.yaml changes in the params file"
-    group.add_argument("--apply", action="store_true", help=apply)
-    group.add_argument("--yes", action="store_true", help="with --apply: write it")
+    add("--apply", action="store_true", help=apply)
+    add("--yes", action="store_true", help="with --apply: write it")
 
 
 def _count(text: str) -> int:

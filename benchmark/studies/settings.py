@@ -5,7 +5,6 @@ hold for the result.
 from __future__ import annotations
 
 import copy
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import yaml
 
 from benchmark.config.cells import nearest
-from benchmark.config.params import Config, load, repository_root
+from benchmark.config.params import Config, checked, repository_root
 from benchmark.config.profiles import params_file
 from benchmark.config.yaml_file import read_yaml
 from bmt.errors import ConfigError
@@ -52,22 +51,8 @@ class Settings:
         values = copy.deepcopy(self.values)
         for key, value in (changes or {}).items():
             _put(values, key, value)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "params.yaml"
-            path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-            try:
-                return load(path)
-            except ConfigError as error:
-                raise ConfigError(
-                    f"{self.shown}{self._how()}: {str(error).removeprefix(f'{path}: ')}"
-                ) from None
-
-    def _how(self) -> str:
-        return (
-            f" with {', '.join(f'{key}={value}' for key, value in self.changed.items())}"
-            if self.changed
-            else ""
-        )
+        changed = ", ".join(f"{key}={value}" for key, value in self.changed.items())
+        return checked(values, f"{self.shown} with {changed}" if changed else self.shown)
 
 
 def read_settings(

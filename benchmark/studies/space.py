@@ -13,14 +13,15 @@ p_f         arms.ARM.p_f    p_F of eq. 16                              random ma
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import optuna
 
 from benchmark.config.cells import known_name
-from benchmark.config.params import Arm, Config
+from benchmark.config.params import Arm, Config, as_flat
 from bmt.errors import ConfigError
 from bmt.settings import MaskSettings, allowed
 
@@ -38,6 +39,8 @@ ENDS = {
     "p_f": (0.1, 0.9),
 }
 """Where a search goes unless told otherwise; the steps': from half to twice the params file's."""
+BOUNDS = {"low": operator.ge, "high": operator.le, "above": operator.gt, "below": operator.lt}
+"""What a knob's metadata says of its values."""
 GATES = ("lam", "gamma", "zeta", "steps", "alpha_lr", "density")
 MATTERS = {
     "none": (),
@@ -81,10 +84,6 @@ class Range:
         """`value` as a training gets it: four digits are enough, and can be read."""
         return int(value) if self.whole else max(self.low, min(self.high, float(f"{value:.4g}")))
 
-    def holds(self, value: Any) -> bool:
-        """Whether `value` lies in the range."""
-        return isinstance(value, int | float) and self.low <= value <= self.high
-
 
 @dataclass(frozen=True, slots=True)
 class Space:
@@ -107,16 +106,10 @@ class Space:
 
     def plain(self) -> dict[str, dict[str, Any]]:
         """As plain values, for a file or a comparison."""
-        return {
-            part.name: {
-                "key": part.key,
-                "low": part.low,
-                "high": part.high,
-                "log": part.log,
-                "whole": part.whole,
-            }
-            for part in self.ranges
-        }
+        plain = {part.name: asdict(part) for part in self.ranges}
+        for ends in plain.values():
+            del ends["name"]
+        return plain
 
     @property
     def text(self) -> str:
@@ -149,11 +142,9 @@ def space_of(
         raise ConfigError(f"arm {arm}: mask {kind} has no parameter to search: name an arm with a mask")
     ranges_by_name = dict(_parsed(text) for text in ranges)
     if names is None:
-        usual = [name for name in USUAL if name in matters] or list(matters)
-        names = [
-            *usual,
-            *(["density"] if density and "density" in matters and config.mask.density is not None else []),
-        ]
+        names = [name for name in USUAL if name in matters] or list(matters)
+        if density and "density" in matters and config.mask.density is not None:
+            names.append("density")
     searched = list(dict.fromkeys([*names, *ranges_by_name]))
     for name in searched:
         known_name(name, tuple({*GATES, "p_f"}), "search parameter")
@@ -178,27 +169,23 @@ def _range(config: Config, arm: str, name: str, ends: tuple[float, float] | None
     key = f"arms.{arm}.p_f" if name == "p_f" else f"mask.{name}"
     steps = config.mask.steps
     low, high = ends or ((max(1, steps // 2), max(2, 2 * steps)) if name == "steps" else ENDS[name])
-    made = Range(
-        name,
-        key,
-        int(low) if name in WHOLE else low,
-        int(high) if name in WHOLE else high,
-        name in LOG,
-        name in WHOLE,
-    )
-    _check(made, low, high)
-    return made
+    part = Range(name, key, low, high, name in LOG, name in WHOLE)
+    _check(part)
+    return replace(part, low=int(low), high=int(high)) if part.whole else part
 
 
-def _check(part: Range, low: float, high: float) -> None:
+def _check(part: Range) -> None:
     """Both ends within the knob's bounds, and something between them."""
+    low, high = part.low, part.high
+    kind: type[Any] = Arm if part.name == "p_f" else MaskSettings
+    knob = next(entry.metadata for entry in fields(kind) if entry.name == part.name)
     where = f"--range {part.name}={low:g}:{high:g}"
     for end in (low, high):
         if not math.isfinite(end) or (part.whole and end != int(end)):
             raise ConfigError(f"{where}: {end:g} is not allowed: a {'whole ' if part.whole else ''}number")
-        if not _within(end, part.key):
+        if not all(knob[name] is None or holds(end, knob[name]) for name, holds in BOUNDS.items()):
             also = "; gamma < 0 < 1 < zeta (eq. 11)" if part.name in ("gamma", "zeta") else ""
-            raise ConfigError(f"{where}: {part.key} {end:g} is not allowed: {allowed(_knob(part.key))}{also}")
+            raise ConfigError(f"{where}: {part.key} {end:g} is not allowed: {allowed(knob)}{also}")
     if part.log and low <= 0:
         raise ConfigError(
             f"{where}: {part.key} {low:g} is not allowed: above 0, for the search is on a log scale"
@@ -210,33 +197,17 @@ def _check(part: Range, low: float, high: float) -> None:
         )
 
 
-def _knob(key: str) -> Mapping[str, Any]:
-    kind: type[Any] = Arm if key.startswith("arms.") else MaskSettings
-    return next(entry.metadata for entry in fields(kind) if entry.name == key.rpartition(".")[2])
-
-
-def _within(value: float, key: str) -> bool:
-    bounds = _knob(key)
-    return (
-        (bounds["low"] is None or value >= bounds["low"])
-        and (bounds["high"] is None or value <= bounds["high"])
-        and (bounds["above"] is None or value > bounds["above"])
-        and (bounds["below"] is None or value < bounds["below"])
-    )
-
-
 def present(config: Config, space: Space) -> Values | None:
     """The params file's own values, where all of them lie in the space; else None."""
-    values: Values = {}
-    for part in space.ranges:
-        section, *rest = part.key.split(".")
-        value = getattr(config.mask, rest[0]) if section == "mask" else config.arms[rest[0]].p_f
-        if value is None or not part.holds(value):
-            return None
-        values[part.name] = value
-    return values
+    flat: Mapping[str, Any] = as_flat(config)
+    values = {part.name: flat[part.key] for part in space.ranges}
+    inside = all(
+        isinstance(value, int | float) and part.low <= value <= part.high
+        for part, value in zip(space.ranges, values.values(), strict=True)
+    )
+    return values if inside else None
 
 
-def words(values: Mapping[str, float], names: Iterable[str] | None = None) -> str:
+def words(values: Mapping[str, float]) -> str:
     """Values on a line: `lam 1.2e-07, gamma -0.83`."""
-    return ", ".join(f"{name} {values[name]:.4g}" for name in (values if names is None else names))
+    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())

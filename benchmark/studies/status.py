@@ -56,10 +56,16 @@ def counts_text(study: optuna.Study) -> str:
 
 
 def front(study: optuna.Study) -> list[FrozenTrial]:
-    """The best trials, best F1 first: one, or the Pareto front."""
+    """The best trials, best F1 first: one, or the Pareto front; none where no trial has finished."""
+    best = sorted(study.best_trials, key=lambda trial: (-trial.values[0], trial.values[-1], trial.number))
+    return best if len(study.directions) > 1 else best[:1]
+
+
+def front_text(study: optuna.Study) -> str:
+    """`Pareto front: trials 3, 7`; empty for a search for one value."""
     if len(study.directions) == 1:
-        return [study.best_trial]
-    return sorted(study.best_trials, key=lambda trial: (-trial.values[0], trial.values[1], trial.number))
+        return ""
+    return f"Pareto front: trials {', '.join(str(trial.number) for trial in front(study))}"
 
 
 def status_document(study: optuna.Study) -> Document:
@@ -73,28 +79,22 @@ def status_document(study: optuna.Study) -> Document:
         f"study {study.study_name}: {identity.cell}, profile {identity.profile}, objective "
         f"{identity.objective}, pruner {identity.pruner}, seeds {','.join(map(str, identity.seeds))}"
     )
-    return Document(title, (text_table(columns, rows), *map(Paragraph, _best(study))), wrapped=False)
+    lines = [counts_text(study)]
+    if best := front(study):
+        lines.append(front_text(study) or f"best: trial {best[0].number}")
+    return Document(title, (text_table(columns, rows), *map(Paragraph, lines)), wrapped=False)
 
 
 def _row(trial: FrozenTrial, names: Sequence[str]) -> list[str | TextCell]:
     return [
         str(trial.number),
         TextCell(STATES[trial.state], TONES[trial.state]),
-        _number(trial.values[0] if trial.values else None, 2),
-        _number(trial.user_attrs.get("density"), 3),
+        _number(trial.values[0] if trial.values else None, ".2f"),
+        _number(trial.user_attrs.get("density"), ".3f"),
         *(_number(trial.params.get(name)) for name in names),
         _time(trial),
         _remark(trial),
     ]
-
-
-def _best(study: optuna.Study) -> list[str]:
-    lines = [counts_text(study)]
-    if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        best = front(study)
-        numbers = ", ".join(str(trial.number) for trial in best)
-        lines.append(f"{'best: trial' if len(study.directions) == 1 else 'Pareto front: trials'} {numbers}")
-    return lines
 
 
 def _remark(trial: FrozenTrial) -> str:
@@ -107,10 +107,8 @@ def _remark(trial: FrozenTrial) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _number(value: float | None, decimals: int | None = None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if decimals is None else f"{value:.{decimals}f}"
+def _number(value: float | None, form: str = ".4g") -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _time(trial: FrozenTrial) -> str:

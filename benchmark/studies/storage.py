@@ -56,23 +56,22 @@ def storage_url(name: str, url_option: str | None = None) -> str:
 
 
 def open_storage(url: str, heartbeat: int = HEARTBEAT) -> RDBStorage:
-    """Open the database, making its tables first if need be.
+    """Open the database, making its tables first if need be. Optuna's own lines end here: ours tell the same.
 
     Raises:
         ConfigError: no URL of a database, or the driver that it names is not installed.
         BMTError: it cannot be reached.
     """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=ExperimentalWarning)
     path = _file(url)
+    options: dict[str, Any] = {"pool_pre_ping": path is None}
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        options: dict[str, Any] = {"connect_args": {"timeout": SQLITE_SECONDS}}
-    else:
-        options = {
-            "pool_pre_ping": True,
-            **({"connect_args": {"connect_timeout": CONNECT_SECONDS}} if "psycopg" in url else {}),
-        }
-    with reachable(url), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
+        options["connect_args"] = {"timeout": SQLITE_SECONDS}
+    elif "psycopg" in url:
+        options["connect_args"] = {"connect_timeout": CONNECT_SECONDS}
+    with reachable(url):
         for attempt in range(1, OPENINGS + 1):
             try:
                 return RDBStorage(
@@ -84,14 +83,9 @@ def open_storage(url: str, heartbeat: int = HEARTBEAT) -> RDBStorage:
                 )
             except ImportError as error:
                 raise ConfigError(f"--storage {tracking.public(url)}: {_no_driver(error)}") from None
-            except (
-                sqlalchemy.exc.ProgrammingError,
-                sqlalchemy.exc.IntegrityError,
-                sqlalchemy.exc.OperationalError,
-            ) as error:
-                if attempt == OPENINGS or not re.search(
-                    "already exists|duplicate|unique", str(error), re.IGNORECASE
-                ):
+            except sqlalchemy.exc.DatabaseError as error:
+                raced = re.search("already exists|duplicate|unique", str(error), re.IGNORECASE)
+                if attempt == OPENINGS or not raced:
                     raise
                 time.sleep(0.2 * attempt)
     raise AssertionError("unreachable")
@@ -100,16 +94,7 @@ def open_storage(url: str, heartbeat: int = HEARTBEAT) -> RDBStorage:
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
     """Queue a dead worker's trial again, and end its MLflow run."""
     mlflow_runs.bury(study.study_name, trial.number)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)(study, trial)
-
-
-def fail_silent(study: optuna.Study) -> None:
-    """Fail and queue again the trials whose workers are dead."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        optuna.storages.fail_stale_trials(study)
+    RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)(study, trial)
 
 
 def find_study(name: str, url: str) -> optuna.Study:

@@ -6,23 +6,36 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
+import numpy as np
 import optuna
+from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
+from scipy.interpolate import griddata
+from scipy.spatial import QhullError
 
 from benchmark.config.params import repository_root
-from benchmark.rendering.phrases import fixed
-from benchmark.reporting.charts import Chart, ChartSection, DataTable, chart_page, line_legend, mark_legend
+from benchmark.rendering.phrases import counted, fixed
+from benchmark.reporting.charts import (
+    Chart,
+    ChartSection,
+    DataTable,
+    Legend,
+    chart_page,
+    line_legend,
+    mark_legend,
+)
 from benchmark.reporting.plots import HEIGHT, Axes, Line, Mark, bar_plot, field_plot, line_plot, scatter_plot
 from benchmark.reporting.scales import Scale, spanning
 from benchmark.studies.identity import StudyIdentity, identity_of
 from benchmark.studies.space import words
-from benchmark.studies.status import counts_text, finished, front
-from benchmark.studies.value_field import interpolated, shares_of_range
+from benchmark.studies.status import counts_text, finished
 from bmt.runtime.files import write_text
 
+ACROSS, DOWN = 24, 16
+"""Cells of the field."""
 FEWEST = 4
 """Finished trials below which an importance says nothing."""
 TRIAL, PRUNED, BEST = 0, 6, 1
@@ -42,14 +55,9 @@ PARETO = (
 )
 
 
-def page_path(study: str) -> Path:
-    """The file of a study's page."""
-    return repository_root() / "studies" / f"{study}.html"
-
-
 def write_page(study: optuna.Study) -> Path:
     """Write the page. Raises BMTError where no trial has finished."""
-    path = page_path(study.study_name)
+    path = repository_root() / "studies" / f"{study.study_name}.html"
     write_text(path, study_page(study))
     return path
 
@@ -65,7 +73,7 @@ def study_page(study: optuna.Study) -> str:
         f"{identity.cell} · profile {identity.profile} · {counts_text(study)} · "
         f"seeds {', '.join(map(str, identity.seeds))} · searched: {ranges}"
     )
-    sections = (history(study), importance(study, done), value_field(identity, done), pareto(study, done))
+    sections = (history(study), importance(study, done), value_field(identity, done), pareto(done))
     return chart_page(
         "study.html.j2",
         title=f"Study {study.study_name}",
@@ -78,21 +86,27 @@ def study_page(study: optuna.Study) -> str:
 
 
 def history(study: optuna.Study) -> ChartSection:
-    """Macro F1 of every trial, and the best so far."""
+    """Macro F1 of every trial, of a pruned one where it stood, and the best so far."""
+    names = {TRIAL: "finished trial", BEST: "the best", PRUNED: "pruned trial, where it stood"}
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    scores = {state: _scores(trials, state) for state in (TrialState.COMPLETE, TrialState.PRUNED)}
-    done, pruned = scores[TrialState.COMPLETE], scores[TrialState.PRUNED]
-    best = tuple(zip((x for x, _ in done), accumulate((y for _, y in done), max), strict=True))
-    reached = best[-1][1]
-    first = next(x for x, score in best if score == reached)
-    lines = [
-        Line("best so far", BEST, best, kept=(first, reached)),
-        Line("finished trials", TRIAL, done),
-        *([Line("pruned trials, where they stood", PRUNED, pruned)] if pruned else []),
-    ]
-    numbers, f1 = zip(*(point for line in lines for point in line.points), strict=True)
-    axes = Axes(spanning(numbers), spanning(f1, HEIGHT, 0, margin=0.1), "trial", "macro F1")
-    title, said = "Macro F1 by trial", f"{len(done)} finished trials; the best macro F1 is {fixed(reached)}."
+    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    f1 = [trial.values[0] for trial in done]
+    first = done[f1.index(max(f1))]
+    marks = []
+    for trial in trials:
+        if trial.values:
+            series = BEST if trial is first else TRIAL if trial.state == TrialState.COMPLETE else PRUNED
+            name = f"trial {trial.number}: {fixed(trial.values[0])}, {names[series]}"
+            marks.append(Mark(name, series, trial.number, trial.values[0]))
+    # a new best is a step: what lies between two trials was never tried
+    best = list(accumulate([f1[0], *f1], max))
+    steps = [(trial.number, y) for trial, pair in zip(done, pairwise(best), strict=True) for y in pair]
+    line = Line("best so far", BEST, (*steps, (marks[-1].x, best[-1])))
+    # trials have whole numbers: with room for five of them no tick falls in between
+    x, y = spanning([0, max(4, marks[-1].x)]), spanning((mark.y for mark in marks), HEIGHT, 0, margin=0.1)
+    axes, title = Axes(x, y, "trial", "macro F1"), "Macro F1 by trial"
+    said = f"{counted(len(done), 'finished trial')}; the best macro F1 is {fixed(best[-1])}."
+    plot = line_plot("history-plot", title, said, [line], axes, dotted=False, marks=marks)
     rows = [
         [
             str(trial.number),
@@ -103,9 +117,13 @@ def history(study: optuna.Study) -> ChartSection:
         for trial in trials
     ]
     data = DataTable(title, ("trial", "state", "macro F1", "values"), rows)
-    chart = Chart("history-plot", title, line_plot("history-plot", title, said, lines, axes), data)
-    legend = line_legend([(line.series, line.name) for line in lines], "Lines")
-    return ChartSection("history", "History", legend=legend, charts=(chart,))
+    drawn = {mark.series for mark in marks}
+    shapes = mark_legend([(series, name) for series, name in names.items() if series in drawn], "")
+    entries = shapes.entries + line_legend([(BEST, line.name)], "").entries
+    legend = Legend("Marks and lines", entries)
+    return ChartSection(
+        "history", "History", legend=legend, charts=(Chart("history-plot", title, plot, data),)
+    )
 
 
 def importance(study: optuna.Study, done: Sequence[FrozenTrial]) -> ChartSection:
@@ -113,9 +131,10 @@ def importance(study: optuna.Study, done: Sequence[FrozenTrial]) -> ChartSection
     key, heading = "importance", "Importance"
     shares = importances(study, done)
     if shares is None:
-        why = f"{len(done)} finished trials that differ are too few to say which parameter matters"
-        why += f": {FEWEST} at least."
-        return ChartSection(key, heading, note=why)
+        why = (
+            f"{counted(len(done), 'finished trial')}: at least {FEWEST}, not all of one score, are needed to"
+        )
+        return ChartSection(key, heading, note=f"{why} say which parameter matters.")
     said = "Shares by parameter; the values stand in the table."
     plot = bar_plot(f"{key}-plot", "Importance", said, list(shares.items()))
     data = DataTable(
@@ -149,7 +168,8 @@ def value_field(identity: StudyIdentity, done: Sequence[FrozenTrial]) -> ChartSe
         Mark(f"trial {trial.number}: {score:.2f}", BEST if score == high else TRIAL, x, y)
         for trial, (x, y, score) in zip(done, points, strict=True)
     ]
-    field = shares_of_range(interpolated(points, axes), low, high)
+    shares = (interpolated(points, axes) - low) / (high - low or 1.0)
+    field = [[None if np.isnan(share) else share for share in row] for row in shares.tolist()]
     said = f"{len(points)} trials, from {low:.2f} to {high:.2f}."
     plot = field_plot(f"{key}-plot", title, said, field, marks, axes)
     rows = [
@@ -157,16 +177,31 @@ def value_field(identity: StudyIdentity, done: Sequence[FrozenTrial]) -> ChartSe
         for trial, (x, y, score) in zip(done, points, strict=True)
     ]
     data = DataTable(title, ("trial", "gamma", "zeta", "macro F1"), rows)
-    return ChartSection(key, heading, reading=FIELD, charts=(Chart(f"{key}-plot", title, plot, data),))
+    legend = mark_legend([(BEST, "the best trial"), (TRIAL, "another finished trial")], "Trials")
+    chart = Chart(f"{key}-plot", title, plot, data)
+    return ChartSection(key, heading, reading=FIELD, legend=legend, charts=(chart,))
 
 
-def pareto(study: optuna.Study, done: Sequence[FrozenTrial]) -> ChartSection:
+def interpolated(points: Sequence[tuple[float, float, float]], axes: Axes) -> NDArray[np.float64]:
+    """The values of `points` (x, y, value) at the middles of the field's cells, linear between the points:
+    (DOWN, ACROSS), NaN outside them and where they span no area.
+    """
+    places = np.array([axes.at(x, y) for x, y, _ in points]) / (100, HEIGHT)
+    values = np.array([value for *_, value in points])
+    across, down = np.meshgrid((np.arange(ACROSS) + 0.5) / ACROSS, (np.arange(DOWN) + 0.5) / DOWN)
+    try:
+        return np.asarray(griddata(places, values, (across, down), method="linear"))
+    except (QhullError, ValueError):  # fewer than three points, or all on a line
+        return np.full((DOWN, ACROSS), np.nan)
+
+
+def pareto(done: Sequence[FrozenTrial]) -> ChartSection:
     """Macro F1 against union density, and the trials that no other beats in both."""
     key, heading = "pareto", "F1 against density"
     known = [trial for trial in done if "density" in trial.user_attrs]
     if not known:
         return ChartSection(key, heading, note="No trial says its density.")
-    best = {trial.number for trial in (front(study) if len(study.directions) > 1 else not_beaten(known))}
+    best = {trial.number for trial in not_beaten(known)}
     marks, rows = [], []
     for trial in known:
         density, f1, on_front = trial.user_attrs["density"], trial.values[0], trial.number in best
@@ -191,10 +226,3 @@ def not_beaten(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         return mine != theirs and all(x >= y for x, y in zip(mine, theirs, strict=True))
 
     return [trial for trial in trials if not any(beats(other, trial) for other in trials)]
-
-
-def _scores(trials: Sequence[FrozenTrial], state: TrialState) -> tuple[tuple[float, float], ...]:
-    """(number, macro F1) of the trials of a state that have one; of a pruned trial where it stood."""
-    return tuple(
-        (float(one.number), float(one.values[0])) for one in trials if one.state == state and one.values
-    )

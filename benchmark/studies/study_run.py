@@ -8,34 +8,27 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-import optuna
-
 from benchmark.cli.allocator import keep_freed_memory
-from benchmark.config.digests import params_digest
+from benchmark.config.digests import params_digest, section_digest
+from benchmark.config.params import Config, find_cell
+from benchmark.runs.cell_run import CellRun
 from benchmark.studies import mlflow_runs
 from benchmark.studies.identity import StudyIdentity
 from benchmark.studies.objective import Objective
 from benchmark.studies.pruning import check_pruner
 from benchmark.studies.settings import Settings, read_settings
 from benchmark.studies.space import Space, present, space_of
-from benchmark.studies.status import counts_text
+from benchmark.studies.status import counts_text, front, front_text
 from benchmark.studies.storage import HEARTBEAT, open_storage, reachable, storage_url
 from benchmark.studies.training import Trained, check_validation
-from benchmark.studies.worker import TrialBudget, enter_study, quiet_optuna, say, work
+from benchmark.studies.worker import TrialBudget, enter_study, say, work
 from benchmark.tracking.environment import cpu_count
 from bmt.errors import BMTError
 from bmt.runtime.files import json_digest
+from bmt.runtime.ranks import Ranks
 
-OF_THE_CALL = {
-    "--workers": 1,
-    "--trial": 1,
-    "--status": 0,
-    "--export": 0,
-    "--figures": 0,
-    "--apply": 0,
-    "--yes": 0,
-}
-"""Options that are this call's own and not its workers', with the number of values."""
+OF_THE_CALL = ("--workers", "--trial", "--storage", "--status", "--export", "--figures", "--apply", "--yes")
+"""Options that are this call's own and not its workers': three with a value, five without."""
 
 
 def run(options: argparse.Namespace, command_line: Sequence[str]) -> None:
@@ -45,15 +38,14 @@ def run(options: argparse.Namespace, command_line: Sequence[str]) -> None:
         ConfigError: something in the call, the params file or the study does not fit. DataError: no features.
         BMTError: the database cannot be reached.
     """
-    quiet_optuna()
     keep_freed_memory()
     settings = read_settings(options.params, options.profile, options.changes)
     config = settings.config()
     check_validation(config)
     backbone = options.backbone or next(iter(config.backbones))
-    cell = f"{backbone}.{options.regime}.{options.arm}.s{options.seeds[0]}"
-    space = _space(options, settings, cell)
-    trained = Trained.of(settings, cell, space)
+    cell = find_cell(config, f"{backbone}.{options.regime}.{options.arm}.s{options.seeds[0]}")
+    space = _space(options, settings, config)
+    trained = Trained(settings, space, CellRun.of(config, cell, Ranks()))
     kind = options.pruner or ("hyperband" if options.objective == "f1" else "none")
     check_pruner(kind, options.objective, len(options.seeds), trained.evaluations)
     identity = _identity(options, trained, kind)
@@ -70,43 +62,32 @@ def run(options: argparse.Namespace, command_line: Sequence[str]) -> None:
             present(config, space),
         )
         say(f"study {options.study}: {identity.cell}, {space.text}; {counts_text(study)} so far")
-        told = {
-            "study.digest": identity.digest,
-            "objective": identity.objective,
-            "pruner": kind,
-            "space": identity.space,
-            "cell": identity.cell,
+        told = {"study.digest": identity.digest} | {
+            key: getattr(identity, key)
+            for key in ("objective", "pruner", "space", "cell", "seeds", "changed")
         }
-        with mlflow_runs.study_run(
-            study,
-            mlflow_runs.experiment_of(config),
-            told | {"seeds": identity.seeds, "changed": identity.changed},
-        ):
+        with mlflow_runs.study_run(study, mlflow_runs.experiment_of(config), told):
             if options.workers > 1:
                 _start_workers(command_line, options.workers, url)
             else:
                 recorded = mlflow_runs.trial_runs(study, settings, space, identity)
                 objective = Objective(space, trained, options.seeds, options.objective, kind, recorded)
                 work(study, objective, TrialBudget(options.trials, options.finished, options.timeout, beat))
-        say(f"study {options.study}: {counts_text(study)}; {_best(study)}")
+        best = front(study)
+        if not best:
+            reached = "none finished"
+        else:
+            reached = front_text(study) or f"best macro F1 {best[0].value:.2f}, trial {best[0].number}"
+        say(f"study {options.study}: {counts_text(study)}; {reached}")
 
 
-def _space(options: argparse.Namespace, settings: Settings, cell: str) -> Space:
-    from benchmark.config.params import find_cell
-
-    config = settings.config()
-    arm = find_cell(config, cell).arm
-    names = (
-        None
-        if options.search is None
-        else [name.strip() for name in options.search.split(",") if name.strip()]
-    )
-    space = space_of(config, arm, names, options.ranges, options.objective == "f1_density")
-    for corner in (
-        {part.key: part.low for part in space.ranges},
-        {part.key: part.high for part in space.ranges},
-    ):
-        settings.config(corner)  # what the params file's other checks say of the ends
+def _space(options: argparse.Namespace, settings: Settings, config: Config) -> Space:
+    names = None
+    if options.search is not None:
+        names = [name.strip() for name in options.search.split(",") if name.strip()]
+    space = space_of(config, options.arm, names, options.ranges, options.objective == "f1_density")
+    for end in ("low", "high"):  # what the params file's other checks say of the ends
+        settings.config({part.key: getattr(part, end) for part in space.ranges})
     return space
 
 
@@ -114,33 +95,21 @@ def _identity(options: argparse.Namespace, trained: Trained, kind: str) -> Study
     """What the study is. The searched values are at one end in its digest of settings: the params file's own
     do not matter.
     """
-    from benchmark.config.digests import section_digest
-
-    at_low = trained.settings.config({part.key: part.low for part in trained.space.ranges})
+    run, settings = trained.run, trained.settings
+    at_low = settings.config({part.key: part.low for part in trained.space.ranges})
     return StudyIdentity(
-        profile=trained.config.profile,
-        cell=trained.cell.name.rpartition(".")[0],
+        profile=run.config.profile,
+        cell=run.cell.name.rpartition(".")[0],
         space=trained.space.plain(),
         objective=options.objective,
         pruner=kind,
         seeds=list(options.seeds),
-        settings=json_digest([section_digest(at_low, trained.cell)]),
-        data=trained.data.digest,
-        weights=trained.place.identity,
-        changed=trained.settings.changed,
-        params_sha256=params_digest(trained.settings.path),
+        settings=json_digest([section_digest(at_low, run.cell)]),
+        data=run.data.digest,
+        weights=run.backbone.identity,
+        changed=settings.changed,
+        params_sha256=params_digest(settings.path),
     )
-
-
-def _best(study: optuna.Study) -> str:
-    from benchmark.studies.status import front
-
-    if not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
-        return "none finished"
-    best = front(study)
-    if len(study.directions) > 1:
-        return f"Pareto front: trials {', '.join(str(trial.number) for trial in best)}"
-    return f"best macro F1 {best[0].values[0]:.2f}, trial {best[0].number}"
 
 
 def _start_workers(command_line: Sequence[str], workers: int, url: str) -> None:
@@ -170,13 +139,13 @@ def _for_worker(command_line: Sequence[str]) -> list[str]:
     """The arguments without those that are the call's own; the URL goes by the environment, where no list of
     processes shows it.
     """
-    kept, skip = [], 0
+    kept, skip = [], False
     for argument in command_line:
         name, sign, _ = argument.partition("=")
         if skip:
-            skip -= 1
-        elif name in OF_THE_CALL or name == "--storage":
-            skip = 0 if sign else OF_THE_CALL.get(name, 1)
+            skip = False
+        elif name in OF_THE_CALL:
+            skip = not sign and name in OF_THE_CALL[:3]
         else:
             kept.append(argument)
     return kept

@@ -10,17 +10,12 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import torch
-
-from benchmark.config.backbones import Located, locate
-from benchmark.config.cells import Cell
 from benchmark.config.folders import Places
-from benchmark.config.params import Config, find_cell
-from benchmark.runs.cell_data import SourceData, training_data
+from benchmark.config.params import Config
 from benchmark.runs.cell_masks import masks_and_anchor
 from benchmark.runs.cell_run import CellRun
 from benchmark.runs.single_task_reference import with_reference
@@ -31,9 +26,10 @@ from bmt.errors import ConfigError
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from bmt.runtime.control import RunControl
-from bmt.runtime.ranks import Ranks
 from bmt.training.loop import train
-from bmt.training.plan import planned_steps
+
+if TYPE_CHECKING:
+    from bmt.training.applied_masks import UpdateMasks
 
 
 def check_validation(config: Config) -> None:
@@ -47,91 +43,61 @@ def check_validation(config: Config) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """Scores seeds of one cell (`Measure`)."""
+    """Scores seeds of one cell (`Measure`). run: the cell under the study's settings, with its data."""
 
     settings: Settings
-    config: Config
-    cell: Cell
     space: Space
-    place: Located
-    data: SourceData
-
-    @staticmethod
-    def of(settings: Settings, cell: str, space: Space) -> Trained:
-        """Read a cell's data. Raises ConfigError and DataError: unknown names, dev sets as validation,
-        features not prepared.
-        """
-        config = settings.config()
-        check_validation(config)
-        searched_cell = find_cell(config, cell)
-        place = locate(searched_cell.backbone, config.backbones[searched_cell.backbone])
-        if config.training.threads:
-            torch.set_num_threads(config.training.threads)
-        return Trained(
-            settings,
-            config,
-            searched_cell,
-            space,
-            place,
-            training_data(config, searched_cell, Places.of(config).features(searched_cell.backbone)),
-        )
+    run: CellRun
 
     @property
     def datasets(self) -> Sequence[str]:
         """The source datasets, whose F1 is the score."""
-        return list(self.data.rows)
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps of a training."""
-        training = self.config.training
-        epochs = training.epochs_st if self.cell.dataset else training.epochs_mt
-        return planned_steps(self.data.sets, self.data.rows, epochs, training)
+        return list(self.run.data.rows)
 
     @property
     def evaluations(self) -> int:
         """Evaluations of a training that is not stopped early."""
-        return math.ceil(self.steps / self.config.training.evaluate_every)
+        return math.ceil(self.run.steps / self.run.config.training.evaluate_every)
 
     def __call__(
-        self, values: Values, seed: int, evaluated: Callable[[int, float], None], run: Recorder
+        self, values: Values, seed: int, evaluated: Callable[[int, float], None], recorder: Recorder
     ) -> Score:
         """Train with these values and this seed."""
         config = self.settings.config(self.space.changes(values))
-        cell = Cell(self.cell.backbone, self.cell.regime, self.cell.arm, self.cell.adapter, seed)
+        cell = replace(self.run.cell, seed=seed)
         config = with_reference(config, cell, Places.of(config))
 
         def report(step: int, metrics: dict[str, float]) -> None:
-            run.log(metrics, step)
+            recorder.log(metrics, step)
             if "validation/f1/macro" in metrics:
                 evaluated(math.ceil(step / config.training.evaluate_every), metrics["validation/f1/macro"])
 
         with tempfile.TemporaryDirectory() as scratch:  # masks of one trial are of no use to another
             places = Places(Path(scratch), config.profile)
-            trial = CellRun(config, cell, places, self.place, self.data, Ranks())
-            model, tokenizer = trial.open_model()
-            data, control = self.data.for_model(tokenizer), RunControl(report)
-            made, anchor = masks_and_anchor(trial, model, data, run, fresh=True, control=control)
+            run = replace(self.run, config=config, cell=cell, places=places)
+            model, tokenizer = run.open_model()
+            data, control = run.data.for_model(tokenizer), RunControl(report)
+            masks, anchor = masks_and_anchor(run, model, data, recorder, fresh=True, control=control)
             outcome = train(
                 model,
                 data,
-                trial.plan,
-                steps=self.steps,
+                run.plan,
+                steps=run.steps,
                 seed=seed,
-                masks=made,
+                masks=masks,
                 anchor=anchor,
                 control=control,
             )
-            masks = made if made is None or isinstance(made, Masks | RandomMask) else made.masks()
+            density = union_density(masks)
         best = next(row for row in outcome.curve if row["step"] == outcome.best_step)
-        moved = outcome.deviation["total"].relative
-        return Score(
-            {name: best[f"f1/{name}"] for name in self.datasets}, union_density(masks), {"deviation": moved}
-        )
+        f1 = {name: best[f"f1/{name}"] for name in self.datasets}
+        return Score(f1, density, outcome.deviation["total"].relative)
 
 
-def union_density(masks: Any) -> float:
+def union_density(masks: UpdateMasks | None) -> float:
     """Share of the weights that any dataset's mask opens; of a random mask p_F, what a step opens."""
+    if masks is None:
+        return 1.0
     if isinstance(masks, RandomMask):
         return masks.p_f
-    return masks.union_density() if isinstance(masks, Masks) else 1.0
+    return (masks if isinstance(masks, Masks) else masks.masks()).union_density()

@@ -5,30 +5,27 @@ run them.
 from __future__ import annotations
 
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import optuna
-from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from benchmark.cli.progress import duration
 from benchmark.studies.identity import StudyIdentity, claim
-from benchmark.studies.objective import OBJECTIVES, Objective
+from benchmark.studies.objective import Objective
 from benchmark.studies.pruning import pruner
 from benchmark.studies.samplers import sampler
+from benchmark.studies.search_options import OBJECTIVES
 from benchmark.studies.space import Values, words
-from benchmark.studies.storage import HEARTBEAT, SILENCE, fail_silent
+from benchmark.studies.storage import HEARTBEAT, SILENCE
 from bmt.errors import ModelError
 
 FAILURES = 3  # one after the other, and the worker gives up: it is not the values
 POLL_SECONDS = 1.0  # between two looks at what the other workers do
-
-Tell = Callable[[str], None]
 
 
 def say(line: str) -> None:
@@ -75,11 +72,14 @@ def enter_study(
     Raises:
         ConfigError: the database has another study of this name.
     """
-    directions = OBJECTIVES[identity.objective]
-    options: dict[str, Any] = {"study_name": name, "storage": storage, "sampler": sampler(*sampling)}
-    options["pruner"] = pruner(identity.pruner, len(identity.seeds), evaluations)
+    options = {
+        "study_name": name,
+        "storage": storage,
+        "sampler": sampler(*sampling),
+        "pruner": pruner(identity.pruner, len(identity.seeds), evaluations),
+    }
     try:
-        study = optuna.create_study(directions=list(directions), **options)
+        study = optuna.create_study(directions=OBJECTIVES[identity.objective], **options)
     except DuplicatedStudyError:
         study = optuna.load_study(**options)
     if claim(study, identity) and first is not None:
@@ -87,7 +87,9 @@ def enter_study(
     return study
 
 
-def work(study: optuna.Study, objective: Objective, budget: TrialBudget, tell: Tell = say) -> None:
+def work(
+    study: optuna.Study, objective: Objective, budget: TrialBudget, tell: Callable[[str], None] = say
+) -> None:
     """Run trials until the study has as many as the budget says, or the time is over.
 
     Where other workers run the last of them, this one waits: a killed worker's trial is queued again and
@@ -104,20 +106,17 @@ def work(study: optuna.Study, objective: Objective, budget: TrialBudget, tell: T
     def after(study: optuna.Study, trial: FrozenTrial) -> None:
         tell(trial_line(study, trial))
         if trial.state == TrialState.FAIL:
-            failed.append(str(trial.user_attrs.get("failure", "no reason known")))
+            failed.append(_failure(trial))
         else:
             failed.clear()
 
     while end is None or time.monotonic() < end:
-        fail_silent(study)
+        optuna.storages.fail_stale_trials(study)  # whose workers are dead: they are queued again
         trials = study.get_trials(deepcopy=False)
         _fail_unborn(study, trials, 10 * SILENCE * budget.heartbeat)
         states = Counter(trial.state for trial in trials)
-        finished, pruned, running = (
-            states[TrialState.COMPLETE],
-            states[TrialState.PRUNED],
-            states[TrialState.RUNNING],
-        )
+        finished, pruned = states[TrialState.COMPLETE], states[TrialState.PRUNED]
+        running = states[TrialState.RUNNING]
         if budget.reached(finished, pruned):
             return
         if running and budget.reached(finished + running, pruned):
@@ -130,7 +129,7 @@ def work(study: optuna.Study, objective: Objective, budget: TrialBudget, tell: T
             time.sleep(POLL_SECONDS)
             continue
         try:
-            study.optimize(_noting_failures(objective), n_trials=1, catch=(ModelError,), callbacks=[after])
+            study.optimize(objective, n_trials=1, catch=(ModelError,), callbacks=[after])
         except (UpdateFinishedTrialError, ValueError) as error:
             if isinstance(error, ValueError) and "Cannot tell a" not in str(error):
                 raise
@@ -146,19 +145,6 @@ def work(study: optuna.Study, objective: Objective, budget: TrialBudget, tell: T
     tell(f"study {study.study_name}: the time is over")
 
 
-def _noting_failures(objective: Objective) -> Callable[[optuna.Trial], float | tuple[float, float]]:
-    """The objective; why a trial failed is kept with it."""
-
-    def noting(trial: optuna.Trial) -> float | tuple[float, float]:
-        try:
-            return objective(trial)
-        except ModelError as error:
-            trial.set_user_attr("failure", str(error))
-            raise
-
-    return noting
-
-
 def _fail_unborn(study: optuna.Study, trials: list[FrozenTrial], longest: float) -> None:
     """Fail trials whose worker was killed while their values were drawn: before the first heartbeat, so that
     none is ever missed.
@@ -172,22 +158,19 @@ def _fail_unborn(study: optuna.Study, trials: list[FrozenTrial], longest: float)
 
 def trial_line(study: optuna.Study, trial: FrozenTrial) -> str:
     """What a trial came to, on one line."""
-    seconds = duration(trial.duration.total_seconds()) if trial.duration else "-"
-    head = f"trial {trial.number}: "
+    took = f"; {duration(trial.duration.total_seconds()) if trial.duration else '-'}"
     if trial.state == TrialState.FAIL:
-        return f"{head}failed: {trial.user_attrs.get('failure', 'no reason known')}; {words(trial.params)}"
-    if trial.state == TrialState.PRUNED:
-        value = f" at macro F1 {trial.value:.2f}" if trial.value is not None else ""
-        return f"{head}pruned{value}; {words(trial.params)}; {seconds}"
-    if len(trial.values) > 1:
-        scores = f"macro F1 {trial.values[0]:.2f}, union density {trial.values[1]:.3f}"
-        return f"{head}{scores}; {words(trial.params)}; {seconds}"
-    best = study.best_trial
-    beside = "the best" if best.number == trial.number else f"best {best.value:.2f}, trial {best.number}"
-    return f"{head}macro F1 {trial.values[0]:.2f} ({beside}); {words(trial.params)}; {seconds}"
+        outcome, took = f"failed: {_failure(trial)}", ""
+    elif trial.state == TrialState.PRUNED:
+        outcome = "pruned" if trial.value is None else f"pruned at macro F1 {trial.value:.2f}"
+    elif len(trial.values) > 1:
+        outcome = f"macro F1 {trial.values[0]:.2f}, union density {trial.values[1]:.3f}"
+    else:
+        best = study.best_trial
+        beside = "the best" if best.number == trial.number else f"best {best.value:.2f}, trial {best.number}"
+        outcome = f"macro F1 {trial.value:.2f} ({beside})"
+    return f"trial {trial.number}: {outcome}; {words(trial.params)}{took}"
 
 
-def quiet_optuna() -> None:
-    """Optuna's own lines away: ours tell the same, one per trial."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.filterwarnings("ignore", category=ExperimentalWarning)
+def _failure(trial: FrozenTrial) -> str:
+    return str(trial.user_attrs.get("failure", "no reason known"))

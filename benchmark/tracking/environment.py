@@ -14,10 +14,12 @@ import resource
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from benchmark.config.params import repository_root
 from bmt.runtime.files import file_digest
 
 PACKAGES = (
@@ -49,11 +51,7 @@ def describe(root: Path | None = None) -> dict[str, Any]:
         memory_mb, device (the GPU's name on CUDA, else the CPU's), gpu_count, gpu_memory_mb, cuda, and git
         {commit, dirty, diff_sha256} of the checkout `root` (default: the repository's root).
     """
-    if root is None:
-        from benchmark.config.params import repository_root
-
-        root = repository_root()
-    return {**_machine(), "git": git_state(root)}
+    return {**_machine(), "git": git_state(root or repository_root())}
 
 
 @functools.cache
@@ -72,11 +70,9 @@ def _machine() -> dict[str, Any]:
 
 def tags(environment: Mapping[str, Any]) -> dict[str, str]:
     """`describe()` as flat tags: `git.commit`, `package.torch`, `device`, … Unknown values are left out."""
-    flat = {
-        f"{group}.{name}": value for group in ("git",) for name, value in environment.get(group, {}).items()
-    }
-    flat |= {f"package.{name}": value for name, value in environment.get("packages", {}).items()}
-    flat |= {name: value for name, value in environment.items() if not isinstance(value, dict)}
+    flat = {name: value for name, value in environment.items() if not isinstance(value, dict)}
+    for group, prefix in (("git", "git"), ("packages", "package")):
+        flat |= {f"{prefix}.{name}": value for name, value in environment.get(group, {}).items()}
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in flat.items()
@@ -88,31 +84,25 @@ def provenance(described: Mapping[str, Any]) -> dict[str, str]:
     """The tags that say where a run comes from: the command, the user, and `described` (the result of
     `describe`) by `tags`.
     """
-    command = " ".join(["python", *sys.orig_argv[1:]])
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = str(os.getuid())
     known = {
-        "mlflow.source.name": command,
+        "mlflow.source.name": " ".join(["python", *sys.orig_argv[1:]]),
         "mlflow.source.type": "LOCAL",
-        "mlflow.user": _user(),
+        "mlflow.user": user,
         **tags(described),
     }
     return known | ({"mlflow.source.git.commit": known["git.commit"]} if "git.commit" in known else {})
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return str(os.getuid())
 
 
 def package_versions() -> dict[str, str]:
     """Version of each main package that is installed."""
     versions = {}
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return versions
 
 
@@ -123,21 +113,12 @@ def cpu_count() -> int:
 
 def cpu_name() -> str:
     """The CPU's model name, or the architecture where the system does not tell."""
-    try:
-        model = re.search(
-            r"^model name\s*:\s*(.+)$",
-            Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"),
-            re.MULTILINE,
-        )
-        if model:
+    with suppress(OSError):
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        if model := re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE):
             return model.group(1).strip()
-    except OSError:
-        pass
-    if sys.platform == "darwin":
-        name = _output(["sysctl", "-n", "machdep.cpu.brand_string"])
-        if name:
-            return name.decode().strip()
-    return platform.processor() or platform.machine()
+    name = _output(["sysctl", "-n", "machdep.cpu.brand_string"]) if sys.platform == "darwin" else None
+    return name.decode().strip() if name else platform.processor() or platform.machine()
 
 
 def memory_mb() -> int | None:
@@ -151,10 +132,8 @@ def memory_mb() -> int | None:
 def peak_memory_mb() -> float:
     """The largest resident memory of this process so far, in MB (2^20 bytes)."""
     try:  # Linux: getrusage would give a small process the peak of the large one that started it
-        return (
-            int(re.findall(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)[0])
-            / 1024
-        )
+        status = Path("/proc/self/status").read_text()
+        return int(re.findall(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)[0]) / 1024
     except (OSError, IndexError):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024  # bytes there, KB elsewhere
@@ -198,33 +177,24 @@ def git_state(root: Path) -> dict[str, Any]:
     if status is None:
         return unknown
     commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
-    state: dict[str, Any] = {
-        "commit": commit.decode().strip() if commit else None,
-        "dirty": bool(status),
-        "diff_sha256": None,
-    }
-    if status:
-        digest = hashlib.sha256(
-            _git(root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-color", "--", *paths) or b""
-        )
-        for name in (
-            _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *paths) or b""
-        ).split(b"\0"):
-            digest.update(name + b"\0" + _content(root / os.fsdecode(name)) + b"\0" if name else b"")
-        state["diff_sha256"] = digest.hexdigest()
-    return state
+    state = {"commit": commit.decode().strip() if commit else None, "dirty": bool(status)}
+    if not status:
+        return unknown | state
+    digest = hashlib.sha256(
+        _git(root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-color", "--", *paths) or b""
+    )
+    new = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *paths) or b""
+    for name in filter(None, new.split(b"\0")):
+        digest.update(name + b"\0" + _content(root / os.fsdecode(name)).encode() + b"\0")
+    return {**state, "diff_sha256": digest.hexdigest()}
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path) -> str:
     try:
         size = path.lstat().st_size
-        return (
-            str(size).encode()
-            if size > LARGEST_UNTRACKED or not path.is_file()
-            else file_digest(path).encode()
-        )
+        return str(size) if size > LARGEST_UNTRACKED or not path.is_file() else file_digest(path)
     except OSError:
-        return b"?"
+        return "?"
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:
@@ -270,16 +240,14 @@ def _nvidia_handles() -> tuple[Any, ...]:
 def _nvidia_metrics() -> dict[str, float]:
     values: dict[str, float] = {}
     for index, handle in enumerate(_nvidia_handles()):
-        try:
+        prefix = f"system/gpu_{index}"
+        with suppress(Exception):  # a GPU in MIG mode reports no load; a metric is never worth a run
             import pynvml
 
             memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-            values[f"system/gpu_{index}_memory_usage_megabytes"] = int(memory.used) / (1 << 20)
-            values[f"system/gpu_{index}_memory_usage_percentage"] = 100 * int(memory.used) / int(memory.total)
-            values[f"system/gpu_{index}_power_usage_watts"] = pynvml.nvmlDeviceGetPowerUsage(handle) / 1000
-            values[f"system/gpu_{index}_utilization_percentage"] = float(
-                pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
-            )
-        except Exception:  # a GPU in MIG mode reports no load; a metric is never worth a run
-            continue
+            values[f"{prefix}_memory_usage_megabytes"] = int(memory.used) / (1 << 20)
+            values[f"{prefix}_memory_usage_percentage"] = 100 * int(memory.used) / int(memory.total)
+            values[f"{prefix}_power_usage_watts"] = pynvml.nvmlDeviceGetPowerUsage(handle) / 1000
+            load = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
+            values[f"{prefix}_utilization_percentage"] = float(load)
     return values

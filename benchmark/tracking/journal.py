@@ -110,30 +110,25 @@ def read_state(path: Path, store: str) -> dict[str, Any]:
     """What `store` (its URI) has of the journal `path`: {run_id, delivered (seq), status, creating}; empty
     when nothing is known.
     """
-    try:
-        state = json.loads(state_path(path).read_text(encoding="utf-8"))["stores"][store]
-        return dict(state)
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}  # a lost state costs a look-up: the run's tags know how far it is
+    return _states(path).get(store, {})
 
 
 def write_state(path: Path, store: str, state: Mapping[str, Any]) -> None:
     """Note what `store` has of the journal `path`, complete or not at all."""
-    try:
-        known = json.loads(state_path(path).read_text(encoding="utf-8"))["stores"]
-        stores = dict(known)
-    except (OSError, ValueError, KeyError, TypeError):
-        stores = {}
-    write_json(state_path(path), {"stores": {**stores, store: dict(state)}})
+    write_json(state_path(path), {"stores": {**_states(path), store: state}})
 
 
 def run_ids(path: Path) -> set[str]:
     """Every MLflow run id the journal `path` was delivered to."""
+    return {state["run_id"] for state in _states(path).values() if state.get("run_id")}
+
+
+def _states(path: Path) -> dict[str, dict[str, Any]]:
     try:
         stores = json.loads(state_path(path).read_text(encoding="utf-8"))["stores"]
-        return {state["run_id"] for state in stores.values() if state.get("run_id")}
+        return {store: dict(state) for store, state in stores.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return set()
+        return {}  # a lost state costs a look-up: the run's tags know how far it is
 
 
 def journals(folders: Iterable[Path]) -> list[Path]:
@@ -146,10 +141,8 @@ def journals(folders: Iterable[Path]) -> list[Path]:
 
 def find(folder: Path, reference: str) -> Path | None:
     """The journal in the run folder `folder` with the key or MLflow run id `reference`."""
-    for path in journals([folder / FOLDER]):
-        if path.stem == reference or reference in run_ids(path):
-            return path
-    return None
+    kept = journals([folder / FOLDER])
+    return next((path for path in kept if reference in {path.stem, *run_ids(path)}), None)
 
 
 def interrupted(folder: Path) -> str | None:
@@ -161,7 +154,7 @@ def interrupted(folder: Path) -> str | None:
             last = read_entries(path)[0][-1]
         except (DataError, IndexError):
             return None
-        return None if last["kind"] == "end" and last["status"] == "FINISHED" else path.stem
+        return None if last.get("status") == "FINISHED" else path.stem
     return None
 
 
@@ -213,9 +206,11 @@ class Journal:
             self._stream.close()
             raise
         self.seq = entries[-1]["seq"] if entries else 0
-        points = [entry for entry in entries if entry["kind"] == "metrics"]
         self._known = {
-            (name, entry["step"]): value for entry in points for name, value in entry["values"].items()
+            (name, entry["step"]): value
+            for entry in entries
+            if entry["kind"] == "metrics"
+            for name, value in entry["values"].items()
         }
         self.started = entries[0]["time"] if entries else milliseconds()
 

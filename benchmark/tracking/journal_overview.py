@@ -28,8 +28,8 @@ def deliver(folders: Sequence[Path]) -> tuple[list[str], bool]:
     for outcome in outcomes:
         if outcome.state != "up to date" or outcome.detail:
             entries = f"{outcome.entries} entries" if outcome.entries else ""
-            words = [outcome.state, entries, outcome.run_id or "", outcome.detail]
-            lines.append(f"{outcome.path}: {', '.join(word for word in words if word)}")
+            words = (outcome.state, entries, outcome.run_id, outcome.detail)
+            lines.append(f"{outcome.path}: {', '.join(filter(None, words))}")
     counts = Counter(outcome.state for outcome in outcomes)
     states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     return [*lines, f"{len(outcomes)} journals: {states}"], not counts["failed"]
@@ -51,9 +51,10 @@ def overview(folders: Sequence[Path]) -> tuple[list[str], bool]:
             good = False
             continue
         state = read_state(path, uri)
-        last = entries[-1] if entries else {"kind": "", "seq": 0}
-        status = "empty" if not entries else last.get("status") or state.get("status", "RUNNING")
-        name = entries[0].get("name", "?") if entries else "?"
+        name, status, seq = "?", "empty", 0
+        if entries:
+            name, seq = entries[0].get("name", "?"), entries[-1]["seq"]
+            status = entries[-1].get("status") or state.get("status", "RUNNING")
         delivered, run = state.get("delivered", 0), state.get("run_id") or "-"
-        lines.append(COLUMNS.format(name, status, last["seq"], delivered, run, path))
+        lines.append(COLUMNS.format(name, status, seq, delivered, run, path))
     return lines, good

@@ -1,5 +1,5 @@
-"""From journals (benchmark/tracking/journal.py) to a tracking store, each entry once. Knows no MLflow: the
-store is whatever has the methods of `Store`.
+"""From journals (benchmark/tracking/journal.py) to a tracking store, each entry once. Knows no MLflow:
+`mlflow_store.MlflowStore` says what a store does.
 
 Why nothing is doubled: the run carries its journal's key (tag `journal.id`), so it is found again and not
 made twice; it carries the last entry delivered (tag `journal.delivered`, written in the request that delivers
@@ -15,10 +15,13 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from benchmark.tracking.journal import journals, locked, read_entries, read_state, write_state
 from bmt.errors import BMTError
+
+if TYPE_CHECKING:
+    from benchmark.tracking.mlflow_store import MlflowStore
 
 FLUSH_SECONDS = 5.0  # between two deliveries of a live run
 SAMPLE_SECONDS = 30.0  # between two samples of the system metrics
@@ -55,28 +58,6 @@ class StoredRun:
     params: dict[str, str]
 
 
-class Store(Protocol):
-    """What a delivery asks of a store; `mlflow_store.MlflowStore` says what each does. Raises RejectedError
-    or UnreachableError only.
-    """
-
-    uri: str
-
-    def run(self, run_id: str) -> StoredRun | None: ...  # noqa: D102
-    def runs_of(self, experiment: str, key: str) -> list[StoredRun]: ...  # noqa: D102
-    def create(  # noqa: D102
-        self, experiment: str, name: str, start: int, tags: dict[str, str]
-    ) -> StoredRun: ...
-    def remove(self, run_id: str) -> None: ...  # noqa: D102
-    def send(self, run_id: str, items: list[Item]) -> None: ...  # noqa: D102
-    def untag(self, run_id: str, name: str) -> None: ...  # noqa: D102
-    def artifact(self, run_id: str, path: Path, folder: str) -> None: ...  # noqa: D102
-    def data_input(  # noqa: D102
-        self, run_id: str, name: str, source: str, digest: str, context: str
-    ) -> None: ...
-    def status(self, run_id: str, status: str, end: int | None = None) -> None: ...  # noqa: D102
-
-
 @dataclass(slots=True)
 class Delivery:
     """Brings one journal to one store. What was delivered when a method raises stays delivered, and is not
@@ -84,8 +65,8 @@ class Delivery:
     """
 
     path: Path
-    store: Store
-    run_id: str | None = None
+    store: MlflowStore
+    run_id: str = ""
     rejected: list[str] = field(default_factory=list)  # what the store refused, one line each
     _state: dict[str, Any] = field(default_factory=dict)
     _header: dict[str, Any] = field(default_factory=dict)
@@ -99,10 +80,9 @@ class Delivery:
         """
         entries, self._offset = read_entries(self.path, self._offset)
         if entries:
-            self._header = self._header or entries[0]
-            self._last = entries[-1]
+            self._header, self._last = self._header or entries[0], entries[-1]
             self._pending += entries
-        if self.run_id is None:
+        if not self.run_id:
             if not self._header:
                 return 0
             self._settle_run()
@@ -139,8 +119,8 @@ class Delivery:
         if run is not None and not run.active:
             raise DeletedError(f"run {run.id} was deleted in MLflow: restore it there, or remove {self.path}")
         if run is None and resumes:
-            run = self._find(resumes)
-            run = run if run is not None and run.active else None
+            resumed = self._find(resumes)
+            run = resumed if resumed and resumed.active else None
         if run is None:
             # a request to make it has failed, but may yet have been heard
             doubt = self._state.get("creating", False)
@@ -168,7 +148,6 @@ class Delivery:
 
     def _next(self) -> None:
         """Deliver the next entries that go in one request."""
-        assert self.run_id is not None
         items: list[Item] = []
         count = 0
         for entry in self._pending:
@@ -189,12 +168,12 @@ class Delivery:
             try:
                 self._alone(last)
             except RejectedError as error:
-                self._refused(f"{last['kind']} {last.get('file') or last.get('name') or ''}", error)
+                name = last.get("file") or last.get("name") or ""
+                self.rejected.append(f"{last['kind']} {name}: {error}")
         self._note(delivered=last["seq"])
         del self._pending[: max(count, 1)]
 
     def _alone(self, entry: dict[str, Any]) -> None:
-        assert self.run_id is not None
         match entry["kind"]:
             case "run" | "resume":
                 self._begin(entry)
@@ -217,13 +196,11 @@ class Delivery:
         otherwise becomes a tag.
         """
         run = self._stored()
-        params = entry["params"]
-        items: list[Item] = []
-        for name, value in params.items():
-            if name not in run.params:
-                items.append(("param", name, value))
-            elif run.params[name] != value:
-                items.append(("tag", f"resumed.{name}", value))
+        items: list[Item] = [
+            ("tag", f"resumed.{name}", value) if name in run.params else ("param", name, value)
+            for name, value in entry["params"].items()
+            if run.params.get(name) != value
+        ]
         items += [("tag", name, value) for name, value in entry["tags"].items()]
         self._send(items + self._parent())
         if run.status != "RUNNING":
@@ -251,7 +228,6 @@ class Delivery:
         self._send([], entry["seq"])
 
     def _stored(self) -> StoredRun:
-        assert self.run_id is not None
         run = self.store.run(self.run_id)
         if run is None or not run.active:
             raise DeletedError(
@@ -273,7 +249,6 @@ class Delivery:
         """Send items in requests of the size that MLflow allows; the last one marks `seq`, if given, as
         delivered.
         """
-        assert self.run_id is not None
         chunks: list[list[Item]] = [[]]
         counts = {"metric": 0, "param": 0, "tag": 0}
         for item in items:
@@ -296,7 +271,6 @@ class Delivery:
 
     def _sift(self, items: list[Item]) -> None:
         """Send what the store takes of items that it refused together."""
-        assert self.run_id is not None
         for part in (items[: len(items) // 2], items[len(items) // 2 :]):
             try:
                 if part:
@@ -305,10 +279,7 @@ class Delivery:
                 if len(part) > 1:
                     self._sift(part)
                 else:
-                    self._refused(f"{part[0][0]} {part[0][1]}", error)
-
-    def _refused(self, what: str, error: RejectedError) -> None:
-        self.rejected.append(f"{what}: {error}")
+                    self.rejected.append(f"{part[0][0]} {part[0][1]}: {error}")
 
 
 class Courier:
@@ -319,7 +290,7 @@ class Courier:
     def __init__(
         self,
         path: Path,
-        connect: Callable[[], Store],
+        connect: Callable[[], MlflowStore],
         sample: Callable[[], None],
         tell: Callable[[str], None],
     ) -> None:
@@ -333,9 +304,9 @@ class Courier:
         self._thread.start()
 
     @property
-    def run_id(self) -> str | None:
+    def run_id(self) -> str:
         """The run's id in the store, once it is known there."""
-        return self._delivery.run_id if self._delivery else None
+        return self._delivery.run_id if self._delivery else ""
 
     def close(self) -> bool:
         """Deliver the rest. True: everything is delivered and the thread has ended."""
@@ -344,12 +315,8 @@ class Courier:
         # Each request ends by its own time limit and the first failure ends the thread: the wait here is a
         # backstop.
         self._thread.join(LAST_SECONDS * 2)
-        return (
-            not self._thread.is_alive()
-            and self.failure is None
-            and self._delivery is not None
-            and self._delivery.waiting == 0
-        )
+        delivered = self._delivery is not None and not self._delivery.waiting
+        return delivered and self.failure is None and not self._thread.is_alive()
 
     def _work(self) -> None:
         pause, next_try, next_sample = RETRY_SECONDS[0], 0.0, time.monotonic() + SAMPLE_SECONDS
@@ -374,8 +341,7 @@ class Courier:
             self._wake.wait(FLUSH_SECONDS)
 
     def _attempt(self, seconds: float) -> None:
-        delivery = self._delivery or Delivery(self.path, self._connect())
-        self._delivery = delivery
+        delivery = self._delivery = self._delivery or Delivery(self.path, self._connect())
         delivery.deliver(time.monotonic() + seconds)
         if self.failure is not None:
             self._say("MLflow answers again")
@@ -399,11 +365,11 @@ class SyncResult:
     path: Path
     state: str
     entries: int = 0
-    run_id: str | None = None
+    run_id: str = ""
     detail: str = ""
 
 
-def sync(folders: Iterable[Path], store: Store) -> list[SyncResult]:
+def sync(folders: Iterable[Path], store: MlflowStore) -> list[SyncResult]:
     """Deliver every journal below `folders` that no live run holds, oldest first.
 
     Raises:
@@ -413,7 +379,7 @@ def sync(folders: Iterable[Path], store: Store) -> list[SyncResult]:
     return [_sync(path, store) for path in journals(folders)]
 
 
-def _sync(path: Path, store: Store) -> SyncResult:
+def _sync(path: Path, store: MlflowStore) -> SyncResult:
     with locked(path) as free:
         if not free:
             return SyncResult(path, "live")
@@ -423,11 +389,9 @@ def _sync(path: Path, store: Store) -> SyncResult:
             buried = delivery.bury()
         except UnreachableError:
             raise
-        except DeletedError as error:
-            return SyncResult(path, "deleted", detail=str(error))
         except (BMTError, OSError) as error:
-            return SyncResult(path, "failed", detail=str(error))
+            state = "deleted" if isinstance(error, DeletedError) else "failed"
+            return SyncResult(path, state, detail=str(error))
         detail = "; ".join(delivery.rejected) or ("ended as KILLED" if buried else "")
-        return SyncResult(
-            path, "delivered" if entries or buried else "up to date", entries, delivery.run_id, detail
-        )
+        state = "delivered" if entries or buried else "up to date"
+        return SyncResult(path, state, entries, delivery.run_id, detail)

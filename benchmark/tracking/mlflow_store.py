@@ -61,7 +61,6 @@ DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 NOISY = (
     "alembic",
@@ -157,7 +156,7 @@ def _line(error: BaseException) -> str:
 
 
 class MlflowStore:
-    """An MLflow store in plain terms (`delivery.Store`); raises RejectedError or UnreachableError only."""
+    """An MLflow store in plain terms; raises RejectedError or UnreachableError only."""
 
     def __init__(self, client: Any, uri: str, create_experiment: Callable[[str], str] | None = None) -> None:
         self.client, self.uri = client, public(uri)
@@ -296,7 +295,7 @@ class TrackedRun:
         if self._courier is None:
             return None
         self._courier.settled.wait(SETTLE_SECONDS)
-        return self._courier.run_id
+        return self._courier.run_id or None
 
     @property
     def reference(self) -> str:
@@ -305,7 +304,7 @@ class TrackedRun:
         """
         return self.id or (self._journal.key if self._journal else "")
 
-    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
+    def log(self, values: Mapping[str, Any], step: int = 0) -> None:
         """Metrics by name, e.g. `f1/HotpotQA`; None and what is no number is left out."""
         numbers = {
             allowed_name(name): number
@@ -313,7 +312,7 @@ class TrackedRun:
             if (number := _number(value)) is not None
         }
         if self._journal and numbers:
-            self._journal.metrics(numbers, int(step or 0))
+            self._journal.metrics(numbers, int(step))
 
     def figure(self, name: str, figure: Any) -> None:
         """A matplotlib figure under `name`, e.g. `mask/density_by_layer.png`."""
@@ -356,7 +355,7 @@ def start(
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, Any] | None = None,
     run_id: str | None = None,
-    parent: TrackedRun | str | None = None,
+    parent: str | None = None,
     environment: Mapping[str, Any] | None = None,
 ) -> Iterator[TrackedRun]:
     """Record a run: ends FINISHED, FAILED with the reason when the block raises, or KILLED on Ctrl-C and
@@ -370,7 +369,7 @@ def start(
         run_id: go on with this run: an MLflow run id, `TrackedRun.reference`, or
             `journal.interrupted(folder)` after a crash. Where the store has none such, a new run is made with
             the tag `restored_from`.
-        parent: nest under this run; two levels at most.
+        parent: nest under the run of this `TrackedRun.reference`; two levels at most.
         environment: `environment.describe()`, if it is known already.
     """
     folder = Path(folder)
@@ -387,14 +386,13 @@ def start(
         journal.append("resume", **said)
     else:
         journal = Journal(folder / FOLDER / f"{new_key()}.jsonl", _tell)
-        nested = (parent.reference if isinstance(parent, TrackedRun) else parent) or None
         journal.append(
             "run",
             key=journal.key,
             name=name,
             experiment=experiment,
             resume=run_id or None,
-            parent=nested,
+            parent=parent or None,
             **said,
         )
     courier = None
@@ -442,12 +440,11 @@ def _verdict(error: BaseException) -> tuple[str, str]:
     if isinstance(error, KeyboardInterrupt):
         return "KILLED", "KeyboardInterrupt"
     if isinstance(error, SystemExit | GeneratorExit):
-        code = error.code if isinstance(error, SystemExit) else 0
-        if code in (None, 0):
-            return "FINISHED", ""
+        code = getattr(error, "code", None)
         killed = {128 + signal.SIGTERM: "SIGTERM", 128 + signal.SIGINT: "SIGINT"}
-        stopped = killed.get(code) if isinstance(code, int) else None
-        return ("KILLED", stopped) if stopped else ("FAILED", f"SystemExit: {code}")
+        if code in killed:
+            return "KILLED", killed[code]
+        return ("FAILED", f"SystemExit: {code}") if code else ("FINISHED", "")
     return "FAILED", _line(error)
 
 

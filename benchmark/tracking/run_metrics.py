@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmark.config.cells import Cell
 from benchmark.tracking import environment
-from bmt.deviation import Deviation
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from bmt.training.loop import TrainingOutcome
@@ -29,23 +27,21 @@ def log_masks(run: Any, masks: Masks | RandomMask | None, with_figures: bool) ->
     if with_figures:
         from benchmark.tracking import figures
 
-        run.figure("mask/density_by_layer.png", figures.density_by_layer(by_layer))
-        run.figure("mask/density_by_kind.png", figures.density_by_kind(masks.density_by("kind")))
+        run.figure("mask/density_by_layer.png", figures.density(by_layer, "layer"))
+        run.figure("mask/density_by_kind.png", figures.density(masks.density_by("kind"), "kind of tensor"))
         if len(masks.datasets) > 1:
             run.figure("mask/overlap.png", figures.mask_overlap(masks.overlaps()))
         if "alpha" in masks.about:
-            alpha = masks.about["alpha"]
-            run.figure(
-                "mask/alpha.png", figures.alpha_histogram(alpha["edges"], alpha["counts"], alpha["cuts"])
-            )
+            run.figure("mask/alpha.png", figures.alpha_histogram(**masks.about["alpha"]))
 
 
 def final_metrics(outcome: TrainingOutcome) -> dict[str, float]:
     """Deviation of the best model in total and by layer, speed and memory."""
     values = {"validation/best_f1": outcome.best_f1, "validation/best_step": float(outcome.best_step)}
     for key, moved in outcome.deviation.items():
-        suffix = "" if key == "total" else f"/{key.removeprefix('layer/')}"
-        if key == "total" or key.startswith("layer/"):
+        group, _, layer = key.partition("/")
+        if group in ("total", "layer"):
+            suffix = layer and f"/{layer}"
             values[f"weights/best_deviation_l2{suffix}"] = moved.l2
             values[f"weights/best_deviation_relative{suffix}"] = moved.relative
     if outcome.seconds:
@@ -57,28 +53,20 @@ def final_metrics(outcome: TrainingOutcome) -> dict[str, float]:
     return values
 
 
-def log_figures(run: Any, cell: Cell, outcome: TrainingOutcome) -> None:
+def log_figures(run: Any, outcome: TrainingOutcome) -> None:
     """Course of loss, validation and sampling weights, and deviation by layer, as figures."""
     from benchmark.tracking import figures
 
-    run.figure(
-        "weights/deviation_by_layer.png", figures.deviation_by_layer({cell.name: layers(outcome.deviation)})
-    )
-    run.figure(
-        "train/loss.png", figures.loss_curve({"train": [(row["step"], row["loss"]) for row in outcome.curve]})
-    )
+    by_layer = {
+        key.removeprefix("layer/"): moved.relative
+        for key, moved in outcome.deviation.items()
+        if key.startswith("layer/")
+    }
+    run.figure("weights/deviation_by_layer.png", figures.deviation_by_layer(by_layer))
+    run.figure("train/loss.png", figures.loss_curve([(row["step"], row["loss"]) for row in outcome.curve]))
     scores = course(outcome, "f1/") | {"macro": [(row["step"], row["macro_f1"]) for row in outcome.curve]}
     run.figure("train/validation_f1.png", figures.validation_f1(scores, outcome.best_step))
     run.figure("train/sampling_weights.png", figures.sampling_weights(course(outcome, "weight/")))
-
-
-def layers(deviation: dict[str, Deviation]) -> dict[str, float]:
-    """Relative deviation by layer."""
-    return {
-        key.removeprefix("layer/"): moved.relative
-        for key, moved in deviation.items()
-        if key.startswith("layer/")
-    }
 
 
 def course(outcome: TrainingOutcome, prefix: str) -> dict[str, list[tuple[float, float]]]:

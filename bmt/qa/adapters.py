@@ -269,16 +269,10 @@ def add_adapters(
         bank = AdapterBank(handle, hidden, width)
         for row, dataset in enumerate(datasets):
             for name in ("down", "up"):
-                generator = torch.Generator().manual_seed(
-                    key_number((seed, "adapter", "" if alike else dataset, where, name))
-                )
-                nn.init.trunc_normal_(
-                    getattr(bank, name).data[row],
-                    std=INITIAL,
-                    a=-2 * INITIAL,
-                    b=2 * INITIAL,
-                    generator=generator,
-                )
+                key = (seed, "adapter", "" if alike else dataset, where, name)
+                draws = torch.Generator().manual_seed(key_number(key))
+                weights = getattr(bank, name).data[row]
+                nn.init.trunc_normal_(weights, 0.0, INITIAL, -2 * INITIAL, 2 * INITIAL, draws)
         site.adapter = bank.to(next(model.parameters()).device)
         site.dropout.register_forward_hook(bank.behind)
     head = next(name for name in _HEADS if isinstance(getattr(model, name, None), nn.Linear))
@@ -290,10 +284,8 @@ def add_adapters(
 def _sites(model: nn.Module) -> dict[str, Any]:
     """The modules whose `dropout` ends a layer's attention and its feed-forward, by a name of their own."""
     config: Any = getattr(model, "config", None)
-    kind, heads = (
-        getattr(config, "model_type", None),
-        [isinstance(getattr(model, name, None), nn.Linear) for name in _HEADS],
-    )
+    kind = getattr(config, "model_type", None)
+    heads = [isinstance(getattr(model, name, None), nn.Linear) for name in _HEADS]
     base: Any = getattr(model, getattr(model, "base_model_prefix", ""), None)
     if kind not in _ENCODERS or base is None or not any(heads):
         raise ModelError(
@@ -301,18 +293,11 @@ def _sites(model: nn.Module) -> dict[str, Any]:
             "encoder, as bmt.span_model"
         )
     if kind == "t5":
-        blocks = enumerate(base.encoder.block)
-        return {
-            f"{i}.{j}": part
-            for i, block in blocks
-            for j, part in zip(("attention", "ffn"), block.layer, strict=True)
-        }
-    layers = enumerate(base.encoder.layer)
-    return {
-        f"{i}.{j}": part
-        for i, layer in layers
-        for j, part in (("attention", layer.attention.output), ("ffn", layer.output))
-    }
+        pairs = [tuple(block.layer) for block in base.encoder.block]
+    else:
+        pairs = [(layer.attention.output, layer.output) for layer in base.encoder.layer]
+    places = ("attention", "ffn")
+    return {f"{i}.{j}": part for i, pair in enumerate(pairs) for j, part in zip(places, pair, strict=True)}
 
 
 def _describe(model: nn.Module, handle: Adapters, bottleneck: int) -> None:

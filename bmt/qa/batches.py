@@ -5,7 +5,7 @@ together.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -150,9 +150,8 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
         inputs = {name: to_device(value, device) for name, value in self.inputs.items()}
-        return Batch(
-            inputs, to_device(self.allowed, device), to_device(self.spans, device), self.owner, self.tokens
-        )
+        allowed, spans = to_device(self.allowed, device), to_device(self.spans, device)
+        return replace(self, inputs=inputs, allowed=allowed, spans=spans)
 
     def with_known_padding(self) -> Batch:
         """The batch with an attention mask that transformers takes as it is, (rows, 1, 1, tokens), or none
@@ -164,7 +163,7 @@ class Batch:
         inputs = {name: value for name, value in self.inputs.items() if name != "attention_mask"}
         if self.tokens < self.allowed.numel():
             inputs["attention_mask"] = self.inputs["attention_mask"][:, None, None].bool()
-        return Batch(inputs, self.allowed, self.spans, self.owner, self.tokens)
+        return replace(self, inputs=inputs)
 
 
 def collate(sets: Sequence[Windows], picks: Sequence[tuple[int, int]], vocabulary: Vocabulary) -> Batch:
@@ -172,10 +171,10 @@ def collate(sets: Sequence[Windows], picks: Sequence[tuple[int, int]], vocabular
     picks = sorted(picks, key=lambda pick: pick[0])
     ids = [sets[which].input_ids[row] for which, row in picks]
     longest = max(len(row) for row in ids)
-    input_ids = np.full((len(ids), longest), vocabulary.pad, dtype=np.int64)
-    attention = np.zeros((len(ids), longest), dtype=np.int64)
-    types = np.zeros((len(ids), longest), dtype=np.int64)
-    allowed = np.zeros((len(ids), longest), dtype=bool)
+    shape = len(ids), longest
+    input_ids = np.full(shape, vocabulary.pad, dtype=np.int64)
+    attention, types = np.zeros((2, *shape), dtype=np.int64)
+    allowed = np.zeros(shape, dtype=bool)
     gold = [sets[which].spans[row].reshape(-1, 2) for which, row in picks]
     spans = np.full((len(ids), max(1, max(len(pairs) for pairs in gold)), 2), -1, dtype=np.int64)
     for i, ((which, row), tokens, pairs) in enumerate(zip(picks, ids, gold, strict=True)):

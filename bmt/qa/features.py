@@ -20,8 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from itertools import chain
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +46,7 @@ MAKERS = (
     "windows",
     "features",
 )  # the modules whose code decides
+SCHEMAS = {"windows.arrow": WINDOWS, "examples.arrow": EXAMPLES}
 CHUNK_CHARACTERS = 300_000  # of contexts in one record batch; about a tenth of a second of tokenising
 Progress = Callable[[int, str], None]
 
@@ -147,10 +147,8 @@ def build(
             "dataset": report.dataset,
             "split": report.split,
             "irregularities": dict(report.counts),
-            "irregular_places": [
-                [place.line, place.kind, place.question, place.detail] for place in report.places
-            ],
-            "files": {name: (aside / name).stat().st_size for name in ("windows.arrow", "examples.arrow")},
+            "irregular_places": [astuple(place) for place in report.places],
+            "files": {name: (aside / name).stat().st_size for name in SCHEMAS},
         }
         write_json(aside / "features.json", meta)
     return load(out_dir, key)
@@ -170,7 +168,7 @@ def load(folder: str | Path, key: str | None = None) -> Features:
     try:
         meta = json.loads((folder / "features.json").read_text(encoding="utf-8"))
         its_key, sizes = str(meta["key"]), dict(meta["files"])
-        rows = {"windows.arrow": meta["counts"]["windows"], "examples.arrow": meta["counts"]["examples"]}
+        rows = {name: meta["counts"][Path(name).stem] for name in SCHEMAS}
     except OSError as error:
         raise DataError(f"{folder / 'features.json'}: {error.strerror}: make the features") from None
     except (ValueError, KeyError, TypeError):
@@ -181,7 +179,7 @@ def load(folder: str | Path, key: str | None = None) -> Features:
             f"not {key[:12]}): make them again"
         )
     tables = []
-    for name, schema in (("windows.arrow", WINDOWS), ("examples.arrow", EXAMPLES)):
+    for name, schema in SCHEMAS.items():
         try:
             size = (folder / name).stat().st_size
             with pa.memory_map(str(folder / name)) as source:
@@ -204,9 +202,7 @@ def outdated(meta: dict[str, Any], data: DataSettings) -> list[str]:
     now, by their names in `meta["inputs"]`. Empty: nothing changed.
     """
     used = meta.get("inputs", {})
-    now: dict[str, Any] = {name: getattr(data, name) for name in ("window", "overlap", "question")}
-    now |= {"special_tokens": list(data.special_tokens), "code_sha256": _code_digest()}
-    return [name for name, value in now.items() if used.get(name) != value]
+    return [name for name, value in _settings_and_code(data).items() if used.get(name) != value]
 
 
 def carve(
@@ -231,14 +227,11 @@ def carve(
     rows_of: dict[str, list[int]] = {}
     for row, context_id in enumerate(context_ids):
         rows_of.setdefault(context_id, []).append(row)
-    order = sorted(rows_of, key=lambda context_id: hashlib.sha256((salt + context_id).encode()).digest())
-    taken, contexts = 0, 0
-    while contexts < len(order) and taken < validation:
-        taken += len(rows_of[order[contexts]])
-        contexts += 1
-    held = list(chain.from_iterable(rows_of[context_id] for context_id in order[:contexts]))[:validation]
-    rest = list(chain.from_iterable(rows_of[context_id] for context_id in order[contexts:]))[:train]
-    return np.array(rest, dtype=np.int64), np.array(held, dtype=np.int64)
+    held: list[int] = []
+    rest: list[int] = []
+    for context_id in sorted(rows_of, key=lambda name: hashlib.sha256((salt + name).encode()).digest()):
+        (held if len(held) < validation else rest).extend(rows_of[context_id])
+    return np.array(rest[:train], dtype=np.int64), np.array(held[:validation], dtype=np.int64)
 
 
 @contextmanager
@@ -282,22 +275,24 @@ def _inputs(
         "file_sha256": digest,
         "tokenizer_sha256": spec.digest,
         "tokenizers": tokenizers.__version__,
+        "train": train,
+        "limit": limit,
+        **_settings_and_code(data),
+    }
+
+
+def _settings_and_code(data: DataSettings) -> dict[str, Any]:
+    """The settings that are used, and the digest of the modules that make features, as far as they do
+    something: a comment makes no feature stale.
+    """
+    folder = Path(__file__).parent
+    return {
         "window": data.window,
         "overlap": data.overlap,
         "question": data.question,
         "special_tokens": list(data.special_tokens),
-        "train": train,
-        "limit": limit,
-        "code_sha256": _code_digest(),
+        "code_sha256": json_digest([source_digest(folder / f"{module}.py") for module in MAKERS]),
     }
-
-
-def _code_digest() -> str:
-    """Digest of the modules that make features, as far as they do something: a comment makes no feature
-    stale.
-    """
-    folder = Path(__file__).parent
-    return json_digest([source_digest(folder / f"{module}.py") for module in MAKERS])
 
 
 def _choose(path: str | Path, limit: int, train: bool) -> set[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from bmt.errors import ModelError
 from bmt.qa.model import open_tokenizer, quiet_transformers
@@ -113,18 +114,15 @@ def write_answers(
         batch: inputs per forward pass. progress: called with (texts done, note).
     """
     ids, cut = _encoded(tokenizer, texts, min(settings.input_tokens, tokenizer.model_max_length))
-    written: list[GeneratedAnswer | None] = [None] * len(texts)
+    written: dict[int, GeneratedAnswer] = {}
     # The longest first: what does not fit fails at once.
     order = sorted(range(len(texts)), key=lambda row: -len(ids[row]))
     pad, device = int(tokenizer.pad_token_id or 0), model.device
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
-        width = max(len(ids[row]) for row in rows)
-        inputs = torch.full((len(rows), width), pad)
-        attention = torch.zeros((len(rows), width), dtype=torch.long)
-        for place, row in enumerate(rows):
-            inputs[place, : len(ids[row])] = torch.tensor(ids[row])
-            attention[place, : len(ids[row])] = 1
+        read = [torch.tensor(ids[row]) for row in rows]
+        inputs = pad_sequence(read, batch_first=True, padding_value=pad)
+        attention = pad_sequence([torch.ones_like(one) for one in read], batch_first=True)
         with quiet_transformers():
             out = model.generate(
                 input_ids=inputs.to(device),
@@ -137,7 +135,7 @@ def write_answers(
             written[row] = GeneratedAnswer(text.strip(), len(ids[row]), cut[row])
         if progress is not None:
             progress(len(rows), "")
-    return [one for one in written if one is not None]
+    return [written[row] for row in range(len(texts))]
 
 
 def _encoded(

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,14 +51,18 @@ def span_model(
     Raises:
         ModelError: no such model, or one that cannot have this head.
     """
+    from transformers import AutoConfig
+
     tokenizer = open_tokenizer(source, revision=revision, markers=markers)
     with quiet_transformers():
         torch.manual_seed(seed)
-        options = _dropout_options(source, revision, dropout)
+        config = _open(AutoConfig, source, revision)
+        places = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout_rate")
+        options = {key: dropout for key in places if dropout is not None and hasattr(config, key)}
         if head == "span_decoder":
-            model = _open_with_decoder(source, revision, options)
+            model = _open_with_decoder(source, revision, config, options)
         else:
-            model = _open(_model_class(source, revision), source, revision, options)
+            model = _open(_encoder_class(config), source, revision, options)
     grow_embeddings(model, len(tokenizer))
     return model, tokenizer
 
@@ -69,22 +73,23 @@ def open_model(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     Raises:
         ModelError: they cannot be opened, or the weights do not fit the configuration beside them.
     """
-    from transformers import AutoConfig
+    from transformers import AutoConfig, T5ForQuestionAnswering
 
     with quiet_transformers():
         config = _open(AutoConfig, folder, None)
         if hasattr(config, "bmt_adapters"):
             return _open_adapters(folder, config), open_tokenizer(folder)
-        return _open(_trained_class(config), folder, None), open_tokenizer(folder)
+        decoding = config.model_type == "t5" and "T5ForQuestionAnswering" in (config.architectures or ())
+        kind = T5ForQuestionAnswering if decoding else _encoder_class(config)
+        return _open(kind, folder, None), open_tokenizer(folder)
 
 
 def _open_with_decoder(
-    source: str | Path, revision: str | None, options: Mapping[str, Any]
+    source: str | Path, revision: str | None, config: Any, options: Mapping[str, Any]
 ) -> PreTrainedModel:
     """A pretrained T5 with its decoder and a fresh head on the decoder's outputs."""
-    from transformers import AutoConfig, T5ForQuestionAnswering
+    from transformers import T5ForQuestionAnswering
 
-    config = _open(AutoConfig, source, revision)
     if config.model_type != "t5":
         raise ModelError(
             f"{source}: head span_decoder is not allowed for a {config.model_type}: only for T5; span has "
@@ -100,21 +105,16 @@ def _open_with_decoder(
         model.config.decoder_start_token_id = config.pad_token_id  # T5's, where a configuration leaves it out
     # Every token is read at once: nothing is kept for a next one.
     model.config.use_cache = model.decoder.config.use_cache = False
-    opened: PreTrainedModel = model
-    return opened
+    return cast("PreTrainedModel", model)
 
 
-def _trained_class(config: Any) -> Any:
-    """The class of a span model that was saved: of T5's two, the one that its configuration names."""
+def _encoder_class(config: Any) -> Any:
+    """The class of a span model with its head on the encoder."""
     import transformers
 
-    if config.model_type == "t5" and "T5ForQuestionAnswering" in (config.architectures or ()):
-        return transformers.T5ForQuestionAnswering
-    return (
-        transformers.T5ForTokenClassification
-        if config.model_type == "t5"
-        else transformers.AutoModelForQuestionAnswering
-    )
+    if config.model_type == "t5":
+        return transformers.T5ForTokenClassification
+    return transformers.AutoModelForQuestionAnswering
 
 
 def _open_adapters(folder: Path, config: Any) -> PreTrainedModel:
@@ -126,7 +126,7 @@ def _open_adapters(folder: Path, config: Any) -> PreTrainedModel:
     from safetensors.torch import load_file
 
     path, described = folder / "model.safetensors", config.bmt_adapters
-    kind = _model_class(folder, None)
+    kind = _encoder_class(config)
     model: PreTrainedModel = kind.from_config(config) if hasattr(kind, "from_config") else kind(config)
     try:
         add_adapters(model, described["datasets"], bottleneck=described["bottleneck"])
@@ -155,37 +155,14 @@ def open_tokenizer(
     return tokenizer
 
 
-def _model_class(source: str | Path, revision: str | None) -> Any:
-    import transformers
-
-    config = _open(transformers.AutoConfig, source, revision)
-    if config.model_type == "t5":
-        return transformers.T5ForTokenClassification
-    return transformers.AutoModelForQuestionAnswering
-
-
-def _dropout_options(source: str | Path, revision: str | None, dropout: float | None) -> dict[str, Any]:
-    """The entries of the model's configuration that set its dropout."""
-    if dropout is None:
-        return {}
-    from transformers import AutoConfig
-
-    config = _open(AutoConfig, source, revision)
-    return {
-        key: dropout
-        for key in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout_rate")
-        if hasattr(config, key)
-    }
-
-
 def _open(kind: Any, source: str | Path, revision: str | None, more: Mapping[str, Any] | None = None) -> Any:
     options: dict[str, Any] = {**(more or {}), **({} if revision is None else {"revision": revision})}
     if kind.__name__.startswith(("AutoModel", "T5For")):
         options["dtype"] = torch.float32
+    if kind.__name__.startswith("T5For"):
+        options["num_labels"] = 2
     if kind.__name__ == "T5ForTokenClassification":
-        options |= {"num_labels": 2, "classifier_dropout": 0.0}
-    elif kind.__name__ == "T5ForQuestionAnswering":
-        options |= {"num_labels": 2}
+        options["classifier_dropout"] = 0.0
     if isinstance(source, Path) or str(source).startswith((".", "/")):
         folder = Path(source)
         if not (folder / "config.json").is_file():

@@ -373,41 +373,31 @@ class _Reader:
                 )
                 continue
             for pair in pairs:
-                if not (
-                    isinstance(pair, list)
-                    and len(pair) == 2
-                    and type(pair[0]) is int
-                    and type(pair[1]) is int
-                ):
-                    self.note("span of a wrong type", f"{shown(pair)} found, [start, end] is needed", qid)
-                    continue
-                start, end = pair[0], pair[1] + 1
-                if not 0 <= start < end <= len(context):
-                    self.note(
-                        "span out of range", f"{shown(pair)} in a context of {len(context)} characters", qid
-                    )
-                    continue
-                text_there = context[start:end]
-                if not text_there.strip():
-                    self.note("blank span", f"{shown(pair)} is {shown(text_there)}", qid)
-                    continue
-                if text_there != text:
-                    if " ".join(text_there.split()).casefold() != " ".join(text.split()).casefold():
-                        self.note(
-                            "span does not slice to its text",
-                            f"{shown(pair)} is {shown(text_there)}, not {shown(text)}",
-                            qid,
-                        )
-                        continue
-                    self.note(
-                        "span text differs in case or space",
-                        f"{shown(pair)} is {shown(text_there)}, not {shown(text)}",
-                        qid,
-                    )
-                if (start, end) in spans:
-                    self.report.duplicate_spans += 1
-                spans[start, end] = None
+                span = self.span(pair, text, context, qid)
+                if span is not None:
+                    self.report.duplicate_spans += span in spans
+                    spans[span] = None
         return list(spans)
+
+    def span(self, pair: Any, text: str, context: str, qid: str) -> tuple[int, int] | None:
+        """A pair as a half-open span; None where it cannot be used."""
+        if not isinstance(pair, list) or [type(place) for place in pair] != [int, int]:
+            self.note("span of a wrong type", f"{shown(pair)} found, [start, end] is needed", qid)
+            return None
+        start, end = pair[0], pair[1] + 1
+        if not 0 <= start < end <= len(context):
+            self.note("span out of range", f"{shown(pair)} in a context of {len(context)} characters", qid)
+            return None
+        text_there = context[start:end]
+        if not text_there.strip():
+            self.note("blank span", f"{shown(pair)} is {shown(text_there)}", qid)
+            return None
+        if text_there == text:
+            return start, end
+        alike = " ".join(text_there.split()).casefold() == " ".join(text.split()).casefold()
+        kind = "span text differs in case or space" if alike else "span does not slice to its text"
+        self.note(kind, f"{shown(pair)} is {shown(text_there)}, not {shown(text)}", qid)
+        return (start, end) if alike else None
 
 
 def _parsed(text: str, whole: bool) -> Any:

@@ -40,16 +40,12 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
     lengths = np.array([len(context) + 1 for context in contexts], dtype=np.int64)
     bases = np.cumsum(lengths) - lengths
     base_of = np.repeat(bases, sizes)
-    if len(inked) == 2 or not len(offsets):
-        return np.repeat(base_of, 2).reshape(-1, 2)
     before = np.zeros(len(codes) + 1, dtype=np.int32)
     np.cumsum(inner.astype(np.int32), out=before[1:])  # characters before that are not white space
 
     def ink_start(place: np.ndarray) -> np.ndarray:
         """The first character from `place` on that is not white space (the text's end if there is none)."""
-        found: np.ndarray = inked.take(before.take(place) + 1)
-        found -= 1
-        return found
+        return inked.take(before.take(place) + 1) - 1
 
     def ink_end(place: np.ndarray) -> np.ndarray:
         """The end of the last character before `place` that is not white space (0 if there is none)."""
@@ -58,13 +54,13 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
     ends = bases + lengths - 1
     starts, stops = ink_start(offsets[:, 0] + base_of), ink_end(offsets[:, 1] + base_of)
     full = starts < stops
-    all_real = bool(full.all())
-    real = np.arange(len(full)) if all_real else np.flatnonzero(full)
+    whole = bool(full.all())
+    real = slice(None) if whole else np.flatnonzero(full)
     owner = np.repeat(np.arange(len(contexts)), sizes)
-    begin, end, owner_real = (starts, stops, owner) if all_real else (starts[real], stops[real], owner[real])
-    opens = np.ones(len(real), dtype=bool)  # first token of its context
-    np.not_equal(owner_real[1:], owner_real[:-1], out=opens[1:])
-    closes = np.append(opens[1:], True)[: len(real)]
+    begin, end, owner_real = starts[real], stops[real], owner[real]
+    # Whether a token is the first, or the last, of its context.
+    opens = np.append(True, owner_real[1:] != owner_real[:-1])[: len(owner_real)]
+    closes = np.append(opens[1:], True)[: len(owner_real)]
     # Characters that no token has, between two tokens of a context: up to the last white space to the left
     # one, the rest to the right one.
     right = np.flatnonzero(before.take(begin[1:]) > before.take(end[:-1])) + 1
@@ -81,17 +77,14 @@ def clean_offsets(offsets: np.ndarray, contexts: Sequence[str], sizes: np.ndarra
     end[closes] = np.maximum(end[closes], ink_end(ends[owner_real[closes]]))
 
     cleaned = np.empty((len(offsets), 2), dtype=np.int64)
-    if all_real:
-        cleaned[:, 0], cleaned[:, 1] = begin, end
-        return cleaned
     cleaned[real, 0], cleaned[real, 1] = begin, end
-    empty = np.flatnonzero(~full)
-    at = np.searchsorted(real, empty) - 1  # the token before that is not empty, if it is of the same context
-    if len(real):
-        same = (at >= 0) & (owner_real[at] == owner[empty])
-        cleaned[empty] = np.where(same, end[at], bases[owner[empty]])[:, None]
-    else:
-        cleaned[empty] = bases[owner[empty]][:, None]
+    if not whole:  # a token of nothing but white space: at the end of the one before it, in its context
+        empty = np.flatnonzero(~full)
+        before_it = np.searchsorted(np.flatnonzero(full), empty) - 1
+        cleaned[empty] = base_of[empty, None]
+        empty, before_it = empty[before_it >= 0], before_it[before_it >= 0]
+        same = owner_real[before_it] == owner[empty]
+        cleaned[empty[same]] = end[before_it[same], None]
     return cleaned
 
 

@@ -90,71 +90,64 @@ def cut_chunk(
     contexts = [passage.context for passage in passages]
     examples = [example for passage in passages for example in passage.examples]
     context_of = np.repeat(np.arange(len(passages)), [len(passage.examples) for passage in passages])
-    questions = [example.question.strip() for example in examples]
-    distinct = {text: row for row, text in enumerate(dict.fromkeys(questions))}
-    question_of = np.array([distinct[text] for text in questions], dtype=np.int64)
-
-    question_ids, question_sizes = _ids(tokenizer.encode_batch_fast(list(distinct), add_special_tokens=False))
     encodings = tokenizer.encode_batch(contexts, add_special_tokens=False)
     context_ids, context_sizes = _ids(encodings)
-    flat = chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings))
-    offsets = np.fromiter(flat, dtype=np.int64, count=2 * len(context_ids)).reshape(-1, 2)
+    offsets, bases = _offsets(encodings, contexts, context_sizes)
     del encodings
-    bases = _starts(np.array([len(context) + 1 for context in contexts], dtype=np.int64))
-    offsets = clean_offsets(offsets, contexts, context_sizes)
     first_token = _starts(context_sizes)
+    texts = [example.question.strip() for example in examples]
+    place_of = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    question_of = np.array([place_of[text] for text in texts], dtype=np.int64)
+    question_ids, sizes = _ids(tokenizer.encode_batch_fast(list(place_of), add_special_tokens=False))
+    question_first, question_sizes = _starts(sizes)[question_of], sizes[question_of]
 
-    # Windows: of each question, and within its context.
-    kept_question = np.minimum(question_sizes[question_of], cut.question)
-    room = cut.window - spec.specials() - kept_question
+    # Windows: whose each is, and which part of its context it holds.
+    question_length = np.minimum(question_sizes, cut.question)
+    room = cut.window - spec.specials() - question_length
     tokens = context_sizes[context_of]
     number = 1 + np.maximum(0, -((room - tokens) // (room - cut.overlap)))
-    window_question = np.repeat(np.arange(len(examples)), number)
-    start = _within(number) * (room - cut.overlap)[window_question]
-    length = np.minimum(room[window_question], tokens[window_question] - start)
-    context_start = len(spec.prefix) + kept_question[window_question] + len(spec.middle)
+    owner = np.repeat(np.arange(len(examples)), number)
+    start = _within(number) * (room - cut.overlap)[owner]
+    length = np.minimum(room[owner], tokens[owner] - start)
 
+    # Gold spans that they hold; in training a question without any goes.
     spans, lost = _gold_spans(examples, context_of, bases, first_token, offsets)
     per_question = np.bincount(spans[:, 0], minlength=len(examples))
-    pair_window, pair_span = _held(spans, per_question, window_question, start, length)
-    answers = np.bincount(pair_window, minlength=len(window_question))
-    span_rows = np.unique(pair_span)
-
-    answered = np.zeros(len(examples), dtype=bool)
-    answered[spans[span_rows, 0]] = True
-    keep = answered if train else np.ones(len(examples), dtype=bool)
+    window, span = _held(spans, per_question, owner, start, length)
+    held = np.unique(span)
+    keep = np.full(len(examples), not train)
+    keep[spans[held, 0]] = True
     dropped = [
         (examples[row].id, _reason(examples[row].spans, per_question[row])) for row in np.flatnonzero(~keep)
     ]
-    kept_window = keep[window_question]
-    span_tokens = spans[pair_span, 1:] + (context_start - start)[pair_window, None]
+    # Where a question's windows have their context.
+    lead = len(spec.prefix) + question_length + len(spec.middle)
+    answers = np.bincount(window, minlength=len(owner))
+    span_tokens = spans[span, 1:] + (lead[owner] - start)[window, None]
     if not keep.all():
-        span_tokens = span_tokens[kept_window[pair_window]]
-        window_question, start, length = window_question[kept_window], start[kept_window], length[kept_window]
-        context_start, answers = context_start[kept_window], answers[kept_window]
+        kept_windows = keep[owner]
+        span_tokens = span_tokens[kept_windows[window]]
+        owner, start, length, answers = (part[kept_windows] for part in (owner, start, length, answers))
 
     # One pool of ids, from which every window takes five pieces.
-    fixed = np.array(spec.prefix + spec.middle + spec.suffix, dtype=np.int32)
-    pool = np.concatenate([fixed, question_ids, context_ids])
-    first_id = first_token[context_of[window_question]] + start
-    begin, take = np.empty((2, len(window_question), 5), dtype=np.int64)
-    begin[:, 0], take[:, 0] = 0, len(spec.prefix)
-    begin[:, 1], take[:, 1] = (
-        len(fixed) + _starts(question_sizes)[question_of[window_question]],
-        kept_question[window_question],
+    fixed = [*spec.prefix, *spec.middle, *spec.suffix]
+    pool = np.concatenate([np.array(fixed, dtype=np.int32), question_ids, context_ids])
+    first = first_token[context_of[owner]] + start
+    middle, suffix = len(spec.prefix), len(spec.prefix + spec.middle)
+    question_at, context_at = (
+        len(fixed) + question_first[owner],
+        len(fixed) + len(question_ids) + first,
     )
-    begin[:, 2], take[:, 2] = len(spec.prefix), len(spec.middle)
-    begin[:, 3], take[:, 3] = len(fixed) + len(question_ids) + first_id, length
-    begin[:, 4], take[:, 4] = len(spec.prefix) + len(spec.middle), len(spec.suffix)
+    begin = _columns(0, question_at, middle, context_at, suffix)
+    take = _columns(middle, question_length[owner], len(spec.middle), length, len(spec.suffix))
     relative = (offsets - np.repeat(bases, context_sizes)[:, None]).astype(np.int32)
-    rows = np.cumsum(keep) - 1
     windows = pa.RecordBatch.from_arrays(
         [
-            pa.array(rows[window_question].astype(np.int32)),
+            pa.array((np.cumsum(keep) - 1)[owner].astype(np.int32)),
             _lists(pieces(pool, begin.ravel(), take.ravel()), take.sum(1)),
-            pa.array(context_start.astype(np.int32)),
+            pa.array(lead[owner].astype(np.int32)),
             # a pair of int32 at a time, as one int64
-            _lists(pieces(relative.view(np.int64)[:, 0], first_id, length).view(np.int32), 2 * length),
+            _lists(pieces(relative.view(np.int64)[:, 0], first, length).view(np.int32), 2 * length),
             _lists(span_tokens.astype(np.int32).ravel(), 2 * answers),
         ],
         schema=WINDOWS,
@@ -164,11 +157,23 @@ def cut_chunk(
         windows=windows,
         examples=_example_batch([examples[row] for row in kept], contexts, context_of[kept]),
         questions=len(examples),
-        truncated=int((question_sizes[question_of] > cut.question)[keep].sum()),
+        truncated=int((question_sizes > cut.question)[keep].sum()),
         answered=int((answers > 0).sum()),
         dropped=dropped,
-        spans_lost={"no token": lost, "in no window": len(spans) - len(span_rows)},
+        spans_lost={"no token": lost, "in no window": len(spans) - len(held)},
     )
+
+
+def _offsets(
+    encodings: list[Encoding], contexts: Sequence[str], sizes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the tokens of all contexts are, [tokens, 2], in the coordinates of "\n".join(contexts), and where
+    in these each context begins.
+    """
+    flat = chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings))
+    offsets = np.fromiter(flat, dtype=np.int64, count=2 * int(sizes.sum())).reshape(-1, 2)
+    bases = _starts(np.array([len(context) + 1 for context in contexts], dtype=np.int64))
+    return clean_offsets(offsets, contexts, sizes), bases
 
 
 def _gold_spans(
@@ -242,10 +247,12 @@ def _within(sizes: np.ndarray) -> np.ndarray:
     return np.arange(sizes.sum()) - np.repeat(_starts(sizes), sizes)
 
 
+def _columns(*columns: np.ndarray | int) -> np.ndarray:
+    return np.stack(np.broadcast_arrays(*columns), 1)
+
+
 def _lists(values: np.ndarray, sizes: np.ndarray) -> pa.Array:
-    bounds = np.zeros(len(sizes) + 1, dtype=np.int32)
-    np.cumsum(sizes, out=bounds[1:])
-    return pa.ListArray.from_arrays(bounds, values)
+    return pa.ListArray.from_arrays(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32), values)
 
 
 def _reason(spans: tuple[tuple[int, int], ...], aligned: int) -> str:

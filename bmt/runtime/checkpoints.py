@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bmt.errors import ModelError
-from bmt.runtime.files import file_digest, write_folder_aside
+from bmt.runtime.files import file_digest, file_name, remove_half_written, write_folder_aside
 
 KEEP = 2
 FORMAT = 2
@@ -61,8 +61,8 @@ class Checkpoints:
     fingerprint: str
 
     def within(self, name: str) -> Checkpoints:
-        """Those of a part of the run, in a folder of its own."""
-        return Checkpoints(self.folder / name, self.fingerprint)
+        """Those of a part of the run, in a folder of its own, whatever its name."""
+        return Checkpoints(self.folder / file_name(name), self.fingerprint)
 
     def save(
         self,
@@ -95,15 +95,8 @@ class Checkpoints:
         """Write the checkpoint of `step` from tensors by file and name; with `best`, the file "model" is the
         best so far. `keep` stay.
         """
-        self._tidy()
-        before = next(
-            (
-                folder
-                for folder in reversed(self._folders())
-                if _step(folder) < step and (folder / BEST).is_file()
-            ),
-            None,
-        )
+        remove_half_written(self.folder, "step-*")  # what a killed process was writing: no other writes here
+        older = [folder for folder in self._folders() if _step(folder) < step and (folder / BEST).is_file()]
         with write_folder_aside(self.folder / f"step-{step:07d}") as aside:
             for name, values in files.items():
                 save_file(
@@ -114,11 +107,9 @@ class Checkpoints:
             if best:
                 _link(aside / "model.safetensors", aside / BEST)
                 digests[BEST] = digests["model.safetensors"]
-            elif before is not None:
-                _link(before / BEST, aside / BEST)
-                digests[BEST] = json.loads((before / "state.json").read_text(encoding="utf-8"))["digests"][
-                    BEST
-                ]
+            elif older:
+                _link(older[-1] / BEST, aside / BEST)
+                digests[BEST] = _record(older[-1])["digests"][BEST]
             record = {
                 "format": FORMAT,
                 "step": step,
@@ -141,7 +132,7 @@ class Checkpoints:
         """
         for folder in reversed(self._folders()):
             try:
-                record = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+                record = _record(folder)
                 whole = record["format"] == FORMAT and all(
                     file_digest(folder / name) == digest for name, digest in record["digests"].items()
                 )
@@ -190,21 +181,16 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _folders(self) -> list[Path]:
-        return (
-            sorted(path for path in self.folder.glob("step-*") if path.is_dir())
-            if self.folder.is_dir()
-            else []
-        )
-
-    def _tidy(self) -> None:
-        """Remove what a killed process was writing. Two processes never write to one folder."""
-        for pattern in (".step-*.part", ".step-*.old"):
-            for half_written in self.folder.glob(pattern):
-                shutil.rmtree(half_written, ignore_errors=True)
+        return sorted(path for path in self.folder.glob("step-*") if path.is_dir())
 
 
 def _step(folder: Path) -> int:
     return int(folder.name.removeprefix("step-"))
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    return record
 
 
 def _link(source: Path, target: Path) -> None:
@@ -214,22 +200,22 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
 def tensors(model: nn.Module) -> dict[str, Tensor]:
     """Every parameter that is trained, by name; shared ones once.
 
     Frozen ones (theta in adapter tuning) are what they were.
     """
-    return {
-        name: parameter.detach().contiguous()
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    }
+    return {name: parameter.detach().contiguous() for name, parameter in _trained(model).items()}
 
 
 @torch.no_grad()
 def load_tensors(model: nn.Module, values: Mapping[str, Tensor]) -> None:
     """Copy values into the model's trained parameters; names and shapes must be the same (ModelError)."""
-    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    parameters = _trained(model)
     if parameters.keys() != values.keys():
         odd = sorted(parameters.keys() ^ values.keys())[0]
         raise ModelError(

@@ -11,6 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+
+def file_name(name: str) -> str:
+    """A name of any characters (a dataset's) as that of one file, neither hidden nor outside its folder.
+
+    `urllib.parse.unquote` gives it back; letters, digits, `-`, `_`, `~` and later dots stay as they are.
+    """
+    quoted = quote(name, safe="")
+    return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted
 
 
 @contextmanager

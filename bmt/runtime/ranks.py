@@ -97,10 +97,8 @@ class GradientSum:
     """
 
     def __init__(self, ranks: Ranks, model: nn.Module) -> None:
-        self._ranks, self._parameters = (
-            ranks,
-            [parameter for parameter in model.parameters() if parameter.requires_grad],
-        )
+        self._ranks = ranks
+        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._used: list[nn.Parameter] | None = None
 
     @torch.no_grad()

@@ -21,7 +21,8 @@ class Course:
         loss: mean training loss between the last two readings of it.
         best_step, best_f1, best_loss: of the best evaluation; the validation loss only where it decides.
         without_gain: evaluations since F1 rose last.
-        curve: one row per evaluation; its `step` is the number of steps before it.
+        curve: one row per evaluation; its `step` is the number of steps before it. In training on the source
+            datasets: step, loss, macro_f1, f1/<dataset>, em/<dataset>, weight/<dataset>, deviation.
     """
 
     step: int = 0

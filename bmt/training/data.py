@@ -38,11 +38,6 @@ class TrainingData:
         """Names of the datasets, in order."""
         return tuple(windows.dataset for windows in self.sets)
 
-    @property
-    def count(self) -> int:
-        """Training windows of all datasets together."""
-        return sum(len(rows) for rows in self.rows.values())
-
     def alone(self, position: int) -> TrainingData:
         """The part of one dataset, by its position."""
         windows = self.sets[position]

@@ -15,7 +15,7 @@ windows, masks, scores and stop on each; any number of them resumes a checkpoint
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -124,44 +124,15 @@ class Anchor:
     regularizer: Regularizer | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingOutcome:
-    """What a run has come to. The model holds the weights of `best_step`.
+@dataclass(slots=True)
+class TrainingOutcome(Course):
+    """A course that has ended, and how far it has led. The model holds the weights of `best_step`.
 
     Attributes:
-        tokens, padded: trained on, without and with padding.
-        curve: one row per evaluation: step, loss, macro_f1, f1/<dataset>, em/<dataset>, weight/<dataset>,
-            deviation.
         deviation: of the best model from the pretrained one, by group (bmt.deviation).
-        padding_waste: share of the positions trained on that were padding.
     """
 
-    steps: int
-    best_step: int
-    best_f1: float
-    windows: int
-    tokens: int
-    padded: int
-    padding_waste: float
-    seconds: float
-    curve: list[dict[str, float]]
-    deviation: dict[str, Deviation]
-
-    @staticmethod
-    def of(course: Course, deviation: dict[str, Deviation]) -> TrainingOutcome:
-        """The outcome of a course that has ended."""
-        return TrainingOutcome(
-            course.step,
-            course.best_step,
-            course.best_f1,
-            course.windows,
-            course.tokens,
-            course.padded,
-            course.padding_waste,
-            course.seconds,
-            course.curve,
-            deviation,
-        )
+    deviation: dict[str, Deviation] = field(default_factory=dict)
 
 
 def train(
@@ -208,4 +179,4 @@ def train(
     course = run_loop(
         model, data, plan, procedure, seed=seed, masks=masks, regularizer=anchor.regularizer, control=control
     )
-    return TrainingOutcome.of(course, deviations(model, anchor.pretrained))
+    return TrainingOutcome(**course.state(), deviation=deviations(model, anchor.pretrained))

@@ -96,13 +96,9 @@ class Losses:
     def mean(self) -> float:
         """As `look`; the next losses start anew."""
         mean = self.look()
-        self.clear()
-        return mean
-
-    def clear(self) -> None:
-        """Forget what was looked at."""
         self._losses.clear()
         self._steps.clear()
+        return mean
 
     def _batch(self, at: int, loss: float) -> StepBatch:
         step, picks = self._steps[at]
@@ -117,12 +113,8 @@ class Losses:
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps, as plain numbers; float32 losses come back from them bit for bit."""
         losses = torch.stack(self._losses).tolist() if self._losses else []
-        return {
-            "losses": losses,
-            "steps": [
-                [step, [[int(which), int(row)] for which, row in picks]] for step, picks in self._steps
-            ],
-        }
+        steps = [[step, [[int(which), int(row)] for which, row in picks]] for step, picks in self._steps]
+        return {"losses": losses, "steps": steps}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint's state."""

@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+from urllib.parse import unquote
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -32,10 +33,10 @@ from bmt.mask_learning import GLOBAL, LearnedGates, gates_by_dataset
 from bmt.mask_selection import gate_masks
 from bmt.masked_updates import MaskedUpdates
 from bmt.masks import Masks
-from bmt.qa.batches import Batch, collate
+from bmt.qa.batches import collate
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl
-from bmt.runtime.files import write_aside
+from bmt.runtime.files import file_name, write_aside
 from bmt.runtime.keyed_random import key_number
 from bmt.settings import MaskSettings
 from bmt.training.data import TrainingData
@@ -56,6 +57,7 @@ class Schedule(Protocol):
         """Whether `before` this step makes something that it keeps in a file: of several ranks one makes it
         and the others read it.
         """
+        return False
 
     def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
         """Bring the handle's masks up to date for the step that trains on `picks`."""
@@ -65,17 +67,19 @@ class Schedule(Protocol):
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint keeps."""
+        return {}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Go on from a checkpoint's tensors."""
+        return
 
 
-class Refresh:
-    """The two-phase masks, learned anew each epoch.
+class Refresh(Schedule):
+    """The two-phase masks, learned anew each epoch; they are in files.
 
     Args:
         learn: epoch -> masks at the model's present weights.
-        steps: optimizer steps an epoch.
+        steps: optimizer steps per epoch.
         folder: where each epoch's masks are kept, so that a resume finds them; None: nowhere.
     """
 
@@ -83,17 +87,6 @@ class Refresh:
         self, model: nn.Module, learn: Callable[[int], Masks], steps: int, folder: Path | None
     ) -> None:
         self._model, self._learn, self._steps, self._folder = model, learn, max(1, steps), folder
-        self._epoch = -1
-        self._now: Masks | None = None
-
-    def _of(self, epoch: int) -> Masks:
-        path = None if self._folder is None else self._folder / f"masks-{epoch:04d}.safetensors"
-        if path is not None and path.is_file():
-            return Masks.load(path, self._model)
-        masks = self._learn(epoch)
-        if path is not None:
-            masks.save(path)
-        return masks
 
     def start(self, step: int) -> Masks:
         """As `Schedule.start`: at the first step of an epoch still the masks of the one before, since
@@ -102,7 +95,14 @@ class Refresh:
         return self._turn(max(0, step - 1) // self._steps)
 
     def _turn(self, epoch: int) -> Masks:
-        self._epoch, self._now = epoch, self._of(epoch)
+        path = None if self._folder is None else self._folder / f"masks-{epoch:04d}.safetensors"
+        if path is not None and path.is_file():
+            self._now = Masks.load(path, self._model)
+        else:
+            self._now = self._learn(epoch)
+            if path is not None:
+                self._now.save(path)
+        self._epoch = epoch
         return self._now
 
     def in_files(self, step: int) -> bool:
@@ -111,7 +111,7 @@ class Refresh:
 
     def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
         """As `Schedule.before`: does something at the first step of an epoch only."""
-        if step // self._steps == self._epoch:
+        if not self.in_files(step):
             return
         with handle.paused():
             masks = self._turn(step // self._steps)
@@ -125,22 +125,38 @@ class Refresh:
 
     def masks(self) -> Masks:
         """As `Schedule.masks`."""
-        assert self._now is not None, "start comes first"
         return self._now
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Nothing: the masks are in files."""
-        return {}
 
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Nothing to restore."""
+class _DrawnMasks(Schedule):
+    """What the schedules share that draw masks from gates, each when a batch has rows that are under it."""
+
+    def __init__(self, model: nn.Module, data: TrainingData, settings: MaskSettings, seed: int) -> None:
+        self.model, self.data, self.settings, self.seed = model, data, settings, seed
+        self.at: dict[str, int] = {}  # the step of each mask's last draw, by its dataset
+
+    def drawn(self, dataset: str) -> dict[str, Tensor]:
+        """A dataset's mask, as drawn last."""
+        raise NotImplementedError
+
+    def by_dataset(self, picks: Picks) -> dict[str, list[tuple[int, int]]]:
+        """A batch's windows by the dataset whose mask they are under: GLOBAL where one mask is for all."""
+        parts: dict[str, list[tuple[int, int]]] = {}
+        for which, row in picks:
+            name = self.data.datasets[which] if self.settings.scope == "per_dataset" else GLOBAL
+            parts.setdefault(name, []).append((which, row))
+        return parts
+
+    def masks(self) -> Masks:
+        """As `Schedule.masks`: every dataset's last draw."""
+        parts = [Masks.of({dataset: self.drawn(dataset)}, self.model) for dataset in self.at]
+        return Masks.joined(parts, {"kind": "learned", "seed": self.seed, **asdict(self.settings)})
 
 
-class Resampled:
+class Resampled(_DrawnMasks):
     """Masks that each step draws anew from gates learned at theta_0 (`mask.gate: resampled`).
 
     Args:
-        datasets: names of the source datasets, in the order of the windows' sets.
         learn: (dataset, its learned gates), one after the other, at the model's present weights.
         folder: where the gates are kept, so that a resume finds them; None: nowhere.
     """
@@ -148,187 +164,152 @@ class Resampled:
     def __init__(
         self,
         model: nn.Module,
-        datasets: Sequence[str],
+        data: TrainingData,
         settings: MaskSettings,
         seed: int,
         learn: Callable[[], Iterable[tuple[str, LearnedGates]]],
         folder: Path | None,
     ) -> None:
-        self._model, self._datasets, self._settings, self._seed = model, datasets, settings, seed
+        super().__init__(model, data, settings, seed)
         self._learn, self._folder = learn, folder
         self._alpha: dict[str, dict[str, Tensor]] = {}
-        self._at: dict[str, int] = {}  # the step of each dataset's last draw
 
     def start(self, step: int) -> Masks:
         """As `Schedule.start`."""
-        parameters = dict(self._model.named_parameters())
+        self._parameters = dict(self.model.named_parameters())
         path = None if self._folder is None else self._folder / "gates.safetensors"
         if path is not None and path.is_file():
             for key, alpha in load_file(path).items():
                 dataset, _, name = key.partition("/")
-                self._alpha.setdefault(dataset, {})[name] = alpha.to(parameters[name].device)
+                its_alpha = self._alpha.setdefault(unquote(dataset), {})
+                its_alpha[name] = alpha.to(self._parameters[name].device)
         else:
             self._alpha = {dataset: gates.alpha for dataset, gates in self._learn()}
             if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                flat = {
-                    f"{dataset}/{name}": value
-                    for dataset, alpha in self._alpha.items()
-                    for name, value in alpha.items()
-                }
                 with write_aside(path) as aside:
-                    save_file(flat, aside)
-        self._shapes = {name: tuple(parameters[name].shape) for name in next(iter(self._alpha.values()))}
-        self._at = dict.fromkeys(self._alpha, step)
+                    save_file(
+                        {
+                            f"{file_name(dataset)}/{name}": value
+                            for dataset, alpha in self._alpha.items()
+                            for name, value in alpha.items()
+                        },
+                        aside,
+                    )
+        self.at = dict.fromkeys(self._alpha, step)
         return self.masks()
 
-    def _drawn(self, dataset: str) -> dict[str, Tensor]:
-        law = HardConcrete(self._settings.gamma, self._settings.zeta, self._settings.beta)
-        key = (self._seed, "mask", dataset, "at", self._at[dataset])
-        drawn = gate_masks(law, self._alpha[dataset], self._settings.gate, self._settings.binarise, key)
-        return {name: mask.expand(self._shapes[name]) for name, mask in drawn.items()}
-
-    def in_files(self, step: int) -> bool:
-        """As `Schedule.in_files`: the gates are learned before."""
-        return False
+    def drawn(self, dataset: str) -> dict[str, Tensor]:
+        """A dataset's mask, as drawn at its last step."""
+        settings, key = self.settings, (self.seed, "mask", dataset, "at", self.at[dataset])
+        law, alpha = HardConcrete.of(settings), self._alpha[dataset]
+        masks = gate_masks(law, alpha, settings.gate, settings.binarise, key)
+        return {name: mask.expand(self._parameters[name].shape) for name, mask in masks.items()}
 
     def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
         """As `Schedule.before`: new draws for the datasets of the batch."""
-        in_batch = sorted({self._datasets[which] for which, _ in picks})
-        for dataset in list(self._alpha) if GLOBAL in self._alpha else in_batch:
-            self._at[dataset] = step
-            handle.use({dataset: self._drawn(dataset)})
-
-    def masks(self) -> Masks:
-        """As `Schedule.masks`: every dataset's last draw."""
-        parts = [Masks.of({dataset: self._drawn(dataset)}, self._model) for dataset in self._alpha]
-        return Masks.joined(parts, {"kind": "learned", "seed": self._seed, **asdict(self._settings)})
+        for dataset in self.by_dataset(picks):
+            self.at[dataset] = step
+            handle.use({dataset: self.drawn(dataset)})
 
     def tensors(self) -> dict[str, Tensor]:
         """The step of each dataset's last draw; the gates are in a file."""
-        return {dataset: torch.tensor(step) for dataset, step in self._at.items()}
+        return {dataset: torch.tensor(step) for dataset, step in self.at.items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """As `Schedule.restore`."""
-        self._at = {dataset: int(step) for dataset, step in tensors.items()}
+        self.at = {dataset: int(step) for dataset, step in tensors.items()}
 
 
-class _OnBatches:
-    """What the two schedules share that learn on the batches theta is tuned on."""
+class _LearnedOnBatches(_DrawnMasks):
+    """What the two schedules share that learn on the batches theta is tuned on. Every rank learns on all of
+    the batch, from the same numbers.
+    """
 
     def __init__(
-        self,
-        model: nn.Module,
-        data: TrainingData,
-        settings: MaskSettings,
-        seed: int,
-        loss: Callable[[nn.Module, Batch], Tensor],
+        self, model: nn.Module, data: TrainingData, settings: MaskSettings, seed: int, plan: Plan
     ) -> None:
-        self.model, self.data, self.settings, self.seed, self._loss = model, data, settings, seed, loss
-        self.names = target_names(model, settings.targets)
-        self.device = next(model.parameters()).device
+        super().__init__(model, data, settings, seed)
+        self._loss, self._device = plan_loss(model, plan), next(model.parameters()).device
 
-    def in_files(self, step: int) -> bool:
-        """As `Schedule.in_files`: every rank learns on all of the batch, from the same numbers."""
-        return False
+    def learner(self, *key: int | str) -> GateLearner:
+        """Fresh gates with draws of their own."""
+        names = target_names(self.model, self.settings.targets)
+        return GateLearner(self.model, names, self.settings, (self.seed, "mask", *key))
 
-    def loss(self, picks: Picks) -> Callable[[], Tensor]:
-        """Loss of the model as it stands on these windows."""
-
-        def measure() -> Tensor:
-            return self._loss(
-                self.model, collate(self.data.sets, picks, self.data.vocabulary).to(self.device)
-            )
-
-        return measure
-
-    def drawn(self, learner: GateLearner, step: int) -> dict[str, Tensor]:
-        """The mask that a learner's gates give at a step."""
-        shapes = {name: tuple(value.shape) for name, value in learner.w.items()}
-        gates = LearnedGates(
-            learner.law, learner.alpha, shapes, learner.gate_sizes, (*learner.key, "at", step), []
-        )
-        return gates.mask(self.settings)
-
-    def about(self) -> dict[str, Any]:
-        """What the masks say of themselves."""
-        return {"kind": "learned", "seed": self.seed, **asdict(self.settings)}
+    def learn(self, learner: GateLearner, steps: int, picks: Picks, handle: MaskedUpdates) -> None:
+        """Some steps of eq. 12 on the windows `picks`."""
+        batch = collate(self.data.sets, picks, self.data.vocabulary).to(self._device)
+        with handle.paused():
+            for _ in range(steps):
+                learner.step(lambda: self._loss(self.model, batch), count=False)
 
 
-class Alternating(_OnBatches):
+def _mask_of(learner: GateLearner, step: int) -> dict[str, Tensor]:
+    """The mask that a learner's gates give at a step."""
+    gates = LearnedGates(learner.law, learner.alpha, learner.w, (*learner.key, "at", step))
+    return gates.mask(learner.settings)
+
+
+class Alternating(_LearnedOnBatches):
     """Gates that learn one step on each dataset's rows of a batch before theta does; one set of gates per
     dataset, or one for the mixture.
     """
 
     def start(self, step: int) -> Masks:
         """As `Schedule.start`."""
-        owners = [GLOBAL] if self.settings.scope == "global" else list(self.data.datasets)
-        self.learners = {
-            name: GateLearner(self.model, self.names, self.settings, (self.seed, "mask", name))
-            for name in owners
-        }
-        self._at = dict.fromkeys(owners, step)  # the step after which each dataset's mask was drawn last
+        datasets = self.data.datasets if self.settings.scope == "per_dataset" else (GLOBAL,)
+        self.learners = {name: self.learner(name) for name in datasets}
+        self.at = dict.fromkeys(datasets, step)
         return self.masks()
+
+    def drawn(self, dataset: str) -> dict[str, Tensor]:
+        """A dataset's mask, as drawn after its last step."""
+        return _mask_of(self.learners[dataset], self.at[dataset])
 
     def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
         """As `Schedule.before`."""
-        by_owner: dict[str, list[tuple[int, int]]] = {}
-        for which, row in picks:
-            owner = GLOBAL if self.settings.scope == "global" else self.data.datasets[which]
-            by_owner.setdefault(owner, []).append((which, row))
-        for name, its_picks in by_owner.items():
-            with handle.paused():
-                self.learners[name].step(self.loss(its_picks), count=False)
-            self._at[name] = step + 1
-            handle.use({name: self.drawn(self.learners[name], step + 1)})
-
-    def masks(self) -> Masks:
-        """As `Schedule.masks`."""
-        parts = [
-            Masks.of({name: self.drawn(learner, self._at[name])}, self.model)
-            for name, learner in self.learners.items()
-        ]
-        return Masks.joined(parts, self.about())
+        for name, its_picks in self.by_dataset(picks).items():
+            self.learn(self.learners[name], 1, its_picks, handle)
+            self.at[name] = step + 1
+            handle.use({name: self.drawn(name)})
 
     def tensors(self) -> dict[str, Tensor]:
         """Alpha, w and their moments of every dataset, and when its mask was drawn."""
-        kept = {
-            f"{name}/{key}": value
+        return {
+            f"{file_name(name)}/{key}": value
             for name, learner in self.learners.items()
-            for key, value in learner.tensors().items()
+            for key, value in (learner.tensors() | {"at": torch.tensor(self.at[name])}).items()
         }
-        return kept | {f"{name}/at": torch.tensor(step) for name, step in self._at.items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """As `Schedule.restore`; the masks at the time are drawn again from the gates."""
+        parts: dict[str, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            name, _, of_learner = key.partition("/")
+            parts.setdefault(unquote(name), {})[of_learner] = value
         for name, learner in self.learners.items():
-            self._at[name] = int(tensors[f"{name}/at"])
-            parts = {key: key.split("/", 1) for key in tensors}
-            learner.restore({name_: tensors[key] for key, (owner, name_) in parts.items() if owner == name})
+            self.at[name] = int(parts[name].pop("at"))
+            learner.restore(parts[name])
 
 
-class PerBatch(_OnBatches):
+class PerBatch(_LearnedOnBatches):
     """Fresh gates for every batch."""
 
     def start(self, step: int) -> Masks:
         """As `Schedule.start`: the gates before any learning."""
-        self._mask = self.drawn(
-            GateLearner(self.model, self.names, self.settings, (self.seed, "mask", "batch", -1)), -1
-        )
+        self.at, self._mask = {GLOBAL: step}, _mask_of(self.learner("batch", -1), -1)
         return self.masks()
+
+    def drawn(self, dataset: str) -> dict[str, Tensor]:
+        """The mask of the last batch."""
+        return self._mask
 
     def before(self, step: int, picks: Picks, handle: MaskedUpdates) -> None:
         """As `Schedule.before`."""
-        learner = GateLearner(self.model, self.names, self.settings, (self.seed, "mask", "batch", step))
-        with handle.paused():
-            for _ in range(max(1, self.settings.steps)):
-                learner.step(self.loss(picks), count=False)
-        self._mask = self.drawn(learner, step)
+        learner = self.learner("batch", step)
+        self.learn(learner, max(1, self.settings.steps), picks, handle)
+        self._mask = _mask_of(learner, step)
         handle.use({GLOBAL: self._mask})
-
-    def masks(self) -> Masks:
-        """The mask of the last batch."""
-        return Masks.of({GLOBAL: self._mask}, self.model, self.about())
 
     def tensors(self) -> dict[str, Tensor]:
         """The mask of the last batch: no gate outlives its batch, but a run may be resumed when there is none
@@ -338,7 +319,7 @@ class PerBatch(_OnBatches):
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """As `Schedule.restore`."""
-        self._mask = {name: mask.to(self.device) for name, mask in tensors.items()}
+        self._mask = {name: mask.to(self._device) for name, mask in tensors.items()}
 
 
 def mask_schedule(
@@ -362,9 +343,9 @@ def mask_schedule(
     """
     control = control or RunControl()
     if mask.scope == "per_batch":
-        return PerBatch(model, data, mask, seed, plan_loss(model, plan))
+        return PerBatch(model, data, mask, seed, plan)
     if mask.schedule == "alternating":
-        return Alternating(model, data, mask, seed, plan_loss(model, plan))
+        return Alternating(model, data, mask, seed, plan)
     if mask.gate == "resampled":
         return _resampled(model, data, mask, plan, seed, control)
     if mask.schedule != "refresh":
@@ -410,4 +391,4 @@ def _resampled(
         loss = plan_loss(model, plan)
         return gates_by_dataset(model, batches, mask, seed=seed, loss=loss, control=learning)
 
-    return Resampled(model, data.datasets, mask, seed, learn, None if kept is None else kept.folder)
+    return Resampled(model, data, mask, seed, learn, None if kept is None else kept.folder)

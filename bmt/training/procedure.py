@@ -18,10 +18,12 @@ class Draws(Protocol):
         """(position of the dataset, window row) of each window of a step; steps are asked for in order."""
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps, as plain numbers."""
+        """What a checkpoint keeps, as plain numbers: nothing where a step's number decides its windows."""
+        return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint's state."""
+        return
 
 
 @dataclass(frozen=True, slots=True)

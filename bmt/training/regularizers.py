@@ -15,7 +15,6 @@ before gradients are clipped.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +24,8 @@ from bmt.runtime.keyed_random import bernoulli, uniform
 from bmt.settings import REGULARIZERS
 
 
-class Regularizer(Protocol):
-    """What the loop calls."""
+class Regularizer:
+    """What the loop calls; this one does nothing."""
 
     def start(self) -> None:
         """Once, before the first step of a run (not after a resume)."""
@@ -64,26 +63,11 @@ def regularizer(
     if kind == "noisy_tune":
         return _NoisyTune(strength, parameters, seed)
     linear = {f"{where}.weight" for where, module in model.named_modules() if isinstance(module, nn.Linear)}
-    return _Mixout(
-        strength,
-        {name: parameter for name, parameter in parameters.items() if name in linear},
-        pretrained,
-        seed,
-    )
+    parameters = {name: parameter for name, parameter in parameters.items() if name in linear}
+    return _Mixout(strength, parameters, pretrained, seed)
 
 
-class _NoRegularizer:
-    def start(self) -> None:
-        pass
-
-    def before(self, step: int) -> None:
-        pass
-
-    def after(self, step: int) -> None:
-        pass
-
-
-class _L2SP(_NoRegularizer):
+class _L2SP(Regularizer):
     def __init__(
         self, strength: float, parameters: Mapping[str, nn.Parameter], pretrained: Mapping[str, Tensor]
     ) -> None:
@@ -96,7 +80,7 @@ class _L2SP(_NoRegularizer):
                 parameter.grad.add_(parameter - self.pretrained[name], alpha=self.strength)
 
 
-class _NoisyTune(_NoRegularizer):
+class _NoisyTune(Regularizer):
     def __init__(self, strength: float, parameters: Mapping[str, nn.Parameter], seed: int) -> None:
         self.strength, self.parameters, self.seed = strength, parameters, seed
 
@@ -108,7 +92,7 @@ class _NoisyTune(_NoRegularizer):
                 parameter.add_(draw.to(parameter.dtype), alpha=self.strength * float(parameter.std()))
 
 
-class _Mixout(_NoRegularizer):
+class _Mixout(Regularizer):
     def __init__(
         self, p: float, parameters: Mapping[str, nn.Parameter], pretrained: Mapping[str, Tensor], seed: int
     ) -> None:
@@ -122,13 +106,9 @@ class _Mixout(_NoRegularizer):
     @torch.no_grad()
     def before(self, step: int) -> None:
         for name, parameter in self.parameters.items():
-            self.theta[name] = parameter.data
-            start = self.pretrained[name]
-            parameter.data = (
-                torch.where(self._drawn(name, step), start, parameter.data)
-                .sub_(start, alpha=self.p)
-                .div_(1 - self.p)
-            )
+            self.theta[name], start = parameter.data, self.pretrained[name]
+            mixed = torch.where(self._drawn(name, step), start, parameter.data)
+            parameter.data = mixed.sub_(start, alpha=self.p).div_(1 - self.p)
 
     @torch.no_grad()
     def after(self, step: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,9 +20,7 @@ from bmt.settings import TrainingSettings
 from bmt.training.data import TrainingData
 from bmt.training.microbatches import passes
 from bmt.training.plan import Plan, autocast_for, pass_limits
-
-if TYPE_CHECKING:
-    from bmt.training.regularizers import Regularizer
+from bmt.training.regularizers import Regularizer
 
 
 def adamw(model: nn.Module, training: TrainingSettings) -> torch.optim.AdamW:
@@ -73,7 +70,7 @@ class Stepper:
         ranks: Ranks | None = None,
     ) -> None:
         self.model, self.optimizer, self.data, self.plan, self.seed = model, optimizer, data, plan, seed
-        self.masked, self.regularizer, self.ranks = masked, regularizer, ranks or Ranks()
+        self.masked, self.regularizer, self.ranks = masked, regularizer or Regularizer(), ranks or Ranks()
         self.limits = pass_limits(data.sets, data.rows, plan.training)
         self.device = next(model.parameters()).device
         self.names = data.datasets
@@ -92,14 +89,12 @@ class Stepper:
         lengths = np.array([self.lengths[which][row] for which, row in picks])
         share = passes(lengths, self.limits, self.ranks.rank, self.ranks.world)
         total = torch.zeros((), device=self.device)
-        if self.regularizer is not None:
-            self.regularizer.before(step)
+        self.regularizer.before(step)
         with quick_dropout(self.model):
             for positions in share.parts:
                 total += self._pass([picks[position] for position in positions.tolist()], len(picks))
         self.sum(total)
-        if self.regularizer is not None:
-            self.regularizer.after(step)
+        self.regularizer.after(step)
         if self.plan.tuning.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.tuning.clip)
         self.optimizer.step()

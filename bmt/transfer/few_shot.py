@@ -21,15 +21,14 @@ from torch import nn
 from bmt.errors import ModelError
 from bmt.qa.adapters import adapters_of, averaged
 from bmt.qa.batches import Windows
-from bmt.qa.decoding import Passes, Prediction, predict
+from bmt.qa.decoding import Prediction
 from bmt.runtime.checkpoints import load_tensors, tensors
 from bmt.runtime.control import RunControl
 from bmt.runtime.keyed_random import key_number
 from bmt.runtime.stopping import StoppedError, until
 from bmt.settings import check_settings
 from bmt.training.data import TrainingData
-from bmt.training.plan import autocast_for
-from bmt.training.validation import Questions
+from bmt.training.validation import Questions, answers
 from bmt.transfer.protocol import FewShotProtocol
 from bmt.transfer.target_split import Split, draw, those_of
 from bmt.transfer.target_tuning import TuningOutcome, mean_loss, tune
@@ -113,31 +112,18 @@ def few_shot(
             control=control,
         )
     try:
-        predictions = _test_answers(started, target, split, protocol, control)
+        predictions = answers(
+            started,
+            those_of(target, split.test),
+            protocol.vocabulary,
+            protocol.plan,
+            until(control.stop),
+        )
     except StoppedError:
         if checkpoints is not None:
             checkpoints.write(settings.steps + 1, {"model": tensors(started)}, {"tuned": asdict(tuned)})
         raise
     return FewShot(windows.dataset, k, seed, losses, weights, split, tuned, predictions)
-
-
-def _test_answers(
-    model: nn.Module, target: Questions, split: Split, protocol: FewShotProtocol, control: RunControl
-) -> list[Prediction]:
-    training = protocol.plan.training
-    return predict(
-        model,
-        target.windows,
-        target.contexts,
-        protocol.vocabulary,
-        protocol.plan.decode,
-        rows=target.windows.of_examples(split.test),
-        passes=Passes(
-            training.evaluation_batch,
-            autocast_for(training.precision, next(model.parameters()).device),
-            until(control.stop),
-        ),
-    )
 
 
 def adapter_losses(

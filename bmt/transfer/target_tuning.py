@@ -8,9 +8,8 @@ none.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ from bmt.training.course import Course, Timetable
 from bmt.training.data import TrainingData
 from bmt.training.loop import run_loop
 from bmt.training.plan import Plan, autocast_for
-from bmt.training.procedure import Procedure
+from bmt.training.procedure import Draws, Procedure
 from bmt.training.validation import evaluate
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class TuningOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class EpochOrder:
+class EpochOrder(Draws):
     """Draws every window once per epoch, each epoch in an order of its own, keyed by (seed, epoch)."""
 
     rows: np.ndarray
@@ -68,13 +67,6 @@ class EpochOrder:
         epoch, at = divmod(step, math.ceil(len(self.rows) / self.batch))
         order = permutation(len(self.rows), (self.seed, "order", epoch))
         return [(0, int(self.rows[place])) for place in order[at * self.batch : (at + 1) * self.batch]]
-
-    def state(self) -> dict[str, Any]:
-        """Nothing: an update's windows follow from its number."""
-        return {}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Nothing to restore."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl
-from bmt.runtime.files import json_digest, remove_half_written, write_json
+from bmt.runtime.files import file_name, json_digest, remove_half_written, write_json
 from bmt.runtime.stopping import Stop, StoppedError, never
 from bmt.training.validation import Questions
 from bmt.transfer.few_shot import FewShot, TargetMasks, few_shot
@@ -63,7 +64,7 @@ def few_shot_runs(
     digest, records = _digest(protocol, kept.fingerprint), []
     for target, k, seed in units:
         name = target.windows.dataset
-        path = kept.folder / f"{name}.k{k}.s{seed}-{digest}.json"
+        path = kept.folder / f"{file_name(name)}.k{k}.s{seed}-{digest}.json"
         checkpoints = Checkpoints(path.with_suffix(""), digest)
         record = _read_record(path)
         if record is None:
@@ -107,15 +108,6 @@ def _read_record(path: Path) -> dict[str, Any] | None:
 
 def as_record(run: FewShot) -> dict[str, Any]:
     """A run as JSON; see `few_shot_runs`."""
-    return {
-        "dataset": run.dataset,
-        "k": run.k,
-        "seed": run.seed,
-        "losses": run.losses,
-        "weights": run.weights,
-        "train": run.split.train.tolist(),
-        "validation": run.split.validation.tolist(),
-        "test": run.split.test.tolist(),
-        **asdict(run.tuned),
-        "predictions": [asdict(prediction) for prediction in run.predictions],
-    }
+    record = asdict(run)
+    split: dict[str, np.ndarray] = record.pop("split")
+    return record | record.pop("tuned") | {side: examples.tolist() for side, examples in split.items()}

@@ -133,7 +133,10 @@ def test_with_a_penalty_the_gates_of_unused_rows_close_too() -> None:
     ],
 )
 def test_shapes_of_gates(shape: tuple[int, ...], granularity: str, want: tuple[int, ...], held: int) -> None:
-    assert gate_shape(shape, granularity) == want and weights_per_gate(shape, granularity) == held
+    assert (
+        gate_shape(shape, granularity) == want
+        and weights_per_gate(torch.empty(shape), torch.empty(gate_shape(shape, granularity))) == held
+    )
 
 
 @pytest.mark.parametrize("granularity", ["element", "row", "column", "tensor"])

@@ -405,5 +405,7 @@ def test_a_model_that_returns_no_loss_is_told_to_take_labels() -> None:
 def test_a_dataset_s_checkpoints_are_in_one_folder_whatever_its_name(tmp_path: Path) -> None:
     _, batch_at = planted()
     control = RunControl(checkpoints=Checkpoints(tmp_path / "kept", "f"))
-    learn_masks(Regression(), {"a/b": batch_at, "a": batch_at}, steps=2, loss=squared, control=control)
-    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["a", "a%2Fb"]
+    learn_masks(
+        Regression(), {"a/b": batch_at, "a": batch_at, "..": batch_at}, steps=2, loss=squared, control=control
+    )
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["%2E.", "a", "a%2Fb"]

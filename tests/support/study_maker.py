@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,8 @@ from benchmark.studies.identity import StudyIdentity
 from benchmark.studies.objective import Objective, Recorder, Score
 from benchmark.studies.space import Range, Space, Values
 from benchmark.studies.storage import open_storage, reachable
-from benchmark.studies.worker import TrialBudget, enter_study, quiet_optuna, work
+from benchmark.studies.worker import TrialBudget, enter_study, work
+from benchmark.tracking.mlflow_store import TrackedRun, untracked
 from bmt.errors import ModelError
 from bmt.settings import IN_DOMAIN
 
@@ -70,7 +72,7 @@ class Formula:
         return EVALUATIONS
 
     def __call__(
-        self, values: Values, seed: int, evaluated: Callable[[int, float], None], run: Recorder
+        self, values: Values, seed: int, evaluated: Callable[[int, float], None], recorder: Recorder
     ) -> Score:
         self.begun()
         if self.fails(values):
@@ -78,12 +80,12 @@ class Formula:
         score = macro(values, seed)
         for number in range(1, EVALUATIONS + 1):
             time.sleep(self.seconds / EVALUATIONS)
-            run.log({"validation/f1/macro": score * number / EVALUATIONS}, number)
+            recorder.log({"validation/f1/macro": score * number / EVALUATIONS}, number)
             evaluated(number, score * number / EVALUATIONS)
         return Score(
             {name: score + place - 2.5 for place, name in enumerate(DATASETS)},
             values["density"],
-            {"deviation": 0.02},
+            0.02,
         )
 
 
@@ -112,8 +114,12 @@ def enter(
     **changes: Any,
 ) -> optuna.Study:
     """The study with our identity but for `changes`."""
-    quiet_optuna()
     return enter_study(open_storage(url, heartbeat), name, identity(**changes), EVALUATIONS, sampling)
+
+
+def unrecorded(trial: optuna.Trial, values: Values) -> AbstractContextManager[TrackedRun]:
+    """Record a trial nowhere."""
+    return untracked()
 
 
 def search(
@@ -122,13 +128,13 @@ def search(
     measure: Formula | None = None,
     heartbeat: int = 20,
     finished: int = 0,
-    **options: Any,
+    recorded: Any = unrecorded,
 ) -> list[str]:
     """Run trials with what the study's identity says; the lines that were told."""
     from benchmark.studies.identity import identity_of
 
     known, lines = identity_of(study), []
-    objective = Objective(SPACE, measure or Formula(), known.seeds, known.objective, known.pruner, **options)
+    objective = Objective(SPACE, measure or Formula(), known.seeds, known.objective, known.pruner, recorded)
     work(study, objective, TrialBudget(trials, finished, heartbeat=heartbeat), lines.append)
     return lines
 
@@ -143,7 +149,7 @@ def main(url: str, name: str, trials: str, seconds: str, heartbeat: str, togethe
             while sum(key.startswith("worker ") for key in study.user_attrs) < int(together):
                 time.sleep(0.02)
 
-        objective = Objective(SPACE, Formula(float(seconds), meet), [100])
+        objective = Objective(SPACE, Formula(float(seconds), meet), [100], "f1", "none", unrecorded)
         work(
             study,
             objective,

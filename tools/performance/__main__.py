@@ -129,7 +129,7 @@ VERBS = {"core": core_experiments, "data": data_experiments, "train": train_expe
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     examples = "\n  ".join(EXAMPLES.values())
-    parser = command_parser("performance", __doc__ or "", examples, package="tools")
+    parser = command_parser("performance", __doc__, examples, package="tools")
     verbs = parser.add_subparsers(dest="what", required=True, metavar="|".join(EXAMPLES))
     about = {
         "core": (5, "masked steps and mask learning against the plain step"),

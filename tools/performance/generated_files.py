@@ -14,7 +14,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any
 
-from benchmark.acquisition.sample_corpus.writing import DATASETS, passages
+from benchmark.acquisition.sample_corpus.scenes import STYLES
+from benchmark.acquisition.sample_corpus.writing import passages
 from bmt.runtime.files import write_aside
 
 POOL = 1000
@@ -30,7 +31,8 @@ def words() -> tuple[str, ...]:
     """The words of the embedded sample corpus, as often as they stand there; markers and what looks like a
     special token are left out.
     """
-    texts = (made.context for _, style in DATASETS for made in passages(style, "train"))
+    styles = (style for styles in STYLES.values() for style in styles)
+    texts = (made.context for style in styles for made in passages(style, "train"))
     return tuple(word for text in texts for word in text.split() if word[0] not in "[<")
 
 

@@ -1,14 +1,17 @@
-"""From a scene, sentences and questions with open slots, to one passage with its questions, answers and
-spans.
+"""From a scene, sentences and questions with open slots (wordings.yaml), to one passage with its questions,
+answers and spans.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from benchmark.acquisition.sample_corpus.words import MEANINGS, Cast, Draw
+import msgspec
+
+from benchmark.acquisition.sample_corpus.words import WORDS, Cast, Draw
 
 TOKEN = re.compile(r"\[(?:DOC|TLE|PAR|SEP)\]|</?P>|\w+(?:[,.]\d+)*|[^\w\s]")
 
@@ -28,45 +31,54 @@ class Scene:
 
     slots: str
     says: tuple[str, ...]
-    asks: Mapping[str, str]
+    asks: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """A dataset's style: its scenes, how a passage is laid out, and how its questions look.
+    """A dataset's style: its scenes, how a passage is laid out with the dataset's markers, and how its
+    questions look.
 
-    `frame`: paragraphs (title, text) and a draw -> the context. `question`, `alias`: rewrite
-    a question, an answer. `fixed`: the sentences keep their order; else all but the first are shuffled.
+    `titled`, `untitled`: a paragraph with a title, and one without; `page`: around them all. `shuffled`: the
+    paragraphs stand in any order. `spaced`: punctuation is set apart, as in NewsQA. `fixed`: the sentences
+    keep their order; else all but the first are shuffled. `searched`: questions as one types them into a
+    search box. `lower`: answers in lower case.
     """
 
     dataset: str
     scenes: tuple[Scene, ...]
-    frame: Callable[[list[tuple[str, str]], Draw], str]
+    titled: str = "{text}"
+    untitled: str = "{text}"
+    page: str = "{}"
     questions_per_passage: int = 1
-    question: Callable[[str], str] = str
-    alias: Callable[[str], str] = str
+    shuffled: bool = False
+    spaced: bool = False
     fixed: bool = False
+    searched: bool = False
+    lower: bool = False
+
+
+STYLES = msgspec.yaml.decode(
+    Path(__file__).with_name("wordings.yaml").read_bytes(), type=dict[str, tuple[Style, ...]]
+)
+"""The styles by domain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question, its kind of answer, all accepted answers, and those that stand in the context with their
-    half-open spans.
-    """
+    """A question, all accepted answers, and those that stand in the context with their half-open spans."""
 
     text: str
-    kind: str
     answers: tuple[str, ...]
     detected: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratedPassage:
-    """A context, its questions, and the fillers (kind, text) that stand in it."""
+    """A context and its questions."""
 
     context: str
     questions: tuple[Question, ...]
-    fillers: tuple[tuple[str, str], ...]
 
 
 def tokens(text: str) -> list[tuple[str, int]]:
@@ -82,8 +94,8 @@ def occurrences(text: str, answer: str) -> tuple[tuple[int, int], ...]:
     )
 
 
-def fill(slots: str, cast: Cast) -> tuple[dict[str, str], dict[str, str]]:
-    """Draw a filler for each slot: (slot -> text, slot -> kind)."""
+def fill(slots: str, cast: Cast) -> dict[str, str]:
+    """Draw a filler for each slot: slot -> text."""
     kinds = dict(slot.split(":") for slot in slots.split())
     names = {slot: cast.name(kind) for slot, kind in kinds.items()}
     fillers = {slot: name["whole"] for slot, name in names.items()}
@@ -94,8 +106,8 @@ def fill(slots: str, cast: Cast) -> tuple[dict[str, str], dict[str, str]]:
         )
         fillers |= zip(ordered, numbers, strict=True)
     lasts = {f"{slot}_last": name["last"] for slot, name in names.items() if kinds[slot] == "person"}
-    meanings = {f"{slot}_means": MEANINGS[fillers[slot]] for slot, kind in kinds.items() if kind == "term"}
-    return fillers | lasts | meanings, kinds
+    terms = [slot for slot in kinds if kinds[slot] == "term"]
+    return fillers | lasts | {f"{slot}_means": WORDS.meanings[fillers[slot]] for slot in terms}
 
 
 def wording(alternatives: str, draw: Draw, fillers: Mapping[str, str]) -> str:
@@ -116,6 +128,15 @@ def paragraphs(scene: Scene, style: Style, draw: Draw, fillers: Mapping[str, str
     return told
 
 
+def laid_out(told: list[tuple[str, str]], style: Style, draw: Draw) -> str:
+    """The paragraphs as a context in the dataset's form."""
+    text = " ".join(
+        (style.titled if title else style.untitled).format(title=title, text=text)
+        for title, text in (draw.shuffled(told) if style.shuffled else told)
+    )
+    return style.page.format(re.sub(r"(?<=\w)('s\b|[.,;:?](?!\d))", r" \1", text) if style.spaced else text)
+
+
 def passage(style: Style, split: str, index: int, seed: int) -> GeneratedPassage:
     """GeneratedPassage number `index` of a dataset's split; each twelfth one tells a second scene, so that it
     fills two windows of 128 tokens.
@@ -123,25 +144,21 @@ def passage(style: Style, split: str, index: int, seed: int) -> GeneratedPassage
     draw = Draw("bmt-sample", seed, style.dataset, split, index)
     cast = Cast(draw, split)
     scene = style.scenes[index % len(style.scenes)]
-    fillers, kinds = fill(scene.slots, cast)
+    fillers = fill(scene.slots, cast)
     told = paragraphs(scene, style, draw, fillers)
-    mentioned = [(kind, fillers[slot]) for slot, kind in kinds.items()]
     if index % 12 == 7:
         more = style.scenes[(index + 1) % len(style.scenes)]
-        others, other_kinds = fill(more.slots, cast)
-        told += paragraphs(more, style, draw, others)
-        mentioned += [(kind, others[slot]) for slot, kind in other_kinds.items()]
-    context = style.frame(told, draw)
+        told += paragraphs(more, style, draw, fill(more.slots, cast))
+    context = laid_out(told, style, draw)
     questions = []
     for alternatives, asking in draw.shuffled(list(scene.asks.items()))[: style.questions_per_passage]:
         answers = tuple(text.format_map(fillers) for text in alternatives.split(" | "))
-        spans = dict.fromkeys(span for text in answers for span in occurrences(context, text))
-        surfaces = dict.fromkeys(context[start:end] for start, end in spans)
-        detected = tuple(
-            (text, tuple(span for span in spans if context[slice(*span)] == text)) for text in surfaces
-        )
-        kind = kinds[re.findall(r"\{(\w+?)(?:_last)?\}", alternatives)[0]]
-        aliases = tuple(style.alias(text) for text in answers)
-        questions.append(Question(style.question(wording(asking, draw, fillers)), kind, aliases, detected))
-    present = tuple(dict.fromkeys(pair for pair in mentioned if pair[1].lower() in context.lower()))
-    return GeneratedPassage(context, tuple(questions), present)
+        spans: dict[str, dict[tuple[int, int], None]] = {}
+        for start, end in (span for text in answers for span in occurrences(context, text)):
+            spans.setdefault(context[start:end], {})[start, end] = None
+        detected = tuple((text, tuple(places)) for text, places in spans.items())
+        question = wording(asking, draw, fillers)
+        question = question.rstrip("?").lower() if style.searched else question
+        answers = tuple(map(str.lower, answers)) if style.lower else answers
+        questions.append(Question(question, answers, detected))
+    return GeneratedPassage(context, tuple(questions))

@@ -13,7 +13,8 @@ import pytest
 
 from benchmark import data
 from benchmark.acquisition.dataset_table import beside_the_paper
-from benchmark.acquisition.inspection import marked, short
+from benchmark.acquisition.inspection import marked
+from benchmark.cli.text import short
 from benchmark.paper import tables as papers
 from benchmark.rendering.document import phrases, plain_text
 from bmt.errors import ConfigError, DataError

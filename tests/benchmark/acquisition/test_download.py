@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from benchmark.acquisition.download import FetchStoppedError, Network, Patience, UnavailableError, copy
-from benchmark.cli.progress import silent
 from tests.support.file_server import (
     FileServer,
     nonsense,
@@ -25,6 +24,7 @@ from tests.support.file_server import (
     without_length,
     wrong_range,
 )
+from tests.support.silent_bar import silent_bar
 
 BODY = bytes(range(256)) * 8  # 2,048 bytes
 
@@ -59,7 +59,7 @@ def waits(network: Network) -> list[float]:
 
 
 def test_a_file_comes_in_one_request(server: FileServer, network: Network, tmp_path: Path):
-    meter = silent()
+    meter = silent_bar()
     assert network.download(f"{server.url}/f", tmp_path / "part", meter) is True
     assert (tmp_path / "part").read_bytes() == BODY
     assert (server.ranges("/f"), meter.count, meter.total, waits(network)) == ([None], 2048, 2048, [])
@@ -68,7 +68,7 @@ def test_a_file_comes_in_one_request(server: FileServer, network: Network, tmp_p
 @pytest.mark.parametrize("fault", [truncated, stalled, reset])
 def test_a_broken_connection_is_continued(fault, server: FileServer, network: Network, tmp_path: Path):
     server.will("/f", fault(700))
-    assert network.download(f"{server.url}/f", tmp_path / "part", silent()) is False
+    assert network.download(f"{server.url}/f", tmp_path / "part", silent_bar()) is False
     assert (tmp_path / "part").read_bytes() == BODY
     first, second = server.ranges("/f")
     # a reset may throw away bytes on their way
@@ -77,7 +77,7 @@ def test_a_broken_connection_is_continued(fault, server: FileServer, network: Ne
 
 def test_a_partial_file_of_an_earlier_run_is_continued(server: FileServer, network: Network, tmp_path: Path):
     (tmp_path / "part").write_bytes(BODY[:1500])
-    meter = silent()
+    meter = silent_bar()
     assert network.download(f"{server.url}/f", tmp_path / "part", meter) is False
     assert (tmp_path / "part").read_bytes() == BODY
     assert server.ranges("/f") == ["bytes=1500-"]
@@ -92,7 +92,7 @@ def test_a_server_without_ranges_sends_the_whole_again(
 ):
     (tmp_path / "part").write_bytes(b"x" * 1500)
     server.will("/f", behaviour)
-    assert network.download(f"{server.url}/f", tmp_path / "part", silent()) is False
+    assert network.download(f"{server.url}/f", tmp_path / "part", silent_bar()) is False
     assert (tmp_path / "part").read_bytes() == BODY
 
 
@@ -100,10 +100,10 @@ def test_a_complete_partial_file_is_left_and_one_too_long_begins_again(
     server: FileServer, network: Network, tmp_path: Path
 ):
     (tmp_path / "part").write_bytes(BODY)
-    assert network.download(f"{server.url}/f", tmp_path / "part", silent()) is False
+    assert network.download(f"{server.url}/f", tmp_path / "part", silent_bar()) is False
     assert (tmp_path / "part").read_bytes() == BODY
     (tmp_path / "part").write_bytes(BODY + b"more")
-    assert network.download(f"{server.url}/f", tmp_path / "part", silent()) is False
+    assert network.download(f"{server.url}/f", tmp_path / "part", silent_bar()) is False
     assert (tmp_path / "part").read_bytes() == BODY
     assert server.ranges("/f") == ["bytes=2048-", "bytes=2052-", None]
 
@@ -112,7 +112,7 @@ def test_server_errors_are_retried_with_growing_jittered_waits(
     server: FileServer, network: Network, tmp_path: Path
 ):
     server.will("/f", status(500), status(503), nonsense())
-    assert network.download(f"{server.url}/f", tmp_path / "part", silent()) is False
+    assert network.download(f"{server.url}/f", tmp_path / "part", silent_bar()) is False
     assert (tmp_path / "part").read_bytes() == BODY
     assert len(server.requests) == 4
     assert [
@@ -123,7 +123,7 @@ def test_server_errors_are_retried_with_growing_jittered_waits(
 
 def test_retry_after_is_heeded_up_to_the_longest_wait(server: FileServer, network: Network, tmp_path: Path):
     server.will("/f", status(429, Retry_After="3"), status(503, Retry_After="3600"))
-    network.download(f"{server.url}/f", tmp_path / "part", silent())
+    network.download(f"{server.url}/f", tmp_path / "part", silent_bar())
     assert waits(network) == [3.0, 5.0]
 
 
@@ -133,7 +133,7 @@ def test_retry_after_is_heeded_up_to_the_longest_wait(server: FileServer, networ
 def test_refusals_are_final(code: int, reason: str, server: FileServer, network: Network, tmp_path: Path):
     server.will("/f", status(code))
     with pytest.raises(UnavailableError) as caught:
-        network.download(f"{server.url}/f", tmp_path / "part", silent())
+        network.download(f"{server.url}/f", tmp_path / "part", silent_bar())
     assert str(caught.value) == reason
     assert len(server.requests) == 1
     assert not (tmp_path / "part").exists()
@@ -142,7 +142,7 @@ def test_refusals_are_final(code: int, reason: str, server: FileServer, network:
 def test_a_redirect_keeps_the_range(server: FileServer, network: Network, tmp_path: Path):
     (tmp_path / "part").write_bytes(BODY[:100])
     server.will("/old", redirected("/f"))
-    network.download(f"{server.url}/old", tmp_path / "part", silent())
+    network.download(f"{server.url}/old", tmp_path / "part", silent_bar())
     assert (tmp_path / "part").read_bytes() == BODY
     assert server.requests == [("/old", "bytes=100-"), ("/f", "bytes=100-")]
 
@@ -150,7 +150,7 @@ def test_a_redirect_keeps_the_range(server: FileServer, network: Network, tmp_pa
 def test_a_redirect_without_end_is_one_line(server: FileServer, network: Network, tmp_path: Path):
     server.will("/f", *[redirected("/f")] * 20)
     with pytest.raises(UnavailableError, match=r"^HTTP 302 .*infinite loop.*$") as caught:
-        network.download(f"{server.url}/f", tmp_path / "part", silent())
+        network.download(f"{server.url}/f", tmp_path / "part", silent_bar())
     assert "\n" not in str(caught.value)
 
 
@@ -158,7 +158,7 @@ def test_a_redirect_to_the_local_disk_is_refused(server: FileServer, network: Ne
     (tmp_path / "secret").write_bytes(BODY)
     server.will("/f", redirected(f"file://{tmp_path}/secret"))
     with pytest.raises(UnavailableError, match=r"^HTTP 302 .*not allowed$"):
-        network.download(f"{server.url}/f", tmp_path / "part", silent())
+        network.download(f"{server.url}/f", tmp_path / "part", silent_bar())
     assert not (tmp_path / "part").exists()
 
 
@@ -167,14 +167,14 @@ def test_attempts_without_progress_end(server: FileServer, network: Network, tmp
     with pytest.raises(
         UnavailableError, match=r"^the connection closed after 700 of 2048 bytes \(4 attempts\)$"
     ):
-        network.download(f"{server.url}/f", tmp_path / "part", silent())
+        network.download(f"{server.url}/f", tmp_path / "part", silent_bar())
     assert len(server.requests) == 4
     assert (tmp_path / "part").read_bytes() == BODY[:700]
 
 
 def test_attempts_that_progress_do_not_count(server: FileServer, network: Network, tmp_path: Path):
     server.will("/f", *[truncated(200)] * 10)
-    network.download(f"{server.url}/f", tmp_path / "part", silent())
+    network.download(f"{server.url}/f", tmp_path / "part", silent_bar())
     assert (tmp_path / "part").read_bytes() == BODY
     assert server.ranges("/f")[-1] == "bytes=2000-"
     assert len(server.requests) == 11
@@ -183,7 +183,7 @@ def test_attempts_that_progress_do_not_count(server: FileServer, network: Networ
 def test_a_silent_server_is_given_up(server: FileServer, network: Network, tmp_path: Path):
     server.will("/f", *[stalled(0)] * 4)
     with pytest.raises(UnavailableError, match=r"stalled \(4 attempts\)$"):
-        network.download(f"{server.url}/f", tmp_path / "part", silent())
+        network.download(f"{server.url}/f", tmp_path / "part", silent_bar())
     assert server.patience == {60.0}
 
 
@@ -191,7 +191,7 @@ def test_a_body_of_unknown_length_cannot_be_called_whole(
     server: FileServer, network: Network, tmp_path: Path
 ):
     server.will("/f", without_length())
-    assert network.download(f"{server.url}/f", tmp_path / "part", silent()) is False
+    assert network.download(f"{server.url}/f", tmp_path / "part", silent_bar()) is False
     assert (tmp_path / "part").read_bytes() == BODY
 
 
@@ -201,7 +201,7 @@ def test_a_dead_host_is_waited_for_once(network: Network, tmp_path: Path):
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     for file in "ab":
         with pytest.raises(UnavailableError, match="Connection refused"):
-            network.download(f"{url}/{file}", tmp_path / file, silent())
+            network.download(f"{url}/{file}", tmp_path / file, silent_bar())
     assert len(waits(network)) == 3  # four attempts for the first file, none for the second
 
 
@@ -214,21 +214,21 @@ def test_an_unknown_host_is_named(network: Network, tmp_path: Path, monkeypatch:
         UnavailableError,
         match=r"^the host name mrqa\.example is not known here \(no network\?\) \(4 attempts\)$",
     ):
-        network.download("http://mrqa.example/f", tmp_path / "part", silent())
+        network.download("http://mrqa.example/f", tmp_path / "part", silent_bar())
 
 
 def test_a_stop_leaves_the_partial_file(server: FileServer, network: Network, tmp_path: Path):
-    class Interrupting(type(silent())):  # type: ignore[misc]
+    class Interrupting(type(silent_bar())):  # type: ignore[misc]
         def advance(self, n: int = 1, note: str = "") -> None:
             network.stop.set()
 
-    meter = silent()
+    meter = silent_bar()
     meter.__class__ = Interrupting
     with pytest.raises(FetchStoppedError):
         network.download(f"{server.url}/f", tmp_path / "part", meter)
     assert BODY.startswith((tmp_path / "part").read_bytes())
     with pytest.raises(FetchStoppedError):
-        network.download(f"{server.url}/f", tmp_path / "part", silent())
+        network.download(f"{server.url}/f", tmp_path / "part", silent_bar())
     assert len(server.requests) == 1
 
 
@@ -244,7 +244,7 @@ def test_text_is_retried_and_decoded(server: FileServer, network: Network):
 def test_a_local_copy_counts_its_bytes_and_a_missing_source_is_unavailable(tmp_path: Path):
     (tmp_path / "a").write_bytes(BODY)
     (tmp_path / "part").write_bytes(b"old")
-    meter = silent()
+    meter = silent_bar()
     copy(tmp_path / "a", tmp_path / "part", meter, threading.Event())
     assert ((tmp_path / "part").read_bytes(), meter.count, meter.total) == (BODY, 2048, 2048)
     with pytest.raises(UnavailableError, match=r"^no such file or directory$"):
@@ -253,5 +253,5 @@ def test_a_local_copy_counts_its_bytes_and_a_missing_source_is_unavailable(tmp_p
 
 def test_an_error_of_the_disk_is_not_retried(server: FileServer, network: Network, tmp_path: Path):
     with pytest.raises(OSError) as caught:
-        network.download(f"{server.url}/f", tmp_path / "no folder" / "part", silent())
+        network.download(f"{server.url}/f", tmp_path / "no folder" / "part", silent_bar())
     assert (caught.value.errno, len(server.requests)) == (errno.ENOENT, 1)

@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import as_completed, wait
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from benchmark.acquisition.acquisition import FetchReport
 from benchmark.acquisition.download import Patience, UnavailableError
 from benchmark.acquisition.fetch import fetch
 from benchmark.cli.commands import run_command
-from benchmark.cli.progress import progress
 from benchmark.fetch import main
 from bmt.errors import ConfigError, DataError
 from tests.support.file_server import (
@@ -134,7 +132,10 @@ def record(out: Path) -> dict[str, Any]:
 
 
 def actions(report: FetchReport) -> dict[str, tuple[str, str]]:
-    return {f"{file.dataset}.{file.split}": (file.source, file.action) for file in report.files}
+    return {
+        f"{file.entry.dataset}.{file.entry.split}": (file.record["source"], file.action)
+        for file in report.files
+    }
 
 
 def test_a_folder_is_copied_verified_and_recorded(source: Path, out: Path):
@@ -142,7 +143,7 @@ def test_a_folder_is_copied_verified_and_recorded(source: Path, out: Path):
     assert tree(out) == CONTENT
     assert actions(report) == dict.fromkeys(("SQuAD.train", "SQuAD.dev", "DROP.dev"), ("file", "fetched"))
     assert report.missing == ()
-    assert report.unlisted == (
+    assert report.manifest.unlisted() == (
         "HotpotQA",
         "TriviaQA",
         "NewsQA",
@@ -276,7 +277,7 @@ def test_wrong_bytes_are_kept_aside_and_both_digests_named(server: FileServer, o
         "perhaps a web page that asks for "
         "something); kept aside as SQuAD.dev.jsonl.gz.bad"
     )
-    assert (missing.url, missing.md5) == (server.url + dev, stated)
+    assert (missing.entry.shown_url, missing.entry.md5) == (server.url + dev, stated)
     assert tree(out) == {name: content for name, content in CONTENT.items() if name != dev[1:]} | {
         dev[1:] + ".bad": server.files[dev]
     }
@@ -321,7 +322,7 @@ def test_a_file_put_by_hand_is_verified_and_accepted(server: FileServer, out: Pa
     server.will(f"/{name}", *[status(404)] * 2)
     (missing,) = fetch(f"{server.url}/", out, patience=QUICK).missing
     assert missing.reason == "HTTP 404 Not Found"
-    (out / missing.name).write_bytes(CONTENT[name])
+    (out / missing.entry.name).write_bytes(CONTENT[name])
     report = fetch(f"{server.url}/", out, patience=QUICK)
     assert actions(report)["SQuAD.dev"] == ("by hand", "kept")
     assert server.ranges(f"/{name}") == [None]
@@ -402,7 +403,7 @@ def test_an_unreachable_source_lists_each_file(out: Path, tmp_path: Path):
     (tmp_path / "manifest.yaml").write_text(manifest_text("http://127.0.0.1:1/data/"))
     report = fetch(tmp_path, out, patience=QUICK)
     assert report.files == ()
-    assert [missing.url for missing in report.missing] == [
+    assert [missing.entry.shown_url for missing in report.missing] == [
         f"http://127.0.0.1:1/data/{path}" for path in CONTENT
     ]
     assert all("Connection refused" in missing.reason for missing in report.missing)
@@ -485,17 +486,9 @@ def test_an_error_in_one_file_stops_the_others_and_is_the_one_reported(server: F
         fetch(f"{server.url}/", out, patience=replace(QUICK, jobs=3))
 
 
-def test_progress_shows_files(source: Path, out: Path):
-    stream = io.StringIO()
-
-    @contextmanager
-    def bar(files: int) -> Iterator[Any]:
-        with progress("fetch", total=files, unit="files", stream=stream) as bar:
-            yield bar
-        assert bar.count == 3
-
-    fetch(source, out, progress=bar)
-    assert stream.getvalue().startswith("fetch: 0 of 3 files\nfetch: 3 files in ")
+def test_progress_shows_files(source: Path, out: Path, capsys: pytest.CaptureFixture[str]):
+    fetch(source, out)
+    assert capsys.readouterr().err.startswith("fetch: 0 of 3 files\nfetch: 3 files in ")
 
 
 def test_the_sample_is_generated_verified_and_recorded_without_a_path(
@@ -564,7 +557,7 @@ def test_the_command_takes_manifest_and_profile_from_the_params(
         asked.append(path)
         return SimpleNamespace(profile="tiny", source=SimpleNamespace(manifest="source"))
 
-    monkeypatch.setattr("benchmark.config.params.load", load)
+    monkeypatch.setattr("benchmark.config.profiles.load", load)
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
     assert main(["--params", "mine.yaml", "--jobs", "1"]) == 0
     assert asked == ["mine.yaml"]
@@ -594,8 +587,10 @@ REAL = Path(os.environ.get("BMT_REAL_DATA") or ROOT / "../shared/data/mrqa_real"
 @pytest.mark.skipif(not (REAL / "manifest.yaml").exists(), reason="the real subset is absent (BMT_REAL_DATA)")
 def test_the_real_subset(out: Path):
     report = fetch("real", out, only=["RelationExtraction", "DuoRC"])
-    assert {file.dataset: (file.contexts, file.questions) for file in report.files} == {
+    assert {
+        file.entry.dataset: (file.record["contexts"], file.record["questions"]) for file in report.files
+    } == {
         "DuoRC": (31, 258),
         "RelationExtraction": (173, 177),
     }
-    assert report.unlisted == ("TextbookQA",)
+    assert report.manifest.unlisted() == ("TextbookQA",)

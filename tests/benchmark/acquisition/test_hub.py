@@ -18,15 +18,16 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from benchmark.acquisition import manifest as manifests
 from benchmark.acquisition.download import Patience
 from benchmark.acquisition.fetch import NOT_COMPARABLE, fetch
 from benchmark.acquisition.hub import Converted, convert, parquet_url
-from benchmark.acquisition.manifest import Entry, HubRows, official
-from benchmark.cli.progress import silent
+from benchmark.acquisition.manifest import Entry, HubRows, read_local
 from benchmark.fetch import main
 from bmt.errors import DataError
 from bmt.qa import mrqa
 from tests.support.file_server import FileServer, running, served, status, truncated
+from tests.support.silent_bar import silent_bar
 
 QUICK = Patience(timeout=60.0, attempts=3, first_wait=0.001, longest_wait=0.002)
 INT, TEXT = pa.int32(), pa.string()
@@ -126,7 +127,7 @@ def test_rows_become_mrqa_lines(as_lists: bool, tmp_path: Path):
     (tmp_path / "b.parquet").write_bytes(parquet(rows[2:], as_lists))
     squad, trivia = entry("SQuAD", "train", "train", 3), entry("TriviaQA", "train", "train", 1)
     outputs = {squad: tmp_path / "SQuAD.train.jsonl.gz", trivia: tmp_path / "TriviaQA.train.jsonl.gz"}
-    bar = silent()
+    bar = silent_bar()
     converted = convert([tmp_path / "a.parquet", tmp_path / "b.parquet"], outputs, bar)
     assert bar.count == 5
     assert lines(outputs[trivia])[0] == {"header": {"dataset": "TriviaQA", "split": "train"}}
@@ -164,8 +165,8 @@ def test_the_bytes_depend_on_the_rows_alone(tmp_path: Path):
         (tmp_path / f"{part}.parquet").write_bytes(
             parquet([row("SQuAD", number) for number in range(4 * part, 4 * part + 4)])
         )
-    convert([tmp_path / "whole.parquet"], {squad: tmp_path / "one.gz"}, silent())
-    convert([tmp_path / "0.parquet", tmp_path / "1.parquet"], {squad: tmp_path / "two.gz"}, silent())
+    convert([tmp_path / "whole.parquet"], {squad: tmp_path / "one.gz"}, silent_bar())
+    convert([tmp_path / "0.parquet", tmp_path / "1.parquet"], {squad: tmp_path / "two.gz"}, silent_bar())
     assert (tmp_path / "one.gz").read_bytes() == (tmp_path / "two.gz").read_bytes()
 
 
@@ -175,23 +176,26 @@ def test_what_is_no_copy_of_mrqa_is_refused(tmp_path: Path):
     with pytest.raises(
         DataError, match=r"^SQuAD: the hub's split 'train' has no rows of subset SQuAD; it has NewsQA, Squad$"
     ):
-        convert([file], {squad: tmp_path / "out.gz"}, silent())
+        convert([file], {squad: tmp_path / "out.gz"}, silent_bar())
     pq.write_table(pa.table({"subset": ["SQuAD"], "qid": ["1"]}), file)
     with pytest.raises(
         DataError, match=r"^a\.parquet: no column answers, context, .*: it is another data set$"
     ):
-        convert([file], {squad: tmp_path / "out.gz"}, silent())
+        convert([file], {squad: tmp_path / "out.gz"}, silent_bar())
     file.write_bytes(b"<html>")
     with pytest.raises(DataError, match=r"^a\.parquet: no Parquet file: "):
-        convert([file], {squad: tmp_path / "out.gz"}, silent())
+        convert([file], {squad: tmp_path / "out.gz"}, silent_bar())
 
 
 def test_no_questions_have_the_digest_of_nothing():
-    assert Converted().ids_sha256 == hashlib.sha256(b"").hexdigest()
+    assert (
+        Converted(io.BytesIO(), entry("SQuAD", "dev", "dev", None)).ids_sha256
+        == hashlib.sha256(b"").hexdigest()
+    )
 
 
 def test_the_official_manifest_says_where_each_file_stands_in_the_copy():
-    manifest = official()
+    manifest = read_local("mrqa2019", manifests.OFFICIAL.as_uri())
     assert manifest.hub is not None
     assert {split: len(files) for split, files in manifest.hub.files.items()} == {
         "train": 9,
@@ -222,7 +226,7 @@ def test_the_official_manifest_says_where_each_file_stands_in_the_copy():
 
 
 def test_the_address_of_a_parquet_file(monkeypatch: pytest.MonkeyPatch):
-    hub = official().hub
+    hub = read_local("mrqa2019", manifests.OFFICIAL.as_uri()).hub
     assert hub is not None
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
     folder = "/datasets/mrqa-workshop/mrqa/resolve/f3178d9888471dfb2b67c93de14f0ddf499a8d9f"
@@ -329,7 +333,7 @@ def test_the_hubs_files_stay_until_the_official_ones_are_asked_for(
     before, asked = {name: (out / name).read_bytes() for name in names(out)}, len(server.requests)
     for source, offline in ((None, False), ("hub", False), (None, True), ("hub", True)):
         report = fetch(folder, out, source=source, offline=offline, patience=QUICK)
-        assert [(file.source, file.action) for file in report.files] == [("hub", "kept")] * 2
+        assert [(file.record["source"], file.action) for file in report.files] == [("hub", "kept")] * 2
         assert {name: (out / name).read_bytes() for name in names(out)} == before
     assert len(server.requests) == asked
     assert main(["--manifest", str(folder), "--out", str(out)]) == 0
@@ -340,7 +344,7 @@ def test_the_hubs_files_stay_until_the_official_ones_are_asked_for(
         "the file in its place belongs to v (source hub)"
     ] * 2
     report = fetch(folder, out, source="files", patience=QUICK)
-    assert [(file.source, file.action) for file in report.files] == [("http", "fetched")] * 2
+    assert [(file.record["source"], file.action) for file in report.files] == [("http", "fetched")] * 2
     assert {name: (out / name).read_bytes() for name in OFFICIAL} == OFFICIAL
     assert names(out) == [
         "fetch.json",
@@ -349,7 +353,7 @@ def test_the_hubs_files_stay_until_the_official_ones_are_asked_for(
         "out_of_domain/DROP.dev.jsonl.gz",
     ]
     report = fetch(folder, out, source="hub", patience=QUICK)  # the official file is the better one
-    assert [(file.source, file.action) for file in report.files] == [("http", "kept")] * 2
+    assert [(file.record["source"], file.action) for file in report.files] == [("http", "kept")] * 2
 
 
 def test_a_copy_with_another_number_of_questions_is_kept_aside(
@@ -384,7 +388,7 @@ def test_shards_that_arrived_wait_for_the_one_that_did_not(server: FileServer, f
     out = tmp_path / "out"
     server.will(f"{BASE}data/train-1.parquet", status(404))
     report = fetch(folder, out, source="hub", patience=QUICK)
-    assert [(missing.dataset, missing.reason) for missing in report.missing] == [
+    assert [(missing.entry.dataset, missing.reason) for missing in report.missing] == [
         ("SQuAD", f"{server.url}{BASE}data/train-1.parquet: HTTP 404 Not Found")
     ]
     assert (out / "out_of_domain/DROP.dev.jsonl.gz").exists()
@@ -408,7 +412,7 @@ def test_only_and_offline_hold_for_the_hub(server: FileServer, folder: Path, tmp
     assert fetch(folder, out, ["DROP"], source="hub", patience=QUICK).missing == ()
     assert server.requests == [(f"{BASE}data/test-0.parquet", None)]
     (missing,) = fetch(folder, out, source="hub", offline=True).missing
-    assert (missing.dataset, missing.reason) == (
+    assert (missing.entry.dataset, missing.reason) == (
         "SQuAD",
         "it is not there, and --offline forbids to download it",
     )

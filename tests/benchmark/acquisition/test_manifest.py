@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.acquisition.manifest import Manifest, location, official, parse, read_local
+from benchmark.acquisition.manifest import OFFICIAL, Manifest, location, parse, read_local
 from bmt.errors import ConfigError, DataError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
@@ -39,7 +39,7 @@ def one(changes: dict[str, Any] | None = None, url: str = URL, **top: Any) -> An
 
 
 def test_the_official_manifest_has_the_organisers_18_files():
-    manifest = official()
+    manifest = read_local("mrqa2019", OFFICIAL.as_uri())
     assert manifest.version == "mrqa-2019-v2"
     assert sorted(entry.name for entry in manifest.entries) == sorted(
         [f"in_domain/{name}.{split}.jsonl.gz" for name in IN_DOMAIN for split in ("train", "dev")]
@@ -60,7 +60,7 @@ def test_the_official_manifest_has_the_organisers_18_files():
 @pytest.mark.skipif(not (SHARED / "reference/mrqa2019_manifest.yaml").exists(), reason="../shared is absent")
 def test_the_official_manifest_is_the_reference():
     reference = yaml.safe_load((SHARED / "reference/mrqa2019_manifest.yaml").read_text())
-    manifest = official()
+    manifest = read_local("mrqa2019", OFFICIAL.as_uri())
     keys = ("dataset", "domain", "split", "url", "md5", "questions")
     (hotpot,) = (
         file for file in reference["files"] if (file["dataset"], file["split"]) == ("HotpotQA", "dev")

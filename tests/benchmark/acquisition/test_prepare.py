@@ -106,7 +106,7 @@ def test_nothing_is_dropped_in_silence(root, capsys):
 def test_what_came_from_the_hub_is_said_and_recorded(root, capsys):
     raw = root / "data" / "raw" / "tiny"
     files = {
-        name: {"sha256": file_digest(raw / f"{name}.jsonl.gz"), "source": source}
+        name: {"sha256": file_digest(raw / f"{name}.jsonl.gz"), "source": source, "url": "u"}
         for name, source in (
             ("in_domain/SQuAD.train", "hub"),
             ("in_domain/SQuAD.dev", "http"),

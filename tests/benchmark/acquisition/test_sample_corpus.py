@@ -11,24 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.acquisition.sample_corpus import passages, write
-from benchmark.acquisition.sample_corpus.scenes import GeneratedPassage, Style, fill, occurrences, tokens
-from benchmark.acquisition.sample_corpus.words import (
-    DEV_POOLS,
-    KINDS,
-    NUMBERS,
-    POOLS,
-    SHARED,
-    Cast,
-    Draw,
-    kept,
+from benchmark.acquisition.sample_corpus import scenes, write
+from benchmark.acquisition.sample_corpus.scenes import (
+    STYLES,
+    GeneratedPassage,
+    Style,
+    fill,
+    occurrences,
+    tokens,
 )
-from benchmark.acquisition.sample_corpus.writing import (
-    DATASETS,
-    SPLITS,
-    dataset_file,
-    gzip_stored,
-)
+from benchmark.acquisition.sample_corpus.words import DEV_POOLS, WORDS, Cast, Draw, kept
+from benchmark.acquisition.sample_corpus.writing import SPLITS, dataset_file, gzip_stored, passages
 from bmt.errors import DataError
 from bmt.qa import mrqa
 from bmt.qa.metrics import normalise
@@ -46,7 +39,7 @@ MARKERS = {
     "NaturalQuestions": ("<P> ", " </P>"),
     "NewsQA": (" ( Sample Wire ) -- ",),
 }
-STYLES = [style for _, style in DATASETS]
+EVERY_STYLE = [style for styles in STYLES.values() for style in styles]
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +60,32 @@ def lines(corpus: Path) -> dict[tuple[str, str], list[dict]]:
     return read
 
 
+Fillers = list[tuple[str, str]]
+
+
 @functools.cache
-def told(dataset: str) -> list[GeneratedPassage]:
-    """All passages of a dataset's files."""
-    domain, style = next((domain, style) for domain, style in DATASETS if style.dataset == dataset)
-    return [passage for split in SPLITS[domain] for passage in passages(style, split)]
+def told(dataset: str) -> list[tuple[GeneratedPassage, Fillers]]:
+    """All passages of a dataset's files, each with the fillers (kind, text) that stand in it."""
+    domain, style = next(
+        (domain, style) for domain, styles in STYLES.items() for style in styles if style.dataset == dataset
+    )
+    drawn: Fillers = []
+
+    def recorded(slots: str, cast: Cast) -> dict[str, str]:
+        fillers = fill(slots, cast)
+        drawn.extend((kind, fillers[slot]) for slot, kind in (pair.split(":") for pair in slots.split()))
+        return fillers
+
+    passages_told = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scenes, "fill", recorded)
+        for split in SPLITS[domain]:
+            for index in range(len(passages(style, split))):
+                drawn.clear()
+                passage = scenes.passage(style, split, index, 0)
+                context = passage.context.lower()
+                passages_told.append((passage, [pair for pair in drawn if pair[1].lower() in context]))
+    return passages_told
 
 
 def pieces(context: str) -> set[str]:
@@ -100,7 +114,7 @@ def test_the_corpus_is_the_same_on_every_machine(corpus: Path, tmp_path: Path) -
 
 def test_another_seed_tells_other_passages(lines: dict) -> None:
     contexts = {line["context"] for line in lines["SQuAD", "dev"][1:]}
-    squad = next(style for style in STYLES if style.dataset == "SQuAD")
+    squad = next(style for style in EVERY_STYLE if style.dataset == "SQuAD")
     assert not contexts & {passage.context for passage in passages(squad, "dev", seed=1)}
 
 
@@ -252,14 +266,16 @@ def test_several_and_repeated_answers_aliases_and_names_beyond_ascii(lines: dict
 
 
 def test_at_least_two_candidates_of_the_answers_sort_in_every_passage() -> None:
-    for style in STYLES:
+    for style in EVERY_STYLE:
         firsts = []
-        for passage in told(style.dataset):
+        for passage, fillers in told(style.dataset):
             for question in passage.questions:
-                sort = SORTS.get(question.kind, question.kind)
+                answers = [text.lower() for text in question.answers]
+                kind = next(kind for kind, text in fillers if text.lower() in answers)
+                sort = SORTS.get(kind, kind)
                 candidates = sorted(
                     occurrences(passage.context, text)[0]
-                    for kind, text in passage.fillers
+                    for kind, text in fillers
                     if SORTS.get(kind, kind) == sort
                 )
                 gold = {span for _, spans in question.detected for span in spans}
@@ -273,7 +289,7 @@ def test_at_least_two_candidates_of_the_answers_sort_in_every_passage() -> None:
 
 
 def test_wordings_vary_and_every_slot_is_told() -> None:
-    for style in STYLES:
+    for style in EVERY_STYLE:
         for scene in style.scenes:
             slots = [slot.split(":")[0] for slot in scene.slots.split()]
             text = "".join(scene.says)
@@ -283,8 +299,8 @@ def test_wordings_vary_and_every_slot_is_told() -> None:
 
 
 def test_most_contexts_are_one_window_and_some_are_two() -> None:
-    for style in STYLES:
-        sizes = [len(passage.context.split()) for passage in told(style.dataset)]
+    for style in EVERY_STYLE:
+        sizes = [len(passage.context.split()) for passage, _ in told(style.dataset)]
         long = [size for size in sizes if size > 1.45 * sorted(sizes)[len(sizes) // 2]]
         assert 0.03 <= len(long) / len(sizes) <= 0.15, style.dataset
 
@@ -294,12 +310,12 @@ def test_nothing_looks_like_personal_data(lines: dict) -> None:
     assert not re.search(
         r"@|https?:|www\.|\d{3}[ -]\d{3,}[ -]\d{2,}|\b\d{1,5} \w+ (Street|Avenue|Road)\b", text
     )
-    names = {(first, last) for first in POOLS["first"] for last in POOLS["last"]}
+    names = {(first, last) for first in WORDS.pools["first"] for last in WORDS.pools["last"]}
     people = {
         text
-        for style in STYLES
-        for passage in told(style.dataset)
-        for kind, text in passage.fillers
+        for style in EVERY_STYLE
+        for _, fillers in told(style.dataset)
+        for kind, text in fillers
         if kind == "person"
     }
     assert len(people) > 200
@@ -327,34 +343,37 @@ def test_a_cast_repeats_nothing_and_keeps_to_its_split(split: str) -> None:
     for part in ("first", "last"):
         drawn = [name[part] for name in people]
         assert len(set(drawn)) == 10
-        assert all(kept(split, POOLS[part].index(word)) for word in drawn)
+        assert all(kept(split, WORDS.pools[part].index(word)) for word in drawn)
     numbers = [int(cast.name("count")["whole"].replace(",", "")) for _ in range(50)]
     assert all((number % 3 == 2) == (split == "dev") for number in numbers)
     assert all(1100 <= number <= 98000 for number in numbers)
 
 
 def test_pools_are_large_enough_and_overlap_nowhere() -> None:
-    for key, words in (POOLS | DEV_POOLS).items():
+    for key, words in (WORDS.pools | DEV_POOLS).items():
         assert len(set(words)) == len(words) >= 7, key
     train = {
         normalise(word)
-        for words in POOLS.values()
+        for words in WORDS.pools.values()
         for index, word in enumerate(words)
         if kept("train", index)
     }
     dev = {
-        normalise(word) for words in POOLS.values() for index, word in enumerate(words) if kept("dev", index)
+        normalise(word)
+        for words in WORDS.pools.values()
+        for index, word in enumerate(words)
+        if kept("dev", index)
     }
     assert not train & (dev | {normalise(word) for words in DEV_POOLS.values() for word in words})
-    for kind, pattern in KINDS.items():
+    for kind, pattern in WORDS.kinds.items():
         parts = set(re.findall(r"{(\w+)}", pattern))
-        assert parts <= set(POOLS) | set(NUMBERS) | set(SHARED), kind
-        assert parts - set(SHARED), kind
+        assert parts <= set(WORDS.pools) | set(WORDS.numbers) | set(WORDS.shared), kind
+        assert parts - set(WORDS.shared), kind
 
 
 def test_years_rise_and_votes_fall() -> None:
     for key in range(20):
-        fillers, _ = fill("a:year b:person c:year d:year e:votes f:votes", Cast(Draw(key), "train"))
+        fillers = fill("a:year b:person c:year d:year e:votes f:votes", Cast(Draw(key), "train"))
         assert int(fillers["a"]) < int(fillers["c"]) < int(fillers["d"])
         assert int(fillers["e"].replace(",", "")) > int(fillers["f"].replace(",", ""))
 

@@ -132,6 +132,56 @@ def test_a_usage_error_is_one_line_that_names_what_was_meant(words, says, capsys
     assert capsys.readouterr().err == f"error: {says}; `python -m benchmark.x --help` shows what is allowed\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--paper-tabel", "3"], "unknown: --paper-tabel 3 (did you mean --paper-table?)"),
+        (["--out", "x", "--paper-tabel=3"], "unknown: --paper-tabel=3 (did you mean --paper-table?)"),
+        (["3", "--paper-tabel"], "unknown: 3 --paper-tabel (did you mean --paper-table?)"),
+        (["--paper-table", "3", "--ou", "x", "4"], "unknown: 4"),
+        (["4"], "the following arguments are required: --paper-table"),
+        ([], "the following arguments are required: --paper-table"),
+    ],
+)
+def test_a_misspelt_option_is_told_before_the_required_one_that_it_was_to_be(words, says, capsys):
+    parser = command_parser("x", "", "")
+    parser.add_argument("--paper-table", required=True)
+    parser.add_argument("--out")
+    with pytest.raises(SystemExit) as left:
+        parser.parse_args(words)
+    assert left.value.code == 2
+    assert capsys.readouterr().err == f"error: {says}; `python -m benchmark.x --help` shows what is allowed\n"
+    parsed = command_parser("x", "", "")
+    parsed.add_argument("--paper-table", required=True)
+    assert parsed.parse_args(["--paper-table", "3"]).paper_table == "3"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--he"], ["--paper-tabel", "3", "--help"]])
+def test_help_shows_what_is_required(words, capsys):
+    parser = command_parser("x", "", "")
+    parser.add_argument("--paper-table", required=True)
+    with pytest.raises(SystemExit) as left:
+        parser.parse_args(words)
+    assert left.value.code == 0
+    usage = "usage: python -m benchmark.x [-h] --paper-table PAPER_TABLE\n"
+    assert capsys.readouterr().out.startswith(usage)
+
+
+def test_a_misspelt_option_of_a_parser_below_is_told_before_what_that_one_needs(capsys):
+    parser = command_parser("x", "", "")
+    show = parser.add_subparsers(required=True, dest="command").add_parser("show")
+    show.add_argument("id")
+    show.add_argument("--backbone")
+    with pytest.raises(SystemExit):
+        parser.parse_args(["show", "--bakcbone=a"])
+    assert "unknown: --bakcbone=a (did you mean --backbone?)" in capsys.readouterr().err
+    for words in ([], ["show"]):
+        with pytest.raises(SystemExit):
+            parser.parse_args(words)
+        assert "the following arguments are required: " in capsys.readouterr().err
+    assert parser.parse_args(["show", "7"]).id == "7"
+
+
 def test_the_options_of_a_parser_below_are_known_too(capsys):
     parser = command_parser("x", "", "")
     parser.add_subparsers().add_parser("show").add_argument("--backbone")

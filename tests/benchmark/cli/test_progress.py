@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmark.cli.progress import duration, progress, silent
+from benchmark.cli.progress import duration, progress
 
 
 class FakeClock:
@@ -49,23 +49,26 @@ def test_short_work_is_two_lines_and_an_empty_note_keeps_the_last_one():
     ]
 
 
-def test_resumed_work_counts_its_rate_without_what_was_done_before():
+def test_resumed_work_counts_its_rate_without_what_was_done_before(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("benchmark.cli.progress.EVERY", 10)
     clock, stream = FakeClock(), io.StringIO()
-    with progress("train", total=100, done=60, stream=stream, clock=clock, every=10) as bar:
+    with progress("train", total=100, stream=stream, clock=clock) as bar:
+        bar.resume_at(60, total=100)
         clock.now += 10
         bar.advance(20)
         assert bar.rate() == 2.0
         assert bar.seconds_left() == 10.0
     assert stream.getvalue().splitlines() == [
-        "train: 60 of 100 steps",
+        "train: 0 of 100 steps",
         "train: 80 of 100 steps, 2 steps/s, 10.0 s left",
         "train: 20 steps in 10.0 s, 2 steps/s",
     ]
 
 
-def test_unknown_total_and_bytes():
+def test_unknown_total_and_bytes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("benchmark.cli.progress.EVERY", 1)
     clock, stream = FakeClock(), io.StringIO()
-    with progress("fetch", unit="bytes", stream=stream, clock=clock, every=1) as bar:
+    with progress("fetch", unit="bytes", stream=stream, clock=clock) as bar:
         clock.now += 2
         bar.advance(3_000_000)
         assert bar.seconds_left() is None
@@ -142,10 +145,10 @@ def test_a_count_that_is_set_back_keeps_the_rate_of_the_work_done():
 
 
 def test_a_silent_bar_counts_and_shows_nothing(capsys: pytest.CaptureFixture[str]):
-    bar = silent()
-    with bar.task("part", total=4) as part:
-        part.advance(4, "note")
-    bar.advance(2)
+    with progress("all", total=2, shown=False) as bar:
+        with bar.task("part", total=4) as part:
+            part.advance(4, "note")
+        bar.advance(2)
     assert (bar.count, part.count) == (2, 4)
     assert capsys.readouterr() == ("", "")
 

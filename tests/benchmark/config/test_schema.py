@@ -218,7 +218,7 @@ def kinds(kind: Any) -> list[Any]:
 SCHEMAS = [
     Config,
     manifest.Entry,
-    manifest.ManifestFields,
+    manifest.Manifest,
     result_schema.ResultFields,
     result_schema.FactsFields,
     *(each for each in vars(paper_schema).values() if dataclasses.is_dataclass(each)),

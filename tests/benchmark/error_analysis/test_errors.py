@@ -450,7 +450,11 @@ def test_help_ends_with_an_example(capsys):
         errors.main(["--help"])
     assert left.value.code == 0
     assert capsys.readouterr().out.endswith(f"example:\n  {errors.EXAMPLE}\n")
-    assert vars(errors.parse_arguments(errors.EXAMPLE.split()[3:]))["arms"] == ["none", "mask", "bmt"]
+    assert vars(errors.error_parser().parse_args(errors.EXAMPLE.split()[3:]))["arms"] == [
+        "none",
+        "mask",
+        "bmt",
+    ]
 
 
 def test_it_starts_without_torch_and_mlflow_and_reports_by_status(project, tmp_path):

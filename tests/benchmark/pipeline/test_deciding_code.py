@@ -21,7 +21,7 @@ import yaml
 
 from benchmark import compare, fetch, report
 from benchmark.acquisition.feature_files import prepare
-from benchmark.acquisition.inspection import InspectedFolder, size_document
+from benchmark.acquisition.inspection import inspected, size_document
 from benchmark.acquisition.sample_corpus import write as write_corpus
 from benchmark.config.cells import parse
 from benchmark.config.code_closure import CodeTree
@@ -356,7 +356,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ran]]:
         train_cell(config, parse(transfer_of))
         settings = replace(config.fewshot, sizes=[2], seeds=[7], steps=2)
         found[f"transfer {transfer_of}"] = traced(transfer_cell, config, parse(transfer_of), settings)
-        found["statistics"] = traced(size_document, InspectedFolder.of(None, None))
+        folder, places = inspected(None, None)
+        found["statistics"] = traced(size_document, folder, places.profile)
         for table in ("1", "3", "9"):
             arguments = [
                 "--paper-table",

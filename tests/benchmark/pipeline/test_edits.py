@@ -235,7 +235,7 @@ def test_other_windows_make_stale_what_reads_them(
 
 
 def test_a_sentence_of_the_generated_corpus_is_fetched_anew(small: PipelineProject) -> None:
-    corpus = "benchmark/acquisition/sample_corpus/encyclopaedia.py"
+    corpus = "benchmark/acquisition/sample_corpus/wordings.yaml"
     with small.edited(corpus, lambda text: text.replace("Who founded {x}?", "Who was it that founded {x}?")):
         assert small.stale() == {"fetch"}
 

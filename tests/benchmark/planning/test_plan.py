@@ -383,15 +383,16 @@ def test_without_features_the_papers_counts_are_assumed(root: Path) -> None:
 
 
 def test_the_nearest_runs_give_the_speed(root: Path) -> None:
-    arms, cell = load().arms, parse("bert.mt.mask.s0")
+    config, cell = load(), parse("bert.mt.mask.s0")
     measured: list[speed.SpeedRecord] = []
+    machine = speed.Machine(DEVICE, False, measured)
 
     def now() -> tuple[float, str]:
-        found = speed.speed_of(cell, "tiny", arms, DEVICE, False, measured, None)
+        found = speed.speed_of(cell, config, machine, None)
         return found.tokens_per_second, found.basis.partition(" tokens/s")[2].removeprefix(", ")
 
     assert now() == (2000.0, " ASSUMED for a CPU: none of its runs was timed here")
-    scaled = speed.speed_of(cell, "tiny", arms, DEVICE, False, measured, 181_800_000)
+    scaled = speed.speed_of(cell, config, machine, 181_800_000)
     assert scaled.tokens_per_second == 1000.0 and not scaled.measured
     for name, profile, value, words in (
         ("bert.mt.mask.s1", "large", 10.0, "1 run of other profiles"),

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from benchmark.planning import execution, processes, states
-from benchmark.planning.execution import Announcer, frozen_params, run_jobs
+from benchmark.planning.execution import Announcer, frozen_params, run_all, run_jobs
 from benchmark.planning.processes import Processes, children_environment
-from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, JobOutcome, makespan, run_all
+from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, JobOutcome, makespan
 from benchmark.tracking import mlflow_store
 from benchmark.tracking.journal_upload import UnreachableError
 from tests.support.waiting import wait_until
@@ -120,6 +120,31 @@ def test_an_interrupt_stops_what_runs_waits_for_it_and_starts_nothing_more() -> 
         run_all(jobs, (None, None), fake, Interrupting(jobs, 2, 1.0, "best"))
     assert fake.stopped.is_set() and not fake.running
     assert {name for _, name in fake.events} == {"bmt", "mask"}
+
+
+def test_an_interrupt_while_a_job_is_started_waits_for_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            super().start()
+            wait_until(lambda: bool(fake.events), self.is_alive)
+            raise KeyboardInterrupt
+
+    fake = Fake(endless=True)
+    monkeypatch.setattr(threading, "Thread", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_all([job("bmt"), job("mask")], (None, None), fake, Announcer([job("bmt")], 1, 1.0, "best"))
+    assert fake.stopped.is_set() and fake.events == [("begin", "bmt"), ("end", "bmt")]
+
+
+def test_an_interrupt_when_a_job_has_ended_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pressed(queue.SimpleQueue[Any]):
+        def get(self, *given: Any, **named: Any) -> Any:
+            super().get(*given, **named)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(queue, "SimpleQueue", Pressed)
+    with pytest.raises(KeyboardInterrupt):
+        run_all([job("bmt")], (None,), Fake(), Announcer([job("bmt")], 1, 1.0, "best"))
 
 
 def test_the_makespan_is_that_of_the_same_order() -> None:
@@ -261,14 +286,21 @@ def test_a_second_interrupt_kills_what_runs(monkeypatch: pytest.MonkeyPatch) -> 
             self.stopped.set()
 
     class Pressed(queue.SimpleQueue[Any]):
-        """Ctrl-C in the wait for a job's end, and once more in the wait for what was stopped."""
+        """Ctrl-C in the wait for a job's end."""
 
         def get(self, *given: Any, **named: Any) -> Any:
+            raise KeyboardInterrupt
+
+    class PressedAgain(threading.Thread):
+        """Ctrl-C once more in the wait for what was stopped."""
+
+        def join(self, timeout: float | None = None) -> None:
             if "kill" not in calls:
                 raise KeyboardInterrupt
-            return super().get(*given, **named)
+            super().join(timeout)
 
     monkeypatch.setattr(queue, "SimpleQueue", Pressed)
+    monkeypatch.setattr(threading, "Thread", PressedAgain)
     with pytest.raises(KeyboardInterrupt):
         run_all([job("bmt")], (None,), Stubborn(endless=True), Announcer([job("bmt")], 1, 1.0, "best"))
     assert calls == ["stop", "kill"]

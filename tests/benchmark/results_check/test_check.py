@@ -255,6 +255,7 @@ DOCTORED: dict[str, dict[str, tuple[Doctor, str]]] = {
             edit(lambda r: r.pop("seed")),
             "none.s0.json: seed: missing; allowed: a whole number, at least 0",
         ),
+        "no name": (edit(lambda r: r.pop("cell")), "none.s0.json: cell: missing; allowed: a text"),
         "another type": (edit(lambda r: r.update(arm=7)), "none.s0.json: arm: 7; allowed: a text"),
         "NaN": (
             edit(lambda r: r["datasets"]["SQuAD"].update(f1=np.nan)),
@@ -777,6 +778,27 @@ def test_rounded_scores_are_those_of_their_predictions(copy: Path) -> None:
         assert faults(copy) == []
     rewrite(first("f1", 0.67, "f1", 0.66))(copy)
     assert len(faults(copy)) == 1 and " has 0.666667: " in faults(copy)[0]
+
+
+@pytest.mark.parametrize("decimals", range(2, 7))
+@pytest.mark.parametrize("units", [-1, 1])
+def test_a_rounded_score_off_by_one_unit_is_told(decimals: int, units: int, copy: Path) -> None:
+    """Of 2/3, and of a whole score where there is room below it."""
+    wrong = round(2 / 3, decimals) + units / 10**decimals
+    rewrite(first("f1", 2 / 3, "f1", wrong))(copy)
+    assert [fault for fault in faults(copy) if f"f1: {wrong:.6g} for " in fault and "0.666667" in fault]
+    rewrite(first("em", 1.0, "em", 1 - 1 / 10**decimals))(copy)
+    assert [fault for fault in faults(copy) if f"em: {1 - 1 / 10**decimals:.6g} for " in fault]
+
+
+def test_scores_in_single_precision_and_rounded_in_it_are_the_right_ones(copy: Path) -> None:
+    for decimals in (8, 6, 5, 4, 3, 2):
+        rewrite(
+            lambda columns, d=decimals: columns.update(
+                f1=np.round(np.array(columns["f1"], np.float32), d).astype(float).tolist()
+            )
+        )(copy)
+        assert faults(copy) == []
 
 
 def test_scores_of_another_evaluator_are_not_scored_again(copy: Path) -> None:

@@ -250,7 +250,12 @@ ASKED: list[tuple[str, str, Hook]] = [
     (
         "transfer",
         "an evaluation, which starts again",
-        before(bmt.transfer.few_shot, "predict", answering("BioASQ"), ask),
+        before(
+            bmt.transfer.few_shot,
+            "answers",
+            lambda model, questions, *_: questions.windows.dataset == "BioASQ",
+            ask,
+        ),
     ),
 ]
 

@@ -19,7 +19,16 @@ from tests.bmt.test_masks import made
 from tests.support import tiny
 
 RUN: Any = SimpleNamespace(cell=parse("minilm.mt.bmt.s0"))
-OUTCOME = TrainingOutcome(9, 6, 41.26, 72, 5000, 6000, 1 / 6, 2.0, [], {"total": Deviation(1, 0.01234, 1, 1)})
+OUTCOME = TrainingOutcome(
+    step=9,
+    best_step=6,
+    best_f1=41.26,
+    windows=72,
+    tokens=5000,
+    padded=6000,
+    seconds=2.0,
+    deviation={"total": Deviation(1, 0.01234, 1, 1)},
+)
 
 
 @pytest.mark.parametrize(("density", "inactive"), [(0.3, False), (0.8, True)])

@@ -4,10 +4,10 @@ input gives.
 
 from __future__ import annotations
 
-import argparse
 import math
 import shutil
 import sqlite3
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,12 @@ from benchmark.studies.pruning import check_pruner
 from benchmark.studies.settings import read_settings
 from benchmark.studies.space import Range, Space, present, space_of
 from benchmark.studies.storage import find_study, open_storage, storage_url
-from benchmark.studies.value_field import interpolated
+from benchmark.studies.study_page import interpolated
 from benchmark.studies.worker import TrialBudget, work
 from bmt.errors import BMTError, ConfigError, ModelError
 from tests.conftest import ROOT
 from tests.support.html_tree import parse
-from tests.support.study_maker import DATASETS, EVALUATIONS, SPACE, Formula, enter, macro, search
+from tests.support.study_maker import DATASETS, EVALUATIONS, SPACE, Formula, enter, macro, search, unrecorded
 
 SAMPLE = ROOT / "profiles" / "sample.yaml"
 
@@ -109,6 +109,7 @@ def test_values_have_four_digits_and_stay_within_the_ends() -> None:
         ("lam=0:1e-6", r"mask.lam 0 is not allowed: above 0, for the search is on a log scale"),
         ("lam=1e-8:inf", r"inf is not allowed: a number"),
         ("steps=1.5:4", r"1.5 is not allowed: a whole number"),
+        ("steps=1:inf", r"inf is not allowed: a whole number"),
         ("density=0.1:1.5", r"mask.density 1.5 is not allowed: above 0 and at most 1"),
         ("gamma=-1", r"--range gamma=-1: not of the form NAME=LOW:HIGH"),
         (
@@ -163,13 +164,13 @@ def test_every_sampler_is_keyed_by_the_trial_and_finds_better_values_than_its_fi
     url: str, tmp_path: Path, sampler: str
 ) -> None:
     whole = enter(url, sampling=(sampler, 3, 3))
-    search(whole, 7)
+    search(whole, 5)
     other = f"sqlite:///{tmp_path / 'other.db'}"
-    for trials in (4, 7):  # in two calls, as after a stop
+    for trials in (4, 5):  # in two calls, as after a stop
         in_parts = enter(other, sampling=(sampler, 3, 3))
         search(in_parts, trials)
     assert [trial.params for trial in in_parts.trials] == [trial.params for trial in whole.trials]
-    assert len({trial.params["gamma"] for trial in whole.trials}) == 7
+    assert len({trial.params["gamma"] for trial in whole.trials}) == 5
     for trial in whole.trials:
         assert trial.value == pytest.approx(macro(used(trial)))
     if sampler != "nsga2":  # its first generation is drawn at random
@@ -507,7 +508,7 @@ def test_what_the_study_alone_was_run_with_is_told_and_not_applied(
 
 def test_a_call_s_time_is_over_before_its_next_trial_and_not_in_one(url: str) -> None:
     lines: list[str] = []
-    objective = Objective(SPACE, Formula(), [100])
+    objective = Objective(SPACE, Formula(), [100], "f1", "none", unrecorded)
     made = enter(url)
     work(made, objective, TrialBudget(3, timeout=0.0), lines.append)
     assert not made.trials and lines == ["study first: the time is over"]
@@ -539,7 +540,7 @@ def test_applying_is_refused_where_it_makes_no_sense(study: optuna.Study, reposi
         run("--apply", "--profile", "mini", "--yes")
     with pytest.raises(ConfigError, match=r"mask.beto: the file has no such value"):
         apply.difference(repository / "params.yaml", "params.yaml", "sample", {"mask.beto": 1.0})
-    with pytest.raises(ConfigError, match=r"mask.gamma: 2.0 is not allowed"):
+    with pytest.raises(ConfigError, match=r"^params.yaml: mask.gamma: 2.0 is not allowed"):
         apply.difference(repository / "params.yaml", "params.yaml", "sample", {"mask.gamma": 2.0})
     (repository / "studies" / "first.best.yaml").write_text("study: first\n")
     with pytest.raises(ConfigError, match=r"studies/first.best.yaml: not a study's best values"):
@@ -585,16 +586,24 @@ def test_the_figures_are_one_page_that_loads_nothing(study: optuna.Study, reposi
         "Gamma and zeta",
         "F1 against density",
     ]
-    history = page.one("section", id_="history").one("table").rows()
+    drawn = page.one("section", id_="history")
+    assert len(list(drawn.all("path", "mark"))) == 6 + 2  # two in the legend
+    places = [place.split() for place in drawn.one("path", "line")["d"][1:].split("L")]
+    assert all(x == u or y == v for (x, y), (u, v) in pairwise(places))  # the best so far: steps
+    history = drawn.one("table").rows()
     assert [row[:3] for row in history[1:]] == [
         [str(t.number), "complete", f"{t.value:.2f}".replace("-", "−")] for t in study.trials
     ]
     shares = {row[0]: float(row[1]) for row in page.one("section", id_="importance").one("table").rows()[1:]}
     assert set(shares) == set(used(study.best_trial)) and sum(shares.values()) == pytest.approx(1, abs=0.01)
     stretches = page.one("section", id_="stretches")
-    assert len(list(stretches.all("path", "mark"))) == 6 and [
-        row[0] for row in stretches.one("table").rows()[1:]
-    ] == [f"trial {number}" for number in range(6)]
+    assert (
+        len(list(stretches.all("path", "mark"))) == 6 + 2
+        and [  # two in the legend
+            row[0] for row in stretches.one("table").rows()[1:]
+        ]
+        == [f"trial {number}" for number in range(6)]
+    )
     pareto = page.one("section", id_="pareto").one("table").rows()[1:]
     assert {int(row[0]) for row in pareto if row[3] == "yes"} == {
         trial.number for trial in study_page.not_beaten(study.trials)
@@ -658,15 +667,18 @@ def test_arguments_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
         command.main(["--study", "a/b", "--status"])
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_the_commands_choices_are_the_rooms_own() -> None:
-    from benchmark.studies import objective, pruning, samplers, search_options
+    from optuna import pruners, samplers
 
-    assert search_options.SAMPLERS == samplers.SAMPLERS and search_options.PRUNERS == pruning.PRUNERS
-    assert tuple(objective.OBJECTIVES) == search_options.OBJECTIVES
-    assert (
-        isinstance(search_options.parser(), argparse.ArgumentParser)
-        and "example:" in search_options.parser().format_help()
-    )
+    from benchmark.studies import pruning, search_options
+    from benchmark.studies import samplers as rooms
+
+    made = [type(rooms.sampler(kind, 0, 5)._make(1)) for kind in search_options.SAMPLERS]
+    assert made == [samplers.TPESampler, samplers.GPSampler, samplers.NSGAIISampler]
+    given = [type(pruning.pruner(kind, 2, 4)) for kind in search_options.PRUNERS]
+    assert given == [pruners.HyperbandPruner, pruners.WilcoxonPruner, pruners.NopPruner]
+    assert "example:" in search_options.parser().format_help()
 
 
 def test_a_study_and_mlflow_share_no_table_file(repository: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_figure_is_an_artifact(repository):
     from benchmark.tracking.figures import loss_curve
 
     with start(repository) as run:
-        run.figure("mask/loss.png", loss_curve({"train": [(0, 1.0), (1, 0.5)]}))
+        run.figure("mask/loss.png", loss_curve([(0, 1.0), (1, 0.5)]))
         run.artifact(Path(__file__), "code")
     artifacts = contents(uri(repository))["k1"]["artifacts"]
     assert artifacts["mask/loss.png"].startswith(b"\x89PNG")
@@ -232,7 +232,7 @@ def test_a_run_that_the_store_does_not_have_is_made_anew(repository):
 def test_runs_nest_two_levels_deep_at_most(repository):
     with (
         start(repository, "study") as study,
-        start(repository, "trial", parent=study) as trial,
+        start(repository, "trial", parent=study.reference) as trial,
         start(repository, "cell", parent=trial.reference),
     ):
         pass

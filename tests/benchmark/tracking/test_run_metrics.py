@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.config.cells import Cell
 from benchmark.tracking import environment
 from benchmark.tracking.run_metrics import final_metrics, log_figures, log_masks
 from bmt.deviation import Deviation
@@ -151,7 +150,7 @@ def test_the_best_model_is_told_with_deviation_speed_and_memory(monkeypatch) -> 
 
 def test_the_course_is_drawn_from_the_curve() -> None:
     run = Recorder()
-    log_figures(run, Cell("minilm", "mt", "bmt", False, 0), outcome())
+    log_figures(run, outcome())
     assert run.figures.keys() == {
         "weights/deviation_by_layer.png",
         "train/loss.png",

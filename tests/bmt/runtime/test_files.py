@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from bmt.runtime.files import (
     file_digest,
+    file_name,
     json_digest,
     remove_half_written,
     write_aside,
@@ -43,6 +45,17 @@ def test_a_failed_folder_leaves_the_old_folder_and_nothing_else(tmp_path: Path) 
     assert [path.name for path in target.iterdir()] == ["two"] and [
         path.name for path in tmp_path.iterdir()
     ] == ["folder"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b", ".", "..", "../up", "/etc", ".hidden", "50 % [a]*", "a%2Fb", "\0", "Größe"]
+)
+def test_any_name_is_one_file_in_its_folder_and_comes_back(name: str, tmp_path: Path) -> None:
+    path = tmp_path / file_name(name)
+    assert path.resolve().parent == tmp_path.resolve() and list(tmp_path.glob(f"*{path.name}")) == []
+    path.write_text("there")
+    assert [unquote(there.name) for there in tmp_path.glob(path.name)] == [name] and path.name[0] != "."
+    assert file_name("SQuAD") == "SQuAD" and file_name("phase-2-DuoRC.x_y") == "phase-2-DuoRC.x_y"
 
 
 def test_json_is_stable_and_refuses_nan(tmp_path: Path) -> None:

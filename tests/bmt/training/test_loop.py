@@ -71,7 +71,7 @@ def test_it_learns_and_says_what_it_did() -> None:
         plan=Plan(TrainingSettings(batch=8, lr=1e-3, head_lr=1e-3, evaluate_every=5, patience=50)),
         report=lambda step, metrics: logged.append((step, metrics)),
     )
-    assert outcome.steps == 150 and outcome.windows == 1200
+    assert outcome.step == 150 and outcome.windows == 1200
     own = [tiny.as_questions(windows, np.arange(45, 60)) for windows in sets()]
     untrained = evaluate(tiny.bert(dropout=True), own, tiny.VOCAB, PLAN)
     assert np.mean([f1 for _, f1 in untrained.values()]) < 30 and outcome.best_f1 > 80
@@ -287,7 +287,7 @@ def test_em_and_f1_together_move_the_shares_and_macro_f1_alone_chooses(
 def test_early_stopping_counts_evaluations_without_gain() -> None:
     plan = Plan(TrainingSettings(batch=8, lr=1e-12, head_lr=1e-12, evaluate_every=2, patience=3))
     _, outcome = run(steps=100, plan=plan)
-    assert outcome.steps == 8 and outcome.best_step == 2  # first evaluation, then three without a gain
+    assert outcome.step == 8 and outcome.best_step == 2  # first evaluation, then three without a gain
 
 
 def test_a_loss_that_is_not_finite_stops_the_run() -> None:

@@ -28,7 +28,7 @@ from bmt.training.source_masks import source_masks
 from tests.support import tiny
 
 PLAN = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=5, patience=50))
-ROWS = {name: np.arange(40) for name in ("A", "B")}  # an epoch is 10 steps
+NAMES = ("A", "B")  # 40 windows each: an epoch is 10 steps
 KINDS = {
     "refresh": {"schedule": "refresh", "steps": 3, "density": 0.3},
     "alternating": {"schedule": "alternating"},
@@ -43,9 +43,9 @@ def settings(kind: str) -> MaskSettings:
     return MaskSettings(alpha0=0.0, batch=4, alpha_lr=0.1, w_lr=1e-3, **KINDS[kind])  # type: ignore[arg-type]
 
 
-def data() -> TrainingData:
-    sets = [tiny.windows("A", 60, 1, 7), tiny.windows("B", 60, 2, 8)]
-    return tiny.training_data(sets, ROWS, np.arange(45, 60))
+def data(names: tuple[str, str] = NAMES) -> TrainingData:
+    sets = [tiny.windows(names[0], 60, 1, 7), tiny.windows(names[1], 60, 2, 8)]
+    return tiny.training_data(sets, dict.fromkeys(names, np.arange(40)), np.arange(45, 60))
 
 
 def kept_in(folder: Path) -> RunControl:
@@ -53,10 +53,15 @@ def kept_in(folder: Path) -> RunControl:
 
 
 def run(
-    kind: str, folder: Path, steps: int = 15, stop_at: int | None = None, plan: Plan = PLAN
+    kind: str,
+    folder: Path,
+    steps: int = 15,
+    stop_at: int | None = None,
+    plan: Plan = PLAN,
+    names: tuple[str, str] = NAMES,
 ) -> tuple[Any, Any, Any]:
     model = tiny.bert(dropout=True)
-    schedule = mask_schedule(model, data(), settings(kind), plan, seed=0, control=kept_in(folder))
+    schedule = mask_schedule(model, data(names), settings(kind), plan, seed=0, control=kept_in(folder))
     seen: list[int] = []
 
     class CutOffError(Exception):
@@ -69,7 +74,7 @@ def run(
 
     try:
         control = RunControl(report, checkpoints=Checkpoints(folder, "f"))
-        outcome = train(model, data(), plan, steps=steps, seed=0, masks=schedule, control=control)
+        outcome = train(model, data(names), plan, steps=steps, seed=0, masks=schedule, control=control)
     except CutOffError:
         return model, schedule, None
     return model, schedule, outcome
@@ -91,6 +96,16 @@ def test_a_run_that_was_cut_ends_bit_for_bit_as_one_that_was_not(
     for (name, p), (_, q) in zip(whole.named_parameters(), resumed.named_parameters(), strict=True):
         assert torch.equal(p, q), name
     assert again.masks().equals(schedule.masks())
+
+
+@pytest.mark.parametrize("kind", ["alternating", "resampled"])
+def test_a_run_is_resumed_whatever_its_datasets_are_called(kind: str, tmp_path: Path) -> None:
+    names = ("A/alpha", "A")
+    whole, _, outcome = run(kind, tmp_path / "whole", names=names)
+    run(kind, tmp_path / "cut", stop_at=13, names=names)
+    resumed, _, second = run(kind, tmp_path / "cut", names=names)
+    assert second.curve == outcome.curve
+    assert all(torch.equal(p, q) for p, q in zip(whole.parameters(), resumed.parameters(), strict=True))
 
 
 def test_a_refresh_learns_at_the_present_theta_each_epoch_and_closed_weights_stay(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_training_is_the_plain_loop(kind: str, kept: bool, tmp_path: Path) -> No
     plain = tiny.bert(dropout=True)
     want = plain_training(plain, data(), 40, masks_named(kind))
     model, outcome = trained(kind, 40, Checkpoints(tmp_path, "f") if kept else None)
-    assert (outcome.steps, outcome.best_step, outcome.best_f1) == (
+    assert (outcome.step, outcome.best_step, outcome.best_f1) == (
         want["steps"],
         want["best_step"],
         want["best_f1"],

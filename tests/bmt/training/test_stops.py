@@ -71,12 +71,12 @@ def run(kind: str, folder: Path, stop: Stop = never, steps: int = 30, plan: Plan
 
     control = RunControl(report, checkpoints=Checkpoints(folder, "f"), stop=stop)
     outcome = train(model, data(), plan, steps=steps, seed=0, masks=masks, control=control)
-    last = json.loads((folder / f"step-{outcome.steps:07d}" / "state.json").read_text())["state"]
+    last = json.loads((folder / f"step-{outcome.step:07d}" / "state.json").read_text())["state"]
     return {
         "weights": {name: value.detach().clone() for name, value in model.named_parameters()},
         "masks": masks.masks() if kind in CHANGING else None,
         "curve": outcome.curve,
-        "counts": (outcome.steps, outcome.best_step, outcome.windows, outcome.tokens, outcome.padded),
+        "counts": (outcome.step, outcome.best_step, outcome.windows, outcome.tokens, outcome.padded),
         "draws": last["draws"],
         "logged": logged,
     }

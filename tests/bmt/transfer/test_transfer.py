@@ -506,12 +506,24 @@ def test_runs_are_kept_one_file_each_and_finished_ones_are_not_run_again(
     assert len(ran) == 21
 
 
+def test_a_dataset_of_any_name_is_kept_within_the_folder(tmp_path: Path) -> None:
+    settings, folder = replace(FEW, sizes=[4], seeds=[7], steps=1), tmp_path / "runs"
+    targets = [questions("../../up"), questions("a/b")]
+    runs = few_shot_runs(model_with(), targets, protocol(settings), Checkpoints(folder, "f"))
+    assert [run["dataset"] for run in runs] == ["../../up", "a/b"]
+    names = [path.name.rpartition("-")[0] for path in folder.iterdir()]
+    assert sorted(names) == ["%2E.%2F..%2Fup.k4.s7", "a%2Fb.k4.s7"]
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
 # ---------------------------------------------------------------- phase 2
 
 
-def phase_two(model: PreTrainedModel, folder: Path | None = None, **options: Any) -> list[TunedAdapter]:
-    sets = [tiny.windows(name, 40, seed, cue=7 + seed) for seed, name in enumerate(NAMES)]
-    data = tiny.training_data(sets, dict.fromkeys(NAMES, np.arange(30)), np.arange(30, 40))
+def phase_two(
+    model: PreTrainedModel, folder: Path | None = None, names: tuple[str, ...] = NAMES, **options: Any
+) -> list[TunedAdapter]:
+    sets = [tiny.windows(name, 40, seed, cue=7 + seed) for seed, name in enumerate(names)]
+    data = tiny.training_data(sets, dict.fromkeys(names, np.arange(30)), np.arange(30, 40))
     plan = replace(PLAN, training=replace(PLAN.training, **options.pop("training", {})))
     control = RunControl(checkpoints=None if folder is None else Checkpoints(folder, "f"), **options)
     return tune_adapters(model, data, plan, epochs=2, seed=0, control=control)
@@ -527,7 +539,7 @@ def test_phase_two_tunes_each_pair_on_its_dataset_and_leaves_theta_bit_identical
         report=lambda step, metrics: logged.append((step, metrics)),
     )
     assert [one.dataset for one in tuned] == list(NAMES) and any(one.kept for one in tuned)
-    assert [one.outcome.steps for one in tuned] == [8] * 3  # 30 windows, 2 epochs, batch 8
+    assert [one.outcome.step for one in tuned] == [8] * 3  # 30 windows, 2 epochs, batch 8
     for name, parameter in model.named_parameters():
         if in_encoder(name):
             assert torch.equal(parameter, before[name]), name
@@ -545,6 +557,14 @@ def test_phase_two_tunes_each_pair_on_its_dataset_and_leaves_theta_bit_identical
     again = model_with()  # all is there already: nothing is trained, everything is taken up
     assert phase_two(again, tmp_path, training={"head_lr": 1e-2, "weight_decay": 0.1}) == tuned
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters(), strict=True))
+
+
+def test_phase_two_keeps_a_dataset_of_any_name_within_the_folder(tmp_path: Path) -> None:
+    names = ("/../..", "a/b", "C")
+    phase_two(model_with(names), tmp_path / "kept", names)
+    kept = sorted(path.name for path in (tmp_path / "kept").iterdir())
+    assert kept == ["phase-2-%2F..%2F..", "phase-2-C", "phase-2-a%2Fb"]
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
 def test_a_phase_two_that_was_cut_ends_as_one_that_was_not(tmp_path: Path) -> None:

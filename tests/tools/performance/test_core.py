@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.cli.progress import silent
 from bmt.errors import ConfigError
+from tests.support.silent_bar import silent_bar
 from tools.performance import __main__ as speed
 from tools.performance import core
 from tools.performance.bench import Bench, ratios
@@ -36,7 +36,7 @@ def test_variants_take_turns_and_ratios_are_within_a_round(
         )  # the machine is slow in the first round that counts
 
     monkeypatch.setattr("tools.performance.bench.time.perf_counter", lambda: now)
-    bench = Bench(3, silent(), tmp_path)
+    bench = Bench(3, silent_bar(), tmp_path)
     found = bench.take_turns(
         {"a": lambda: work("a", 2), "b": lambda: work("b", 3), "c": lambda: work("c", 1)}
     )

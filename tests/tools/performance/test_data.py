@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmark.cli.progress import silent
 from benchmark.rendering.markdown import to_markdown
 from bmt.errors import ConfigError, DataError
 from bmt.qa.batches import Vocabulary, Windows
@@ -29,6 +28,7 @@ from tests.support import tiny
 from tests.support.mrqa_files import HEADER, write
 from tests.support.mrqa_files import passage as line
 from tests.support.mrqa_files import question as asked
+from tests.support.silent_bar import silent_bar
 from tests.support.tiny_tokenizers import fast
 from tools.performance import __main__ as speed
 from tools.performance import answers, data, recipe
@@ -271,7 +271,7 @@ def test_every_variant_of_features_runs_on_the_same_questions(
     file: Path, tokenizer: Any, tmp_path: Path
 ) -> None:
     other = squad_like(tmp_path / "SQuAD.dev.jsonl.gz", 2, 2, seed=1)
-    subject, bench = Subject(tmp_path, tokenizer, "nowhere", None, DATA), Bench(2, silent(), tmp_path)
+    subject, bench = Subject(tmp_path, tokenizer, "nowhere", None, DATA), Bench(2, silent_bar(), tmp_path)
     bench.bar.resume_at(0, 15)
     seconds, windows = building.timed(subject, [file, other], bench)
     assert bench.bar.count == bench.bar.total == 3 * (2 * 2 + 1)
@@ -313,12 +313,12 @@ def test_a_measurement_is_a_part_of_a_page() -> None:
 
 def test_turns_take_the_given_clock(tmp_path: Path) -> None:
     ticks = iter(range(100))
-    found = Bench(1, silent(), tmp_path).take_turns(
+    found = Bench(1, silent_bar(), tmp_path).take_turns(
         {"a": lambda: next(ticks), "b": lambda: None}, clock=lambda: float(next(ticks))
     )
     assert found == {"a": [2.0], "b": [1.0]}
     calls: list[int] = []
-    alone = Bench(3, silent(), tmp_path).take_turns({"a": lambda: calls.append(1)}, warm=False)
+    alone = Bench(3, silent_bar(), tmp_path).take_turns({"a": lambda: calls.append(1)}, warm=False)
     assert len(alone["a"]) == len(calls) == 3
 
 
@@ -423,4 +423,6 @@ def test_bad_input_is_named(tmp_path: Path, subject: Subject, monkeypatch: pytes
     ):
         absent.paths()
     with pytest.raises(DataError, match=r"raw: \d+ windows, 100000 are needed"):
-        data.decoded(replace(subject, sizes=replace(SIZES, windows=100_000)), Bench(1, silent(), tmp_path))
+        data.decoded(
+            replace(subject, sizes=replace(SIZES, windows=100_000)), Bench(1, silent_bar(), tmp_path)
+        )

@@ -14,7 +14,6 @@ import pytest
 import torch
 from transformers import BertConfig, BertForQuestionAnswering
 
-from benchmark.cli.progress import silent
 from bmt.errors import ConfigError, DataError
 from bmt.qa.batches import Vocabulary
 from bmt.settings import DataSettings, LossSettings, SamplingSettings, TrainingSettings
@@ -22,6 +21,7 @@ from bmt.training.sampling import Sampler
 from tests.conftest import ROOT
 from tests.support import tiny
 from tests.support.mrqa_files import HEADER, passage, question, write
+from tests.support.silent_bar import silent_bar
 from tests.support.tiny_tokenizers import fast
 from tools.performance import __main__ as speed
 from tools.performance import core, hf_trainer, on_gpu, training
@@ -62,7 +62,7 @@ def subject(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Subject
 
 @pytest.fixture(scope="module")
 def files(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> list[paired.File]:
-    return subject.files("train", Bench(1, silent(), tmp_path_factory.mktemp("features")))
+    return subject.files("train", Bench(1, silent_bar(), tmp_path_factory.mktemp("features")))
 
 
 def length(files: list[paired.File], pick: paired.Pick) -> int:
@@ -335,7 +335,7 @@ def test_both_evaluations_read_the_same_and_answer_the_same(
     same ids.
     """
     monkeypatch.setattr(training.recipe, "N_BEST", 200)
-    part = training.evaluated(subject, Bench(1, silent(), tmp_path))
+    part = training.evaluated(subject, Bench(1, silent_bar(), tmp_path))
     assert len(part.record["scores"]) == 3 and part.record["windows"] >= 4
     assert len({(round(em, 9), round(f1, 9)) for em, f1 in part.record["scores"].values()}) == 1, part.record[
         "scores"
@@ -352,7 +352,7 @@ def test_the_gpu_part_runs_on_a_tiny_shape(
     }
     monkeypatch.setitem(core.SHAPES, "roberta-base", tiny_shape)
     scale = on_gpu.PaperScale(torch.device("cpu"), matrix=64, budget=2000)
-    bench = Bench(1, silent(), tmp_path)
+    bench = Bench(1, silent_bar(), tmp_path)
     part = on_gpu.measured(replace(subject, sizes=SubjectSizes(steps=1, questions=1)), scale, bench)
     assert (
         bench.bar.count == bench.bar.total == 12
