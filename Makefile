@@ -43,7 +43,7 @@ study: $(READY) ## set up, then a small Optuna study on the profile sample: the 
 	  --set training.epochs_mt=0.375 --set training.evaluate_every=10 --status --export --figures
 
 test: $(READY) ## set up, then the test suite, on TEST_JOBS cores (2)
-	@$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY) ## set up, then the tests that take minutes
 	@$(BIN)/python -m pytest -m slow

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -374,14 +374,10 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ran]]:
 
 def traced(command: Callable[..., Any], *given: Any) -> Ran:
     """The definitions whose bodies run while a command does, threads included."""
-    seen: set[tuple[str, str]] = set()
+    codes: dict[int, CodeType] = {}  # by id: a digest of a code object for every call would take seconds
 
     def tracer(frame: FrameType, event: str, argument: Any) -> None:
-        code = frame.f_code
-        if code.co_flags & inspect.CO_OPTIMIZED and not code.co_qualname.startswith(
-            "<"
-        ):  # no module's or class's own body
-            seen.add((code.co_filename, code.co_qualname.split(".")[0]))
+        codes[id(frame.f_code)] = frame.f_code
 
     threading.settrace(tracer)
     sys.settrace(tracer)
@@ -390,6 +386,11 @@ def traced(command: Callable[..., Any], *given: Any) -> Ran:
     finally:
         sys.settrace(None)
         threading.settrace(None)
+    seen = {
+        (code.co_filename, code.co_qualname.split(".")[0])
+        for code in codes.values()
+        if code.co_flags & inspect.CO_OPTIMIZED and not code.co_qualname.startswith("<")
+    }  # no module's or class's own body
     paths = {name: Path(name) for name, _ in seen}
     inside = {
         name: path.relative_to(ROOT).with_suffix("").parts

@@ -18,6 +18,7 @@ from bmt.random_mask import RandomMask
 from bmt.runtime.ranks import launched, rank_device
 from tests.bmt.test_masked_updates import ids, loss_on, masks_for
 from tests.support import tiny
+from tests.support.forks import two_ranks
 
 OWNER = [0, 0, 1, 1, 2, 2, 2, 0]
 
@@ -58,7 +59,7 @@ def train(rank: int, world: int, kind: str, folder: str) -> None:
 @pytest.mark.parametrize("kind", ["random", "one", "several"])
 def test_two_ranks_train_as_one(kind: str, tmp_path: Path) -> None:
     train(0, 1, kind, str(tmp_path))
-    torch.multiprocessing.spawn(train, (2, kind, str(tmp_path)), nprocs=2)
+    two_ranks(train, 2, kind, str(tmp_path))
     one, a, b = (load_file(tmp_path / f"{name}.safetensors") for name in ("1-0", "2-0", "2-1"))
     start = {name: p.detach() for name, p in tiny.bert().named_parameters()}
     for name in one:

@@ -32,6 +32,7 @@ from bmt.training.sampling import Sampler
 from bmt.training.validation import answers
 from tests.bmt.test_masked_updates import masks_for
 from tests.support import tiny
+from tests.support.forks import two_ranks
 
 NAMES = ("A", "B", "C")
 STEPS = 8
@@ -162,7 +163,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     folder = tmp_path_factory.mktemp("ranks")
     one: dict[str, Any] = {arm: run(arm, Ranks(), folder / "one" / arm) for arm in FIXED}
     run("several", Ranks(), folder / "one then two", stop=5)
-    torch.multiprocessing.spawn(work, (str(folder),), nprocs=2)
+    two_ranks(work, str(folder))
     one["two then one"] = run("several", Ranks(), folder / "two then one")
     return (
         folder,
