@@ -97,6 +97,12 @@ ACTIVATE = "python -m benchmark.profile mini && "
             "(then minilm.mt.bmt.s7, minilm.mt.bmt.s8)",
         ),
         (
+            replace(MADE, seeds=(7, 8)),
+            CELL,
+            "`python -m benchmark.train minilm.mt.bmt.s7 && python -m benchmark.evaluate minilm.mt.bmt.s7` "
+            "(then minilm.mt.bmt.s8)",
+        ),
+        (
             replace(MADE, active=False),
             replace(CELL, arm="mask"),
             f"`{ACTIVATE}python -m benchmark.train minilm.mt.mask.s0 "
@@ -139,6 +145,7 @@ def test_the_command_that_makes_a_cell(setting, identity, command):
 
 def test_a_k_that_the_profile_does_not_ask_for_is_said():
     assert MADE.not_asked(replace(SHOTS, K=256)) == "profile mini asks for K = 16, 64"
+    assert MADE.not_asked(replace(SHOTS, K=32)) == "profile mini asks for K = 16, 64"
     assert MADE.not_asked(SHOTS) == MADE.not_asked(CELL) == ""
     assert replace(MADE, sizes=()).not_asked(replace(SHOTS, K=256)) == ""
     assert replace(MADE, commands=False).not_asked(replace(SHOTS, K=256)) == ""
@@ -288,6 +295,16 @@ def test_an_average_over_some_of_the_datasets_is_partial_and_has_the_paper_s_ove
     unprinted = {metric: {"a": None, "b": 1.0, AVERAGE: 1.0} for metric in ("EM", "F1")}
     unprinted_average = matched(scored(0, a=50.0), scored(1, a=52.0), values=unprinted)["F1", AVERAGE]
     assert unprinted_average.reason == "average over 1 of 2 datasets (no data: b)"
+    three = replace(of_scores(), columns=COLUMNS | {"C": "c"})
+    some = {metric: {"a": 1.0, "b": None, "c": 3.0, AVERAGE: 1.0} for metric in ("EM", "F1")}
+    two = matched(scored(0, a=50.0, b=1.0), scored(1, a=52.0, b=1.0), table=three, values=some)
+    assert two["F1", AVERAGE].reason == "average over 2 of 3 datasets (no data: c)"
+    runs = [scored(seed, "st-a", a=50.0) for seed in (0, 1)]
+    runs += [scored(seed, "st-b", a=50.0) for seed in (0, 1)]
+    mixed = matched(*runs, ours=Ours("m", "st", "x"), table=three, values=some)["F1", AVERAGE]
+    assert mixed.reason == (
+        "missing runs: c; average over 1 of 3 datasets (without b, c); the paper's over the same 1: 1.00"
+    )
     nothing = matched(scored(0, c=50.0), scored(1, c=52.0))["F1", AVERAGE]
     assert (nothing.state, nothing.reason) == ("no data", "none of its datasets is in these results")
     assert nothing.runs == ("m.mt.x.s0", "m.mt.x.s1")
