@@ -300,6 +300,7 @@ def test_a_wrong_table_is_one_line_with_file_key_and_what_is_allowed(tmp_path, p
         ("b", ..., "claims[0] (k): b: missing: a text"),
         ("b", "c", "claims[0] (k): row 'c' is in no table: one of a, b"),
         ("than", {"a": "a"}, "claims[0] (k): than: b: missing: a text"),
+        ("than", {"a": "a", "b": "c"}, "claims[0] (k): row 'c' is in no table: one of a, b"),
         ("table", "9", "claims[0] (k): table: '9' is not allowed: one of 1"),
         (
             "metric",
