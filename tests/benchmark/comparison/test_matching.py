@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from benchmark.comparison.inputs import ComparisonInputs
 from benchmark.comparison.matching import Match, Matcher, Setting, find_stand_in, match_row
 from benchmark.comparison.remarks import differences, tau_b
 from benchmark.comparison.report import CellResult, TableReport
-from benchmark.comparison.table_comparison import SMALLEST_GAIN, _claimed_gain, _described
+from benchmark.comparison.table_comparison import SMALLEST_GAIN, _claimed_gain, _described, _judge, compare
 from benchmark.paper.tables import AVERAGE, Claim, Ours, Paper, Requirements, Row, Table, load
 from benchmark.runs.results import DatasetScore, Fault, Identity, Results, Run
+from benchmark.statistics.reproduction import CellData, ReproductionRule, judge_cells
 
 TABLE_3 = load().tables["3"]
 REQUIRES = Requirements(profile="paper")
@@ -415,3 +417,66 @@ def test_an_average_over_fewer_datasets_is_shown_without_a_difference():
     whole, partial = _described(match), _described(replace(match, partial=True))
     assert (whole.mean, whole.sd, whole.n, whole.delta) == (82.0, pytest.approx(2**0.5), 2, 2.0)
     assert (partial.mean, partial.sd, partial.n, partial.delta) == (82.0, whole.sd, 2, None)
+
+
+def test_every_answered_number_is_judged_together_by_its_kind_gain_and_gate(monkeypatch):
+    judged: list[CellData] = []
+
+    def keep(data: list[CellData], rule: ReproductionRule) -> Any:
+        assert rule == ReproductionRule(margin_cell=2.0)
+        judged.extend(data)
+        return judge_cells(data, rule)
+
+    monkeypatch.setattr("benchmark.comparison.table_comparison.judge_cells", keep)
+    matches = [
+        Match(row("s"), "a", "EM", 50.0, 1, "missing", "no run"),
+        Match(row("r"), "a", "F1", 50.0, 2, None, "", (50.0, 50.5), (0, 1)),
+        Match(row("r"), "b", "F1", None, 2, None, "", (50.0, 52.0), (0, 1)),
+        Match(row("r"), AVERAGE, "F1", 60.0, 2, "not comparable", "why", (40.0, 41.0), (0, 1), partial=True),
+        Match(row("r"), AVERAGE, "F1", 60.0, 2, "not comparable", "why", (40.0, 41.0), (0, 1)),
+    ]
+    claim = Claim("c", "3", "", "", "r", "s", "F1", "a", "greater", 1.2)
+    paper = Paper("", {}, (claim,), Requirements())
+    cells = _judge(matches, paper, TABLE_3, ReproductionRule(margin_cell=2.0))
+    assert judged == [
+        CellData("r/F1/a", 50.0, 2, (50.0, 50.5), "cell", 1.2, None),
+        *2 * (CellData(f"r/F1/{AVERAGE}", 60.0, 2, (40.0, 41.0), "average", None, "why"),),
+    ]
+    assert [cell.match for cell in cells] == matches
+    assert [(cell.verdict, cell.reason, cell.mean, cell.delta) for cell in cells] == [
+        ("missing", "no run", None, None),
+        ("inconclusive", cells[1].reason, 50.25, 0.25),
+        ("no data", "the paper prints no number here", 51.0, None),
+        ("not comparable", "why", 40.5, None),
+        ("not comparable", "why", 40.5, -19.5),
+    ]
+    assert cells[1].p_holm is not None and cells[1].margin == 0.6  # half of the claimed gain
+    assert [cell.pi95 is None for cell in cells] == [True, False, True, True, False]
+
+
+def test_the_damaged_files_of_a_table_are_those_of_its_rows_their_second_readings_and_its_claims():
+    def of(arm: str) -> Row:
+        values = {"F1": {"a": 1.0, "b": 1.0, AVERAGE: 1.0}}
+        return Row(
+            arm, "M", arm, Ours("m", "mt", arm), values, second_reading="mask" if arm == "none" else None
+        )
+
+    table = replace(of_scores(metrics=("F1",)), rows=(of("none"),))
+    other = replace(table, table="2", rows=(of("bmt"), of("fisher")))
+    claim = Claim("c", "1", "", "", "none", "bmt", "F1", AVERAGE, "greater")
+    paper = Paper("", {"1": table, "2": other}, (claim,), Requirements())
+
+    def damaged(*, seeds: tuple[int, ...] | None = None) -> list[str]:
+        faults = [
+            Fault(f"{arm}.{seed}", "no JSON", Identity("m", "mt", arm), seed)
+            for arm in ("none", "mask", "bmt", "fisher")
+            for seed in (0, 9)
+        ]
+        faults += [Fault("whose", "no JSON"), Fault("k", "no JSON", Identity("m", "mt", "none", K=16), 0)]
+        inputs = ComparisonInputs(paper, Results(Path("r"), (), tuple(faults)), Setting("p", seeds), None)
+        report = compare(inputs, table)
+        assert report.status() == 2
+        return [fault.file for fault in report.faults]
+
+    assert damaged() == ["none.0", "none.9", "mask.0", "mask.9", "bmt.0", "bmt.9", "whose"]
+    assert damaged(seeds=(0,)) == ["none.0", "mask.0", "bmt.0", "whose"]

@@ -125,6 +125,15 @@ def test_the_last_line_is_the_verdict(faults, notes, strict, verdict):
     assert table[CHECKS["files"]] == "ok"
 
 
+def test_the_verdict_counts_files_and_not_places():
+    findings = Findings()
+    for file, where in (("a", "x"), ("b", "x"), ("b", "y"), ("b", "z")):
+        findings.fault("files", file, where, "1", "2")
+    text = render(check_document(FolderCheck("r", "", 1, 1, findings), False), "terminal")
+    assert text.splitlines()[0] == "r: 1 run of profile ?, 1 prediction"
+    assert text.splitlines()[-1] == "4 faults in 2 files"
+
+
 def test_the_json_counts_faults_and_notes_by_check():
     said_of = json.loads(check_json(folder(2, 3), False))
     assert [entry["title"] for entry in said_of["checks"]] == list(CHECKS.values())
