@@ -153,6 +153,26 @@ def test_what_is_not_known_is_a_dash_and_an_interval_that_ends_at_0_holds_it() -
         return rows_of(render(contrast_document(contrasts), "markdown"))["SQuAD", "F1"]
 
     assert row(nothing) == ["40.0", "–", "–", "–", "–", "no score of none"]
+    interval = Interval(-0.04, -1.26, 2.0, 0.0496, 3, "t")
+    assert row(replace(nothing, interval=interval, note="over 1 of 2")) == [
+        "40.0",
+        "–",
+        "+0.0",  # no -0.0
+        "-1.3 to +2.0",
+        "0.050",
+        "over 1 of 2",
+    ]
+    outside = replace(interval, low=0.1, p=None)
+    assert row(replace(nothing, interval=outside, note="n"))[-3:] == ["+0.1 to +2.0", "–", "0 is outside; n"]
+    assert row(replace(nothing, interval=replace(interval, low=None, high=None)))[2:4] == ["+0.0", "–"]
+    deviation = replace(claim, metric="deviation.relative", over=None)
+    results_ = (
+        replace(nothing, claim=deviation, interval=replace(interval, estimate=-0.123456, method="seeds (t)")),
+        replace(nothing, interval=interval),
+    )
+    text = render(contrast_document([DomainContrast(table, results_, matcher)]), "markdown")
+    assert "| all weights | -0.12346 | -1.26000 to +2.00000 | 0.050 |" in text
+    assert "Intervals: seeds (t); t. Single comparisons, not adjusted for their number." in text
     for low, high, remark in (
         (0.0, 2.0, ""),
         (-2.0, 0.0, ""),

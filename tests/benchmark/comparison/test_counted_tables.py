@@ -166,6 +166,27 @@ def test_open_weights_are_expected_at_the_density_of_whole_multi_data_runs_of_th
     assert line(*ours, seeds=(7,)) == nothing
 
 
+def test_what_the_paper_prints_for_delta_d_is_remarked_on_where_both_pairs_of_rows_say_the_same():
+    table = load().tables["7"]
+
+    def remarks(**totals: float | None) -> list[str]:
+        rows = []
+        for row in table.rows:
+            assert row.ours is not None
+            name = row.ours.arm + ("_adapter" if row.ours.adapter else "")
+            values = row.values | ({"total_M": {"": totals[name]}} if name in totals else {})
+            rows.append(replace(row, values=values))
+        changed = replace(table, rows=tuple(rows))
+        return [line for line in notes(changed, Results(Path(), ())) if "not derivable" in line]
+
+    assert [line.split(" is not")[0] for line in remarks()] == ["the paper's 7.3M for delta_d"]
+    assert remarks(bmt=130.0) == []
+    assert remarks(bmt=None)[0].startswith("the paper's 7.3M")  # the other pair still says it
+    assert remarks(bmt=None, none_adapter=None) == []
+    without = replace(table, rows=tuple(row for row in table.rows if row.ours and row.ours.arm != "bmt"))
+    assert not [line for line in notes(without, Results(Path(), ())) if "delta_d, " in line]
+
+
 # --- what is read -------------------------------------------------------------------------------------------
 
 

@@ -428,3 +428,20 @@ def test_without_the_model_s_scores_equal_answers_are_a_copy_where_they_are_300_
     unlike.em = unlike.em.copy()
     unlike.em[0] = 1.0
     assert pair(300, unlike) == 0
+
+
+def test_copies_are_told_by_the_answers_that_two_runs_have_in_common_over_all_datasets():
+    """The second run lacks the first dataset; of large folders a sample tells most pairs apart."""
+    tables = PredictionTables({"one": shared(50), "two": shared(10_240)}, {})
+    tables.parts[A] = {"one": part(50, 0), "two": part(10_240, 10_240)}
+    for same, told in ((10_240, "all"), (10_150, "99.1%"), (10_130, "")):
+        tables.parts[B] = {"two": part(10_240, same)}
+        findings = Findings()
+        check_copies([make_record(A), make_record(B), make_record(C)], tables, findings)
+        lines = [line.split(", ")[1] for line in said(findings)]
+        assert lines == ([f"{told} of them the same; two seeds never answer alike"] if told else [])
+        assert findings.looked["seeds"] == "2 runs, pair by pair"
+    tables.parts[B] = {"one": part(50, 50), "two": part(10_240, 0)}
+    findings = Findings()
+    check_copies([make_record(A), make_record(B)], tables, findings)
+    assert said(findings) == []
