@@ -10,8 +10,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -102,8 +103,9 @@ def test_a_stage_s_code_is_of_what_it_imports(stage: str) -> None:
     assert STARTS[stage][0] in code and code <= import_closure(STARTS[stage][0], installed())
 
 
-def _silent(module: str) -> bool:
-    return any(f"{module}.".startswith(f"{entry}.") or f"{module}." == entry for entry in NOT_DECIDING)
+def _listed(name: str, entries: Iterable[str]) -> bool:
+    """Whether a module or a definition stands in a list, itself or by what is around it."""
+    return any(f"{name}.".startswith(f"{entry}.") for entry in entries)
 
 
 def test_every_entry_of_the_lists_is_there() -> None:
@@ -374,11 +376,13 @@ class Traced:
     Attributes:
         traits: of its cell and its data, and the stage itself.
         ran: `module.name` of each function, or class of a method, of which the body was run.
+        calls: (caller, called) of them, where nothing but Python stood between.
     """
 
     stage: str
     traits: frozenset[str]
     ran: set[str]
+    calls: set[tuple[str, str]]
 
 
 def config_of(config: Config, name: str, settings: Settings) -> Config:
@@ -419,7 +423,7 @@ def all_runs(root: Path) -> dict[str, Traced]:
         name: str, command: Callable[..., Any], *given: Any, traits: frozenset[str] = frozenset()
     ) -> None:
         stage = name.partition(" ")[0]
-        runs[name] = Traced(stage, traits | {stage}, traced(command, *given))
+        runs[name] = Traced(stage, traits | {stage}, *traced(command, *given))
 
     run("fetch", fetch.main, [], traits=frozenset({"sample"}))
     run("prepare", prepare, config, 1)
@@ -453,12 +457,19 @@ def all_runs(root: Path) -> dict[str, Traced]:
     return runs
 
 
-def traced(command: Callable[..., Any], *given: Any) -> set[str]:
-    """The definitions whose bodies run while a command does, threads included."""
-    codes: dict[int, CodeType] = {}  # by id: a digest of a code object for every call would take seconds
+def traced(command: Callable[..., Any], *given: Any) -> tuple[set[str], set[tuple[str, str]]]:
+    """The definitions whose bodies run while a command does, threads included, and which called which."""
+    codes = dict[
+        int, tuple[CodeType, str]
+    ]()  # by id: a digest of a code object for every call would take seconds
+    pairs = set[tuple[int, int]]()
 
     def tracer(frame: FrameType, event: str, argument: Any) -> None:
-        codes[id(frame.f_code)] = frame.f_code
+        code, around = frame.f_code, frame.f_back
+        if id(code) not in codes:
+            codes[id(code)] = code, _definition(code)
+        if codes[id(code)][1] and around is not None:
+            pairs.add((id(around.f_code), id(code)))
 
     threading.settrace(tracer)
     sys.settrace(tracer)
@@ -467,28 +478,36 @@ def traced(command: Callable[..., Any], *given: Any) -> set[str]:
     finally:
         sys.settrace(None)
         threading.settrace(None)
-    seen = {
-        (code.co_filename, code.co_qualname.split(".")[0])
-        for code in codes.values()
-        if code.co_flags & inspect.CO_OPTIMIZED and not code.co_qualname.startswith("<")
-    }  # no module's or class's own body
-    paths = {name: Path(name) for name, _ in seen}
-    inside = {
-        name: path.relative_to(ROOT).with_suffix("").parts
-        for name, path in paths.items()
-        if path.is_relative_to(ROOT) and path.suffix == ".py"
-    }
-    modules = {name: ".".join(parts).removesuffix(".__init__") for name, parts in inside.items()}
-    return {
-        f"{modules[name]}.{definition}"
-        for name, definition in seen
-        if name in inside and inside[name][0] in PACKAGES
-    }
+    names = {key: name for key, (_, name) in codes.items() if name}
+    calls = {(names[caller], names[called]) for caller, called in pairs if caller in names}
+    return set(names.values()), calls
+
+
+def _definition(code: CodeType) -> str:
+    """`module.name` of a function, or of a method's class, of the packages; "" for other code."""
+    name, module = code.co_qualname.split(".")[0], _module(code.co_filename)
+    in_body = not code.co_flags & inspect.CO_OPTIMIZED or name.startswith("<")  # a module's or class's own
+    return "" if in_body or not module else f"{module}.{name}"
+
+
+@cache
+def _module(file: str) -> str:
+    path = Path(file)
+    if not path.is_relative_to(ROOT) or path.suffix != ".py":
+        return ""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__") if parts[0] in PACKAGES else ""
 
 
 def _reached(run: Traced) -> set[str]:
     """The definitions that the digest of a run's instance is of."""
     return installed().names([STARTS[run.stage]], lambda definition: not counts(definition, run.traits))
+
+
+PRINTED = ("benchmark.paper", "benchmark.rendering")
+"""What `statistics` runs beside what it keeps."""
+HANDED_IN = ("benchmark.config.cells.Cell",)
+"""Made by the reading of settings, which does not count, and asked for the cell's name."""
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -497,15 +516,24 @@ def test_all_that_runs_is_in_the_digest_or_in_the_list_of_what_does_not_decide(
 ) -> None:
     run = runs[name]
     reached = _reached(run)
-    printed = (
-        ("benchmark.paper.", "benchmark.rendering.") if run.stage == "statistics" else ()
-    )  # beside what is kept
-    unlisted = {
-        definition
-        for definition in run.ran
-        if definition not in reached and not _silent(definition) and not definition.startswith(printed)
-    }
+    beside = PRINTED if run.stage == "statistics" else HANDED_IN
+    unlisted = {one for one in run.ran - reached if not _listed(one, [*NOT_DECIDING, *beside])}
     assert not unlisted, "neither reached from the command, nor listed as not deciding"
+    called = {called for caller, called in run.calls if caller in reached} - reached
+    deciding = {one for one in called if _listed(one, DECIDING) and not _listed(one, beside)}
+    assert not deciding, "deciding, and called by what is in the digest, but not in it"
+
+
+def test_code_in_a_digest_calls_nothing_of_settings_but_their_checks(runs: dict[str, Traced]) -> None:
+    """Their values are in the digests, their module is not: what it computes would change unseen."""
+    called = set[str]()
+    for run in runs.values():
+        reached = _reached(run)
+        called |= {one for caller, one in run.calls if caller in reached and one not in reached}
+    checks = {"bmt.settings.check_settings", "bmt.settings.check_mask"}
+    computing = {"bmt.settings.MaskSettings"}  # `top_share`: an edit of it makes nothing stale
+    made_on_import = {"bmt.settings.knob"}
+    assert {one for one in called if _listed(one, ["bmt.settings"])} - made_on_import == checks | computing
 
 
 NOBODY_S = {"bmt.qa.adapters.alone"}
@@ -519,20 +547,21 @@ def test_a_door_is_gone_through_with_each_of_its_traits(door: str, runs: dict[st
         trait
         for run in runs.values()
         for trait in run.traits
-        if any(definition == door or definition.startswith(f"{door}.") for definition in run.ran)
+        if any(_listed(definition, [door]) for definition in run.ran)
     }
     assert DOORS[door] <= opened
 
 
 WITHOUT_NEED = {
-    "benchmark.runs.adapters": "the phase of adapters after the loop: every training's digest has it",
-    "bmt.runtime.checkpoints": "tensors of checkpoints, in which adapters are kept too: every evaluation's has it",
-    "bmt.runtime.control": "what hears of a step where nobody else does",
+    # the phase of adapters after the loop; what hears of a step where nobody else does
+    "train": {"benchmark.runs.adapters", "bmt.runtime.control"},
+    "evaluate": {"bmt.runtime.checkpoints"},  # adapters are read as checkpoints are
+    "transfer": set[str](),
 }
 """Modules that more digests hold than runs go through: an edit of one makes more stale than it must."""
 
 
-@pytest.mark.parametrize("stage", ["train", "evaluate", "transfer"])
+@pytest.mark.parametrize("stage", WITHOUT_NEED)
 def test_modules_that_only_cells_of_a_trait_go_through_are_in_no_other_digest(
     stage: str, runs: dict[str, Traced]
 ) -> None:
@@ -550,6 +579,6 @@ def test_modules_that_only_cells_of_a_trait_go_through_are_in_no_other_digest(
         for definition in ran & _reached(run)
         if not needs[definition.rpartition(".")[0]] <= run.traits
     }
-    assert held <= WITHOUT_NEED.keys()
+    assert held == WITHOUT_NEED[stage]
     if stage == "train":
         assert needs["bmt.training.mask_schedules"] == {"train", "learned", "kept", "changing"}
