@@ -531,9 +531,8 @@ def test_code_in_a_digest_calls_nothing_of_settings_but_their_checks(runs: dict[
         reached = _reached(run)
         called |= {one for caller, one in run.calls if caller in reached and one not in reached}
     checks = {"bmt.settings.check_settings", "bmt.settings.check_mask"}
-    computing = {"bmt.settings.MaskSettings"}  # `top_share`: an edit of it makes nothing stale
     made_on_import = {"bmt.settings.knob"}
-    assert {one for one in called if _listed(one, ["bmt.settings"])} - made_on_import == checks | computing
+    assert {one for one in called if _listed(one, ["bmt.settings"])} - made_on_import == checks
 
 
 NOBODY_S = {"bmt.qa.adapters.alone"}
@@ -553,8 +552,7 @@ def test_a_door_is_gone_through_with_each_of_its_traits(door: str, runs: dict[st
 
 
 WITHOUT_NEED = {
-    # the phase of adapters after the loop; what hears of a step where nobody else does
-    "train": {"benchmark.runs.adapters", "bmt.runtime.control"},
+    "train": {"bmt.runtime.control"},  # what hears of a step where nobody else does
     "evaluate": {"bmt.runtime.checkpoints"},  # adapters are read as checkpoints are
     "transfer": set[str](),
 }
