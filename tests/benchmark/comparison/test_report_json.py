@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,6 +113,8 @@ def test_a_claim_has_its_figures_under_their_names() -> None:
         "verdict": "upheld",
         "seeds_needed": 5,
     }
+    at_zero = replace(TESTED, interval=replace(INTERVAL, low=0.0))
+    assert to_data(report(claims=(at_zero,)))["claims"][0]["ci95"] == [0.0, -0.5]
     nothing = dict.fromkeys(("paper_delta", "our_delta", "ci95", "p", "seeds_needed"))
     assert untested == {"id": "b", "quote": "Other.", "verdict": "no data"} | nothing
     assert conditional == {"id": "b", "quote": "Other.", "verdict": "no verdict"} | nothing | {

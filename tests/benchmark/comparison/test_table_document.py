@@ -338,6 +338,7 @@ def test_a_quotation_stands_where_it_changes_and_a_reason_where_the_figures_do_n
         claimed(claim=other, p_holm=None, interval=Interval(1, None, None, None, 0, "exact numbers")),
         claimed(verdict="undecided", seeds_needed=8, note="over 1 of 2", p_holm=None, reason="2 seeds"),
         claimed(verdict="upheld", seeds_needed=8),
+        claimed(verdict="undecided", seeds_needed=3),
     )
     rows = claims_table(report(claims=results)).groups[0].rows
     assert [[plain_text(note) for note in row.notes] for row in rows] == [
@@ -346,6 +347,7 @@ def test_a_quotation_stands_where_it_changes_and_a_reason_where_the_figures_do_n
         ["“Worse. (4.2)”"],
         ["“Better. (4.2)”", "over 1 of 2; 2 seeds; 8 seeds to confirm"],
         [],
+        ["the claimed size needs 3 seeds for 80 % power"],
     ]
 
 

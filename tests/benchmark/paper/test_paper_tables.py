@@ -425,7 +425,7 @@ def test_an_id_that_stands_twice_is_refused_whatever_else_the_rows_say(tmp_path,
 
 
 def test_a_table_s_file_is_named_after_its_id(tmp_path):
-    for name, said, wanted in (("a10", "A10", "a10"), ("1", "a10", "1")):
+    for name, said, wanted in (("a10", "A10", "a10"), ("A10", "A10", "A10"), ("1", "a10", "1")):
         folder = write_paper(tmp_path / f"{name}-{said}", {name: small_table() | {"table": said}})
         with pytest.raises(ConfigError) as caught:
             load(folder)
