@@ -385,6 +385,43 @@ def test_numbers_and_hours_are_shown() -> None:
     assert MeasuredFigure("b", 0.984, 1, unit="h").cells() == ("b", "0.98 h", "", "at most 1.00 h", "yes")
 
 
+def test_the_gpus_part_is_measured_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[dict[str, int]] = []
+    monkeypatch.setattr(
+        "tools.performance.subject.minilm_subject", lambda folder, params, **given: sizes.append(given)
+    )
+
+    def wanted(*options: str) -> tuple[str, list[str], list[str]]:
+        part, order, chosen = speed.train_experiments(speed.parse_arguments(["train", *options]))
+        return part, list(order), list(chosen)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert wanted("--steps", "7") == ("train cuda", ["gpu"], ["gpu"])
+    assert wanted("--only", "aside", "--only", "steps") == (
+        "train cpu",
+        list(speed.TRAIN),
+        ["steps", "aside"],
+    )
+    with pytest.raises(ConfigError, match=r"^--only gpu: not allowed beside other parts: run it alone$"):
+        wanted("--only", "gpu", "--only", "steps")
+    with pytest.raises(ConfigError, match=r"--rounds 3, --steps 0: not allowed: at least 1 of each"):
+        wanted("--steps", "0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert wanted() == ("train cpu", list(speed.TRAIN), list(speed.TRAIN))
+    assert sizes == [{"steps": 7}, {"steps": 12}, {"steps": 12}]
+
+
+def test_trainers_best_setting_is_the_one_that_is_fastest_in_the_median() -> None:
+    seconds = {"ours": [1.0, 1.0, 1.0], training.TO_THE_WINDOW: [3.0, 2.0, 2.5], "b": [1.0, 1.0, 9.0]}
+    figures = training._figures(seconds)
+    assert [(figure.name, list(figure.measured), figure.target) for figure in figures] == [
+        (f"times as fast as {training.TO_THE_WINDOW}", [3.0, 2.0, 2.5], 1.3),
+        ("times as fast as b", [1.0, 1.0, 9.0], None),
+        ("times as fast as the best of these", [1.0, 1.0, 9.0], 1.0),
+    ]
+    assert all(figure.at_least for figure in figures)
+
+
 def test_bad_input_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match=r"--rounds 0, --steps 12: not allowed: at least 1"):
