@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -544,7 +545,11 @@ class Client:
         self.asked: list[tuple[Any, ...]] = []
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *arguments, **options: self.asked.append((name, *arguments, *options.values()))
+        def noted(*arguments: Any, **options: Any) -> Any:
+            self.asked.append((name, *arguments, *options.values()))
+            return SimpleNamespace(experiment_id="1") if name == "get_experiment_by_name" else None
+
+        return noted
 
 
 def test_the_stores_terms_are_mlflows():
@@ -578,6 +583,37 @@ def test_the_stores_terms_are_mlflows():
         [(_, _, [read])] = client.asked
         assert (read.dataset.source_type, read.dataset.source) == (kind, f'{{"{key}": "{source}"}}')
         assert (read.dataset.digest, len(read.tags)) == ("d" * 36, 2)
+
+
+def test_an_experiment_that_another_process_has_just_made_is_taken():
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos import databricks_pb2 as codes
+
+    known = SimpleNamespace(experiment_id="7", lifecycle_stage="active")
+    answers = [None, known]
+    client = SimpleNamespace(get_experiment_by_name=lambda name: answers.pop(0))
+
+    def create(name: str) -> str:
+        raise MlflowException("there", error_code=code)
+
+    code = codes.RESOURCE_ALREADY_EXISTS
+    store = tracking.MlflowStore(client, "u", create)
+    assert (store._experiment("e"), store._experiment("e")) == ("7", "7") and answers == []
+    code, answers[:] = codes.INTERNAL_ERROR, [None]
+    with pytest.raises(MlflowException, match="there"):
+        tracking.MlflowStore(client, "u", create)._experiment("e")
+
+
+def test_the_repository_may_have_any_name(tmp_path, monkeypatch):
+    folder = tmp_path / "50%41 #é?"
+    make(folder)
+    monkeypatch.setenv("BMT_ROOT", str(folder))
+    with start(folder) as run:
+        run.text("answer.md", "forty-two")
+        assert run.id
+    assert list(tmp_path.rglob("mlflow.db")) == [folder / "mlflow.db"]
+    [answer] = (path for path in tmp_path.rglob("answer.md") if "mlruns" in path.parts)
+    assert answer.is_relative_to(folder / "mlruns") and answer.read_text() == "forty-two"
 
 
 def test_of_a_batch_the_last_value_of_a_name_counts_and_every_metric():

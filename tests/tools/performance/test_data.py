@@ -409,7 +409,13 @@ def test_the_command_measures_every_part_and_keeps_the_page(
         record["answers"]["differences"] == {"answers": 0, "em": 0, "f1": 0, "windows": 0}
         and record["processes"]["same bytes"] is True
     )
-    assert [figure["name"] for figure in record["padding"]["figures"]][2] == "ours"
+    to_longest, to_window, ours = record["padding"]["figures"]
+    assert ours["name"] == "ours" and ours["target"] == 0.08 and to_longest["target"] is None
+    assert 0 <= ours["value"] <= to_longest["value"] + 1e-9 <= to_window["value"] + 2e-9 < 1
+    seconds = record["answers"]["seconds"]
+    [figure] = record["answers"]["figures"]
+    assert figure["value"] == seconds["recipe"][0] / seconds["ours"][0]
+    assert (figure["target"], figure["at_least"]) == (10.0, True)
 
     page.write_text("<!-- data cpu:begin -->\n<!-- data cpu:end -->\n")
     assert speed.main(["data", "--only", "padding", "--rounds", "1", "--write"]) == 0
