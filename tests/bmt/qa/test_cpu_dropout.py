@@ -180,3 +180,42 @@ def test_other_models_are_left_alone() -> None:
     with quick_dropout(model):
         inside = loss_of(model)
     assert torch.equal(inside, loss_of(model))
+
+
+def test_a_block_that_fails_gives_the_model_back_as_it_was() -> None:
+    model = tiny.bert(dropout=True).train()
+    before = loss_of(model)
+    with pytest.raises(InterruptedError), quick_dropout(model):
+        assert model.config._attn_implementation == dropout.NAME
+        raise InterruptedError
+    assert model.config._attn_implementation == "sdpa" and torch.equal(loss_of(model), before)
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
+def test_half_precision_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("attention", "dropped"):
+        monkeypatch.setattr(dropout, name, lambda *_: pytest.fail("fp32 alone is ours"))
+    model = tiny.bert(dropout=True).train().bfloat16()
+    with quick_dropout(model):
+        assert bool(torch.isfinite(loss_of(model)))
+
+
+def test_a_dropout_of_everything_or_nothing_is_torchs() -> None:
+    x = torch.ones(2000)
+    for p in (0.0, 1.0):
+        module = torch.nn.Dropout(p).train()
+        torch.manual_seed(0)
+        assert torch.equal(dropout._forward_of(module)(x), module(x)) and module(x).tolist() == [1 - p] * 2000
+    module = torch.nn.Dropout(0.5).eval()
+    assert torch.equal(dropout._forward_of(module)(x), x)
+
+
+def test_a_model_that_attends_otherwise_or_decodes_is_left_alone() -> None:
+    for changes in ({"_attn_implementation": "eager"}, {"is_decoder": True}):
+        model = tiny.bert(dropout=True).train()
+        for key, value in changes.items():
+            setattr(model.config, key, value)
+        assert not takes_key_masks(model)
+        with quick_dropout(model):
+            assert not any("forward" in vars(module) for module in model.modules())
+            assert model.config._attn_implementation == changes.get("_attn_implementation", "sdpa")

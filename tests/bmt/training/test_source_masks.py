@@ -1,4 +1,4 @@
-"""What masks are made from before the loop: every setting, seed and loss is handed on, windows are counted."""
+"""What masks are made from before the loop: settings, seed and loss are handed on, and windows counted."""
 
 from __future__ import annotations
 
