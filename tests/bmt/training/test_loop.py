@@ -17,6 +17,7 @@ from bmt.deviation import deviations, pretrained_copy
 from bmt.errors import ConfigError, ModelError
 from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
+from bmt.qa.adapters import add_adapters
 from bmt.qa.batches import Windows
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
@@ -366,3 +367,14 @@ def test_the_deviation_is_of_the_best_weights_from_theta_0() -> None:
     assert outcome.best_step < outcome.step and rows[outcome.best_step] > 1.0
     assert outcome.deviation["total"].l2 == rows[outcome.best_step] != rows[outcome.step]
     assert outcome.deviation == deviations(model, pretrained)
+
+
+def test_a_model_with_adapters_is_trained_on_their_datasets_in_their_order_alone() -> None:
+    model = tiny.bert()
+    add_adapters(model, ("B", "A"))
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    with pytest.raises(
+        ModelError, match=r"^the model has adapters for B, A, and is trained on A, B: give the"
+    ):
+        run(steps=1, model=model)
+    assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
