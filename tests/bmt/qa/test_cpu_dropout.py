@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from bmt.qa import cpu_dropout as dropout
-from bmt.qa.batches import Vocabulary, collate
+from bmt.qa.batches import Batch, Vocabulary, collate
 from bmt.qa.cpu_dropout import attention, dropped, kept, quick_dropout, takes_key_masks
 from bmt.qa.model import span_logits
 from tests.support import tiny
@@ -219,3 +219,43 @@ def test_a_model_that_attends_otherwise_or_decodes_is_left_alone() -> None:
         with quick_dropout(model):
             assert not any("forward" in vars(module) for module in model.modules())
             assert model.config._attn_implementation == changes.get("_attn_implementation", "sdpa")
+
+
+@pytest.mark.parametrize("scaling", [None, 0.7])
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_layer_s_attention_has_its_mask_its_scale_and_its_rate(padded: bool, scaling: float | None) -> None:
+    q, k, v = (drawn(3, 2, 11, 8, seed=seed).detach() for seed in range(3))
+    seen = torch.ones(3, 1, 1, 11, dtype=torch.bool)
+    seen[1, ..., 7:] = seen[2, ..., 10:] = False
+    mask = seen.expand(3, 1, 11, 11) if padded else None
+    torch.manual_seed(5)
+    found, _ = dropout._for_transformers(torch.nn.Module(), q, k, v, mask, dropout=0.3, scaling=scaling)
+    torch.manual_seed(5)
+    want = attention(q, k, v, ~seen[:, 0] if padded else None, 0.3, scaling or SCALE)
+    assert torch.equal(found, want.transpose(1, 2)) and found.is_contiguous()
+    other = attention(q, k, v, None if padded else ~seen[:, 0], 0.3, scaling or SCALE)
+    assert not torch.allclose(found, other.transpose(1, 2))
+
+
+@pytest.mark.parametrize("build", [tiny.bert, tiny.roberta])
+def test_padding_is_not_attended_to_where_there_is_dropout(build: Callable[..., PreTrainedModel]) -> None:
+    """Under the same draws, other tokens in the padding change no score of a real token."""
+    model = build().train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.2
+    own = [tiny.windows("A", 12)]
+    batch = collate(own, [(0, row) for row in range(12)], Vocabulary(pad=1, token_types=False))
+    real = batch.inputs["attention_mask"].bool()
+    scores = []
+    for filling in (1, 5):
+        batch.inputs["input_ids"][~real] = filling
+        torch.manual_seed(4)
+        with quick_dropout(model), torch.no_grad():
+            inputs = batch.inputs | {"position_ids": torch.arange(real.shape[1]).expand(real.shape) + 2}
+            given = Batch(inputs, batch.allowed, batch.spans, batch.owner, batch.tokens)
+            scores.append(span_logits(model, given))
+    for one, other in zip(*scores, strict=True):
+        assert torch.allclose(one[real], other[real], atol=1e-6) and not torch.allclose(
+            one[~real], other[~real]
+        )

@@ -77,6 +77,8 @@ def test_a_head_is_drawn_under_its_seed(tmp_path: Path) -> None:
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"nowhere: no model there \(no config\.json\)"):
         span_model(tmp_path / "nowhere")
+    with pytest.raises(ModelError, match=r"^nowhere: no model there \(no config\.json\): name a folder that"):
+        span_model("./nowhere")  # a name that begins so is a folder's, not the hub's
     folder = saved(tmp_path / "broken", tiny.bert(), "bert")
     (folder / "config.json").write_text('{"model_type": "no such"}')
     with pytest.raises(ModelError, match="broken: cannot be opened as a model: "):

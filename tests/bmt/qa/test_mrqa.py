@@ -565,7 +565,7 @@ def test_a_value_in_a_message_is_one_line_of_at_most_sixty_characters(value, tex
 
 def test_places_are_listed_as_they_stand_and_the_rest_is_counted():
     report = ReadingReport(path="f")
-    report.counts.update({"blank line": 2, "blank span": 1})
+    report.counts.update({"blank span": 1, "blank line": 2})  # listed by name
     report.places += [
         Irregularity(3, "blank line", None, "1 bytes"),
         Irregularity(4, "blank span", "q\n1", "[3, 3] is ' '"),

@@ -305,8 +305,11 @@ def test_whose_windows_come_and_which_of_them_are_both_by_the_seed() -> None:
     assert alike._order("A", 0).tolist() != alike._order("B", 0).tolist()
     steps = [[which for which, _ in sampler(batch=40).draw(step)] for step in (0, 1)]
     assert steps[0] != steps[1]
-    budgets = [[which for which, _ in by_tokens(2000, seed)[0].draw(0)] for seed in (0, 1)]
-    assert budgets[0] != budgets[1]
+    rows = {name: np.arange(30) for name in "AB"}
+    even = TokenBudget(400, {name: np.full(30, 10) for name in "AB"})  # whatever is drawn, 40 windows fit
+    budgets = [Sampler(rows, even, SamplingSettings(), seed).draw(0) for seed in (0, 1)]
+    counts = [sum(which for which, _ in picks) for picks in budgets]
+    assert [len(picks) for picks in budgets] == [40, 40] and counts[0] != counts[1]
 
 
 def test_a_sampler_s_state_is_what_it_says() -> None:
