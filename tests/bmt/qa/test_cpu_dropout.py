@@ -201,11 +201,11 @@ def test_half_precision_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_dropout_of_everything_or_nothing_is_torchs() -> None:
-    x = torch.ones(2000)
+    x = torch.ones(1_000_000)  # sixteen bits decide: at a rate of 1 some fifteen of these would stay
     for p in (0.0, 1.0):
         module = torch.nn.Dropout(p).train()
         torch.manual_seed(0)
-        assert torch.equal(dropout._forward_of(module)(x), module(x)) and module(x).tolist() == [1 - p] * 2000
+        assert torch.equal(dropout._forward_of(module)(x), module(x)) and bool((module(x) == 1 - p).all())
     module = torch.nn.Dropout(0.5).eval()
     assert torch.equal(dropout._forward_of(module)(x), x)
 

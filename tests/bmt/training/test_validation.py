@@ -63,7 +63,8 @@ def test_each_dataset_is_scored_in_percent_on_its_own_questions(monkeypatch: pyt
         return [Prediction(row, text, 0, 1, 0.0) for row, text in texts[part.windows.dataset].items()]
 
     monkeypatch.setattr(bmt.training.validation, "answers", given)
-    scores = evaluate(tiny.bert(), [one, two], tiny.VOCAB, Plan(), "progress", "ranks")  # type: ignore[arg-type]
+    handed_on: Any = ("progress", "ranks")
+    scores = evaluate(tiny.bert(), [one, two], tiny.VOCAB, Plan(), *handed_on)
     assert list(scores) == ["A", "B"]
     assert scores["A"] == (pytest.approx(25.0), pytest.approx(100 * (1 + 2 / 3) / 4))
     assert scores["B"] == (100.0, 100.0)
