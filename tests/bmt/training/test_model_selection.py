@@ -35,7 +35,8 @@ def selection(control: RunControl) -> tuple[SourceSelection, Sampler]:
 def test_an_evaluation_notes_its_row_and_reports_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     reports: list[Any] = []
     choose, sampler = selection(RunControl(lambda *row: reports.append(row)))
-    scores = iter([{"A": (10.0, 20.0), "B": (30.0, 50.0)}, {"A": (40.0, 10.0), "B": (40.0, 60.0)}])
+    second = {"A": (40.0, 10.0), "B": (40.0, 60.0)}
+    scores = iter([{"A": (10.0, 20.0), "B": (30.0, 50.0)}, second, second])
     monkeypatch.setattr(bmt.training.model_selection, "evaluate", lambda *_: next(scores))
     course = Course(step=4, loss=1.5, tokens=300, padded=400, seconds=0.0)
     assert choose(course) is True
@@ -60,6 +61,7 @@ def test_an_evaluation_notes_its_row_and_reports_its_numbers(monkeypatch: pytest
     assert (course.best_f1, course.best_step, course.without_gain) == (35.0, 4, 1)
     assert sampler.weights.tolist() == [0.5, 0.5]  # both moved by 20
     (one, told), (two, again) = reports
+    assert choose(course) is False and course.without_gain == 2
     assert (one, two) == (4, 8)
     assert told == {
         "validation/f1/macro": 35.0,

@@ -13,6 +13,7 @@ from bmt.qa.batches import Windows
 from bmt.qa.decoding import Prediction
 from bmt.runtime.ranks import Ranks
 from bmt.settings import DecodeSettings, TrainingSettings
+from bmt.training import microbatches
 from bmt.training.data import TrainingData
 from bmt.training.plan import Plan
 from bmt.training.validation import Questions, answers, evaluate
@@ -77,9 +78,9 @@ def test_all_windows_of_a_question_are_on_one_rank_and_each_is_read_once(world: 
     assert sorted(np.concatenate(shares).tolist()) == part.rows.tolist()
     examples = [set(part.windows.example[share].tolist()) for share in shares]
     assert sum(map(len, examples)) == 4 == len(set().union(*examples))
-    tokens = [int(part.windows.lengths[share].sum()) for share in shares]
-    longest = int(part.windows.lengths[1:4].sum())  # the question with three windows
-    assert max(tokens) - min(tokens) <= longest
+    tokens = [int(part.windows.lengths[part.windows.example == example].sum()) for example in range(4)]
+    want = microbatches.shares(np.array(tokens), world)  # of like tokens, not of like numbers of windows
+    assert examples == [set(positions.tolist()) for positions in want]
 
 
 def test_the_data_of_one_dataset_are_its_windows_rows_and_questions() -> None:
