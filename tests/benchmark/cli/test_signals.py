@@ -70,6 +70,7 @@ def test_no_signal_is_awaited_outside_the_main_thread() -> None:
 
 
 def test_outside_the_main_thread_a_command_and_a_run_s_end_change_no_handler() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored, as under `make test &`
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     kept: list[object] = []
 
@@ -81,6 +82,7 @@ def test_outside_the_main_thread_a_command_and_a_run_s_end_change_no_handler() -
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
+    signal.signal(signal.SIGINT, before)
     assert kept == [(False, 0), *handlers]
 
 
