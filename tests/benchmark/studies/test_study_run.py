@@ -218,7 +218,7 @@ def test_workers_end_with_the_call_that_is_interrupted(children: Callable[..., l
     [
         (["--status", "--apply", "--yes", "--trials=3"], ["--trials=3"]),
         (["--export", "--trial=4", "--seeds", "1,2"], ["--seeds", "1,2"]),
-        (["--storage=a", "--workers", "2", "--workers", "3"], []),
+        (["--storage", "a", "--storage=b", "--workers", "2", "--workers=3"], []),
         (["--figures", "--set", "training.lr=0.1"], ["--set", "training.lr=0.1"]),
     ],
 )
