@@ -15,6 +15,9 @@ import pytest
 
 from benchmark import (
     ask,
+    audit,
+    check,
+    compare,
     digests,
     evaluate,
     fetch,
@@ -23,6 +26,7 @@ from benchmark import (
     prepare,
     profile,
     rendering,
+    report,
     search,
     train,
     transfer,
@@ -31,13 +35,20 @@ from benchmark import (
 from benchmark.acquisition import feature_files
 from benchmark.acquisition import fetch as fetching
 from benchmark.cli import allocator
+from benchmark.comparison import inputs as comparison_inputs
+from benchmark.comparison import table_comparison, table_document
 from benchmark.config import profiles
 from benchmark.config.params import load, repository_root
+from benchmark.paper import tables
+from benchmark.paper_audit import audit as paper_audit
+from benchmark.paper_audit import audit_document
 from benchmark.pipeline import digest_files
 from benchmark.planning import plan_document, table_plan
 from benchmark.planning.schedule import JobOutcome
 from benchmark.planning.table_plan import PlanRequest
 from benchmark.rendering import output
+from benchmark.reporting import report_data, report_page
+from benchmark.results_check import check_document, folder_check
 from benchmark.runs import (
     evaluation_run,
     mask_report,
@@ -323,3 +334,106 @@ def test_each_kind_of_digests_is_written_by_its_own_word(
     ):
         with pytest.raises(ConfigError, match=said):
             digests.main([*words, "--params", PARAMS])
+
+
+def test_a_check_is_of_the_named_folder_and_as_strict_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[Any] = []
+
+    class Checked:
+        def status(self, strict: bool) -> int:
+            return 1 if strict else 0
+
+    def noting(name: str, value: Any) -> Callable[..., Any]:
+        return lambda *given, **named: said.append((name, given)) or value
+
+    checked = Checked()
+    monkeypatch.setattr(folder_check, "results_folder", noting("folder", ("the folder", "the config")))
+    monkeypatch.setattr(folder_check, "check_folder", noting("check", checked))
+    monkeypatch.setattr(check_document, "check_document", noting("document", "shown"))
+    monkeypatch.setattr(output, "write_document", noting("write", None))
+    assert check.main(["a/b", "--profile", "mini"]) == 0
+    assert said == [
+        ("folder", (Path("a/b"), "mini", None)),
+        ("check", ("the folder", "the config")),
+        ("document", (checked, False)),
+        ("write", ("shown", ["terminal"])),
+    ]
+    said.clear()
+    assert check.main(["--params", "x.yaml", "--strict", "--format", "json"]) == 1
+    assert said[0] == ("folder", (None, None, "x.yaml"))
+    assert said[2:] == [("document", (checked, True)), ("write", ("shown", ["json"]))]
+
+
+def test_a_comparison_is_of_what_is_named_and_tells_each_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+    fault = SimpleNamespace(file="x.json", reason="no JSON")
+    report = SimpleNamespace(faults=[fault, fault], status=lambda strict: 1 if strict else 2)
+    inputs = SimpleNamespace(
+        paper=SimpleNamespace(table=lambda number: f"table {number}"),
+        results=SimpleNamespace(folder=Path("r")),
+    )
+    monkeypatch.setattr(comparison_inputs, "read_inputs", lambda *given: asked.append(given) or inputs)
+    monkeypatch.setattr(table_comparison, "compare", lambda *given: asked.append(given) or report)
+    monkeypatch.setattr(table_document, "table_document", lambda report: "shown")
+    monkeypatch.setattr(output, "write_document", lambda *given: asked.append(given[:3]))
+    words = ["--paper-table", "A.10", "--seeds", "2,1", "--profile", "mini", "--results", "a", "--paper", "b"]
+    assert compare.main([*words, "--format", "json,html", "--out", "o/x"]) == 2
+    assert asked == [
+        (Path("a"), "mini", Path("b"), (1, 2), None),
+        (inputs, "table A.10"),
+        ("shown", ["json", "html"], Path("o/x")),
+    ]
+    assert capsys.readouterr().err == "error: r/x.json: no JSON\n" * 2
+    asked.clear()
+    assert compare.main(["--paper-table", "3", "--strict", "--params", "p.yaml"]) == 1
+    assert asked[0] == (None, None, None, None, "p.yaml") and asked[2] == ("shown", ["terminal"], None)
+
+
+def test_an_audit_is_of_the_named_paper_and_its_status_is_what_was_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(tables, "load", lambda folder: asked.append(folder) or "paper")
+    found = SimpleNamespace(status=1)
+    monkeypatch.setattr(paper_audit, "audit_paper", lambda paper: asked.append(paper) or found)
+    monkeypatch.setattr(audit_document, "audit_document", lambda audit: "shown")
+    monkeypatch.setattr(output, "write_document", lambda *given: asked.append(given[:3]))
+    assert audit.main(["--paper", "a", "--format", "latex", "--out", "x.tex"]) == 1
+    assert audit.main([]) == 1
+    assert asked == [
+        Path("a"),
+        "paper",
+        ("shown", ["latex"], Path("x.tex")),
+        None,
+        "paper",
+        ("shown", ["terminal"], None),
+    ]
+
+
+def test_a_report_is_of_what_is_named_and_goes_where_it_is_to(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked: list[Any] = []
+    data = SimpleNamespace(profile="mini", faults=["x.json: no JSON"], source="results/mini")
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path))
+    monkeypatch.setattr(report_data, "read_report_data", lambda *given: asked.append(given) or data)
+    monkeypatch.setattr(report_data, "log_report", lambda *given: asked.append(given))
+    monkeypatch.setattr(report_page, "report_page", lambda data, command: command)
+    out = tmp_path / "a" / "b.html"
+    words = ["--results", "r", "--profile", "mini", "--paper", "p", "--seeds", "1,0"]
+    assert report.main([*words, "--out", str(out), "--track"]) == 0  # faults are told, and no failure
+    assert asked == [(Path("r"), "mini", Path("p"), (0, 1), None), (data, out, "mini")]
+    assert out.read_text() == (
+        "python -m benchmark.report --profile mini --seeds 1,0 --results r --paper p --out …/b.html"
+    )
+    assert capsys.readouterr().err == f"wrote {out}\nwarning: results/mini/x.json: no JSON\n"
+    asked.clear()
+    for name, folder in (("mini", "mini"), ("../x", "report"), ("", "report")):
+        data.profile = name
+        assert report.main(["--params", "p.yaml"]) == 0
+        assert (tmp_path / "reports" / folder / "report.html").is_file()
+    assert asked == [(None, None, None, None, "p.yaml")] * 3  # not tracked
+    with pytest.raises(ConfigError, match=r"a folder: name the page's file, for example .*/a/report.html"):
+        report.main(["--out", str(tmp_path / "a")])
