@@ -120,9 +120,16 @@ def test_a_file_that_lacks_a_field_is_no_study_s_best_values(root: Path, key: st
 def test_every_field_but_what_is_told_alone_decides_which_study_it_is(root: Path) -> None:
     ours = identity()
     for name, value in (
-        ("profile", "x"), ("cell", "x"), ("space", {}), ("objective", "x"), ("pruner", "x"),
-        ("seeds", [7]), ("settings", "x"), ("data", "x"), ("weights", "x"),
-    ):  # fmt: skip
+        ("profile", "x"),
+        ("cell", "x"),
+        ("space", {}),
+        ("objective", "x"),
+        ("pruner", "x"),
+        ("seeds", [7]),
+        ("settings", "x"),
+        ("data", "x"),
+        ("weights", "x"),
+    ):
         assert identity(**{name: value}).digest != ours.digest, name
     assert identity(changed={"a": 1}, params_sha256="x").digest == ours.digest
     made = optuna.create_study(study_name="new", storage=f"sqlite:///{root / 'new.db'}")
@@ -217,12 +224,34 @@ def test_nothing_is_drawn_of_a_study_without_a_finished_trial(root: Path) -> Non
 def test_the_defaults_of_a_search_are_those_that_its_help_states() -> None:
     options = vars(parse_arguments(["--study", "a-B_1", "--status"]))
     assert options == {
-        "study": "a-B_1", "storage": None, "trials": None, "finished": 0, "timeout": None, "workers": 1,
-        "heartbeat": None, "params": None, "profile": None, "changes": [], "arm": "bmt", "backbone": None,
-        "regime": "mt", "search": None, "ranges": [], "objective": "f1", "seeds": [100], "sampler": "tpe",
-        "sampler_seed": 0, "startup": 5, "pruner": None, "status": True, "export": False, "trial": None,
-        "figures": False, "apply": False, "yes": False,
-    }  # fmt: skip
+        "study": "a-B_1",
+        "storage": None,
+        "trials": None,
+        "finished": 0,
+        "timeout": None,
+        "workers": 1,
+        "heartbeat": None,
+        "params": None,
+        "profile": None,
+        "changes": [],
+        "arm": "bmt",
+        "backbone": None,
+        "regime": "mt",
+        "search": None,
+        "ranges": [],
+        "objective": "f1",
+        "seeds": [100],
+        "sampler": "tpe",
+        "sampler_seed": 0,
+        "startup": 5,
+        "pruner": None,
+        "status": True,
+        "export": False,
+        "trial": None,
+        "figures": False,
+        "apply": False,
+        "yes": False,
+    }
     assert parser().parse_args(["--study", "x"]).changes is not options["changes"]
     several = parse_arguments(
         ["--study", "x", "--trials", "1", "--seeds", "3,1", "--set", "a=1", "--set", "b=2"]
@@ -233,11 +262,21 @@ def test_the_defaults_of_a_search_are_those_that_its_help_states() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["--seeds", ""], ["--seeds", "1,"], ["--seeds", "-1"], ["--seeds", "1, 2"], ["--trials", "1.5"],
-        ["--workers", "0"], ["--startup", "-1"], ["--heartbeat", "0"], ["--finished", "0"], ["--stat"],
-        ["--tri", "3"], ["--objective", "em"], ["--pruner", "median"],
+        ["--seeds", ""],
+        ["--seeds", "1,"],
+        ["--seeds", "-1"],
+        ["--seeds", "1, 2"],
+        ["--trials", "1.5"],
+        ["--workers", "0"],
+        ["--startup", "-1"],
+        ["--heartbeat", "0"],
+        ["--finished", "0"],
+        ["--stat"],
+        ["--tri", "3"],
+        ["--objective", "em"],
+        ["--pruner", "median"],
     ],
-)  # fmt: skip
+)
 def test_a_malformed_option_or_half_a_name_is_a_usage_error(words: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
         parse_arguments(["--study", "x", "--status", *words])

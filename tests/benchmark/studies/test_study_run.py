@@ -82,9 +82,32 @@ def call(*words: str) -> None:
 
 
 def test_a_call_s_options_reach_the_study_and_its_worker(works: Works, repository: Path) -> None:
-    call("--trials", "3", "--seeds", "7,5", "--pruner", "wilcoxon", "--startup", "9", "--sampler", "gp",
-         "--sampler-seed", "4", "--finished", "2", "--timeout", "9.5", "--heartbeat", "7",
-         "--arm", "mask", "--regime", "st-SQuAD", "--set", "training.lr=0.002")  # fmt: skip
+    call(
+        "--trials",
+        "3",
+        "--seeds",
+        "7,5",
+        "--pruner",
+        "wilcoxon",
+        "--startup",
+        "9",
+        "--sampler",
+        "gp",
+        "--sampler-seed",
+        "4",
+        "--finished",
+        "2",
+        "--timeout",
+        "9.5",
+        "--heartbeat",
+        "7",
+        "--arm",
+        "mask",
+        "--regime",
+        "st-SQuAD",
+        "--set",
+        "training.lr=0.002",
+    )
     study, objective, budget = works.pop()
     assert budget == TrialBudget(3, 2, 9.5, 7)
     assert (objective.seeds, objective.objective, objective.pruner) == ([7, 5], "f1", "wilcoxon")
