@@ -25,3 +25,15 @@ def test_other_errors_and_other_messages_pass_as_they_are() -> None:
         raise ConfigError("seed: 1")
     with pytest.raises(DataError, match=r"^x: truncated$"), advice(TRAIN, only="no usable question"):
         raise DataError("x: truncated")
+
+
+class EmptyError(DataError):
+    """An error of its own kind, whose message is whole."""
+
+
+def test_of_some_messages_alone_and_of_no_narrower_error() -> None:
+    whole = r"^x: no usable question in it: cut them$"
+    with pytest.raises(DataError, match=whole), advice(": cut them", only="no usable question"):
+        raise DataError("x: no usable question in it")
+    with pytest.raises(EmptyError, match=r"^nothing$"), advice(TRAIN):
+        raise EmptyError("nothing")

@@ -144,6 +144,49 @@ def test_a_count_that_is_set_back_keeps_the_rate_of_the_work_done():
         assert (bar.count, bar.rate(), bar.seconds_left()) == (0, 50.0, 20.0)
 
 
+def test_bytes_are_told_in_the_largest_unit_that_they_fill_and_more_than_all_leaves_no_time():
+    clock, stream = FakeClock(), io.StringIO()
+    with progress("fetch", total=2_500_000_000, unit="bytes", stream=stream, clock=clock) as bar:
+        told = [bar.counted]
+        for count in (999, 1000, 999_999, 1_000_000, 1_000_000_000, 3_000_000_000):
+            bar.resume_at(count, bar.total)
+            told.append(bar.counted.partition(" of ")[0])
+        assert told == [
+            "0 bytes of 2.5 GB",
+            "999 bytes",
+            "1.0 kB",
+            "1000.0 kB",
+            "1.0 MB",
+            "1.0 GB",
+            "3.0 GB",
+        ]
+        assert bar.rate() is None and bar.seconds_left() is None and bar.speed == ""
+        clock.now += 2
+        bar.advance(1)
+        assert (bar.rate(), bar.seconds_left()) == (0.5, 0.0)
+        bar.resume_at(5, None)
+        assert (bar.counted, bar.seconds_left(), bar.seconds()) == ("5 bytes", None, 2.0)
+
+
+def test_counts_and_rates_have_as_many_digits_as_can_be_read():
+    clock = FakeClock()
+    with progress("x", total=12_345, unit="windows", stream=io.StringIO(), clock=clock) as bar:
+        bar.advance(1234)
+        assert bar.counted == "1,234 of 12,345 windows"
+        for seconds, speed in ((1, "1,234"), (100, "12.3"), (12.4, "99.5"), (12.3, "100"), (10_000, "0.123")):
+            clock.now = 100.0 + seconds
+            assert bar.speed == f"{speed} windows/s"
+
+
+def test_lines_go_to_stderr_and_a_first_note_stays(capsys: pytest.CaptureFixture[str]):
+    with progress("masks", total=2) as bar:
+        bar.advance(1, "loss 2")
+        bar.advance()
+    out, err = capsys.readouterr()
+    assert out == "" and err.splitlines()[0] == "masks: 0 of 2 steps"
+    assert bar.note == "loss 2" and err.splitlines()[1].endswith(", loss 2")
+
+
 def test_a_silent_bar_counts_and_shows_nothing(capsys: pytest.CaptureFixture[str]):
     with progress("all", total=2, shown=False) as bar:
         with bar.task("part", total=4) as part:
@@ -169,6 +212,22 @@ def test_a_terminal_gets_a_bar_with_count_rate_time_left_and_note(monkeypatch: p
     assert "train [mt]: " not in text
 
 
+def test_a_terminal_s_bar_stands_where_the_work_stands_and_a_part_goes_when_it_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("TERM", "xterm")
+    with progress("fetch", total=3, unit="files", stream=Terminal(), clock=FakeClock()) as bar:
+        shown = bar._display._progress  # type: ignore[attr-defined]
+        with bar.task("part", total=100, unit="bytes") as part:
+            part.resume_at(40, 400)
+            tasks = [(task.description, task.completed, task.total) for task in shown.tasks]
+            assert tasks == [("fetch", 0, 3), ("  part", 40, 400)]
+        bar.advance(2)
+        assert [(task.description, task.completed) for task in shown.tasks] == [("fetch", 2)]
+        assert shown.live.is_started
+    assert not shown.live.is_started
+
+
 def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TERM", "dumb")
     stream = Terminal()
@@ -182,6 +241,7 @@ def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch):
     [
         (0, "0.0 s"),
         (99.94, "99.9 s"),
+        (99.949, "99.9 s"),
         (99.96, "1 min 40 s"),
         (185, "3 min 05 s"),
         (3599.6, "1 h 00 min"),

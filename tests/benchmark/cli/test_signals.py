@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmark.cli.signals import stoppable
+from benchmark.cli import signals
+from benchmark.cli.signals import ended, interruptible, stoppable
 from bmt.errors import ConfigError
 from bmt.runtime.stopping import StoppedError, never
 
@@ -66,3 +67,47 @@ def test_no_signal_is_awaited_outside_the_main_thread() -> None:
     thread.start()
     thread.join()
     assert stops == [never]
+
+
+def test_outside_the_main_thread_a_command_and_a_run_s_end_change_no_handler() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored, as under `make test &`
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    kept: list[object] = []
+
+    def work() -> None:
+        with interruptible() as pressed, ended(signal.SIGHUP):
+            kept.append((pressed(), signals._open_runs))
+            kept.extend(signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    signal.signal(signal.SIGINT, before)
+    assert kept == [(False, 0), *handlers]
+
+
+def test_a_run_counts_as_open_until_its_block_is_left_however_it_is() -> None:
+    with ended():
+        with pytest.raises(ConfigError), ended():
+            assert signals._open_runs == 2
+            raise ConfigError("x")
+        assert signals._open_runs == 1
+    assert signals._open_runs == 0
+
+
+def test_further_signals_end_a_run_with_their_status_and_a_later_handler_stays() -> None:
+    before = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+
+    def another(number: int, frame: object) -> None:
+        """What a library installs within the block."""
+
+    try:
+        with pytest.raises(SystemExit) as left, ended(signal.SIGUSR1):
+            os.kill(os.getpid(), signal.SIGUSR1)
+        assert left.value.code == 128 + signal.SIGUSR1
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+        with ended(signal.SIGUSR1):
+            signal.signal(signal.SIGUSR1, another)
+        assert signal.getsignal(signal.SIGUSR1) is another
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -8,6 +8,7 @@ import functools
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from benchmark import fetch, plan
 from benchmark.acquisition.feature_files import prepare
 from benchmark.acquisition.sample_corpus import write as write_corpus
+from benchmark.cli.progress import duration
 from benchmark.config.cells import parse
 from benchmark.config.digests import section_digest
 from benchmark.config.params import load
@@ -23,9 +25,11 @@ from benchmark.planning import execution
 from benchmark.planning import throughput as speed
 from benchmark.planning.assembly import seconds_of
 from benchmark.planning.disk import disk_of
+from benchmark.planning.plan_document import plan_json, size
 from benchmark.planning.processes import Processes
-from benchmark.planning.schedule import DONE, FAILED
+from benchmark.planning.schedule import DONE, FAILED, JobOutcome
 from benchmark.planning.states import CHECKPOINT, MISSING, TRAINED, RunState
+from benchmark.planning.table_plan import PlanRequest, make_missing_runs, plan_table
 from benchmark.planning.throughput import Speed
 from benchmark.planning.workload import Workload, cell_work
 from bmt.errors import ConfigError
@@ -516,6 +520,137 @@ def test_seconds_are_those_of_what_is_left(state: str, commands: int, done: int,
     )
     speed_of_run = Speed(10.0, "measured")
     assert seconds_of(work, speed_of_run, commands, RunState(state), done) == pytest.approx(seconds)
+
+
+def closing(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    """What a plan says below its table, from the assumed speed on."""
+    assert plan.main(list(arguments)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    return lines[next((i for i, line in enumerate(lines) if line.startswith("time: ")), -1) :]
+
+
+def test_a_plan_says_below_its_table_what_is_to_be_known_of_the_whole(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = project.params(["bert"], CELLS[:2])
+    values["training"]["threads"] = 3
+    project.write_params(root, values)
+    for split in ("train", "dev"):
+        for dataset in SCORED:
+            write_features(root, dataset, split, 40, 40, 40, 4000)
+    (root / "backbones" / "bert").mkdir(parents=True)
+    (root / "backbones" / "bert" / "model.safetensors").write_bytes(bytes(1_000_000))
+    free = SimpleNamespace(free=20_041_999)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free if path == root else None)
+    sums = planned(capsys, "--paper-table", "3", "--jobs", "2", "--keep", "none")["totals"]
+    kept = 3 * 46_000 + 2 * 2 * 31_250  # predictions of 4 x 6 questions, and the masks of BMT
+    assert sums["bytes"] == {"best": 3_000_000 + kept, "none": kept, "while_running": 2 * 11_000_000}
+    one, wall = (duration(sums[key]) for key in ("seconds", "wall_seconds"))
+    assert closing(capsys, "--paper-table", "3", "--jobs", "2", "--keep", "none") == [
+        f"time: {one} one after the other; {wall} with 2 at a time (they share this machine's device); "
+        "early stopping makes it less",
+        "disk: 263 kB in the end (--keep best: 3.3 MB), and up to 22.0 MB more while they run",
+        "disk: only 20.0 MB are free here",
+        "training.threads: each of the 2 runs takes 3 threads; null lets them share the cores",
+        "keep none: no model stays, so neither `benchmark.ask` nor a later transfer has one",
+        "keep none: dvc.yaml has the models of 2 of these cells as outs: `dvc repro` would train them again",
+    ]
+    free.free = 13_263_000  # what stays and one run's checkpoints: enough
+    assert closing(capsys, "--paper-table", "3") == [
+        f"time: {one} one after the other; early stopping makes it less",
+        "disk: 3.3 MB in the end (--keep none: 263 kB), and up to 10.0 MB more while they run",
+    ]
+    apart = closing(capsys, "--paper-table", "3", "--gpus", "4,5")
+    assert apart[0].endswith(" with 2 on 2 GPUs; early stopping makes it less")
+    assert apart[2].startswith("disk: only 13.3 MB") and apart[3].startswith("training.threads: ")
+
+
+def test_a_row_says_what_it_waits_for_and_from_where_it_goes_on(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"bert.mt.mask.s1-{section_digest(load(), 'bert.mt.mask.s1')[:12]}-12345678"
+    (root / ".checkpoints" / name / "step-0000016").mkdir(parents=True)
+    write_training(root, "bert.mt.mask.s0", 100.0)
+    assert plan.main(["--paper-table", "3", "--also", "bert.mt.fixed_random.s0"]) == 0
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if "bert.mt." in line}
+    assert lines["bert.mt.fixed_random.s0"].endswith(
+        "benchmark.evaluate bert.mt.fixed_random.s0  [after bert.mt.bmt.s0]"
+    )
+    assert lines["bert.mt.mask.s1"].split()[0] == "checkpoint"
+    assert lines["bert.mt.mask.s1"].endswith("benchmark.evaluate bert.mt.mask.s1  [resumes at step 16]")
+
+
+def test_where_nothing_is_to_be_run_the_comparison_is_what_comes_next(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compare = "python -m benchmark.compare --paper-table"
+    assert closing(capsys, "--paper-table", "7") == [f"nothing is to be run: {compare} 7"]
+    (root / "results" / "tiny").mkdir(parents=True)
+    (root / "results" / "tiny" / "table_1.json").write_text("{}")
+    assert closing(capsys, "--paper-table", "1") == [f"nothing is missing: {compare} 1"]
+    named = closing(capsys, "--paper-table", "1", "--params", str(root / "params.yaml"))
+    assert named == [f"nothing is missing: {compare} 1 --profile tiny"]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 kB"),
+        (40_499, "40 kB"),
+        (999_999, "1000 kB"),
+        (1_000_000, "1.0 MB"),
+        (99_949_999, "99.9 MB"),
+        (310_000_000, "310 MB"),
+        (1_000_000_000, "1.0 GB"),
+        (123_400_000_000, "123 GB"),
+    ],
+)
+def test_bytes_are_told_in_decimal_units(count: int, text: str) -> None:
+    assert size(count) == text
+
+
+def test_the_json_of_a_plan_has_how_its_runs_ended(root: Path) -> None:
+    outcome = JobOutcome(FAILED, "exit status 1: x\n    log", 1.26)
+    said = plan_json(plan_table(PlanRequest("3", slots=2)), {CELLS[1]: outcome})
+    assert [run["outcome"] for run in said["runs"]] == [
+        None,
+        {"state": "failed", "seconds": 1.3, "text": "exit status 1: x\n    log"},
+        None,
+    ]
+    assert {key: said[key] for key in ("format", "table", "profile", "params", "jobs", "gpus", "keep")} == {
+        "format": 1,
+        "table": "3",
+        "profile": "tiny",
+        "params": None,
+        "jobs": 2,
+        "gpus": (),
+        "keep": "best",
+    }
+    assert said["stand_in"] == {"roberta-base": "bert"}
+
+
+def test_missing_runs_are_made_on_a_copy_of_the_params_file_that_is_meant(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(execution, "run_jobs", lambda *given: calls.append(given) or {"x": "made"})
+    other = root / "other.yaml"
+    other.write_text((root / "params.yaml").read_text() + "# another\n")
+    logs = root / "runs" / "tiny" / ".plan"
+    for request, file in (
+        (PlanRequest("3", keep="none", slots=2, gpus=("1", "0")), root / "params.yaml"),
+        (PlanRequest("3", str(other), slots=3), other),
+    ):
+        assert make_missing_runs(plan_table(request)) == {"x": "made"}
+        jobs, gpus, slots, keep, folder = calls.pop()
+        assert (gpus, slots, keep, folder) == (request.gpus, request.slots, request.keep, logs)
+        assert [job.name for job in jobs] == ["data", *CELLS]
+        (copy,) = {command[-1] for job in jobs for command in job.commands}
+        assert {command[-2] for job in jobs for command in job.commands} == {"--params"}
+        assert Path(copy).name.startswith("params-") and Path(copy).read_bytes() == file.read_bytes()
+        assert Path(copy).resolve().parent == logs
+        shutil.rmtree(logs)
+    assert make_missing_runs(plan_table(PlanRequest("7"))) == {} and not calls and not logs.exists()
 
 
 def test_run_makes_what_is_missing_and_a_failure_does_not_stop_the_rest(

@@ -19,6 +19,7 @@ from benchmark.planning.processes import Processes, children_environment
 from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, JobOutcome, makespan
 from benchmark.tracking import mlflow_store
 from benchmark.tracking.journal_upload import UnreachableError
+from tests.conftest import ROOT
 from tests.support.waiting import wait_until
 
 
@@ -357,3 +358,133 @@ def test_the_tracker_s_store_is_opened_once_before_several_start(
     monkeypatch.setenv("BMT_TRACKING", "journal")
     run_jobs([job("a"), job("b")], (), 2, "best", tmp_path)
     assert calls == ["open"]
+
+
+def test_every_line_tells_what_how_long_and_how_much_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [100.0]
+    jobs = [job("a", 10), job("b", 10), job("c", 10)]
+    told = Announcer(jobs, 1, 1.0, "best", clock=lambda: now[0])
+    told.started(jobs[0], "3")
+    now[0] += 4
+    told.waiting()
+    told.ended(jobs[0], JobOutcome(DONE, seconds=20.0))
+    told.started(jobs[1], None)
+    now[0] += 7
+    told.ended(jobs[1], JobOutcome(FAILED, "exit status 1: x\n    its log", 7.0))
+    told.ended(jobs[2], JobOutcome(NOT_RUN, "it needs b"))
+    assert capsys.readouterr().err.splitlines() == [
+        "start a on GPU 3",
+        "running a for 4.0 s; about 26.0 s left",
+        "[1 of 3] a in 20.0 s done; about 40.0 s left",  # it took twice its estimate
+        "start b",
+        "[2 of 3] b in 7.0 s failed: exit status 1: x; about 20.0 s left",  # which says nothing of the rest
+        "    its log",
+        "[3 of 3] c not run: it needs b",
+    ]
+
+
+def test_estimates_are_stretched_where_runs_share_a_device_until_one_is_done() -> None:
+    jobs = [job("a", 10), job("b", 10), job("c", 10)]
+    told = Announcer(jobs, 2, 2.0, "best")
+    assert told.seconds_left() == 40
+    told.ended(jobs[0], JobOutcome(DONE, seconds=15.0))
+    assert told.seconds_left() == 15
+
+
+def test_models_stay_where_the_best_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    told = Announcer([Job("a", (), model=tmp_path / "model")], 1, 1.0, "best")
+    told.ended(told.jobs[0], JobOutcome(DONE))
+    assert (tmp_path / "model").is_dir()
+
+
+def test_a_sign_of_life_is_given_while_nothing_ends_and_a_defect_of_one_job_is_its_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(execution, "TICK", 0.01)
+    alive = threading.Event()
+
+    class Patient(Announcer):
+        def waiting(self) -> None:
+            alive.set()
+
+    class Broken(Fake):
+        def __call__(self, job: Job, slot: str | None) -> JobOutcome:
+            assert alive.wait(120)
+            if job.name == "a":
+                raise ValueError("no such thing")
+            return JobOutcome(DONE)
+
+    jobs = [job("a"), job("b"), job("c", needs=("a", "elsewhere")), job("d", needs=("c",))]
+    outcomes = run_all(jobs, (None,), Broken(), Patient(jobs, 1, 1.0, "best"))
+    assert {name: (one.state, one.text) for name, one in outcomes.items()} == {
+        "a": (FAILED, "ValueError: no such thing"),
+        "b": (DONE, ""),
+        "c": (NOT_RUN, "it needs a"),
+        "d": (NOT_RUN, "it needs c"),
+    }
+
+
+def test_every_run_has_a_gpu_of_its_own_where_they_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slots: list[str | None] = []
+
+    class Noting(Fake):
+        def __call__(self, job: Job, slot: str | None) -> JobOutcome:
+            slots.append(slot)
+            return super().__call__(job, slot)
+
+    assert len(run_jobs([job("a"), job("b")], ("7", "2"), 2, "best", tmp_path, Noting(together=2))) == 2
+    assert sorted(map(str, slots)) == ["2", "7"]
+    assert capsys.readouterr().err.splitlines()[0] == f"2 to run, 2 at a time; logs: {tmp_path}"
+
+
+def test_a_child_has_the_plan_s_environment_a_session_and_no_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
+    monkeypatch.setenv("FROM", "the user")
+    show = "import os, sys; e = os.environ; print(e['CUDA_VISIBLE_DEVICES'], e['FROM'], "
+    show += "os.getsid(0) == os.getpid(), repr(sys.stdin.read()))"
+    work = Processes(tmp_path / "new" / "logs", {"FROM": "the plan"})
+    assert work(script("a", show), None).state == DONE  # it sees what this process sees
+    log = (tmp_path / "new" / "logs" / "a.log").read_text()
+    assert log.splitlines()[1] == "4 the plan True ''" and log.startswith("$ python -c 'import os, sys; ")
+
+
+def test_a_failure_shows_the_last_lines_of_this_run_s_log_alone(tmp_path: Path) -> None:
+    work = Processes(tmp_path, {})
+    assert work(script("a", "print('of the first call')"), None).state == DONE
+    short = work(script("a", "print('\\r50 %\\r100 %'); raise SystemExit(2)"), None).text.splitlines()
+    assert short[0].startswith("exit status 2: python -c ") and short[1].startswith("    $ python -c ")
+    assert short[-2:] == ["    100 %", f"    (all of it: {tmp_path / 'a.log'})"]
+    assert "of the first call" not in "\n".join(short)
+    assert "of the first call" in (tmp_path / "a.log").read_text()
+    long = work(script("a", "print(*range(20), sep='\\n'); raise SystemExit(1)"), None).text.splitlines()
+    assert long[1:-1] == [f"    {number}" for number in range(8, 20)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "jobs", "threads"),
+    [("8", 3, "2"), ("2", 3, "1"), ("", 3, "5"), ("0", 3, "5"), ("many", 3, "5"), ("8", 1, None)],
+)
+def test_children_share_the_threads_that_this_process_may_have(
+    limit: str, jobs: int, threads: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", limit)
+    monkeypatch.setenv("PYTHONPATH", "theirs")
+    monkeypatch.setattr(processes, "cpu_count", lambda: 16)
+    given = children_environment(jobs)
+    assert given.get("OMP_NUM_THREADS") == given.get("MKL_NUM_THREADS") == threads
+    assert given["PYTHONPATH"] == f"{ROOT}{os.pathsep}theirs"
+    assert given["PYTHONUNBUFFERED"] == "1"
+    monkeypatch.delenv("PYTHONPATH")
+    assert children_environment(jobs)["PYTHONPATH"] == str(ROOT)
+
+
+def test_the_makespan_takes_jobs_in_their_order_and_waits_for_nothing_that_is_not_among_them() -> None:
+    assert makespan([], 3) == 0
+    assert makespan([job("a", 1), job("b", 5), job("c", 5)], 2) == 6  # not the longest first
+    assert makespan([job("a", 2, needs=("gone",), after=("gone too",))], 1) == 2
+    assert makespan([job("a", 2), job("b", 2), job("c", 3, needs=("a", "b"))], 2) == 5
