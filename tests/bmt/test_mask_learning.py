@@ -606,6 +606,7 @@ def test_a_checkpoint_is_written_a_minute_after_the_last_one(
     control = RunControl(checkpoints=Checkpoints(tmp_path, "f"))
     learn_masks(TwoMaps(), {"a": [torch.ones(2, 4)]}, control=control, **{**SHORT, "steps": 10})
     assert written == [3, 6, 9, 10]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["step-0000010"]
 
 
 def test_a_stop_before_anything_was_learned_writes_nothing(tmp_path: Path) -> None:
