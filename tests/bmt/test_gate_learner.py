@@ -155,7 +155,14 @@ def test_alpha_and_w_move_at_their_own_rates_by_adam_s_first_step_without_decay(
     lambda's alone, lam P (1 - P), per weight that the gate holds.
     """
     model, steps = linear(
-        alpha0=3.0, alpha_lr=0.25, alpha_eps=0.5, w_lr=0.125, lam=2.0, gamma=-1.5, zeta=1.5, granularity=granularity
+        alpha0=3.0,
+        alpha_lr=0.25,
+        alpha_eps=0.5,
+        w_lr=0.125,
+        lam=2.0,
+        gamma=-1.5,
+        zeta=1.5,
+        granularity=granularity,
     )
     steps.w["weight"].fill_(4.0)
     steps.w["weight"].requires_grad_(False)
@@ -186,9 +193,7 @@ def test_density_and_mean_of_alpha_are_over_weights_and_not_over_gates() -> None
 
 @pytest.mark.parametrize("granularity", ["element", "row"])
 @pytest.mark.parametrize("tied", [False, True])
-def test_the_share_of_gates_between_0_and_1_is_of_those_that_were_drawn(
-    granularity: str, tied: bool
-) -> None:
+def test_the_share_of_gates_between_0_and_1_is_of_those_that_were_drawn(granularity: str, tied: bool) -> None:
     """A stretch of almost nothing leaves every gate between; gates of rows that are not looked up are not
     drawn, unless a layer reads the whole table.
     """

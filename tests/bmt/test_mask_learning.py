@@ -450,7 +450,11 @@ def test_a_gate_becomes_a_mask_as_its_two_settings_say() -> None:
         ("deterministic", {name: law.deterministic(value) for name, value in alpha.items()}),
         ("mean", {name: law.mean(value) for name, value in alpha.items()}),
     ):
-        for binarise, mask in (("positive", lambda s: s > 0), ("half", lambda s: s > 0.5), ("none", lambda s: s)):
+        for binarise, mask in (
+            ("positive", lambda s: s > 0),
+            ("half", lambda s: s > 0.5),
+            ("none", lambda s: s),
+        ):
             got = gate_masks(law, alpha, gate, binarise, key)
             for name in alpha:
                 assert torch.equal(got[name], mask(s[name])), (gate, binarise, name)
@@ -543,10 +547,19 @@ def test_settings_that_go_together_are_taken(changes: dict[str, object]) -> None
     [
         ({"steps": -1}, "mask.steps: -1 is not allowed: at least 0"),
         ({"alpha_lr": 0.0}, "mask.alpha_lr: 0.0 is not allowed: above 0"),
-        ({"keep_delta": True, "schedule": "refresh"}, "mask.keep_delta: true is not allowed: false with schedule"),
-        ({"gate": "resampled", "schedule": "alternating"}, "mask.gate: resampled is not allowed: another with"),
+        (
+            {"keep_delta": True, "schedule": "refresh"},
+            "mask.keep_delta: true is not allowed: false with schedule",
+        ),
+        (
+            {"gate": "resampled", "schedule": "alternating"},
+            "mask.gate: resampled is not allowed: another with",
+        ),
         ({"binarise": "half", "density": 0.1}, "mask.binarise: half is not allowed: positive with a top-k"),
-        ({"gate": "mean", "density": 0.1, "density_by": "lagrangian"}, "mask.binarise: positive is not allowed"),
+        (
+            {"gate": "mean", "density": 0.1, "density_by": "lagrangian"},
+            "mask.binarise: positive is not allowed",
+        ),
     ],
 )
 def test_no_mask_is_learned_under_settings_that_are_not_allowed(

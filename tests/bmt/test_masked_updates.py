@@ -593,7 +593,11 @@ def test_after_the_block_gradients_and_steps_are_plain_and_nothing_is_left(masks
     assert model[0].weight.flatten().tolist() == pytest.approx([1 - 0.5 * 1.1] * 6)
     assert model[1].weight.flatten().tolist() == pytest.approx([1 - 0.5 * 3.1] * 2)
     assert masked.step == 0
-    hooks = (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks, model._forward_pre_hooks)
+    hooks = (
+        optimizer._optimizer_step_pre_hooks,
+        optimizer._optimizer_step_post_hooks,
+        model._forward_pre_hooks,
+    )
     assert not any(hooks) and "forward" not in model[0].__dict__
     for parameter in model.parameters():
         assert not parameter._backward_hooks and not parameter._post_accumulate_grad_hooks
@@ -649,7 +653,10 @@ def test_the_rows_in_the_inputs_have_the_name_that_was_asked_for_and_are_not_pas
             return self.map(x) if dataset == "kept" else self.map(x) * 0
 
     model = Model()
-    bits = {"A": {"map.weight": torch.tensor([[True, False]])}, "B": {"map.weight": torch.tensor([[False, True]])}}
+    bits = {
+        "A": {"map.weight": torch.tensor([[True, False]])},
+        "B": {"map.weight": torch.tensor([[False, True]])},
+    }
     given: Masks | RandomMask = RandomMask(1.0)
     if masks != "random":
         given = Masks.of({d: bits[d] for d in ("A" if masks == "one" else "AB")}, model)

@@ -217,7 +217,9 @@ class Own(nn.Linear):
     [nn.LayerNorm((2, 3)), nn.Conv1d(2, 2, 1), nn.BatchNorm1d(3), Own(3, 3), nn.Bilinear(2, 2, 2)],
     ids=lambda module: type(module).__name__,
 )
-def test_a_module_whose_gradient_cannot_be_split_is_named_and_none_is_left_replaced(module: nn.Module) -> None:
+def test_a_module_whose_gradient_cannot_be_split_is_named_and_none_is_left_replaced(
+    module: nn.Module,
+) -> None:
     model = nn.Sequential(nn.Linear(3, 3), module, nn.Linear(3, 3))
     masks = Masks.of(
         {d: {n: torch.ones(p.shape, dtype=torch.bool) for n, p in model.named_parameters()} for d in "AB"},

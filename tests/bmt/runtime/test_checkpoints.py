@@ -167,7 +167,9 @@ def test_a_state_comes_back_in_its_order_and_without_what_json_has_not(tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["step-0000001"]
 
 
-def test_a_checkpoint_that_lacks_a_file_is_passed_over_and_without_any_all_is_discarded(tmp_path: Path) -> None:
+def test_a_checkpoint_that_lacks_a_file_is_passed_over_and_without_any_all_is_discarded(
+    tmp_path: Path,
+) -> None:
     checkpoints = saved(tmp_path)
     (tmp_path / "step-0000003" / "optimizer.safetensors").unlink()
     newest = checkpoints.newest()
@@ -231,5 +233,7 @@ def test_an_optimizer_goes_on_with_its_moments_and_its_own_learning_rates() -> N
     load_optimizer_tensors(other, kept)
     assert [group["lr"] for group in other.param_groups] == [0.5, 5.0]
     assert other.state[again[2]]["exp_avg"].tolist() == pytest.approx([0.3])
-    assert other.state[again[0]]["exp_avg"].tolist() == pytest.approx([0.1] * 2) and again[1] not in other.state
+    assert (
+        other.state[again[0]]["exp_avg"].tolist() == pytest.approx([0.1] * 2) and again[1] not in other.state
+    )
     assert float(other.state[again[2]]["step"]) == 1

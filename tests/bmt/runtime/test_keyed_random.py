@@ -57,7 +57,9 @@ def test_choices_follow_their_weights_and_never_take_a_weight_of_nothing() -> No
     drawn = choice(np.array([0.25, 0.0, 0.75]), 4000, ("c",))
     counts = np.bincount(drawn, minlength=3)
     assert counts[1] == 0 and abs(counts[0] - 1000) < 5 * (4000 * 0.25 * 0.75) ** 0.5
-    assert drawn.dtype == np.int64 and not np.array_equal(drawn, choice(np.array([0.25, 0, 0.75]), 4000, ("d",)))
+    assert drawn.dtype == np.int64 and not np.array_equal(
+        drawn, choice(np.array([0.25, 0, 0.75]), 4000, ("d",))
+    )
 
 
 def test_uniform_draws_are_off_the_ends_and_independent_of_the_global_generator() -> None:

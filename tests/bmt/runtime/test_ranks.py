@@ -138,7 +138,12 @@ def test_a_launched_rank_takes_its_gpu_waits_for_the_others_and_leaves_the_group
 
 @pytest.mark.parametrize(
     ("rank", "needed", "want"),
-    [(0, True, ["block", "wait"]), (1, True, ["wait", "block"]), (0, False, ["block"]), (1, False, ["block"])],
+    [
+        (0, True, ["block", "wait"]),
+        (1, True, ["wait", "block"]),
+        (0, False, ["block"]),
+        (1, False, ["block"]),
+    ],
 )
 def test_the_first_runs_a_block_before_the_others(
     rank: int, needed: bool, want: list[str], monkeypatch: pytest.MonkeyPatch

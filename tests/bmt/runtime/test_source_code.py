@@ -49,7 +49,9 @@ def test_what_does_nothing_leaves_the_digest(text: str) -> None:
         PLAIN.replace("def f", "@cache\ndef f"),
         PLAIN.replace("sorted(a)", "sorted(b)"),
         PLAIN.replace("sorted(a)", "sorted(*a)"),
-        PLAIN.replace("    values = sorted(a)\n    values.sort()\n", "    values.sort()\n    values = sorted(a)\n"),
+        PLAIN.replace(
+            "    values = sorted(a)\n    values.sort()\n", "    values.sort()\n    values = sorted(a)\n"
+        ),
         PLAIN.replace("    return", "return"),
         PLAIN + "f([])\n",
         PLAIN.replace("def f(a, b=2):\n", "def f(a, b=2):\n    yield\n"),
