@@ -584,7 +584,7 @@ def test_after_the_block_gradients_and_steps_are_plain_and_nothing_is_left(masks
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5, weight_decay=0.1)
     given: Masks | RandomMask = RandomMask(0.3, 1, rescale=masks == "scaled")
     if masks in ("one", "several"):
-        given = Masks.of({d: HALF for d in ("A" if masks == "one" else "AB")}, model)
+        given = Masks.of(dict.fromkeys("A" if masks == "one" else "AB", HALF), model)
     with mask_updates(optimizer, model, given, apply=apply) as masked:
         pass
     model(torch.ones(1, 3)).sum().backward()

@@ -229,8 +229,8 @@ def test_a_module_whose_gradient_cannot_be_split_is_named_and_none_is_left_repla
     with (
         pytest.raises(
             ModelError,
-            match=rf"^tensor 1\.weight stands in a {type(module).__name__}, whose gradient cannot be split by "
-            r"dataset: leave it out with targets=, or use one mask for all datasets$",
+            match=rf"^tensor 1\.weight stands in a {type(module).__name__}, whose gradient cannot be split "
+            r"by dataset: leave it out with targets=, or use one mask for all datasets$",
         ),
         mask_updates(optimizer, model, masks),
     ):

@@ -22,9 +22,11 @@ PLAIN = "def f(a, b=2):\n    values = sorted(a)\n    values.sort()\n    return v
     [
         f"# a comment\n\n\n{PLAIN}",
         f'"""What the module is for."""\n{PLAIN}"""And a remark."""\n',
-        "def f(a, b=2):\n    'Says.'\n    values = sorted(a);  values.sort()\n    ...\n    3\n    return values[:b]\n",
-        "def f(a: list, b: int = 2) -> list:\n    values: list = sorted(a)\n    values.sort()\n    return values[:b]\n",
-        "def f(a, b=(2)):\n    values: list\n    values = sorted(\n        a,\n    )\n    values.sort()\n    return values[:b]\n",
+        PLAIN.replace("):\n", "):\n    'Says.'\n").replace("    return", "    ...\n    3\n    return"),
+        PLAIN.replace("a, b=2)", "a: list, b: int = 2) -> list").replace("values =", "values: list ="),
+        PLAIN.replace("b=2):\n", "b=(2)):\n    values: list\n").replace(
+            "(a)\n    ", "(\n        a,\n    ); "
+        ),
     ],
     ids=["comment", "docstrings", "remarks", "hints", "layout"],
 )

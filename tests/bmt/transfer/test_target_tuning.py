@@ -1,4 +1,6 @@
-"""The small rules of transfer, one at a time: what is drawn, under which key, by which settings, what is kept."""
+"""The small rules of transfer, one at a time: what is drawn, under which key, by which settings, what is
+kept.
+"""
 
 from __future__ import annotations
 
