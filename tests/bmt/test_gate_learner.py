@@ -254,3 +254,48 @@ def test_a_table_that_is_read_twice_is_perturbed_once_per_row_under_draws_of_the
     want = torch.zeros(6, 50)
     want[1], want[2], want[3] = first[0], 4 * first[1], 3 * second[0]
     torch.testing.assert_close(moments, want)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_model_of_another_precision_is_perturbed_in_its_own_and_learned_in_float32(
+    dtype: torch.dtype,
+) -> None:
+    model = torch.nn.Linear(3, 2, bias=False).to(dtype)
+    theta = model.weight.detach().clone()
+    settings = MaskSettings(alpha0=20.0, lam=0.0, w_lr=0.5, clip=None, alpha_clip=None)
+    steps = GateLearner(model, ["weight"], settings, (0, "mask", "A"))
+    steps.w["weight"].fill_(0.25)
+    seen: list[torch.Tensor] = []
+
+    def loss() -> torch.Tensor:
+        seen.append(model.weight.detach().clone())
+        return model(torch.ones(1, 3, dtype=dtype)).sum()
+
+    steps.step(loss)
+    assert seen[0].dtype == dtype and torch.equal(seen[0], theta + 0.25)
+    assert model.weight.dtype == dtype and torch.equal(model.weight, theta)
+    assert steps.alpha["weight"].dtype == steps.w["weight"].dtype == torch.float32
+    assert steps.w["weight"].flatten().tolist() == pytest.approx([-0.25] * 6)
+
+
+@pytest.mark.parametrize("changes", [{}, {"density": 0.2}, {"density_by": "lagrangian"}])
+def test_lambda_stays_without_a_density_and_under_a_top_k_density(changes: dict[str, Any]) -> None:
+    model, steps = linear(lam=0.5, lam_lr=0.1, **changes)
+    steps.step(lambda: model(torch.ones(1, 3)).sum())
+    assert (steps.lam, steps.steps) == (0.5, 1)
+
+
+def test_a_learner_goes_on_from_its_tensors_as_one_that_was_never_stopped() -> None:
+    whole, first = linear(alpha0=0.0, w_lr=0.1), linear(alpha0=0.0, w_lr=0.1)
+    for _ in range(4):
+        whole[1].step(lambda: (whole[0](torch.ones(1, 3)) - 1).square().sum())
+    for _ in range(2):
+        first[1].step(lambda: (first[0](torch.ones(1, 3)) - 1).square().sum())
+    kept = {name: value.clone() for name, value in first[1].tensors().items()}
+    again = linear(alpha0=0.0, w_lr=0.1)
+    again[1].restore(kept)
+    for _ in range(2):
+        again[1].step(lambda: (again[0](torch.ones(1, 3)) - 1).square().sum())
+    for name, value in whole[1].tensors().items():
+        assert torch.equal(value, again[1].tensors()[name]), name
+    assert whole[1].w["weight"].any() and again[1].steps == 4

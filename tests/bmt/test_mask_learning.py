@@ -656,3 +656,18 @@ def test_batches_of_a_function_come_by_their_step_and_those_of_a_list_in_order(t
         **{**SHORT, "loss": loss},
     )
     assert used == [1, 2, 3, 4, 1, 2]
+
+
+class Elsewhere(torch.Tensor):
+    """Says that it is on a GPU, and is not."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda")
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+def test_on_a_gpu_the_kth_largest_is_the_same(count: int) -> None:
+    values = torch.tensor([3.0, -1.0, 7.0, 7.0, 0.5, 2.0, -8.0, 4.0, 1.0])
+    there = values.as_subclass(Elsewhere)
+    assert there.device.type == "cuda" and kth_largest(there, count) == kth_largest(values, count)

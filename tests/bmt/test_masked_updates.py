@@ -757,3 +757,47 @@ def test_new_masks_hold_from_the_next_backward_pass_on_and_of_named_datasets_alo
         masked.use({"A": HALF})
         masked.use({})
         assert calls == [1, 1]
+
+
+@pytest.mark.parametrize("first_step", [0, 12])
+def test_the_step_of_a_gradient_that_is_not_finite_is_counted_from_the_first(first_step: int) -> None:
+    model = two_maps()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with mask_updates(optimizer, model, RandomMask(0.5), first_step=first_step):
+        optimizer.step()
+        model[0].weight.grad = torch.full((2, 3), float("inf"))
+        said = rf"^tensor 0\.weight: the gradient is not finite at step {first_step + 1}: lower the learning"
+        with pytest.raises(ModelError, match=said):
+            optimizer.step()
+        model[0].weight.grad = None
+
+
+def test_closed_weights_are_put_back_for_as_long_as_their_masks_are_these() -> None:
+    """With decay, a weight that a later mask opens decays from then on, and one that it closes no longer."""
+    model = two_maps()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, weight_decay=0.1)
+    with mask_updates(optimizer, model, one_mask(model)) as masked:
+        optimizer.zero_grad()
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        after = model[0].weight.detach().clone()
+        assert torch.equal(after != 1, FIRST)
+        masked.use({"A": {"0.weight": ~FIRST}})
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        assert torch.equal(model[0].weight[FIRST], after[FIRST]) and bool(
+            (model[0].weight[~FIRST] != 1).all()
+        )
+
+
+def test_a_tensor_without_a_mask_must_have_a_finite_gradient_too() -> None:
+    model = two_maps()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with mask_updates(optimizer, model, Masks.of({"A": {"0.weight": FIRST}}, model)):
+        model(torch.ones(1, 3)).sum().backward()
+        model[1].weight.grad.fill_(float("nan"))
+        with pytest.raises(ModelError, match=r"^tensor 1\.weight: the gradient is not finite at step 0"):
+            optimizer.step()
+        optimizer.zero_grad()

@@ -385,6 +385,7 @@ def test_a_file_that_holds_no_masks_is_named(tmp_path: Path) -> None:
         ("score.weight", "head", "head"),
         ("heads.weight", "head", "head"),
         ("bert.pooler.dense.weight", "other", "other"),
+        ("bert.encoder.layer.2.to_decoder.weight", "layer_02", "other"),
     ],
 )
 def test_where_a_tensor_of_another_architecture_sits(name: str, layer: str, kind: str) -> None:
@@ -416,3 +417,19 @@ def test_targets_are_patterns_found_anywhere_in_a_name_in_the_model_s_order() ->
         match=r"targets: the pattern 'decoder' matches no parameter of Some; names look like b\.weight",
     ):
         target_names(model, ["weight", "decoder"])
+
+
+class Elsewhere(torch.Tensor):
+    """Says that it is on a GPU, and is not."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda")
+
+
+def test_on_a_gpu_bits_are_read_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = torch.rand(3, 7, generator=torch.Generator().manual_seed(0)) < 0.5
+    real = torch.arange
+    monkeypatch.setattr(torch, "arange", lambda *ends, device, dtype: real(*ends, dtype=dtype))
+    got = unpack(pack(mask).as_subclass(Elsewhere), (3, 7))
+    assert got.dtype == torch.bool and got.tolist() == mask.tolist()

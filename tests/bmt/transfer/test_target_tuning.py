@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from bmt.qa.adapters import adapters_of, banks
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl
 from bmt.runtime.keyed_random import key_number, permutation
+from bmt.runtime.stopping import StoppedError
 from bmt.settings import DataSettings, LossSettings, MaskSettings, TrainingSettings, TuningSettings
 from bmt.training.data import TrainingData
 from bmt.training.loop import TrainingOutcome
@@ -95,14 +97,21 @@ def test_the_mean_loss_is_over_windows_and_not_over_batches(monkeypatch: pytest.
         assert mean == pytest.approx(sum(each) / 7, rel=1e-6)
     said: list[str] = []
 
+    def precision(name: str, device: torch.device) -> Any:
+        said.append(f"{name} on {device.type}")
+        return nullcontext
+
+    monkeypatch.setattr(bmt.transfer.target_tuning, "autocast_for", precision)
+
     def first(start: Any, end: Any, batch: Any, spans: str) -> torch.Tensor:
         said.append(spans)
         return torch.ones(len(start))
 
     monkeypatch.setattr(bmt.transfer.target_tuning, "span_nll", first)
-    plan = replace(PLAN, loss=LossSettings(spans="first"))
+    training = replace(PLAN.training, precision="bf16")
+    plan = replace(PLAN, training=training, loss=LossSettings(spans="first"))
     assert mean_loss(model.eval(), target.windows, rows, tiny.VOCAB, plan) == 1.0
-    assert said == ["first"] and not model.training
+    assert said == ["bf16 on cpu", "first"] and not model.training
 
 
 def test_an_update_s_row_of_the_curve_is_reported_and_em_and_f1_are_what_they_are(
@@ -146,18 +155,25 @@ def test_a_few_shot_run_s_updates_are_keyed_by_its_seed_dataset_and_k(
         return TUNED
 
     monkeypatch.setattr(bmt.transfer.few_shot, "tune", noted)
-    monkeypatch.setattr(bmt.transfer.few_shot, "answers", lambda model, asked, *_: [asked.examples])
+    answered: list[tuple[Any, ...]] = []
+
+    def answers(model: Any, asked: Any, vocabulary: Any, plan: Any, progress: Any) -> Any:
+        answered.append((model, vocabulary, plan))
+        return [asked.examples]
+
+    monkeypatch.setattr(bmt.transfer.few_shot, "answers", answers)
     made: list[tuple[Any, Any]] = []
 
     def masks(model: Any, data: Any) -> Any:
         made.append((model, data))
         return "masks"
 
-    model, control = model_with(), RunControl()
+    model, control, own = model_with(), RunControl(), protocol()
     for name, k, seed in (("T", 4, 7), ("T", 8, 7), ("T", 4, 8), ("U", 4, 7)):
         target = questions(name)
-        run = few_shot(model, target, k, seed, protocol(), masks=masks, control=control)
+        run = few_shot(model, target, k, seed, own, masks=masks, control=control)
         call = given[-1]
+        assert answered[-1] == (call["model"], own.vocabulary, own.plan)
         assert call["seed"] == key_number((seed, "few-shot", name, k))
         assert call["masks"] == "masks" and call["control"] is control and call["settings"] is FEW
         assert call["plan"] == protocol().target_plan and made[-1] == (call["model"], call["data"])
@@ -204,6 +220,38 @@ def test_zero_shot_is_the_uniform_mean_of_adapters_and_leaves_the_model() -> Non
         for (name, whole), (_, part) in zip(one.named_parameters(), other.named_parameters(), strict=True):
             torch.testing.assert_close(part[0], whole.mean(0), rtol=1e-5, atol=1e-6, msg=name)
     assert all(torch.equal(value, before[name]) for name, value in model.named_parameters())
+
+
+def test_a_stop_while_the_test_is_answered_keeps_what_was_tuned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The updates are not made again; their weights and curve are those that were kept."""
+    tuned, stops = TuningOutcome(2, 5, 1, 3, 51.0, [{"step": 0.0, "f1": 1.0}]), [True]
+    moved: list[Any] = []
+
+    def once(model: Any, *_: Any, **__: Any) -> TuningOutcome:
+        assert not moved
+        with torch.no_grad():
+            moved.extend(parameter.add_(1.0) for parameter in model.parameters())
+        return tuned
+
+    def answers(model: Any, asked: Any, vocabulary: Any, plan: Any, progress: Any) -> Any:
+        progress(1, "")
+        return list(model.parameters())
+
+    monkeypatch.setattr(bmt.transfer.few_shot, "tune", once)
+    monkeypatch.setattr(bmt.transfer.few_shot, "answers", answers)
+    model, target, kept = tiny.bert(), questions(), Checkpoints(tmp_path, "f")
+    control = RunControl(checkpoints=kept, stop=lambda: bool(stops))
+    with pytest.raises(StoppedError, match="stopped during an evaluation"):
+        few_shot(model, target, 4, 7, protocol(), control=control)
+    newest = kept.newest()
+    assert newest is not None and newest.step == FEW.steps + 1
+    stops.clear()
+    run = few_shot(model, target, 4, 7, protocol(), control=control)
+    assert run.tuned == tuned
+    for parameter, now in zip(moved, run.predictions, strict=True):
+        assert torch.equal(parameter, now)  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- what the updates are under
