@@ -19,7 +19,7 @@ import bmt.mask_selection
 from bmt.errors import ConfigError, ModelError
 from bmt.gates import HardConcrete
 from bmt.mask_learning import gates_by_dataset, learn_masks, mask_settings, model_loss
-from bmt.mask_selection import gate_masks, kth_largest, top_share
+from bmt.mask_selection import gate_masks, kth_largest, top_density, top_share
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl
 from bmt.runtime.keyed_random import uniform
@@ -433,6 +433,11 @@ def test_gates_that_hold_one_weight_each_are_chosen_to_the_number() -> None:
     chosen = top_share(scores, 0.5, (3,), {"x": 1, "y": 1})
     assert int(chosen["x"].sum()) == 3 and bool(chosen["y"])
     assert torch.equal(chosen["x"], top_share(scores, 0.5, (3,))["x"])
+
+
+def test_only_a_top_k_density_is_a_share_of_the_weights() -> None:
+    assert top_density(MaskSettings(density=0.3)) == 0.3 and top_density(MaskSettings()) is None
+    assert top_density(MaskSettings(density=0.3, density_by="lagrangian")) is None
 
 
 def test_draws_that_are_equal_too_leave_the_number_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

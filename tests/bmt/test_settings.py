@@ -136,8 +136,3 @@ def test_the_defaults_of_every_section_are_allowed_and_an_error_names_section_ke
         with pytest.raises(ConfigError) as caught:
             check_settings(settings, section)
         assert str(caught.value) == said and caught.value.status == 2
-
-
-def test_only_a_top_k_density_is_a_share_of_the_weights() -> None:
-    assert MaskSettings(density=0.3).top_share == 0.3 and MaskSettings().top_share is None
-    assert MaskSettings(density=0.3, density_by="lagrangian").top_share is None

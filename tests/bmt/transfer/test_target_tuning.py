@@ -202,9 +202,11 @@ def test_adapters_are_measured_on_the_windows_that_are_trained_on(monkeypatch: p
     )  # the windows from the thirteenth on hold no span
     windows = replace(target.windows, spans=replace(target.windows.spans, starts=starts))
     model = model_with()
+    handle = adapters_of(model)
 
     def noted(*given: Any) -> float:
-        asked.append((adapters_of(model).index(NAMES[len(asked)]), given[2].tolist()))  # type: ignore[union-attr]
+        assert handle is not None
+        asked.append((handle.index(NAMES[len(asked)]), given[2].tolist()))
         return float(len(asked))
 
     monkeypatch.setattr(bmt.transfer.few_shot, "mean_loss", noted)
