@@ -110,3 +110,47 @@ def test_only_tensors_of_which_less_than_half_is_open_are_exchanged() -> None:
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         exchanged = {name for name, p in model.named_parameters() if id(p) not in held}
     assert len(shares) == 4 and exchanged == {names[0], names[3]}
+
+
+def half_open(model: nn.Module) -> Masks:
+    return Masks.of({"A": {"weight": torch.tensor([[False, True, False, False]])}}, model)
+
+
+def one_map() -> nn.Module:
+    model = nn.Linear(4, 1, bias=False)
+    nn.init.ones_(model.weight)
+    return model
+
+
+def test_dense_state_is_taken_over_and_made_dense_again_after_an_error_too() -> None:
+    model = one_map()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    optimizer.state[model.weight]["momentum_buffer"] = torch.tensor([[0.0, 5.0, 0.0, 0.0]])
+    with pytest.raises(KeyError), mask_updates(optimizer, model, half_open(model), compact=True):
+        [vector] = [p for group in optimizer.param_groups for p in group["params"]]
+        assert vector.tolist() == [1.0] and optimizer.state[vector]["momentum_buffer"].tolist() == [5.0]
+        model(torch.full((1, 4), 2.0)).sum().backward()
+        optimizer.step()
+        assert model.weight.tolist() == [[1.0, pytest.approx(1 - 0.1 * (0.9 * 5 + 2)), 1.0, 1.0]]
+        raise KeyError
+    assert [p for group in optimizer.param_groups for p in group["params"]] == [model.weight]
+    assert list(optimizer.state) == [model.weight] and not optimizer._optimizer_step_pre_hooks
+    buffer = optimizer.state[model.weight]["momentum_buffer"]
+    assert buffer.tolist() == [[0.0, 6.5, 0.0, 0.0]] and buffer.shape == model.weight.shape
+    model(torch.ones(1, 4)).sum().backward()
+    optimizer.step()
+    assert bool((model.weight != 1).all())
+
+
+def test_a_step_without_a_gradient_moves_nothing_and_counts_of_steps_stay_numbers() -> None:
+    model = one_map()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    with mask_updates(optimizer, model, half_open(model), compact=True):
+        optimizer.step()
+        assert model.weight.tolist() == [[1.0] * 4]
+        model(torch.ones(1, 4)).sum().backward()
+        optimizer.step()
+        assert model.weight.grad is None
+        optimizer.step()  # the gradient was of one step
+        assert float(next(iter(optimizer.state.values()))["step"]) == 1
+    assert optimizer.state[model.weight]["step"].shape == ()

@@ -165,3 +165,62 @@ def test_a_strength_of_nothing_is_refused_and_only_a_probability_ends_at_one() -
             regularizer(kind, 0.0, model, start, 0)
         if kind != "mixout":
             assert regularizer(kind, 1.0, model, start, 0) is not None
+
+
+def test_controls_are_over_their_targets_and_say_how_they_were_made() -> None:
+    model, steps = Pair(), []
+    batches = [torch.randn(4, 6, generator=torch.Generator().manual_seed(i)) for i in range(2)]
+    fisher = fisher_masks(
+        model,
+        {"B": batches, "A": batches},
+        0.5,
+        steps=3,
+        targets=[r"^b\."],
+        seed=4,
+        loss=squared,
+        progress=lambda count, note: steps.append((count, note)),
+    )
+    assert steps == [(1, "")] * 6 and fisher.datasets == ("B", "A")
+    assert set(fisher.shapes) == {"b.weight", "b.bias"} and fisher.densities() == {"B": 0.5, "A": 0.5}
+    assert fisher.about == {"kind": "fisher", "seed": 4, "steps": 3, "density": 0.5}
+    magnitude = magnitude_masks(model, 0.25, targets=["weight"])
+    assert set(magnitude.shapes) == {"a.weight", "b.weight"} and magnitude.datasets == ("all",)
+    assert magnitude.about == {"kind": "magnitude", "density": 0.25}
+
+
+def test_a_fisher_mask_s_dropout_is_keyed_by_seed_dataset_and_step() -> None:
+    def drawn(seed: int) -> list[float]:
+        seen: list[float] = []
+
+        def loss(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+            seen.append(float(torch.rand(())))
+            return squared(model, x)
+
+        batches = {"A": [torch.ones(1, 6)], "B": [torch.ones(1, 6)]}
+        fisher_masks(Pair(), batches, 0.5, steps=2, seed=seed, loss=loss)
+        return seen
+
+    torch.manual_seed(1)
+    first = drawn(0)
+    torch.manual_seed(2)
+    assert drawn(0) == first and len({*first, *drawn(1)}) == 8
+
+
+def test_equal_gradients_are_opened_by_the_key_of_seed_and_dataset() -> None:
+    def opened(seed: int) -> dict[str, list[bool]]:
+        model = nn.Linear(40, 1, bias=False)
+        batches = {"A": [torch.ones(1, 40)], "B": [torch.ones(1, 40)]}
+        masks = fisher_masks(model, batches, 0.5, steps=1, seed=seed, loss=lambda m, x: m(x).sum())
+        return {dataset: masks.mask(dataset, "weight").flatten().tolist() for dataset in "AB"}
+
+    one, again, other = opened(0), opened(0), opened(1)
+    assert one == again and one["A"] != one["B"] and one["A"] != other["A"]
+    assert all(sum(mask) == 20 for mask in (*one.values(), *other.values()))
+
+
+def test_a_fisher_mask_s_gradients_are_squared_batch_by_batch() -> None:
+    """(1 + 1)^2 of the first weight's sum would beat 2^2 of the second; 1^2 + 1^2 does not beat 0 + 1.9^2."""
+    model = nn.Linear(2, 1, bias=False)
+    batches = [torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.9]])]
+    masks = fisher_masks(model, {"A": batches}, 0.5, steps=2, loss=lambda m, x: m(x).sum())
+    assert masks.mask("A", "weight").tolist() == [[False, True]]

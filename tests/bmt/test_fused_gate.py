@@ -167,3 +167,16 @@ def test_shared_gates_learn_by_autograd_s_gradient(granularity: str) -> None:
     got_w = own._w_optimizer.state[own.w[name]]["exp_avg"] / 0.1
     torch.testing.assert_close(got_alpha, want_alpha, rtol=1e-3, atol=1e-6)
     torch.testing.assert_close(got_w, want_w, rtol=1e-3, atol=1e-7)
+
+
+def test_gates_that_are_not_counted_learn_the_same() -> None:
+    law = HardConcrete()
+    draw = torch.Generator().manual_seed(0)
+    alpha, w, g = (torch.randn(9, 11, generator=draw) for _ in range(3))
+    by_w, by_alpha = [g.clone(), g.clone()], [torch.empty(9, 11), torch.empty(9, 11)]
+    fused = FusedGate.of(law)
+    counts = [
+        int(fused.gradients(by_w[i], alpha, w, ("k",), 0.1, by_alpha[i], count=bool(i))) for i in range(2)
+    ]
+    assert counts[0] == 0 < counts[1]
+    assert torch.equal(by_w[0], by_w[1]) and torch.equal(by_alpha[0], by_alpha[1])

@@ -9,10 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, stats
 
-from bmt.gates import GateError, HardConcrete
+from bmt.errors import ConfigError
+from bmt.gates import GateError, HardConcrete, gate_shape
 from bmt.runtime.keyed_random import uniform
+from bmt.settings import GRANULARITIES, MaskSettings
 
 CASES = [
     (alpha, gamma, zeta, beta)
@@ -140,3 +142,83 @@ def test_a_stretch_that_gives_no_gate_is_refused(gamma: float, zeta: float) -> N
 def test_a_temperature_that_is_not_above_zero_is_refused(beta: float) -> None:
     with pytest.raises(GateError, match=rf"^beta {beta}: the gate's temperature must be above 0$"):
         HardConcrete(-1.5, 1.5, beta)
+
+
+def test_the_gate_of_settings_has_each_of_their_three_numbers() -> None:
+    settings = MaskSettings(gamma=-0.2, zeta=1.3, beta=0.7)
+    assert HardConcrete.of(settings) == HardConcrete(gamma=-0.2, zeta=1.3, beta=0.7)
+    assert HardConcrete() == HardConcrete(-1.5, 1.5, 1.0) == HardConcrete.of(MaskSettings())
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.7])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precisions_are_computed_in_float32_and_rounded_once(dtype: torch.dtype, beta: float) -> None:
+    law = HardConcrete(-0.3, 1.2, beta)
+    alpha = torch.linspace(-9, 9, 301).to(dtype)
+    u, w, g = (torch.linspace(*ends, 301).to(dtype) for ends in ((0.01, 0.99), (-2, 3), (4, -3)))
+    wide = alpha.float()
+    functions = (law.deterministic, law.mean, law.prob_open, law.prob_zero, law.prob_one)
+    pairs = [(function(alpha), function(wide)) for function in functions]
+    pairs += [(law.prob_above(alpha, 0.3), law.prob_above(wide, 0.3))]
+    pairs += [(law.at(alpha, u), law.at(wide, u.float()))]
+    for half, whole in pairs:
+        assert half.dtype == dtype and torch.equal(half, whole.to(dtype))
+    assert float(law.expected_l0(alpha)) == float(law.expected_l0(wide))
+    got, want = law.gradients(g, alpha, w, u), law.gradients(g.float(), wide, w.float(), u.float())
+    for half, whole in zip(got, want, strict=True):
+        assert half.dtype == dtype
+        torch.testing.assert_close(half.float(), whole, rtol=2e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.7])
+def test_a_draw_of_exactly_0_or_1_gives_a_gate_and_a_slope(beta: float) -> None:
+    """torch.rand gives 0; and float32 rounds what lies just below 1 to it."""
+    law = HardConcrete(beta=beta)
+    alpha = torch.tensor([-200.0, 0.0, 200.0]).repeat(2)
+    u = torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])
+    assert law.at(alpha, u).tolist() == [0, 0, 1, 0, 1, 1]
+    for slope in law.gradients(torch.ones(6), alpha, torch.ones(6), u):
+        assert bool(slope.isfinite().all())
+
+
+def test_a_sample_is_of_its_generator_alone_and_of_uniform_draws() -> None:
+    law, alpha = HardConcrete(), torch.linspace(-3, 3, 50)
+    torch.manual_seed(1)
+    first = law.sample(alpha, torch.Generator().manual_seed(4))
+    u = torch.rand(50, generator=torch.Generator().manual_seed(4))
+    assert torch.equal(first, law.at(alpha, u)) and len(first.unique()) > 10
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 4.0])
+@pytest.mark.parametrize("alpha", [-6.0, 0.3, 5.0])
+def test_the_mean_is_exact_to_twelve_digits(alpha: float, beta: float) -> None:
+    law = HardConcrete(-1.5, 1.5, beta)
+
+    def above(x: float) -> float:
+        v = (x + 1.5) / 3
+        return 1 / (1 + math.exp(-(alpha - beta * math.log(v / (1 - v)))))
+
+    want = integrate.quad(above, 0, 1, epsabs=1e-13, epsrel=1e-13)[0]
+    assert float(law.mean(torch.tensor([alpha], dtype=torch.float64))) == pytest.approx(want, abs=2e-12)
+
+
+def test_the_expected_norm_is_summed_in_float64() -> None:
+    """0.1 is no float32 number that a float32 sum of a hundred thousand would meet to nine digits."""
+    total = HardConcrete(-1.5, 1.5).expected_l0(torch.full((100_000,), 0.1))
+    assert total.dtype == torch.float64
+    each = float(HardConcrete(-1.5, 1.5).prob_open(torch.tensor([0.1])))
+    assert float(total) == pytest.approx(100_000 * each, rel=1e-12)
+
+
+def test_a_granularity_that_does_not_exist_is_named() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^granularity: 'block' is not allowed: one of element, row, column, tensor$"
+    ):
+        gate_shape((4, 6), "block")
+    assert [gate_shape((), kind) for kind in GRANULARITIES] == [()] * 4
+    assert [gate_shape((2, 3, 4), kind) for kind in GRANULARITIES] == [
+        (2, 3, 4),
+        (2, 1, 1),
+        (1, 1, 4),
+        (1, 1, 1),
+    ]

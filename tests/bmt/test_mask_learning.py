@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -11,12 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+import bmt.mask_learning
+import bmt.mask_selection
 from bmt.errors import ConfigError, ModelError
+from bmt.gates import HardConcrete
 from bmt.mask_learning import gates_by_dataset, learn_masks, mask_settings, model_loss
-from bmt.mask_selection import kth_largest, top_share
+from bmt.mask_selection import gate_masks, kth_largest, top_density, top_share
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl
+from bmt.runtime.keyed_random import uniform
 from bmt.runtime.stopping import StoppedError
+from bmt.settings import MaskSettings
 from tests.support import tiny
 
 
@@ -409,3 +417,262 @@ def test_a_dataset_s_checkpoints_are_in_one_folder_whatever_its_name(tmp_path: P
         Regression(), {"a/b": batch_at, "a": batch_at, "..": batch_at}, steps=2, loss=squared, control=control
     )
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["%2E.", "a", "a%2Fb"]
+
+
+@pytest.mark.parametrize(("density", "opened"), [(0.6, 12), (0.59, 8), (0.01, 4), (1.0, 20)])
+def test_larger_gates_hold_at_most_the_share_and_one_is_always_open(density: float, opened: int) -> None:
+    """Of 20 weights in gates of 4, 4, 4 and 8, by falling score."""
+    scores, weights = {"x": torch.tensor([[3.0], [1.0], [2.0]]), "y": torch.tensor([0.5])}, {"x": 4, "y": 8}
+    chosen = top_share(scores, density, (0,), weights)
+    assert sum(int(mask.sum()) * weights[name] for name, mask in chosen.items()) == opened
+    assert bool(chosen["x"][0])
+
+
+def test_gates_that_hold_one_weight_each_are_chosen_to_the_number() -> None:
+    scores = {"x": torch.zeros(7), "y": torch.tensor([1.0])}
+    chosen = top_share(scores, 0.5, (3,), {"x": 1, "y": 1})
+    assert int(chosen["x"].sum()) == 3 and bool(chosen["y"])
+    assert torch.equal(chosen["x"], top_share(scores, 0.5, (3,))["x"])
+
+
+def test_only_a_top_k_density_is_a_share_of_the_weights() -> None:
+    assert top_density(MaskSettings(density=0.3)) == 0.3 and top_density(MaskSettings()) is None
+    assert top_density(MaskSettings(density=0.3, density_by="lagrangian")) is None
+
+
+def test_draws_that_are_equal_too_leave_the_number_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bmt.mask_selection, "uniform", lambda shape, *_: torch.full(shape, 0.5))
+    assert top_share({"x": torch.zeros(9)}, 4 / 9, (0,))["x"].tolist() == [True] * 4 + [False] * 5
+
+
+def test_a_gate_becomes_a_mask_as_its_two_settings_say() -> None:
+    law, alpha = HardConcrete(), {"x": torch.linspace(-4, 4, 200), "y": torch.linspace(-4, 4, 200)}
+    key = (3, "final")
+    drawn = {name: law.at(value, uniform(value.shape, (*key, name))) for name, value in alpha.items()}
+    for gate, s in (
+        ("sampled", drawn),
+        ("resampled", drawn),
+        ("deterministic", {name: law.deterministic(value) for name, value in alpha.items()}),
+        ("mean", {name: law.mean(value) for name, value in alpha.items()}),
+    ):
+        for binarise, mask in (
+            ("positive", lambda s: s > 0),
+            ("half", lambda s: s > 0.5),
+            ("none", lambda s: s),
+        ):
+            got = gate_masks(law, alpha, gate, binarise, key)
+            for name in alpha:
+                assert torch.equal(got[name], mask(s[name])), (gate, binarise, name)
+    assert not torch.equal(drawn["x"], drawn["y"])
+
+
+class TwoMaps(nn.Module):
+    """Two linear maps of unlike shapes, 3 x 4 and 2 x 3."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Linear(4, 3, bias=False), nn.Linear(3, 2, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.tanh(self.first(x)))
+
+
+def sum_of_squares(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return (model(x) ** 2).sum()
+
+
+SHORT = {"alpha0": 0.0, "w_lr": 0.1, "alpha_lr": 0.05, "lam": 0.01, "steps": 6, "loss": sum_of_squares}
+
+
+@pytest.mark.parametrize("granularity", ["element", "row", "column"])
+def test_the_cut_is_the_smallest_alpha_of_all_open_gates_and_the_histogram_counts_weights(
+    granularity: str,
+) -> None:
+    model, batches = TwoMaps(), {"a": [torch.ones(2, 4)], "b": [torch.eye(4)]}
+    own = {**SHORT, "density": 0.5, "granularity": granularity}
+    about = learn_masks(model, batches, **own, seed=3).about
+    settings = mask_settings(None, {key: value for key, value in own.items() if key != "loss"})
+    for dataset, gates in gates_by_dataset(model, batches, settings, seed=3, loss=sum_of_squares):
+        mask = gates.mask(settings)
+        held = {name: alpha.expand(mask[name].shape) for name, alpha in gates.alpha.items()}
+        opened = torch.cat([held[name][mask[name]] for name in mask])
+        assert about["alpha"]["cuts"][dataset] == float(opened.min())
+        assert sum(about["alpha"]["counts"][dataset]) == 18
+        low, high = (about["alpha"]["edges"][end] for end in (0, -1))
+        values = torch.cat([value.flatten() for value in held.values()]).clamp(low, high)
+        assert about["alpha"]["counts"][dataset] == [
+            int(count) for count in torch.histc(values, 60, low, high)
+        ]
+
+
+def test_a_tensor_without_an_open_gate_has_no_part_in_the_cut() -> None:
+    def loss(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return sum_of_squares(model, x) * 0 + 5 * (model.first(x) - 1).square().sum()
+
+    settings = {**SHORT, "loss": loss, "density": 1 / 18, "lam": 0.0, "gate": "sampled", "steps": 12}
+    masks = learn_masks(TwoMaps(), {"a": [torch.eye(4)]}, **settings)
+    opened = {name: int(masks.mask("a", name).sum()) for name in masks.shapes}
+    assert sorted(opened.values()) == [0, 1] and masks.about["alpha"]["cuts"]["a"] < 10
+
+
+def test_masks_know_how_they_were_made() -> None:
+    masks = learn_masks(TwoMaps(), {"a": [torch.ones(2, 4)]}, seed=5, **SHORT)
+    settings = {key: value for key, value in SHORT.items() if key != "loss"}
+    want = {"kind": "learned", "seed": 5, **asdict(MaskSettings(**settings))}
+    assert {key: masks.about[key] for key in want} == want
+    assert set(masks.about) - set(want) == {"expected_density", "course", "alpha"}
+
+
+def test_changes_are_of_the_settings_that_are_given() -> None:
+    given = MaskSettings(steps=7, lam=0.25, granularity="row")
+    assert mask_settings(given, {"lam": 0.5}) == MaskSettings(steps=7, lam=0.5, granularity="row")
+    assert mask_settings(None, {}) == MaskSettings() and given.lam == 0.25
+    masks = learn_masks(TwoMaps(), {"a": [torch.ones(2, 4)]}, settings=given, loss=sum_of_squares, steps=2)
+    assert masks.about["course"]["a"][-1]["step"] == 1 and masks.about["granularity"] == "row"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gate": "mean", "binarise": "half"},
+        {"gate": "mean", "density": 0.1},
+        {"gate": "resampled", "density": 0.1, "density_by": "lagrangian"},
+        {"binarise": "none", "density": 0.1, "density_by": "lagrangian"},
+        {"keep_delta": True},
+        {"schedule": "refresh"},
+    ],
+)
+def test_settings_that_go_together_are_taken(changes: dict[str, object]) -> None:
+    assert mask_settings(None, changes) == MaskSettings(**changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": -1}, "mask.steps: -1 is not allowed: at least 0"),
+        ({"alpha_lr": 0.0}, "mask.alpha_lr: 0.0 is not allowed: above 0"),
+        (
+            {"keep_delta": True, "schedule": "refresh"},
+            "mask.keep_delta: true is not allowed: false with schedule",
+        ),
+        (
+            {"gate": "resampled", "schedule": "alternating"},
+            "mask.gate: resampled is not allowed: another with",
+        ),
+        ({"binarise": "half", "density": 0.1}, "mask.binarise: half is not allowed: positive with a top-k"),
+        (
+            {"gate": "mean", "density": 0.1, "density_by": "lagrangian"},
+            "mask.binarise: positive is not allowed",
+        ),
+    ],
+)
+def test_no_mask_is_learned_under_settings_that_are_not_allowed(
+    changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        learn_masks(TwoMaps(), {"a": [torch.ones(2, 4)]}, loss=sum_of_squares, **changes)
+
+
+def test_progress_is_every_step_of_every_dataset_also_after_a_stop(tmp_path: Path) -> None:
+    batches = {"a": [torch.ones(2, 4)], "b": [torch.eye(4)]}
+    told: list[tuple[int, str]] = []
+
+    def control(stop_at: int) -> RunControl:
+        calls = iter(range(10**6))
+        return RunControl(
+            progress=lambda count, note: told.append((count, note)),
+            checkpoints=Checkpoints(tmp_path, "f"),
+            stop=lambda: next(calls) == stop_at,
+        )
+
+    with pytest.raises(StoppedError, match=r"^stopped at step 4 of 6 of mask learning$"):
+        learn_masks(TwoMaps(), batches, control=control(10), **SHORT)
+    assert told == [(1, "")] * 10
+    told.clear()
+    learn_masks(TwoMaps(), batches, control=control(-1), **SHORT)
+    assert told == [(6, "resumed at step 6"), (4, "resumed at step 4"), (1, ""), (1, "")]
+
+
+@pytest.mark.parametrize("keep_delta", [False, True])
+def test_after_the_last_step_one_checkpoint_is_kept_of_what_the_mask_is_made_of(
+    keep_delta: bool, tmp_path: Path
+) -> None:
+    control = RunControl(checkpoints=Checkpoints(tmp_path, "f"))
+    learn_masks(TwoMaps(), {"a": [torch.ones(2, 4)]}, control=control, keep_delta=keep_delta, **SHORT)
+    [folder] = (tmp_path / "a").iterdir()
+    saved = Checkpoints(tmp_path / "a", "f").newest()
+    assert saved is not None and folder.name == "step-0000006"
+    names = {f"{group}/{name}" for group in ("alpha", "w") for name in ("first.weight", "second.weight")}
+    want = {name for name in names if keep_delta or name.startswith("alpha")} | {"lam", "steps"}
+    assert set(saved.tensors("gates")) == want
+
+
+def test_a_checkpoint_is_written_a_minute_after_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step takes 25 s here: the third, the sixth and the ninth come more than 60 s after the last write."""
+    seconds, written = iter(range(0, 10**6, 25)), []
+    monkeypatch.setattr(bmt.mask_learning, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    real = Checkpoints.write
+
+    def write(own: Checkpoints, step: int, *rest: Any, **options: Any) -> None:
+        written.append(step)
+        real(own, step, *rest, **options)
+
+    monkeypatch.setattr(Checkpoints, "write", write)
+    control = RunControl(checkpoints=Checkpoints(tmp_path, "f"))
+    learn_masks(TwoMaps(), {"a": [torch.ones(2, 4)]}, control=control, **{**SHORT, "steps": 10})
+    assert written == [3, 6, 9, 10]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["step-0000010"]
+
+
+def test_a_stop_before_anything_was_learned_writes_nothing(tmp_path: Path) -> None:
+    control = RunControl(checkpoints=Checkpoints(tmp_path / "kept", "f"), stop=lambda: True)
+    with pytest.raises(StoppedError, match="stopped at step 0 of 6"):
+        learn_masks(TwoMaps(), {"a": [torch.ones(2, 4)]}, control=control, **SHORT)
+    assert not (tmp_path / "kept").exists()
+
+
+def test_batches_of_a_function_come_by_their_step_and_those_of_a_list_in_order(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def batch_at(step: int) -> torch.Tensor:
+        asked.append(step)
+        return torch.ones(2, 4) * (step + 1)
+
+    learn_masks(TwoMaps(), {"a": batch_at}, **SHORT)
+    assert asked == list(range(6))
+    used: list[float] = []
+
+    def loss(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        used.append(float(x[0, 0]))
+        return sum_of_squares(model, x)
+
+    batches = [torch.full((2, 4), float(number)) for number in (1, 2, 3, 4)]
+    calls = iter(range(100))
+    stopped = RunControl(checkpoints=Checkpoints(tmp_path, "f"), stop=lambda: next(calls) == 3)
+    with pytest.raises(StoppedError):
+        learn_masks(TwoMaps(), {"a": batches}, control=stopped, **{**SHORT, "loss": loss})
+    learn_masks(
+        TwoMaps(),
+        {"a": batches},
+        control=RunControl(checkpoints=Checkpoints(tmp_path, "f")),
+        **{**SHORT, "loss": loss},
+    )
+    assert used == [1, 2, 3, 4, 1, 2]
+
+
+class Elsewhere(torch.Tensor):
+    """Says that it is on a GPU, and is not."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda")
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+def test_on_a_gpu_the_kth_largest_is_the_same(count: int) -> None:
+    values = torch.tensor([3.0, -1.0, 7.0, 7.0, 0.5, 2.0, -8.0, 4.0, 1.0])
+    there = values.as_subclass(Elsewhere)
+    assert there.device.type == "cuda" and kth_largest(there, count) == kth_largest(values, count)

@@ -557,3 +557,247 @@ def test_the_end_waits_for_gradients_that_are_still_looked_at(monkeypatch: pytes
         masked.settle()
         assert calls == ["settled"]
     assert calls == ["settled", "settled"]
+
+
+def two_maps() -> nn.Sequential:
+    """Weights of ones; the loss `sum of model(ones)` has the gradient of a constant everywhere."""
+    model = nn.Sequential(nn.Linear(3, 2, bias=False), nn.Linear(2, 1, bias=False))
+    for parameter in model.parameters():
+        nn.init.ones_(parameter)
+    return model
+
+
+FIRST = torch.tensor([[True, False, True], [False, False, True]])
+HALF = {"0.weight": FIRST, "1.weight": torch.tensor([[False, True]])}
+
+
+def one_mask(model: nn.Module, **bits: torch.Tensor) -> Masks:
+    return Masks.of({"A": HALF | bits}, model)
+
+
+@pytest.mark.parametrize("masks", ["one", "random", "scaled", "several"])
+@pytest.mark.parametrize("apply", ["gradient", "update"])
+def test_after_the_block_gradients_and_steps_are_plain_and_nothing_is_left(masks: str, apply: str) -> None:
+    if masks == "several" and apply == "update":
+        return
+    model = two_maps()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, weight_decay=0.1)
+    given: Masks | RandomMask = RandomMask(0.3, 1, rescale=masks == "scaled")
+    if masks in ("one", "several"):
+        given = Masks.of(dict.fromkeys("A" if masks == "one" else "AB", HALF), model)
+    with mask_updates(optimizer, model, given, apply=apply) as masked:
+        pass
+    model(torch.ones(1, 3)).sum().backward()
+    assert model[0].weight.grad.tolist() == [[1.0] * 3] * 2
+    optimizer.step()
+    assert model[0].weight.flatten().tolist() == pytest.approx([1 - 0.5 * 1.1] * 6)
+    assert model[1].weight.flatten().tolist() == pytest.approx([1 - 0.5 * 3.1] * 2)
+    assert masked.step == 0
+    hooks = (
+        optimizer._optimizer_step_pre_hooks,
+        optimizer._optimizer_step_post_hooks,
+        model._forward_pre_hooks,
+    )
+    assert not any(hooks) and "forward" not in model[0].__dict__
+    for parameter in model.parameters():
+        assert not parameter._backward_hooks and not parameter._post_accumulate_grad_hooks
+
+
+def test_parameters_that_the_optimizer_does_not_have_are_left_alone() -> None:
+    model = two_maps()
+    optimizer = torch.optim.SGD([model[1].weight], lr=0.5, weight_decay=0.1)
+    with mask_updates(optimizer, model, one_mask(model)) as masked:
+        assert set(masked.trained) == set(masked.masked) == {"1.weight"}
+        model(torch.ones(1, 3)).sum().backward()
+        assert model[0].weight.grad.tolist() == [[1.0] * 3] * 2
+        assert model[1].weight.grad.tolist() == [[0.0, 3.0]]
+        model[0].weight.grad[0, 0] = float("nan")  # no step of this optimizer
+        optimizer.step()
+    assert model[0].weight.tolist() == [[1.0] * 3] * 2
+    assert model[1].weight.flatten().tolist() == pytest.approx([1.0, 1 - 0.5 * 3.1])
+
+
+def test_weight_decay_of_one_group_alone_leaves_closed_weights_where_they_are() -> None:
+    for decays in ((0.1, 0.0), (0.0, 0.1), (0.1, 0.1)):
+        model = two_maps()
+        groups = [
+            {"params": [layer.weight], "weight_decay": decay}
+            for layer, decay in zip(model, decays, strict=True)
+        ]
+        optimizer = torch.optim.SGD(groups, lr=0.5)
+        with mask_updates(optimizer, model, one_mask(model)):
+            model(torch.ones(1, 3)).sum().backward()
+            optimizer.step()
+        assert ((model[0].weight == 1) == ~FIRST).all() and (model[1].weight == 1).tolist() == [[True, False]]
+
+
+def test_with_one_mask_rows_need_not_be_said_and_what_is_said_is_of_no_account() -> None:
+    model = two_maps()
+    with mask_updates(torch.optim.SGD(model.parameters(), lr=0.5), model, one_mask(model)) as masked:
+        masked.rows(["no such dataset", "A"])
+        assert masked.groups is None and masked.datasets == ("A",)
+        for _ in range(2):
+            model(torch.ones(1, 3)).sum().backward()
+        assert model[0].weight.grad.tolist() == (2 * FIRST).tolist()
+
+
+@pytest.mark.parametrize("masks", ["one", "random", "several"])
+def test_the_rows_in_the_inputs_have_the_name_that_was_asked_for_and_are_not_passed_on(masks: str) -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.map = nn.Linear(2, 1, bias=False)
+            nn.init.ones_(self.map.weight)
+
+        def forward(self, x: torch.Tensor, dataset: str = "") -> torch.Tensor:
+            return self.map(x) if dataset == "kept" else self.map(x) * 0
+
+    model = Model()
+    bits = {
+        "A": {"map.weight": torch.tensor([[True, False]])},
+        "B": {"map.weight": torch.tensor([[False, True]])},
+    }
+    given: Masks | RandomMask = RandomMask(1.0)
+    if masks != "random":
+        given = Masks.of({d: bits[d] for d in ("A" if masks == "one" else "AB")}, model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    with mask_updates(optimizer, model, given, row_key="source"):
+        model(torch.eye(2) + 1, dataset="kept", source=["B", "A"]).sum().backward()
+    # of several: row 0 is (2, 1) of B, which opens the second weight; row 1 is (1, 2) of A, the first
+    want = {"one": [[3.0, 0.0]], "random": [[3.0, 3.0]], "several": [[1.0, 1.0]]}[masks]
+    assert model.map.weight.grad.tolist() == want
+
+
+@pytest.mark.parametrize("rescale", [False, True])
+def test_while_paused_the_gradient_is_whole_under_any_mask_and_after_an_error_too(rescale: bool) -> None:
+    model = two_maps()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    mask = RandomMask(0.5, 3, rescale=rescale)
+    with mask_updates(optimizer, model, mask) as masked:
+        with pytest.raises(KeyError), masked.paused():
+            model(torch.ones(1, 3)).sum().backward()
+            assert model[0].weight.grad.tolist() == [[1.0] * 3] * 2
+            raise KeyError
+        optimizer.zero_grad()
+        model(torch.ones(1, 3)).sum().backward()
+        drawn = mask.draw("0.weight", (2, 3), 0).float() * (2 if rescale else 1)
+        assert masked.active and model[0].weight.grad.tolist() == drawn.tolist()
+
+
+def test_a_random_mask_on_the_update_is_that_of_the_step_it_was_drawn_for() -> None:
+    model, mask = two_maps(), RandomMask(0.5, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+    with mask_updates(optimizer, model, mask, apply="update", first_step=4) as masked:
+        for step in (4, 5, 6):
+            assert masked.step == step
+            before = model[0].weight.detach().clone()
+            model(torch.ones(1, 3)).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            moved = model[0].weight.detach() != before
+            assert torch.equal(moved, mask.draw("0.weight", (2, 3), step)), step
+
+
+def test_a_random_mask_is_over_its_targets_and_never_over_a_head() -> None:
+    model = nn.ModuleDict({"body": nn.Linear(50, 1), "qa_outputs": nn.Linear(50, 1)})
+    for targets, closed in ((None, {"body.weight"}), (["qa.*weight"], {"qa_outputs.weight"})):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        with mask_updates(optimizer, model, RandomMask(0.5, 3, targets=targets)):
+            sum(model[part](torch.ones(1, 50)).sum() for part in model).backward()
+        for name, parameter in model.named_parameters():
+            share = float((parameter.grad == 0).float().mean())
+            assert (0.2 < share < 0.8) if name in closed else (share == 0 or name == "body.bias"), name
+        model.zero_grad()
+
+
+def test_a_tensor_without_a_gradient_is_stepped_over() -> None:
+    model = two_maps()
+    for before_clip in (True, False):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        with mask_updates(optimizer, model, one_mask(model), before_clip=before_clip) as masked:
+            model[1](torch.ones(1, 2)).sum().backward()
+            optimizer.step()
+        assert masked.step == 1 and model[0].weight.tolist() == [[1.0] * 3] * 2
+
+
+def test_before_anything_is_changed_arguments_that_do_not_go_are_named() -> None:
+    model = two_maps()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    for given in (RandomMask(0.5), one_mask(model)):
+        with (
+            pytest.raises(ConfigError, match=r"^apply: 'updates' is not allowed: one of gradient, update$"),
+            mask_updates(optimizer, model, given, apply="updates"),
+        ):
+            pass
+    with mask_updates(optimizer, model, one_mask(model)) as masked:
+        with pytest.raises(ModelError, match="row of dataset 'B', which has no mask: there are masks for A"):
+            masked.use({"B": HALF})
+        with pytest.raises(ModelError, match="row of dataset None, which has no mask"):
+            masked._index(None)  # type: ignore[arg-type]
+    model[1].weight.requires_grad_(False)
+    with pytest.raises(ModelError, match=r"tensor 1\.weight is masked but takes no gradient"):
+        mask_updates(optimizer, model, one_mask(model)).__enter__()
+    with mask_updates(optimizer, model, Masks.of({"A": {"0.weight": FIRST}}, model)):
+        pass  # what is frozen and not masked may be
+
+
+def test_new_masks_hold_from_the_next_backward_pass_on_and_of_named_datasets_alone() -> None:
+    model = two_maps()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    masks = Masks.of({"A": HALF, "B": {name: ~mask for name, mask in HALF.items()}}, model)
+    with mask_updates(optimizer, model, masks) as masked:
+        masked.use({"B": {"0.weight": torch.zeros(2, 3, dtype=torch.bool)}})
+        masked.rows(["B", "A"])
+        model(torch.ones(2, 3)).sum().backward()
+        assert model[0].weight.grad.tolist() == FIRST.int().tolist()
+        assert model[1].weight.grad.tolist() == [[3.0, 3.0]]
+        assert masked.opened("0.weight").tolist() == FIRST.tolist() and bool(masked.opened("1.weight").all())
+        calls: list[int] = []
+        masked.on_change(lambda: calls.append(1))
+        masked.use({"A": HALF})
+        masked.use({})
+        assert calls == [1, 1]
+
+
+@pytest.mark.parametrize("first_step", [0, 12])
+def test_the_step_of_a_gradient_that_is_not_finite_is_counted_from_the_first(first_step: int) -> None:
+    model = two_maps()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with mask_updates(optimizer, model, RandomMask(0.5), first_step=first_step):
+        optimizer.step()
+        model[0].weight.grad = torch.full((2, 3), float("inf"))
+        said = rf"^tensor 0\.weight: the gradient is not finite at step {first_step + 1}: lower the learning"
+        with pytest.raises(ModelError, match=said):
+            optimizer.step()
+        model[0].weight.grad = None
+
+
+def test_closed_weights_are_put_back_for_as_long_as_their_masks_are_these() -> None:
+    """With decay, a weight that a later mask opens decays from then on, and one that it closes no longer."""
+    model = two_maps()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, weight_decay=0.1)
+    with mask_updates(optimizer, model, one_mask(model)) as masked:
+        optimizer.zero_grad()
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        after = model[0].weight.detach().clone()
+        assert torch.equal(after != 1, FIRST)
+        masked.use({"A": {"0.weight": ~FIRST}})
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        assert torch.equal(model[0].weight[FIRST], after[FIRST]) and bool(
+            (model[0].weight[~FIRST] != 1).all()
+        )
+
+
+def test_a_tensor_without_a_mask_must_have_a_finite_gradient_too() -> None:
+    model = two_maps()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with mask_updates(optimizer, model, Masks.of({"A": {"0.weight": FIRST}}, model)):
+        model(torch.ones(1, 3)).sum().backward()
+        model[1].weight.grad.fill_(float("nan"))
+        with pytest.raises(ModelError, match=r"^tensor 1\.weight: the gradient is not finite at step 0"):
+            optimizer.step()
+        optimizer.zero_grad()

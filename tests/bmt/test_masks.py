@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from bmt.errors import ModelError
-from bmt.layers import kind_of, layer_of, target_names
+import bmt.masks
+from bmt.errors import ConfigError, ModelError
+from bmt.layers import in_encoder, is_head, kind_of, layer_of, target_names
 from bmt.masks import Masks, count_open, pack, unpack
 from tests.support import tiny
 
@@ -209,3 +211,225 @@ def test_masks_over_different_tensors_are_not_compared() -> None:
     for left, right in ((large, small), (small, large)):
         with pytest.raises(ModelError, match="masks over different tensors cannot be compared"):
             left.jaccard("A", "A", right)
+
+
+def pair() -> torch.nn.Sequential:
+    return torch.nn.Sequential(torch.nn.Linear(4, 2, bias=False), torch.nn.Linear(2, 3, bias=False))
+
+
+def of_rows(**rows: tuple[str, str]) -> Masks:
+    """Masks over the eight weights of `pair`'s first map and the six of its second, written as bits."""
+    return Masks.of(
+        {
+            dataset: {
+                name: torch.tensor([bit == "1" for bit in bits]).view(shape)
+                for name, bits, shape in zip(("0.weight", "1.weight"), both, ((2, 4), (3, 2)), strict=True)
+            }
+            for dataset, both in rows.items()
+        },
+        pair(),
+        {"kind": "learned", "seed": 3},
+    )
+
+
+def test_counts_overlaps_and_sets_of_three_small_masks_by_hand() -> None:
+    masks = of_rows(B=("11110000", "100000"), A=("11000000", "111000"), C=("00000000", "000000"))
+    assert masks.total == 14 and masks.datasets == ("B", "A", "C")
+    assert masks.densities() == {"B": 5 / 14, "A": 5 / 14, "C": 0.0}
+    assert masks.density("A", ["1.weight"]) == 0.5 and masks.density("B", iter(["0.weight"])) == 0.5
+    assert masks.density_by("tensor")["A"] == {"0.weight": 0.25, "1.weight": 0.5}
+    assert masks.shared("A", "B") == (3, 7) and masks.shared("A", "C") == (0, 5)
+    assert masks.overlaps() == {
+        "B": {"B": 1.0, "A": 3 / 7, "C": 0.0},
+        "A": {"B": 3 / 7, "A": 1.0, "C": 0.0},
+        "C": {"B": 0.0, "A": 0.0, "C": 1.0},
+    }
+    union, common = masks.union(), of_rows(B=("11110000", "100000"), A=("11000000", "111000")).intersection()
+    assert union.mask("union", "0.weight").int().tolist() == [[1, 1, 1, 1], [0, 0, 0, 0]]
+    assert common.mask("intersection", "1.weight").int().tolist() == [[1, 0], [0, 0], [0, 0]]
+    assert masks.union_density() == 7 / 14 and common.densities() == {"intersection": 3 / 14}
+    assert masks.intersection().densities() == {"intersection": 0.0}
+    assert union.about == {"kind": "learned", "seed": 3, "union": ["B", "A", "C"]}
+    assert common.about == {"kind": "learned", "seed": 3, "intersection": ["B", "A"]}
+    assert union.identity == masks.identity and union.shapes == masks.shapes
+
+
+def test_two_objects_are_compared_each_with_its_own_densities() -> None:
+    """n p q / n (p + q - p q), tensor by tensor: 8 weights with 2 and 6 open, 6 weights with 3 and 2 open."""
+    one = of_rows(A=("11000000", "111000"), B=("11111111", "111111"))
+    other = of_rows(B=("01111110", "000011"), A=("00000000", "000000"))
+    both = 8 * 0.25 * 0.75 + 6 * 0.5 / 3
+    either = 8 * (0.25 + 0.75 - 0.1875) + 6 * (0.5 + 1 / 3 - 0.5 / 3)
+    assert one.chance_jaccard("A", "B", other) == pytest.approx(both / either, rel=1e-12)
+    assert other.chance_jaccard("B", "A", one) == pytest.approx(both / either, rel=1e-12)
+    assert one.shared("A", "B", other) == (1, 12) and other.shared("B", "A", one) == (1, 12)
+    assert one.jaccard("A", "B", other) == 1 / 12 and one.jaccard("B", "A", other) == 0
+    with pytest.raises(ModelError, match="dataset 'C' has no mask"):
+        one.jaccard("A", "C", other)
+
+
+def test_masks_are_grouped_by_layer_and_kind_of_their_tensors() -> None:
+    model = tiny.bert()
+    masks = made(model=model)
+    for group, of in (("layer", layer_of), ("kind", kind_of)):
+        densities = masks.density_by(group)
+        assert list(densities) == ["A", "B", "C"] and list(densities["B"]) == sorted(densities["B"])
+        for key, value in densities["B"].items():
+            names = [name for name in masks.shapes if of(name) == key]
+            opened = sum(int(masks.mask("B", name).sum()) for name in names)
+            assert value == opened / sum(masks.mask("B", name).numel() for name in names)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        of_rows(A=("11000000", "111001"), B=("11110000", "100000")),
+        of_rows(A=("11000000", "111000"), B=("11110001", "100000")),
+        of_rows(B=("11000000", "111000"), A=("11110000", "100000")),
+        of_rows(A=("11000000", "111000"), C=("11110000", "100000")),
+        of_rows(A=("11000000", "111000")),
+        replace(of_rows(A=("11000000", "111000"), B=("11110000", "100000")), identity="another"),
+    ],
+    ids=["a bit", "a bit of the second", "order", "name", "fewer", "architecture"],
+)
+def test_masks_that_differ_in_anything_but_how_they_were_made_are_not_equal(other: Masks) -> None:
+    masks = of_rows(A=("11000000", "111000"), B=("11110000", "100000"))
+    assert masks.equals(replace(masks, about={})) and masks.equals(masks)
+    assert not masks.equals(other) and not other.equals(masks)
+
+
+def test_joined_masks_keep_the_order_of_their_parts_and_are_told_how_they_were_made() -> None:
+    whole = of_rows(B=("11000000", "111000"), A=("11110000", "100000"), C=("00000001", "000001"))
+    two = of_rows(B=("11000000", "111000"), A=("11110000", "100000"))
+    joined = Masks.joined([two, of_rows(C=("00000001", "000001"))], {"kind": "some"})
+    assert joined.equals(whole) and joined.about == {"kind": "some"}
+    assert Masks.joined([two]).about == {}
+
+
+def test_a_control_says_what_it_was_permuted_with() -> None:
+    masks = of_rows(A=("11000000", "111000"))
+    assert masks.permuted(8).about == {"kind": "fixed_random", "seed": 3, "permuted_with": 8}
+    assert masks.about == {"kind": "learned", "seed": 3}
+
+
+def test_a_mask_of_another_shape_is_refused_where_it_is_made_and_where_it_is_read(tmp_path: Path) -> None:
+    masks = of_rows(A=("11000000", "111000"))
+    masks.save(tmp_path / "m.safetensors")
+    larger = torch.nn.Sequential(torch.nn.Linear(4, 2, bias=False), torch.nn.Linear(2, 4, bias=False))
+    said = (
+        r"these masks are for another model: tensor 1\.weight is \[3, 2\] in the masks, and Sequential has "
+        r"\[4, 2\] there"
+    )
+    with pytest.raises(ModelError, match=said):
+        Masks.load(tmp_path / "m.safetensors", larger)
+    with pytest.raises(ModelError, match=said):
+        Masks.of({"A": {"1.weight": torch.ones(3, 2, dtype=torch.bool)}}, larger)
+
+
+def test_a_soft_gate_that_float16_rounds_to_nothing_is_closed() -> None:
+    model = torch.nn.Linear(4, 1, bias=False)
+    masks = Masks.of({"A": {"weight": torch.tensor([[1e-9, 1e-3, 0.0, 1.0]])}}, model)
+    assert masks.mask("A", "weight").tolist() == [[0, float(torch.tensor(1e-3).half()), 0, 1]]
+    assert masks.density("A") == 0.5
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "deep" / "masks.safetensors"
+    first = of_rows(A=("11000000", "111000"))
+    first.save(path)
+
+    def half(tensors: object, path: Path, metadata: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(bmt.masks, "save_file", half)
+    with pytest.raises(OSError, match="disk full"):
+        of_rows(A=("00000000", "000000")).save(path)
+    assert Masks.load(path).equals(first) and [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_file_that_holds_no_masks_is_named(tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "bare.safetensors")
+    save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors", metadata={"masks": "{"})
+    (tmp_path / "text.safetensors").write_text("no tensors")
+    for name in ("bare", "other", "text"):
+        with pytest.raises(ModelError, match=rf"{name}\.safetensors: not a file of masks .*; make it again$"):
+            Masks.load(str(tmp_path / f"{name}.safetensors"))
+    with pytest.raises(ModelError, match="no masks there"):
+        Masks.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "kind"),
+    [
+        ("decoder.block.1.layer.2.DenseReluDense.wo.weight", "decoder_01", "ffn_out"),
+        ("decoder.block.0.layer.1.EncDecAttention.k.weight", "decoder_00", "key"),
+        ("decoder.final_layer_norm.weight", "other", "norm"),
+        ("encoder.block.11.layer.0.SelfAttention.o.weight", "layer_11", "attention_output"),
+        ("encoder.block.0.layer.0.layer_norm.weight", "layer_00", "norm"),
+        ("model.layers.7.self_attn.q_proj.weight", "layer_07", "query"),
+        ("model.layers.7.self_attn.k_proj.bias", "layer_07", "key"),
+        ("model.layers.7.self_attn.v_proj.weight", "layer_07", "value"),
+        ("model.layers.7.self_attn.o_proj.weight", "layer_07", "attention_output"),
+        ("model.layers.7.mlp.up_proj.weight", "layer_07", "ffn_in"),
+        ("model.layers.7.mlp.down_proj.weight", "layer_07", "ffn_out"),
+        ("model.embed_tokens.weight", "embeddings", "embedding"),
+        ("distilbert.transformer.layer.5.ffn.lin1.weight", "layer_05", "ffn_in"),
+        ("distilbert.transformer.layer.5.ffn.lin2.weight", "layer_05", "ffn_out"),
+        ("distilbert.transformer.layer.5.attention.q_lin.weight", "layer_05", "other"),
+        ("transformer.h.3.mlp.fc1.weight", "layer_03", "ffn_in"),
+        ("wte.weight", "embeddings", "embedding"),
+        ("bert.embeddings.LayerNorm.weight", "embeddings", "norm"),
+        ("bert.encoder.layer.3.output.adapter.down.weight", "layer_03", "adapter"),
+        ("lm_head.weight", "head", "head"),
+        ("score.weight", "head", "head"),
+        ("heads.weight", "head", "head"),
+        ("bert.pooler.dense.weight", "other", "other"),
+        ("bert.encoder.layer.2.to_decoder.weight", "layer_02", "other"),
+    ],
+)
+def test_where_a_tensor_of_another_architecture_sits(name: str, layer: str, kind: str) -> None:
+    assert (layer_of(name), kind_of(name)) == (layer, kind)
+
+
+def test_heads_and_adapters_are_no_part_of_the_encoder() -> None:
+    heads = ["qa_outputs.weight", "classifier.bias", "score.weight", "lm_head.bias", "head.0", "heads.weight"]
+    assert all(is_head(name) and not in_encoder(name) for name in heads)
+    adapter = "bert.encoder.layer.0.adapter.down"
+    assert not is_head(adapter) and not in_encoder(adapter)
+    for name in ("bert.head.weight", "headless.weight", "bert.classifier.bias", "x"):
+        assert not is_head(name) and in_encoder(name), name
+
+
+def test_targets_are_patterns_found_anywhere_in_a_name_in_the_model_s_order() -> None:
+    class Some(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.b, self.a, self.qa_outputs = (torch.nn.Linear(1, 1) for _ in range(3))
+
+    model = Some()
+    assert target_names(model) == ["b.weight", "b.bias", "a.weight", "a.bias"]
+    assert target_names(model, [r"^a\.", "b.*bias"]) == ["b.bias", "a.weight", "a.bias"]
+    assert target_names(model, ["weight"]) == ["b.weight", "a.weight", "qa_outputs.weight"]
+    assert target_names(model, ["weight", r"^b\.w"]) == target_names(model, ["weight"])
+    with pytest.raises(
+        ConfigError,
+        match=r"targets: the pattern 'decoder' matches no parameter of Some; names look like b\.weight",
+    ):
+        target_names(model, ["weight", "decoder"])
+
+
+class Elsewhere(torch.Tensor):
+    """Says that it is on a GPU, and is not."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda")
+
+
+def test_on_a_gpu_bits_are_read_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = torch.rand(3, 7, generator=torch.Generator().manual_seed(0)) < 0.5
+    real = torch.arange
+    monkeypatch.setattr(torch, "arange", lambda *ends, device, dtype: real(*ends, dtype=dtype))
+    got = unpack(pack(mask).as_subclass(Elsewhere), (3, 7))
+    assert got.dtype == torch.bool and got.tolist() == mask.tolist()

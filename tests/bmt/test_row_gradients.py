@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from bmt.errors import ModelError
 from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.row_gradients import RowGroups
@@ -159,3 +161,89 @@ def test_under_bf16_the_datasets_parts_are_added_in_fp32() -> None:
             out = model(x)
         (out.float() * x).sum().backward()
     assert out.dtype == torch.bfloat16 and model.weight.grad is not None and float(model.weight.grad) == 257.0
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        r"bias$",
+        r"weight$",
+        r"^(inner\.weight|norm\.bias)$",
+        r"^(inner\.bias|norm\.weight)$",
+        r"^tokens",
+        r"^positions",
+        r"^bare_norm",
+        r"^outer",
+    ],
+)
+def test_tensors_beside_the_masked_ones_have_their_whole_gradient(targets: str) -> None:
+    """A masked bias beside a free matrix, and the other way round."""
+    model, owner = Block(), [1, 0, 2, 1]
+    whole = random_masks(model)
+    names = [name for name in whole.shapes if re.search(targets, name)]
+    assert 0 < len(names) < len(whole.shapes)
+    masks = Masks.of({d: {n: whole.mask(d, n) for n in names} for d in whole.datasets}, model)
+    opened = {name: torch.ones(shape, dtype=torch.bool) for name, shape in whole.shapes.items()}
+    filled = {d: opened | {n: whole.mask(d, n) for n in names} for d in whole.datasets}
+    want = row_by_row(model, Masks.of(filled, model), owner)
+    got = in_one_pass(model, masks, owner)
+    assert got.keys() == want.keys()
+    for name, value in want.items():
+        torch.testing.assert_close(got[name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("where", ["tokens", "norm", "inner"])
+def test_a_batch_of_other_rows_than_were_named_is_refused_by_the_first_module_it_meets(where: str) -> None:
+    model = Block()
+    whole = random_masks(model)
+    names = [name for name in whole.shapes if name.startswith(f"{where}.")]
+    masks = Masks.of({d: {n: whole.mask(d, n) for n in names} for d in whole.datasets}, model)
+    with mask_updates(torch.optim.SGD(model.parameters(), lr=0.0), model, masks) as masked:
+        for rows in ([0, 1, 2], [0, 1, 2, 0, 1]):
+            masked.rows(rows)
+            with pytest.raises(
+                ModelError,
+                match=rf"^{where}: the batch has 4 rows and masked\.rows\(…\) named {len(rows)}: name one",
+            ):
+                model(batch()[0])
+
+
+class Own(nn.Linear):
+    """A linear map whose forward may be anything."""
+
+
+@pytest.mark.parametrize(
+    "module",
+    [nn.LayerNorm((2, 3)), nn.Conv1d(2, 2, 1), nn.BatchNorm1d(3), Own(3, 3), nn.Bilinear(2, 2, 2)],
+    ids=lambda module: type(module).__name__,
+)
+def test_a_module_whose_gradient_cannot_be_split_is_named_and_none_is_left_replaced(
+    module: nn.Module,
+) -> None:
+    model = nn.Sequential(nn.Linear(3, 3), module, nn.Linear(3, 3))
+    masks = Masks.of(
+        {d: {n: torch.ones(p.shape, dtype=torch.bool) for n, p in model.named_parameters()} for d in "AB"},
+        model,
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with (
+        pytest.raises(
+            ModelError,
+            match=rf"^tensor 1\.weight stands in a {type(module).__name__}, whose gradient cannot be split "
+            r"by dataset: leave it out with targets=, or use one mask for all datasets$",
+        ),
+        mask_updates(optimizer, model, masks),
+    ):
+        pass
+    assert not any("forward" in part.__dict__ for part in model.modules())
+    beside = {d: {n: masks.mask(d, n) for n in masks.shapes if not n.startswith("1.")} for d in "AB"}
+    with mask_updates(optimizer, model, Masks.of(beside, model)):
+        assert ["forward" in part.__dict__ for part in model] == [True, False, True]
+    assert not any("forward" in part.__dict__ for part in model.modules())
+
+
+def test_rows_of_one_dataset_that_stand_together_are_a_slice_and_others_indices() -> None:
+    """A slice is a view; indices copy."""
+    groups = RowGroups.of([2, 0, 0, 2], torch.device("cpu"))
+    assert [dataset for dataset, _ in groups.members] == [0, 2]
+    assert groups.members[0][1] == slice(1, 3) and torch.equal(groups.members[1][1], torch.tensor([0, 3]))

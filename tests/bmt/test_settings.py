@@ -7,7 +7,19 @@ from dataclasses import dataclass, fields
 import pytest
 
 from bmt.errors import ConfigError
-from bmt.settings import DataSettings, allowed, check_settings, knob
+from bmt.settings import (
+    DataSettings,
+    DecodeSettings,
+    FewShotSettings,
+    LossSettings,
+    MaskSettings,
+    SamplingSettings,
+    TrainingSettings,
+    TuningSettings,
+    allowed,
+    check_settings,
+    knob,
+)
 
 
 @dataclass(frozen=True)
@@ -48,3 +60,79 @@ def test_a_list_is_not_shared_between_settings() -> None:
     one = DataSettings()
     one.train.append("another")
     assert DataSettings().train != one.train
+
+
+SECTIONS = {
+    "data": DataSettings,
+    "mask": MaskSettings,
+    "tuning": TuningSettings,
+    "training": TrainingSettings,
+    "sampling": SamplingSettings,
+    "loss": LossSettings,
+    "decode": DecodeSettings,
+    "fewshot": FewShotSettings,
+}
+SOURCES = ["SQuAD", "HotpotQA", "TriviaQA", "NewsQA", "SearchQA", "NaturalQuestions"]
+TARGETS = ["BioASQ", "DROP", "DuoRC", "RACE", "RelationExtraction", "TextbookQA"]
+# What the page of deviations does not tell: the defaults that the paper states or that are ours, and what is
+# allowed.
+STATED = {
+    "data.train": (SOURCES, ""),
+    "data.evaluate": ([*SOURCES, *TARGETS], ""),
+    "data.window": (512, "at least 32 and at most 4096"),
+    "data.validation_cap": (1000, "at least 1"),
+    "mask.beta": (1.0, "above 0"),
+    "mask.gate": ("sampled", "one of sampled, resampled, deterministic, mean"),
+    "training.lr": (1e-5, "above 0"),
+    "training.weight_decay": (0.0, "at least 0"),
+    "training.eps": (1e-8, "above 0"),
+    "training.epochs_mt": (3, "above 0"),
+    "training.epochs_st": (10, "above 0"),
+    "training.evaluate_every": (2048, "at least 1"),
+    "training.patience": (5, "at least 1"),
+    "sampling.kind": ("dynamic", "one of dynamic, dynamic_single_task, uniform, size, temperature"),
+    "fewshot.sizes": ([16, 64, 256], ""),
+    "fewshot.steps": (300, "at least 1"),
+    "fewshot.lr": (1e-5, "above 0"),
+    "fewshot.patience": (10, "at least 1"),
+}
+OURS = {
+    "data.dev_cap": (None, "at least 1"),
+    "tuning.compact_state": (True, ""),
+    "training.evaluation_batch": (32, "at least 1"),
+    "training.batch_tokens": (None, "at least 32"),
+    "training.micro_batch": (None, "at least 1"),
+    "training.micro_tokens": (None, "at least 32"),
+    "training.padding": (0.08, "at least 0 and below 1"),
+    "training.threads": (None, "at least 1"),
+    "sampling.temperature": (1.0, "at least 1"),
+    "sampling.single_task_arm": (None, ""),
+    "sampling.single_task_scores": (None, ""),
+}
+
+
+@pytest.mark.parametrize(("paper", "want"), [("stated", STATED), ("ours", OURS)])
+def test_defaults_and_bounds_of_knobs_that_are_no_deviation(
+    paper: str, want: dict[str, tuple[object, str]]
+) -> None:
+    have = {
+        f"{section}.{entry.name}": (getattr(settings(), entry.name), allowed(entry.metadata))
+        for section, settings in SECTIONS.items()
+        for entry in fields(settings)
+        if entry.metadata["paper"] == paper
+    }
+    assert have == want
+
+
+def test_the_defaults_of_every_section_are_allowed_and_an_error_names_section_key_and_value() -> None:
+    for section, settings in SECTIONS.items():
+        check_settings(settings(), section)
+    for section, settings, said in (
+        ("training", TrainingSettings(batch=0), "training.batch: 0 is not allowed: at least 1"),
+        ("decode", DecodeSettings(mode=""), "decode.mode: '' is not allowed: one of joint, greedy"),
+        ("fewshot", FewShotSettings(lr=0), "fewshot.lr: 0 is not allowed: above 0"),
+        ("sampling", SamplingSettings(floor=1), "sampling.floor: 1 is not allowed: at least 0 and below 1"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            check_settings(settings, section)
+        assert str(caught.value) == said and caught.value.status == 2

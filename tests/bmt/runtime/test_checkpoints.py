@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,14 @@ import torch
 from torch import nn
 
 from bmt.errors import ModelError
-from bmt.runtime.checkpoints import FORMAT, Checkpoints, load_tensors
+from bmt.runtime.checkpoints import (
+    FORMAT,
+    Checkpoints,
+    load_optimizer_tensors,
+    load_tensors,
+    optimizer_tensors,
+    tensors,
+)
 
 
 def model_at(value: float) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -117,3 +125,115 @@ def test_what_a_killed_process_has_left_goes_with_the_next_checkpoint(tmp_path: 
         (tmp_path / name / "model.safetensors").write_bytes(b"half")
     saved(tmp_path, steps=1)
     assert [path.name for path in tmp_path.iterdir()] == ["step-0000001"]
+
+
+def test_where_there_are_no_hard_links_the_best_model_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    checkpoints = saved(tmp_path, best=1, steps=4)
+    newest = checkpoints.newest()
+    model, _ = model_at(0.0)
+    checkpoints.load_best(model)
+    assert newest is not None and newest.step == 4 and model.weight.tolist() == [[1.0, 1.0]]
+
+
+def test_a_best_model_is_that_of_the_last_step_that_was_best_and_of_no_later_one(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "f")
+    model, _ = model_at(0.0)
+    for step, best, want in ((9, True, 9.0), (10, True, 10.0), (11, False, 10.0), (99, False, 10.0)):
+        checkpoints.save(step, *model_at(float(step)), {}, best=best)
+        checkpoints.load_best(model)
+        assert model.weight.tolist() == [[want] * 2], step
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-0000011", "step-0000099"]
+    newest = checkpoints.newest()
+    assert newest is not None and newest.step == 99 and newest.folder == tmp_path / "step-0000099"
+
+
+def test_a_state_comes_back_in_its_order_and_without_what_json_has_not(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "f")
+    state = {"z": 1, "a": [{"step": 1, "em": 2.5}], "m": None}
+    checkpoints.save(1, *model_at(1.0), state, best=True)
+    restored = checkpoints.restore(*model_at(0.0))
+    assert restored is not None and restored[1] == {}
+    assert json.dumps(restored[0]) == json.dumps(state)
+    with pytest.raises(ValueError, match="Out of range"):
+        checkpoints.save(2, *model_at(2.0), {"loss": float("nan")}, best=True)
+    newest = checkpoints.newest()
+    assert newest is not None and newest.step == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["step-0000001"]
+
+
+def test_a_checkpoint_that_lacks_a_file_is_passed_over_and_without_any_all_is_discarded(
+    tmp_path: Path,
+) -> None:
+    checkpoints = saved(tmp_path)
+    (tmp_path / "step-0000003" / "optimizer.safetensors").unlink()
+    newest = checkpoints.newest()
+    assert newest is not None and newest.step == 2
+    (tmp_path / "step-0000002" / "state.json").write_text("[]")
+    assert checkpoints.newest() is None and checkpoints.restore(*model_at(0.0)) is None
+    checkpoints.discard_after(0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_checkpoint_of_another_configuration_is_no_error_and_a_whole_one_is(tmp_path: Path) -> None:
+    saved(tmp_path, steps=1)
+    other = Checkpoints(tmp_path, "g")
+    with pytest.raises(ModelError, match=rf"remove {tmp_path} to start again"):
+        other.restore(*model_at(0.0))
+    (tmp_path / "step-0000001" / "model.safetensors").write_bytes(b"")
+    assert other.newest() is None
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_as_many_checkpoints_stay_as_are_asked_for(keep: int, tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "f")
+    for step in (2, 30, 400, 5000):
+        checkpoints.write(step, {"gates": {"x": torch.tensor([float(step)])}}, {"at": step}, keep=keep)
+    steps = [int(path.name.removeprefix("step-")) for path in sorted(tmp_path.iterdir())]
+    assert steps == [2, 30, 400, 5000][-keep:]
+    newest = checkpoints.newest()
+    assert newest is not None and newest.tensors("gates")["x"].tolist() == [5000.0]
+    assert newest.state == {"at": 5000} and sorted(path.name for path in newest.folder.iterdir()) == [
+        "gates.safetensors",
+        "state.json",
+    ]
+
+
+def test_frozen_parameters_are_in_no_checkpoint_and_stay_what_they_are() -> None:
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+    model[0].weight.requires_grad_(False)
+    assert list(tensors(model)) == ["1.weight"]
+    before = model[0].weight.clone()
+    load_tensors(model, {"1.weight": torch.tensor([[7.0]])})
+    assert model[1].weight.tolist() == [[7.0]] and torch.equal(model[0].weight, before)
+    with pytest.raises(ModelError, match=r"tensor 0\.weight is on one side only"):
+        load_tensors(model, {"0.weight": torch.zeros(1, 1), "1.weight": torch.zeros(1, 1)})
+
+
+def test_an_optimizer_goes_on_with_its_moments_and_its_own_learning_rates() -> None:
+    def made(rate: float) -> tuple[list[nn.Parameter], torch.optim.Optimizer]:
+        parameters = [nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(1))]
+        groups = [{"params": parameters[:2], "lr": rate}, {"params": parameters[2:], "lr": 10 * rate}]
+        return parameters, torch.optim.AdamW(groups)
+
+    parameters, optimizer = made(0.1)
+    for number, parameter in enumerate(parameters):
+        if number != 1:  # the second never had a gradient
+            parameter.grad = torch.full_like(parameter, number + 1.0)
+    optimizer.step()
+    kept = optimizer_tensors(optimizer)
+    names = {"exp_avg", "exp_avg_sq", "step"}
+    assert set(kept) == {f"{number}.{name}" for number in (0, 2) for name in names}
+    again, other = made(0.5)
+    load_optimizer_tensors(other, kept)
+    assert [group["lr"] for group in other.param_groups] == [0.5, 5.0]
+    assert other.state[again[2]]["exp_avg"].tolist() == pytest.approx([0.3])
+    assert (
+        other.state[again[0]]["exp_avg"].tolist() == pytest.approx([0.1] * 2) and again[1] not in other.state
+    )
+    assert float(other.state[again[2]]["step"]) == 1

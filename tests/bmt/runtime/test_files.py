@@ -19,6 +19,7 @@ from bmt.runtime.files import (
     write_aside,
     write_folder_aside,
     write_json,
+    write_text,
 )
 
 
@@ -63,6 +64,8 @@ def test_json_is_stable_and_refuses_nan(tmp_path: Path) -> None:
     assert (tmp_path / "x.json").read_text(encoding="utf-8") == '{\n "a": "é",\n "b": 1\n}\n'
     with pytest.raises(ValueError, match="Out of range"):
         write_json(tmp_path / "x.json", {"a": float("nan")})
+    known = "0c187fb652afca8017b5ef38178eeef09a9dfef844316f80ba4207cdf1995ee5"  # in file names and on disk
+    assert json_digest({"b": [1, 2.5, None, True], "a": "é"}) == known
     assert json_digest({"b": 1, "a": 2}) == json_digest({"a": 2, "b": 1}) != json_digest({"a": 2, "b": 2})
 
 
@@ -127,3 +130,46 @@ def test_a_folder_that_is_replaced_is_whole_at_every_moment(
     with pytest.raises(OSError, match="no"), write_folder_aside(target) as aside:
         (aside / "two").write_text("two")
     assert [path.read_text() for path in tmp_path.rglob("one")] == ["one"]
+
+
+def test_a_folder_that_a_killed_process_of_this_number_left_is_not_written_into(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "folder"
+    left = target.with_name(f".folder.{os.getpid()}.part")
+    left.mkdir(parents=True)
+    (left / "stale").write_text("half")
+    with write_folder_aside(target) as aside:
+        assert aside == left and list(aside.iterdir()) == [] and not target.exists()
+        (aside / "new").write_text("new")
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert [path.name for path in target.parent.iterdir()] == ["folder"]
+
+
+def test_the_old_folder_is_there_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    with write_folder_aside(target) as aside:
+        (aside / "one").write_text("one")
+    with write_folder_aside(str(target)) as aside:
+        assert (target / "one").read_text() == "one"
+        (aside / "two").write_text("two")
+        assert (target / "one").read_text() == "one"
+    assert [path.name for path in target.iterdir()] == ["two"]
+
+
+def test_a_path_may_be_text_and_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_text("here.txt", "ä")
+    write_json("deep/er.json", [1])
+    with write_folder_aside("folder") as aside:
+        (aside / "x").write_text("x")
+    assert (tmp_path / "here.txt").read_bytes() == "ä".encode()
+    assert (tmp_path / "deep" / "er.json").read_text() == "[\n 1\n]\n"
+    assert file_digest("folder/x") == hashlib.sha256(b"x").hexdigest()
+
+
+def test_what_is_refused_leaves_the_old_json(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": 1})
+    for value in (float("inf"), float("-inf"), float("nan")):
+        with pytest.raises(ValueError, match="Out of range"):
+            write_json(tmp_path / "x.json", {"a": value})
+    assert (tmp_path / "x.json").read_text() == '{\n "a": 1\n}\n'
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]

@@ -12,10 +12,11 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch.nn.parallel import DistributedDataParallel
 
+import bmt.runtime.ranks
 from bmt.errors import ConfigError
 from bmt.masked_updates import mask_updates
 from bmt.random_mask import RandomMask
-from bmt.runtime.ranks import launched, rank_device
+from bmt.runtime.ranks import GradientSum, Ranks, launched, rank_device
 from tests.bmt.test_masked_updates import ids, loss_on, masks_for
 from tests.support import tiny
 from tests.support.forks import two_ranks
@@ -92,3 +93,92 @@ def test_a_rank_has_its_gpu_unless_accelerate_leaves_it_alone(monkeypatch: pytes
     monkeypatch.setenv("ACCELERATE_USE_CPU", "false")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert rank_device() == torch.device("cpu")
+
+
+@pytest.mark.parametrize("values", [{}, {"WORLD_SIZE": ""}, {"WORLD_SIZE": "1"}, {"PMI_SIZE": "1"}])
+def test_a_process_that_no_launcher_started_is_alone(
+    values: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: pytest.fail("a group of one"))
+    with launched() as ranks:
+        assert ranks == Ranks(0, 1) and ranks.first
+        assert ranks.gathered("x") == ["x"] and ranks.of_first(3) == 3
+        ranks.wait()
+
+
+@pytest.mark.parametrize(("gpu", "backend"), [(False, "gloo"), (True, "nccl")])
+def test_a_launched_rank_takes_its_gpu_waits_for_the_others_and_leaves_the_group(
+    gpu: bool, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an error it leaves nothing: the others may be waiting in a call that will not come."""
+    calls: list[Any] = []
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda number: calls.append(("gpu", number)))
+    monkeypatch.setattr(dist, "init_process_group", lambda kind, timeout: calls.append((kind, timeout.days)))
+    monkeypatch.setattr(dist, "get_rank", lambda: 3)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 4)
+    monkeypatch.setattr(dist, "all_gather_object", lambda values, value: calls.append("wait"))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: calls.append("left"))
+    began = [("gpu", 1), (backend, 7)] if gpu else [(backend, 7)]
+    with launched() as ranks:
+        assert ranks == Ranks(3, 4) and not ranks.first and calls == began
+    assert calls == [*began, "wait", "left"]
+    calls.clear()
+    with pytest.raises(KeyError), launched():
+        raise KeyError
+    assert calls == began
+
+
+@pytest.mark.parametrize(
+    ("rank", "needed", "want"),
+    [
+        (0, True, ["block", "wait"]),
+        (1, True, ["wait", "block"]),
+        (0, False, ["block"]),
+        (1, False, ["block"]),
+    ],
+)
+def test_the_first_runs_a_block_before_the_others(
+    rank: int, needed: bool, want: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(Ranks, "wait", lambda self: calls.append("wait"))
+    with Ranks(rank, 2).first_before_others(needed):
+        calls.append("block")
+    assert calls == want
+
+
+def test_gradients_are_summed_with_the_loss_over_every_rank_that_has_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the second rank of two, the first of which has gradients of 10 everywhere but in the last tensor."""
+    model = torch.nn.ParameterList([torch.ones(2), torch.ones(3), torch.ones(1), torch.ones(4)])
+    model[2].requires_grad_(False)
+    monkeypatch.setattr(bmt.runtime.ranks, "BUCKET", 3)
+    monkeypatch.setattr(Ranks, "gathered", lambda self, value: [[True, True, False], value])
+    sizes: list[int] = []
+
+    class Done:
+        def wait(self) -> None: ...
+
+    def add(flat: torch.Tensor, async_op: bool) -> Done:
+        sizes.append(flat.numel())
+        flat.add_(10)
+        return Done()
+
+    monkeypatch.setattr(dist, "all_reduce", add)
+    summed, loss = GradientSum(Ranks(1, 2), model), torch.tensor(0.5)
+    model[0].grad = torch.tensor([1.0, 2.0])
+    summed(loss)
+    assert sizes == [3, 3] and float(loss) == 10.5
+    assert model[0].grad.tolist() == [11.0, 12.0] and model[1].grad.tolist() == [10.0] * 3
+    assert model[2].grad is None and model[3].grad is None
+    GradientSum(Ranks(), model)(loss)
+    assert float(loss) == 10.5 and model[0].grad.tolist() == [11.0, 12.0]
