@@ -19,7 +19,9 @@ def test_seeds_are_whole_numbers_in_their_order(text: str | None, seeds: tuple[i
     assert chosen_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", ",", "1,", "1,1", "1,01", "-1", "1.0", "1 2", "a", "42949672950", "0x1"])
+@pytest.mark.parametrize(
+    "text", ["", ",", "1,", "1,1", "1,01", "-1", "1.0", "1 2", "a", "42949672950", "0x1"]
+)
 def test_other_seeds_are_refused_with_the_form(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         chosen_seeds(text)
@@ -49,4 +51,6 @@ def test_a_results_folder_that_is_named_must_be_one(tmp_path: Path) -> None:
     for place in (tmp_path / "none", tmp_path / "file"):
         with pytest.raises(ConfigError) as caught:
             results_place(place, None)
-        assert str(caught.value).startswith(f"--results {place}: no such folder: a folder of <cell>.json and ")
+        assert str(caught.value).startswith(
+            f"--results {place}: no such folder: a folder of <cell>.json and "
+        )

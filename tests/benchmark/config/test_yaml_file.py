@@ -35,7 +35,7 @@ def test_what_is_no_yaml_is_one_line_with_the_file_and_the_line(text: str, said:
 
 
 def test_a_value_that_cannot_be_read_and_a_file_that_is_absent(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="^f: a value that YAML cannot read: month must be in 1..12"):
+    with pytest.raises(DataError, match=r"^f: a value that YAML cannot read: month must be in 1\.\.12"):
         parse_yaml("a: 2026-99-99\n", "f", DataError)
     for hint, said in (("", "f: no such file"), ("make it", "f: no such file; make it")):
         with pytest.raises(ConfigError) as caught:

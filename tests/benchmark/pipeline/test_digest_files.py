@@ -223,7 +223,7 @@ def test_references_that_no_cell_needs_are_refused_by_their_place(tmp_path: Path
     with pytest.raises(ConfigError) as caught:
         write_digests(config, places)
     assert str(caught.value) == (
-        "references[2]: 'minilm.st-NewsQA.bmt.s1' is not allowed: no cell's sampling is held against it: move "
-        "it to cells"
+        "references[2]: 'minilm.st-NewsQA.bmt.s1' is not allowed: "
+        "no cell's sampling is held against it: move it to cells"
     )
     assert not places.digests.exists()

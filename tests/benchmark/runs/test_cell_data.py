@@ -128,9 +128,7 @@ def made_features(dataset: str, split: str, count: int = 5) -> Any:
     ids = [f"{dataset} {split} {row}" for row in range(count)]
     examples = {"id": ids, "context_id": ids, "context": ids, "answers": [[one] for one in ids]}
     meta = {"key": f"k {dataset} {split}", "inputs": {"file_sha256": f"f {dataset} {split}"}}
-    return SimpleNamespace(
-        windows=pa.table(columns, schema=WINDOWS), examples=pa.table(examples), meta=meta
-    )
+    return SimpleNamespace(windows=pa.table(columns, schema=WINDOWS), examples=pa.table(examples), meta=meta)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -324,7 +324,7 @@ def test_masks_that_take_steps_are_made_as_the_settings_say_and_kept(
 class Bars:
     """A bar that notes what it was told."""
 
-    advanced: list[tuple[int, str]] = []
+    advanced: ClassVar[list[tuple[int, str]]] = []
 
     def __enter__(self) -> Bars:
         return self
@@ -403,7 +403,12 @@ def test_theta_0_is_as_before_masks_that_move_it_and_only_learned_ones_warm_the_
     logged: list[Any] = []
     tracker = SimpleNamespace(log=lambda values, step: logged.append((values, step)))
     given_masks, anchor = cell_masks.masks_and_anchor(
-        run, "model", "data", tracker, fresh=fresh, control=control  # type: ignore[arg-type]
+        run,
+        "model",
+        "data",
+        tracker,
+        fresh=fresh,
+        control=control,  # type: ignore[arg-type]
     )
     assert told == expected
     assert (given_masks, anchor.pretrained) == ("masks", "theta_0")

@@ -59,7 +59,9 @@ class Scene:
 
         parts = {"SQuAD": part("SQuAD", 1), "DROP": part("DROP", 2)}
         tracker = SimpleNamespace(
-            data_input=lambda name, source, digest, context: self.told.append((name, source, digest, context)),
+            data_input=lambda name, source, digest, context: self.told.append(
+                (name, source, digest, context)
+            ),
             log=lambda values, step: self.told.append(("log", values["f1/avg_ood"], step)),
         )
 

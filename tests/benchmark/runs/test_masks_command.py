@@ -61,13 +61,18 @@ def test_what_it_cannot_show_is_named(root: Path) -> None:
 def test_masks_of_one_dataset_overlap_with_none_and_cells_may_share_no_dataset(root: Path) -> None:
     model = tiny.bert()
     whole = made(0.3, 0, model)
-    of = {name: Masks.of({name: {key: whole.mask(name, key) for key in whole.shapes}}, model, {"kind": "learned"}) for name in ("A", "B")}
+    of = {
+        name: Masks.of(
+            {name: {key: whole.mask(name, key) for key in whole.shapes}}, model, {"kind": "learned"}
+        )
+        for name in ("A", "B")
+    }
     assert [type(block).__name__ for block in masks_document(of["A"]).blocks] == [
         "TextTable",
         "TextTable",
         "Paragraph",
     ]
-    with pytest.raises(ModelError, match="^the cells share no dataset: A and B$"):
+    with pytest.raises(ModelError, match=r"^the cells share no dataset: A and B$"):
         overlap_document(of["A"], of["B"])
     write_json(root / "runs" / "tiny" / "bert.mt.none.s0" / "masks" / "masks.json", None)
     with pytest.raises(ModelError, match="the arm none has no masks, none that stay"):

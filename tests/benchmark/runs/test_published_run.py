@@ -75,9 +75,7 @@ def test_a_model_is_named_by_its_pin_its_weights_or_the_commit_that_was_there(
 
 
 def example(row: int) -> Example:
-    return Example(
-        f"q{row}", "DROP", f"Which {row}?", f"Context {row}.", f"c{row}", (f"a{row}", "b"), ()
-    )
+    return Example(f"q{row}", "DROP", f"Which {row}?", f"Context {row}.", f"c{row}", (f"a{row}", "b"), ())
 
 
 @pytest.fixture

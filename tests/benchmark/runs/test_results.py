@@ -112,7 +112,10 @@ def test_why_a_run_cannot_be_used(values: Any, reason: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b'{\n"a": 1', "line 2: no JSON (Expecting ',' delimiter); an interrupted write or an edit: make it again"),
+        (
+            b'{\n"a": 1',
+            "line 2: no JSON (Expecting ',' delimiter); an interrupted write or an edit: make it again",
+        ),
         (b'{"a": "\xe9"}', "no UTF-8 text"),
         (b'{"a": "\\ud800"}', "a text in it is no Unicode (half of a surrogate pair)"),
         (b'{"a": ' + b"9" * 5000 + b"}", "no results: nested too deeply, or a number too long"),

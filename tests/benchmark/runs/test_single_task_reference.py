@@ -68,7 +68,13 @@ def test_the_reference_is_em_and_f1_of_the_run_s_own_dataset(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "validation",
-    [None, {}, {"NewsQA": {"em": 1.0}}, {"NewsQA": {"em": "x", "f1": 1.0}}, {"SQuAD": {"em": 1.0, "f1": 1.0}}],
+    [
+        None,
+        {},
+        {"NewsQA": {"em": 1.0}},
+        {"NewsQA": {"em": "x", "f1": 1.0}},
+        {"SQuAD": {"em": 1.0, "f1": 1.0}},
+    ],
 )
 def test_a_record_without_its_dataset_s_scores_is_refused(validation: Any, tmp_path: Path) -> None:
     config, places = configured(), Places(tmp_path, "sample")
@@ -80,7 +86,7 @@ def test_a_record_without_its_dataset_s_scores_is_refused(validation: Any, tmp_p
         with_reference(config, MT, places)
     assert str(caught.value) == message
     for number in ("NaN", "Infinity"):  # as json.loads takes them
-        path.write_text('{"validation": {"NewsQA": {"em": 1.0, "f1": %s}}}' % number)
+        path.write_text(f'{{"validation": {{"NewsQA": {{"em": 1.0, "f1": {number}}}}}}}')
         with pytest.raises(ModelError, match="no validation EM and F1 of NewsQA"):
             with_reference(config, MT, places)
 

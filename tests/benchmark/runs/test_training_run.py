@@ -123,7 +123,8 @@ class Scene:
 
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    return lambda name="minilm.mt.mask.s3", ranks=Ranks(): Scene(tmp_path, monkeypatch, name, ranks)
+    alone = Ranks()
+    return lambda name="minilm.mt.mask.s3", ranks=alone: Scene(tmp_path, monkeypatch, name, ranks)
 
 
 def test_a_training_ends_with_its_outputs_and_then_without_checkpoints(
@@ -245,7 +246,9 @@ def test_the_tracker_is_told_the_whole_configuration_the_cell_and_what_it_trains
     for half in halves:
         half.touch()
     training_run._tracked(run, str(tmp_path / "p.yaml"), False)
-    known = {f"cell.{key}": getattr(run.cell, key) for key in ("backbone", "regime", "arm", "adapter", "seed")}
+    known = {
+        f"cell.{key}": getattr(run.cell, key) for key in ("backbone", "regime", "arm", "adapter", "seed")
+    }
     tags = {
         "params.sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "backbone.identity": "w",

@@ -184,9 +184,7 @@ def test_a_transfer_of_a_cell_writes_one_result_for_each_size_and_seed(
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
     config = load(ROOT / "profiles" / "sample.yaml")
     settings = replace(config.fewshot, sizes=[2, 4], seeds=[7, 9])
-    records = [
-        record_of(name, k, seed) for name in ("BioASQ", "DROP") for k in (2, 4) for seed in (7, 9)
-    ]
+    records = [record_of(name, k, seed) for name in ("BioASQ", "DROP") for k in (2, 4) for seed in (7, 9)]
     written: list[Any] = []
     model = SimpleNamespace(to=lambda device: written.append(device))
     patch = monkeypatch.setattr
