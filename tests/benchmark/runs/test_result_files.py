@@ -159,3 +159,14 @@ def test_a_result_repeats_its_training_and_what_is_added_stands_in_its_place(
         "tokens_per_second",
         "peak_memory_mb",
     }
+
+
+def test_a_seal_is_of_every_field_but_itself_as_the_json_gives_it_back() -> None:
+    values = {"cell": "c", "predictions_sha256": "a", "params_sha256": "b", "train_data_sha256": {"x": "c"}}
+    first = seal(values)
+    assert seal(values | {"record_sha256": "anything"}) == first
+    assert seal(dict(reversed(values.items()))) == first
+    for key in values:
+        assert seal(values | {key: "another"}) != first, key
+        assert seal({name: value for name, value in values.items() if name != key}) != first, key
+    assert seal({"a": (1, 2), "b": {3: None}}) == seal({"a": [1, 2], "b": {"3": None}})
