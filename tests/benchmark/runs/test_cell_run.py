@@ -251,7 +251,7 @@ def test_a_run_reads_its_own_backbone_s_features_and_weights(
 def masks_under(run: CellRun, **mask: Any) -> Any:
     """The masks of a run with other settings of masks."""
     run = replace(run, config=replace(run.config, mask=replace(run.config.mask, **mask)))
-    return cell_masks.masks_of_cell(run, tiny.bert(), None, fresh=False, control=RunControl())  # type: ignore[arg-type]
+    return cell_masks.masks_of_cell(run, tiny.bert(), None, fresh=False, control=RunControl())
 
 
 def test_an_arm_without_masks_has_none_and_a_random_one_is_drawn_as_it_says(tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_masks_that_take_steps_are_made_as_the_settings_say_and_kept(
         cell_runs, "progress", lambda name, total, unit, shown: bars.append((name, total)) or Bars()
     )
     control = RunControl(checkpoints=kept)
-    masks: Any = cell_masks.masks_of_cell(run, model, run.data, fresh=False, control=control)  # type: ignore[arg-type]
+    masks: Any = cell_masks.masks_of_cell(run, model, run.data, fresh=False, control=control)
     assert bars == [(f"masks {name}", sets * 15)] and Bars.advanced.pop() == (4, "")
     assert masks.equals(made_masks.permuted(2) if "fixed_random" in name else made_masks)
     assert Masks.load(path).equals(made_masks)  # the learned ones, whoever permutes them
@@ -343,7 +343,7 @@ def test_the_other_ranks_read_what_a_fresh_first_one_has_made(
     first, second = (replace(cell_run(tmp_path), ranks=Ranks(rank, 2)) for rank in (0, 1))
 
     def masks(run: CellRun) -> Any:
-        return cell_masks.masks_of_cell(run, tiny.bert(), None, fresh=True, control=RunControl())  # type: ignore[arg-type]
+        return cell_masks.masks_of_cell(run, tiny.bert(), None, fresh=True, control=RunControl())
 
     learned = masks(first)
     monkeypatch.setattr(cell_masks, "_learn", lambda run, *_: pytest.fail("the second rank learned too"))
@@ -408,7 +408,7 @@ def test_theta_0_is_as_before_masks_that_move_it_and_only_learned_ones_warm_the_
         "data",
         tracker,
         fresh=fresh,
-        control=control,  # type: ignore[arg-type]
+        control=control,
     )
     assert told == expected
     assert (given_masks, anchor.pretrained) == ("masks", "theta_0")
@@ -444,7 +444,7 @@ def test_adapters_are_tuned_for_their_own_epochs_and_told_of_by_dataset(
     monkeypatch.setattr(
         cell_runs, "progress", lambda name, total, unit, shown: bars.append((name, total)) or Bars()
     )
-    record = adapters.second_phase(run, "model", "data", RunControl(stop=stop))  # type: ignore[arg-type]
+    record = adapters.second_phase(run, "model", "data", RunControl(stop=stop))
     assert bars == [("adapters minilm.mt.bmt.adapter.s6", 125)] and Bars.advanced.pop() == (5, "loss")
     said = {"windows": 36, "tokens": 400, "seconds": 1.5}
     assert record == {
