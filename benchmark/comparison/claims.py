@@ -139,11 +139,11 @@ def _fact(claim: Claim, paper: Paper, facts: dict[str, Any] | None) -> ClaimResu
     """A claim about counted numbers: no seeds, no interval; it holds or it does not."""
     printed = paper_delta(claim, paper)
     counted = (facts or {}).get("rows") or {}
-    numbers = {row: counted.get(row, {}).get(claim.metric) for row in claim.rows}
-    if lacking := [row for row, number in numbers.items() if number is None]:
+    numbers = [counted.get(row, {}).get(claim.metric) for row in claim.rows]
+    if lacking := [row for row, number in zip(claim.rows, numbers, strict=True) if number is None]:
         reason = f"no {claim.metric} of {lacking[0]}"
         return ClaimResult(NO_DATA, reason, claim=claim, paper_delta=printed, interval=None)
-    ours = float(_difference(list(numbers.values())))
+    ours = float(_difference(numbers))
     direction = DIRECTIONS[claim.direction]
     holds = ours * direction > 0 if direction else abs(ours) <= (claim.size or 0)
     return ClaimResult(

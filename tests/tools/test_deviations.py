@@ -17,6 +17,7 @@ from bmt.settings import (
     TrainingSettings,
     TuningSettings,
 )
+from tools import deviations
 from tools.deviations import document
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,3 +84,24 @@ def test_the_switches_are_keys_of_the_configuration() -> None:
         section, *inner, name = key.split(".")
         place = getattr(config, section)
         assert hasattr(next(iter(place.values())) if inner == ["<name>"] else place, name), key
+
+
+def test_the_command_writes_the_page_of_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(deviations, "repository_root", lambda: tmp_path)
+    monkeypatch.setattr("sys.argv", ["deviations"])
+    deviations.main()
+    page = (tmp_path / "docs" / "deviations.md").read_text(encoding="utf-8")
+    assert page == document()
+    assert capsys.readouterr().out == f"docs/deviations.md: {len(page.splitlines())} lines\n"
+
+
+def test_every_choice_without_a_switch_has_its_row() -> None:
+    tail = document().split("## Without a switch\n")[1]
+    lines = [line for line in tail.splitlines() if line.startswith("|")]
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == [
+        about for about, *_ in deviations.FIXED
+    ]
+    assert {kind for _, kind, _ in deviations.FIXED} == {"silent", "contradictory"}

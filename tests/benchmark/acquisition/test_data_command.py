@@ -12,14 +12,16 @@ from dataclasses import replace
 import pytest
 
 from benchmark import data
-from benchmark.acquisition.dataset_table import beside_the_paper
-from benchmark.acquisition.inspection import marked
+from benchmark.acquisition.dataset_table import beside_the_paper, table_1
+from benchmark.acquisition.inspection import inspected, marked, mrqa_files, split_of
 from benchmark.cli.text import short
 from benchmark.paper import tables as papers
 from benchmark.rendering.document import phrases, plain_text
 from bmt.errors import ConfigError, DataError
 from bmt.qa.features import build
+from bmt.qa.irregularities import ReadingReport
 from bmt.settings import DataSettings
+from tests.support import project
 from tests.support.mrqa_files import HEADER, corpus, passage, question, write
 from tests.support.tiny_tokenizers import fast
 
@@ -129,6 +131,72 @@ def test_table_1_counts_what_agrees():
     assert said.text == "3 of the 18 Train and Dev counts that the paper prints are these files'"
 
 
+def test_words_are_the_train_files_where_there_is_one():
+    """Else the dev file's; counts are each split's own."""
+
+    def report(dataset: str, questions: int, words: int) -> ReadingReport:
+        return ReadingReport(
+            dataset=dataset,
+            questions=questions,
+            question_tokens=words * questions,
+            context_tokens=10 * words * questions,
+        )
+
+    reports = [
+        ("dev", report("SQuAD", 2, 5)),
+        ("train", report("SQuAD", 4, 7)),
+        ("train", report("NewsQA", 3, 6)),
+        ("dev", report("DROP", 1, 8)),
+        ("test", report("RACE", 1, 9)),
+        ("dev", report("Mine", 1, 1)),
+    ]
+    made = table_1(reports, "p")
+    assert made == {"schema": 1, "table": "1", "profile": "p", "backbone": None, "rows": made["rows"]}
+    assert made["rows"] == {
+        "SQuAD": {"Q": 7.0, "C": 70.0, "Train": 4, "Dev": 2, "Test": None},
+        "NewsQA": {"Q": 6.0, "C": 60.0, "Train": 3, "Dev": None, "Test": None},
+        "DROP": {"Q": 8.0, "C": 80.0, "Train": None, "Dev": 1, "Test": None},
+    }
+
+
+def test_a_files_split_is_what_its_name_says_else_its_header(tmp_path):
+    for name, header, split in (
+        ("SQuAD.dev.jsonl.gz", "train", "dev"),
+        ("a.test.jsonl", "", "test"),
+        ("development.jsonl", "train", "train"),
+        ("train.jsonl", "dev", "train"),
+        ("a.jsonl", "", "?"),
+    ):
+        assert split_of(tmp_path / name, ReadingReport(split=header)) == split
+
+
+def test_files_are_all_there_are_in_order_but_no_hidden_ones(tmp_path):
+    for name in ("b/a.jsonl", "c.jsonl.gz", "a.jsonl.gz", "a.jsonl", ".h.jsonl", "b/.p.jsonl.gz", "d.json"):
+        write(tmp_path / name, [HEADER])
+    there = [str(path.relative_to(tmp_path)) for path in mrqa_files(tmp_path)]
+    assert there == ["a.jsonl", "a.jsonl.gz", "b/a.jsonl", "c.jsonl.gz"]
+
+
+def test_without_a_folder_the_profiles_own_is_looked_at(root, monkeypatch):
+    project.write_params(root, project.params(["bert"], ["bert.mt.none.s0"], profile="tiny"))
+    folder, places = inspected(None, None)
+    assert (folder, places.profile) == (root / "data" / "raw" / "tiny", "tiny")
+    mine = root / "mine.yaml"
+    mine.write_text((root / "params.yaml").read_text().replace("profile: tiny", "profile: other"))
+    assert inspected(None, str(mine))[0] == root / "data" / "raw" / "other"
+    (root / "raw").mkdir()
+    monkeypatch.chdir(root / "raw")
+    folder, places = inspected(".", None)
+    assert (str(folder), places.profile, places.root) == (".", "raw", root), "a folder goes by its own name"
+
+
+def test_files_of_no_known_dataset_have_no_table_1(root, capsys):
+    write(root / "x" / "Mine.jsonl", [{"header": {"dataset": "Mine"}}, passage("a", question("a", "a"))])
+    assert run("stats", root / "x") == 0
+    out = capsys.readouterr().out
+    assert "Mine" in out and "Table 1" not in out
+
+
 def test_stats_json_is_table_1_as_compare_reads_it(folder, root, capsys):
     from benchmark.runs.results import read_facts
 
@@ -167,14 +235,39 @@ def test_check_reports_every_file_and_goes_on_after_a_broken_one(folder, capsys)
     assert f"{drop}, line 2: question 'r2': question without a usable span: answers ['x']\n" in out
     assert f"{drop}: 1 contexts, 2 questions, 1 spans; 1 irregular\n" in out
     assert f"{folder / 'Mine.jsonl'}: 1 contexts, 1 questions, 1 spans; nothing irregular\n" in out
-    assert out.splitlines()[-1].startswith("5 files, ") and out.endswith(
-        "1 files with irregularities, 1 not read to their end\n"
+    questions = sum(len(line["qas"]) for line in corpus(4)[1:]) + 2 + 2 + 1 + 1
+    assert out.splitlines()[-1] == (
+        f"5 files, {questions} questions: 1 files with irregularities, 1 not read to their end"
     )
     broken.unlink()
     assert run("check", folder) == 0
     capsys.readouterr()
     assert run("check", folder, "--list", "0") == 0
     assert "question 'r2'" not in capsys.readouterr().out
+
+
+def test_what_is_usual_is_told_and_is_no_irregularity(root, capsys):
+    double = question(CONTEXT, "1804")
+    double["detected_answers"] *= 2
+    other = question(CONTEXT, "old", "q2")
+    file = write(root / "x" / "SQuAD.dev.jsonl", [HEADER, passage(CONTEXT, double), passage(CONTEXT, other)])
+    assert run("check", root / "x", "--strict") == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"{file}: 2 contexts, 2 questions, 3 spans, 1 duplicate spans, 1 repeated contexts; "
+        "nothing irregular",
+        "1 files, 2 questions: 0 files with irregularities, 0 not read to their end",
+    ]
+
+
+def test_places_are_listed_up_to_the_number_that_is_asked_for(root, capsys):
+    asked = [question(CONTEXT, "absent", f"q{number}") for number in range(12)]
+    file = write(root / "x" / "SQuAD.dev.jsonl", [HEADER, passage(CONTEXT, *asked)])
+    for options, most in (((), 10), (("--list", "2"), 2), (("--list", "20"), 12)):
+        assert run("check", root / "x", *options) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert sum("line 2: question" in line for line in lines) == most
+        more = f"{file}: and {12 - most} more places"
+        assert (more in lines) == (most < 12)
 
 
 def test_check_strict_fails_on_an_irregularity(folder, capsys):
@@ -234,6 +327,37 @@ def test_show_marks_spans_in_the_context_and_in_every_window(folder, root, capsy
     )
 
 
+def test_show_finds_a_question_without_a_span_and_windows_without_an_answer(folder, root, capsys):
+    assert run("show", "r2", "--data", folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("DROP  r2  (")
+    assert lines[3] == "answers   x" and lines[5] == "context   in 1804"
+    assert lines[4].startswith("spans ") and lines[4].endswith("none that is usable")
+    where = root / "data" / "features" / "raw" / "tiny" / "SQuAD.dev"
+    settings = DataSettings(window=14, overlap=2, question=4)
+    made = build(folder / "in_domain" / "SQuAD.dev.jsonl.gz", fast("bert"), settings, where, train=False)
+    rows = [row for row in made.windows.to_pylist() if row["example"] == 1]
+    assert run("show", "d2", "--data", folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    heads = [line for line in lines if re.match(r"\d+\. ", line)]
+    assert [line.endswith("; no answer") for line in heads] == [not row["spans"] for row in rows]
+    assert any(not row["spans"] for row in rows) and any(row["spans"] for row in rows)
+    assert sum("'1804'" in line for line in heads) == sum(bool(row["spans"]) for row in rows)
+
+
+def test_show_takes_the_file_that_the_windows_are_of(folder, root, capsys):
+    """Where two files have a question of the same id, text and windows are of one of them."""
+    where = root / "data" / "features" / "raw" / "tiny" / "SQuAD.dev"
+    file = folder / "in_domain" / "SQuAD.dev.jsonl.gz"
+    build(file, fast("bert"), DataSettings(window=60, overlap=4, question=4), where, train=False)
+    write(folder / "A.jsonl", [HEADER, passage("another text", question("another text", "text", "d1"))])
+    assert run("show", "d1", "--data", folder) == 0
+    out = capsys.readouterr().out
+    assert "another text" not in out and f"({short(file)}, context " in out.splitlines()[0]
+    assert run("show", "d1", "--data", folder, "--backbone", "absent") == 0
+    assert "context   another «text»" in capsys.readouterr().out, "no windows say which: the first"
+
+
 def test_show_without_features_says_how_to_make_them_and_an_unknown_id_is_an_error(folder, capsys):
     assert run("show", "m1", "--data", folder) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -250,6 +374,9 @@ def test_marked_joins_overlapping_spans_and_cuts_to_the_window():
     for spans, start, end, text in (
         ([(1, 3), (2, 4)], 0, 6, "a«bcd»ef"),
         ([(4, 5), (1, 2)], 1, 5, "«b»cd«e»"),
+        ([(1, 5), (2, 3)], 0, 6, "a«bcde»f"),
+        ([(1, 3), (1, 5), (2, 4)], 0, 6, "a«bcde»f"),
+        ([(1, 2), (2, 3)], 0, 6, "a«b»«c»def"),
         ([], 0, 6, "abcdef"),
     ):
         assert plain_text(marked("abcdef", start, end, spans)) == text

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import errno
+import random
 import socket
+import ssl
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmark.acquisition import download
 from benchmark.acquisition.download import FetchStoppedError, Network, Patience, UnavailableError, copy
 from tests.support.file_server import (
     FileServer,
@@ -92,8 +97,10 @@ def test_a_server_without_ranges_sends_the_whole_again(
 ):
     (tmp_path / "part").write_bytes(b"x" * 1500)
     server.will("/f", behaviour)
-    assert network.download(f"{server.url}/f", tmp_path / "part", silent_bar()) is False
+    meter = silent_bar()
+    assert network.download(f"{server.url}/f", tmp_path / "part", meter) is False
     assert (tmp_path / "part").read_bytes() == BODY
+    assert (meter.count, meter.total, meter.first) == (2048, 2048, 0)
 
 
 def test_a_complete_partial_file_is_left_and_one_too_long_begins_again(
@@ -121,14 +128,39 @@ def test_server_errors_are_retried_with_growing_jittered_waits(
     ] == [True] * 3
 
 
+def test_waits_differ_and_touch_nobodys_random_numbers(network: Network):
+    state = random.getstate()
+    waits = [network._delay(2, 0.0) for _ in range(40)]
+    assert all(1.0 <= wait <= 2.0 for wait in waits) and max(waits) - min(waits) > 0.25
+    assert random.getstate() == state
+
+
 def test_retry_after_is_heeded_up_to_the_longest_wait(server: FileServer, network: Network, tmp_path: Path):
     server.will("/f", status(429, Retry_After="3"), status(503, Retry_After="3600"))
     network.download(f"{server.url}/f", tmp_path / "part", silent_bar())
     assert waits(network) == [3.0, 5.0]
 
 
+@pytest.mark.parametrize("code", [408, 425, 429, 500, 599])
+def test_a_server_that_asks_to_come_again_is_asked_again(
+    code: int, server: FileServer, network: Network, tmp_path: Path
+):
+    """Also where it names a date to come again at, which is not heeded."""
+    server.will("/f", status(code, Retry_After="Fri, 31 Dec 1999 23:59:59 GMT"))
+    network.download(f"{server.url}/f", tmp_path / "part", silent_bar())
+    [wait] = waits(network)
+    assert 0.5 <= wait <= 1 and (tmp_path / "part").read_bytes() == BODY
+
+
 @pytest.mark.parametrize(
-    ("code", "reason"), [(403, "HTTP 403 Forbidden"), (404, "HTTP 404 Not Found"), (410, "HTTP 410 Gone")]
+    ("code", "reason"),
+    [
+        (401, "HTTP 401 Unauthorized"),
+        (403, "HTTP 403 Forbidden"),
+        (404, "HTTP 404 Not Found"),
+        (410, "HTTP 410 Gone"),
+        (416, "HTTP 416 Requested Range Not Satisfiable"),
+    ],
 )
 def test_refusals_are_final(code: int, reason: str, server: FileServer, network: Network, tmp_path: Path):
     server.will("/f", status(code))
@@ -170,6 +202,24 @@ def test_attempts_without_progress_end(server: FileServer, network: Network, tmp
         network.download(f"{server.url}/f", tmp_path / "part", silent_bar())
     assert len(server.requests) == 4
     assert (tmp_path / "part").read_bytes() == BODY[:700]
+
+
+def test_progress_is_what_goes_beyond_the_best_so_far(server: FileServer, network: Network, tmp_path: Path):
+    """A server without ranges breaks off now earlier, now later: no attempt brings anything new."""
+    server.will("/f", *[truncated(n, ranges=False) for n in (700, 500) * 5])
+    with pytest.raises(UnavailableError, match=r"\(4 attempts\)$"):
+        network.download(f"{server.url}/f", tmp_path / "part", silent_bar())
+    assert len(server.requests) == 4
+
+
+def test_a_host_that_answers_is_asked_for_the_next_file_too(
+    server: FileServer, network: Network, tmp_path: Path
+):
+    server.will("/f", *[status(503)] * 4)
+    with pytest.raises(UnavailableError, match=r"^HTTP 503 Service Unavailable \(4 attempts\)$"):
+        network.download(f"{server.url}/f", tmp_path / "f", silent_bar())
+    server.files["/g"] = BODY
+    assert network.download(f"{server.url}/g", tmp_path / "g", silent_bar()) is True
 
 
 def test_attempts_that_progress_do_not_count(server: FileServer, network: Network, tmp_path: Path):
@@ -217,6 +267,51 @@ def test_an_unknown_host_is_named(network: Network, tmp_path: Path, monkeypatch:
         network.download("http://mrqa.example/f", tmp_path / "part", silent_bar())
 
 
+def test_what_is_asked_for_is_the_file_as_it_lies_there(monkeypatch: pytest.MonkeyPatch):
+    """Not packed anew for the way, which would give a .gz another digest."""
+    asked: list[tuple[urllib.request.Request, float]] = []
+    monkeypatch.setattr(
+        urllib.request, "urlopen", lambda request, timeout: asked.append((request, timeout)) or "response"
+    )
+    assert download._open("http://host/f", {"Range": "bytes=3-"}, 7.0) == "response"
+    [(request, timeout)] = asked
+    assert (request.full_url, timeout) == ("http://host/f", 7.0)
+    assert dict(request.header_items()) == {
+        "Accept-encoding": "identity",
+        "User-agent": "bmt-fetch",
+        "Range": "bytes=3-",
+    }
+
+
+def test_a_certificate_that_is_not_valid_is_final(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_message = "certificate has expired"
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise urllib.error.URLError(error)
+
+    monkeypatch.setattr(urllib.request, "urlopen", fail)
+    with pytest.raises(
+        UnavailableError, match=r"^the certificate of host:8443 is not valid: certificate has expired$"
+    ):
+        network.download("https://host:8443/f", tmp_path / "part", silent_bar())
+    assert waits(network) == []
+
+
+def test_a_fault_of_the_network_is_told_in_words():
+    for error, timeout, words in (
+        (TimeoutError(), 30.0, "host:1 sent nothing for 30 s"),
+        (TimeoutError(), None, "host:1 stalled"),
+        (socket.gaierror(-2, "Name"), 30.0, "the host name host is not known here (no network?)"),
+        (OSError(errno.ENETUNREACH, "Network is\nunreachable"), 30.0, "host:1: Network is unreachable"),
+        (ValueError("two\n lines"), 30.0, "host:1: two lines"),
+        (ValueError(), 30.0, "host:1: ValueError"),
+    ):
+        assert download._words(error, "http://host:1/f", timeout) == words
+
+
 def test_a_stop_leaves_the_partial_file(server: FileServer, network: Network, tmp_path: Path):
     class Interrupting(type(silent_bar())):  # type: ignore[misc]
         def advance(self, n: int = 1, note: str = "") -> None:
@@ -249,6 +344,10 @@ def test_a_local_copy_counts_its_bytes_and_a_missing_source_is_unavailable(tmp_p
     assert ((tmp_path / "part").read_bytes(), meter.count, meter.total) == (BODY, 2048, 2048)
     with pytest.raises(UnavailableError, match=r"^no such file or directory$"):
         copy(tmp_path / "none", tmp_path / "part", meter, threading.Event())
+    assert (tmp_path / "part").read_bytes() == BODY
+    (stop := threading.Event()).set()
+    with pytest.raises(FetchStoppedError):
+        copy(tmp_path / "a", tmp_path / "part", meter, stop)
 
 
 def test_an_error_of_the_disk_is_not_retried(server: FileServer, network: Network, tmp_path: Path):

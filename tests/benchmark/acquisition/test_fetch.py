@@ -21,9 +21,10 @@ import pytest
 import yaml
 
 from benchmark.acquisition import acquisition
-from benchmark.acquisition.acquisition import FetchReport
-from benchmark.acquisition.download import Patience, UnavailableError
-from benchmark.acquisition.fetch import fetch
+from benchmark.acquisition.acquisition import FetchedFile, FetchReport, MissingFile
+from benchmark.acquisition.download import Network, Patience, UnavailableError
+from benchmark.acquisition.fetch import fetch, print_report
+from benchmark.acquisition.manifest import parse
 from benchmark.cli.commands import run_command
 from benchmark.fetch import main
 from bmt.errors import ConfigError, DataError
@@ -142,6 +143,7 @@ def test_a_folder_is_copied_verified_and_recorded(source: Path, out: Path):
     report = fetch(source, out)
     assert tree(out) == CONTENT
     assert actions(report) == dict.fromkeys(("SQuAD.train", "SQuAD.dev", "DROP.dev"), ("file", "fetched"))
+    assert [file.entry.label for file in report.files] == ["SQuAD train", "SQuAD dev", "DROP dev"]
     assert report.missing == ()
     assert report.manifest.unlisted() == (
         "HotpotQA",
@@ -362,6 +364,63 @@ def test_a_file_of_an_older_manifest_is_replaced_without_a_trace(source: Path, o
     assert {entry["manifest_version"] for entry in record(out)["files"].values()} == {"test-2"}
 
 
+def test_a_manifest_that_states_more_has_what_is_there_counted_anew(source: Path, out: Path):
+    """The same digests, and now a number of questions that the files do not have: the files stay until the
+    right ones are here.
+    """
+    change = {"contexts": None, "questions": None}
+    clean = manifest_text(SQuAD_dev=change, DROP_dev=change).replace(": null", ":")
+    (source / "manifest.yaml").write_text(clean)
+    fetch(source, out)
+    name = "in_domain/SQuAD.dev.jsonl.gz"
+    assert not {"contexts", "questions"} & record(out)["files"][name].keys()
+    (source / "manifest.yaml").write_text(manifest_text(version="test-2", SQuAD_dev={"questions": 7}))
+    report = fetch(source, out)
+    [missing] = report.missing
+    assert missing.reason == (
+        "not the right file: it holds 2 questions, the manifest says 7; kept aside as SQuAD.dev.jsonl.gz.bad"
+    )
+    assert actions(report) == {"SQuAD.train": ("file", "kept"), "DROP.dev": ("file", "kept")}
+    assert record(out)["files"]["out_of_domain/DROP.dev.jsonl.gz"]["questions"] == 4
+    assert tree(out) == CONTENT | {f"{name}.bad": CONTENT[name]}
+    assert record(out)["files"][name]["manifest_version"] == "test-1", (
+        "what is there is of the manifest before"
+    )
+    (source / name).unlink()
+    [missing] = fetch(source, out).missing
+    assert missing.reason == (
+        "no such file or directory; the file in its place belongs to test-1 (source file)"
+    )
+
+
+def test_a_folder_may_have_any_name(source: Path, out: Path, tmp_path: Path):
+    odd = source.rename(tmp_path / "a b%20c#d?é")
+    assert fetch(odd, out).missing == ()
+    assert tree(out) == CONTENT
+    assert fetch("a b%20c#d?é", tmp_path / "again", root=tmp_path).missing == (), "a path seen from `root`"
+
+
+def test_what_an_interrupted_fetch_has_brought_is_recorded_and_its_part_stays(
+    source: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+):
+    original = acquisition.copy
+
+    def interrupted(path: Path, part: Path, *rest: Any) -> None:
+        if path.name == "DROP.dev.jsonl.gz":
+            part.write_bytes(path.read_bytes()[:100])
+            raise KeyboardInterrupt
+        original(path, part, *rest)
+
+    monkeypatch.setattr(acquisition, "copy", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(source, out, patience=Patience(jobs=1))
+    squad, dev, drop = CONTENT
+    assert list(record(out)["files"]) == sorted([squad, dev])
+    assert record(out)["files"][dev]["source"] == "file"
+    part = "out_of_domain/.DROP.dev.jsonl.gz.part"
+    assert tree(out) == {squad: CONTENT[squad], dev: CONTENT[dev], part: CONTENT[drop][:100]}
+
+
 def test_a_file_that_is_gone_by_hand_is_not_recorded_any_more(source: Path, out: Path):
     fetch(source, out)
     (out / "out_of_domain" / "DROP.dev.jsonl.gz").unlink()
@@ -397,6 +456,30 @@ def test_offline_verifies_and_asks_for_nothing(server: FileServer, out: Path):
         "it is not there, and --offline forbids to download it",
         "the file in its place is another",
     ]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_offline_holds_whatever_the_scheme_and_a_local_folder_is_no_network(
+    scheme: str, source: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (source / "manifest.yaml").write_text(manifest_text(f"{scheme}://host/data/"))
+    asked: list[str] = []
+
+    def download(self: Network, url: str, part: Path, meter: Any) -> bool:
+        asked.append(url)
+        part.write_bytes(CONTENT[url.removeprefix(f"{scheme}://host/data/")])
+        return True
+
+    monkeypatch.setattr(Network, "download", download)
+    report = fetch(source, out, offline=True)
+    assert [missing.reason for missing in report.missing] == [
+        "it is not there, and --offline forbids to download it"
+    ] * 3
+    assert asked == [] and tree(out) == {}
+    assert actions(fetch(source, out))["DROP.dev"] == ("http", "fetched"), "https is recorded as http"
+    assert sorted(asked) == sorted(f"{scheme}://host/data/{path}" for path in CONTENT)
+    (source / "manifest.yaml").write_text(manifest_text())
+    assert fetch(source, out.parent / "copy", offline=True).missing == ()
 
 
 def test_an_unreachable_source_lists_each_file(out: Path, tmp_path: Path):
@@ -452,9 +535,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
     assert tree(out) == CONTENT
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(("jobs", "number"), [(1, errno.ENOSPC), (2, errno.ENOSPC), (1, errno.EDQUOT)])
 def test_no_file_is_begun_after_the_disk_is_full_however_late_the_main_thread_looks(
-    jobs, source, out, monkeypatch
+    jobs, number, source, out, monkeypatch
 ):
     """The main thread sees the error only when every file is done: the worker has set the stop by then."""
     begun, original, barrier = [], acquisition.copy, threading.Barrier(jobs)
@@ -463,7 +546,7 @@ def test_no_file_is_begun_after_the_disk_is_full_however_late_the_main_thread_lo
         begun.append(part.name)
         part.write_bytes(b"x")
         barrier.wait(60)  # as many as there are threads are at work when the disk is full
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise OSError(number, os.strerror(number))
 
     def all_done(futures: Any) -> Any:
         wait(futures)
@@ -471,7 +554,7 @@ def test_no_file_is_begun_after_the_disk_is_full_however_late_the_main_thread_lo
 
     monkeypatch.setattr(acquisition, "copy", full)
     monkeypatch.setattr(acquisition, "as_completed", all_done)
-    with pytest.raises(OSError, match="No space left on device"):
+    with pytest.raises(OSError, match=os.strerror(number)):
         fetch(source, out, patience=Patience(jobs=jobs))
     assert len(begun) == jobs < len(CONTENT)
     assert tree(out) == {}
@@ -544,6 +627,61 @@ def test_the_command_lists_what_is_missing_and_fails(server: FileServer, tmp_pat
     )
     assert again.returncode == 0
     assert tree(tmp_path / "raw") == CONTENT
+
+
+def test_what_is_missing_is_told_with_all_that_helps_to_get_it(capsys: pytest.CaptureFixture[str]):
+    """Digests that are stated, and how a person gets the file where that is not the same for all."""
+    common = {"domain": "in_domain", "split": "dev"}
+    files = [
+        {"dataset": "SQuAD", "url": "http://h/s", "md5": "A" * 32, "by_hand": "register there", **common},
+        {"dataset": "NewsQA", "url": "http://h/n", "sha256": "b" * 64, "by_hand": "ask the author", **common},
+        {"dataset": "HotpotQA", "url": "http://h/h", "md5": "c" * 32, **common},
+    ]
+    text = yaml.safe_dump({"version": "v", "by_hand": "ask the author", "files": files})
+    manifest = parse(text, "mine", "http://h/manifest.yaml")
+    squad, news, hotpot = manifest.entries
+    kept = FetchedFile(hotpot, "kept", {"source": "hub", "bytes": 2_340_000})
+    report = FetchReport(manifest, (kept,), (MissingFile(squad, "gone"), MissingFile(news, "lost")))
+    with pytest.raises(DataError, match=r"^2 of 3 files are missing in raw: run the same command again, or"):
+        print_report(report, Path("raw"))
+    told = capsys.readouterr()
+    assert told.err.splitlines() == [
+        "missing: SQuAD dev: gone",
+        "  from http://h/s",
+        f"  or by hand as raw/in_domain/SQuAD.dev.jsonl.gz (md5 {'a' * 32})",
+        "  by hand: register there",
+        "missing: NewsQA dev: lost",
+        "  from http://h/n",
+        f"  or by hand as raw/in_domain/NewsQA.dev.jsonl.gz (sha256 {'b' * 64})",
+        "by hand: ask the author",
+    ]
+    lines = told.out.splitlines()
+    assert lines[0] == "raw: 1 of 3 files of mine (v) verified, 2.3 MB: 0 fetched, 1 already there"
+    assert lines[2].startswith("from the hub: HotpotQA dev: not comparable with the paper")
+    assert print_report(replace(report, missing=()), Path("raw")) == 0
+
+
+def test_every_option_of_the_command_is_heeded(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Any] = []
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        asked.append((arguments, options))
+        return FetchReport(parse(manifest_text(), "mine", "http://h/manifest.yaml"), (), ())
+
+    monkeypatch.setattr("benchmark.acquisition.fetch.fetch", noted)
+    given = ["--manifest", "m", "--out", "o"]
+    assert main([*given, "--source", "hub", "--only", "SQuAD", "DROP", "--offline", "--jobs", "7"]) == 0
+    assert main(given) == 0
+    assert asked == [
+        (
+            ("m", "o", ["SQuAD", "DROP"], True),
+            {"source": "hub", "patience": Patience(jobs=7), "root": Path()},
+        ),
+        (("m", "o", None, False), {"source": None, "patience": Patience(jobs=4), "root": Path()}),
+    ]
+    for option in ("--params", "--profile"):
+        with pytest.raises(ConfigError, match=rf"^{option}: --manifest and --out leave nothing to read from"):
+            main([*given, option, "mini"])
 
 
 def test_the_command_takes_manifest_and_profile_from_the_params(

@@ -4,12 +4,14 @@ files.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,9 @@ import pytest
 import yaml
 
 from benchmark.acquisition import manifest as manifests
-from benchmark.acquisition.download import Patience
+from benchmark.acquisition.download import Network, Patience
 from benchmark.acquisition.fetch import NOT_COMPARABLE, fetch
-from benchmark.acquisition.hub import Converted, convert, parquet_url
+from benchmark.acquisition.hub import Converted, _records, convert, parquet_url
 from benchmark.acquisition.manifest import Entry, HubRows, read_local
 from benchmark.fetch import main
 from bmt.errors import DataError
@@ -167,7 +169,10 @@ def test_the_bytes_depend_on_the_rows_alone(tmp_path: Path):
         )
     convert([tmp_path / "whole.parquet"], {squad: tmp_path / "one.gz"}, silent_bar())
     convert([tmp_path / "0.parquet", tmp_path / "1.parquet"], {squad: tmp_path / "two.gz"}, silent_bar())
-    assert (tmp_path / "one.gz").read_bytes() == (tmp_path / "two.gz").read_bytes()
+    made = (tmp_path / "one.gz").read_bytes()
+    assert made == (tmp_path / "two.gz").read_bytes()
+    assert (made[3], made[4:8]) == (0, bytes(4)), "no name of a file and no time"
+    assert "Größe" in gzip.decompress(made).decode(), "characters as they are, not escaped"
 
 
 def test_what_is_no_copy_of_mrqa_is_refused(tmp_path: Path):
@@ -185,6 +190,29 @@ def test_what_is_no_copy_of_mrqa_is_refused(tmp_path: Path):
     file.write_bytes(b"<html>")
     with pytest.raises(DataError, match=r"^a\.parquet: no Parquet file: "):
         convert([file], {squad: tmp_path / "out.gz"}, silent_bar())
+
+
+def test_a_row_without_answers_or_id_is_taken_as_it_is():
+    stream = io.BytesIO()
+    converted = Converted(stream, entry("SQuAD", "dev", "dev", None))
+    columns = row("SQuAD", 0) | {"detected_answers": None, "qid": None, "question_tokens": []}
+    converted.add(columns.__getitem__)
+    converted.flush()
+    converted.flush()
+    line = json.loads(stream.getvalue().splitlines()[1])
+    assert (converted.contexts, converted.questions, converted.ids) == (1, 1, {""})
+    assert [(qa["qid"], qa["detected_answers"], qa["question_tokens"]) for qa in line["qas"]] == [
+        ("", [], [])
+    ]
+
+
+def test_sequences_of_structs_are_read_in_either_form():
+    for stored in ({"a": [1, 2], "b": [3, 4]}, [{"a": 1, "b": 3}, {"a": 2, "b": 4}]):
+        assert list(_records(stored, "a", "b")) == [(1, 3), (2, 4)]
+    for nothing in (None, [], {"a": None, "b": []}):
+        assert list(_records(nothing, "a", "b")) == []
+    with pytest.raises(ValueError, match="shorter"):
+        list(_records({"a": [1, 2], "b": [3]}, "a", "b"))
 
 
 def test_no_questions_have_the_digest_of_nothing():
@@ -263,7 +291,7 @@ def folder(tmp_path: Path, server: FileServer) -> Path:
     return tmp_path / "source"
 
 
-def write_manifest(folder: Path, url: str, questions: int = 4) -> None:
+def write_manifest(folder: Path, url: str, questions: int = 4, version: str = "v", **drop: Any) -> None:
     common = {"SQuAD": ("in_domain", "train", "train"), "DROP": ("out_of_domain", "dev", "test")}
     files = [
         {
@@ -277,6 +305,7 @@ def write_manifest(folder: Path, url: str, questions: int = 4) -> None:
         for dataset, (domain, split, hub) in common.items()
     ]
     files[0] |= {"questions": questions}  # DROP's are not stated
+    files[1] |= drop
     hub = {
         "repo": "some/mrqa",
         "revision": "abc",
@@ -284,7 +313,7 @@ def write_manifest(folder: Path, url: str, questions: int = 4) -> None:
     }
     folder.mkdir(exist_ok=True)
     (folder / "manifest.yaml").write_text(
-        yaml.safe_dump({"version": "v", "base_url": f"{url}/files/", "files": files, "hub": hub})
+        yaml.safe_dump({"version": version, "base_url": f"{url}/files/", "files": files, "hub": hub})
     )
 
 
@@ -356,6 +385,55 @@ def test_the_hubs_files_stay_until_the_official_ones_are_asked_for(
     assert [(file.record["source"], file.action) for file in report.files] == [("http", "kept")] * 2
 
 
+def test_the_hubs_files_do_not_stay_for_another_manifest(server: FileServer, folder: Path, tmp_path: Path):
+    """Of another revision, perhaps: what is here is verified for the one that it came for alone."""
+    out = tmp_path / "out"
+    fetch(folder, out, source="hub", patience=QUICK)
+    write_manifest(folder, server.url, version="w")
+    report = fetch(folder, out, source="hub", offline=True)
+    assert [missing.reason for missing in report.missing] == [
+        "the file in its place belongs to v (source hub)"
+    ] * 2
+    report = fetch(folder, out, source="hub", patience=QUICK)
+    assert [(file.record["manifest_version"], file.action) for file in report.files] == [("w", "fetched")] * 2
+    (out / "in_domain/SQuAD.train.jsonl.gz").write_bytes(b"changed by hand")
+    report = fetch(folder, out, source="hub", offline=True)
+    assert [missing.entry.dataset for missing in report.missing] == ["SQuAD"]
+    assert "is another: its md5 is" in report.missing[0].reason
+
+
+@pytest.mark.parametrize("rows", ["", {"split": "dev", "subset": ["DROP"]}])
+def test_a_file_whose_rows_the_manifest_does_not_name_is_missing(
+    rows: Any, server: FileServer, folder: Path, tmp_path: Path
+):
+    write_manifest(folder, server.url, hub=rows)
+    report = fetch(folder, tmp_path / "out", source="hub", patience=QUICK)
+    assert [(missing.entry.dataset, missing.reason) for missing in report.missing] == [
+        ("DROP", "the manifest does not say where its rows stand in the hub's copy")
+    ]
+    assert [file.entry.dataset for file in report.files] == ["SQuAD"]
+
+
+def test_a_full_disk_leaves_none_of_the_hubs_files(
+    server: FileServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out, original = tmp_path / "out", Network.download
+
+    def full(self: Network, url: str, part: Path, meter: Any) -> bool:
+        if url.endswith("train-1.parquet"):
+            part.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(self, url, part, meter)
+
+    monkeypatch.setattr(Network, "download", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        fetch(folder, out, source="hub", patience=replace(QUICK, jobs=1))
+    assert caught.value.filename == str(out / ".hub/train-1.parquet")
+    assert names(out) == ["fetch.json", "manifest.yaml", "out_of_domain/DROP.dev.jsonl.gz"]
+    recorded = json.loads((out / "fetch.json").read_text())["files"]
+    assert list(recorded) == ["out_of_domain/DROP.dev.jsonl.gz"], "of the split that came whole before"
+
+
 def test_a_copy_with_another_number_of_questions_is_kept_aside(
     server: FileServer, folder: Path, tmp_path: Path
 ):
@@ -417,3 +495,7 @@ def test_only_and_offline_hold_for_the_hub(server: FileServer, folder: Path, tmp
         "it is not there, and --offline forbids to download it",
     )
     assert os.listdir(out / "in_domain") == []
+    server.requests.clear()
+    write_manifest(folder, "file:///nowhere")  # the manifest's own files need no network, the hub's do
+    (missing,) = fetch(folder, out, ["SQuAD"], source="hub", offline=True).missing
+    assert "--offline forbids to download it" in missing.reason and server.requests == []

@@ -113,6 +113,43 @@ def test_where_a_path_lies(manifest: str, base: str | None, url: str):
     assert entry.shown_url == ("a/b c.gz" if url.startswith("file:///data") else url)
 
 
+def test_a_digest_may_be_given_in_capitals_and_an_empty_key_states_nothing():
+    entry = one({"md5": "", "sha256": "AB" * 32, "bytes": "", "hub": {}, "by_hand": "", "url": ""})
+    assert (entry.md5, entry.sha256, entry.bytes, entry.hub, entry.by_hand) == (
+        None,
+        "ab" * 32,
+        None,
+        None,
+        None,
+    )
+    zero = one({"bytes": 0, "contexts": 0, "questions": 0})
+    assert (zero.bytes, zero.contexts, zero.questions) == (0, 0, 0)
+
+
+def test_a_whole_url_is_shown_whole_also_below_a_local_manifest():
+    for url in ("file:///d/a.gz", "https://host/a%20b.gz"):
+        entry = one({"path": None, "url": url})
+        assert (entry.url, entry.shown_url) == (url, url)
+    sample = parse(text(), "sample", URL, label="sample:").entries[0]
+    assert (sample.url, sample.shown_url) == ("file:///data/a/b%20c.gz", "sample:a/b c.gz")
+
+
+def test_some_datasets_are_selected_in_the_order_of_the_manifest():
+    files = [
+        FILE | {"dataset": dataset, "split": split}
+        for dataset, split in (("SQuAD", "train"), ("NewsQA", "dev"), ("SQuAD", "dev"), ("HotpotQA", "dev"))
+    ]
+    manifest = parse(yaml.safe_dump({"version": "v", "files": files}), "mine", URL)
+    labels = [entry.label for entry in manifest.select(["HotpotQA", "SQuAD"])]
+    assert labels == ["SQuAD train", "SQuAD dev", "HotpotQA dev"]
+    assert manifest.select(None) == manifest.select([]) == manifest.entries
+    with pytest.raises(
+        ConfigError,
+        match=r"^--only DROP: manifest mine \(v\) has no such dataset; it has HotpotQA, NewsQA, SQuAD$",
+    ):
+        manifest.select(["SQuAD", "DROP"])
+
+
 def test_a_digest_of_digits_only_is_no_number():
     digits = "00000000000000000000000000000012"
     assert parse(text({"md5": "DIGITS"}).replace("DIGITS", digits), "mine", URL).entries[0].md5 == digits
@@ -144,6 +181,14 @@ def test_a_digest_of_digits_only_is_no_number():
         (
             {"path": None, "url": "here"},
             "(SQuAD train): 'here' is not allowed: an http:, https: or file: URL",
+        ),
+        (
+            {"path": None, "url": "http:///f"},
+            "(SQuAD train): 'http:///f' is not allowed: an http:, https: or file: URL",
+        ),
+        (
+            {"path": None, "url": "http://[x/f"},
+            "(SQuAD train): 'http://[x/f' is not allowed: an http:, https: or file: URL",
         ),
         ({"shasum": "0"}, "unknown key 'shasum': one of dataset, domain, split, path, url, md5,"),
         ({"dataset": ["SQuAD"]}, "dataset: expected text, found ['SQuAD']"),
@@ -229,6 +274,15 @@ def test_locations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert location("mrqa2019", tmp_path).endswith("/benchmark/acquisition/manifests/mrqa2019.yaml")
     monkeypatch.setenv("BMT_REAL_DATA", str(tmp_path / "data"))
     assert location("real", Path("/")) == manifest
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BMT_REAL_DATA", "data")  # relative to where one is, as a shell completes it
+    assert location("real", Path("/")) == manifest
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert location("~/data", Path("/")) == manifest
+    assert location("absent", tmp_path) == (tmp_path / "absent/manifest.yaml").as_uri()
+    assert location("mine.yml", tmp_path) == (tmp_path / "mine.yml").as_uri()
+    (tmp_path / "folder.yaml").mkdir()
+    assert location("folder.yaml", tmp_path) == (tmp_path / "folder.yaml/manifest.yaml").as_uri()
     monkeypatch.delenv("BMT_REAL_DATA")
     monkeypatch.setenv("BMT_ROOT", str(tmp_path / "data"))
     assert location("real", Path("/")) == (tmp_path / "shared/data/mrqa_real/manifest.yaml").as_uri()
@@ -244,6 +298,11 @@ def test_an_absent_manifest_says_what_to_do(tmp_path: Path, monkeypatch: pytest.
     hint = "set BMT_REAL_DATA to the folder of the real data, or `sample` or `mrqa2019`"
     assert str(caught.value) == f"source.manifest 'real': no such file manifest.yaml: {hint}"
     assert caught.value.status == 2
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        ConfigError, match=r"'mine': no such file file/manifest\.yaml: give a folder, file or"
+    ):
+        read_local("mine", (tmp_path / "file/manifest.yaml").as_uri())
     (tmp_path / "manifest.yaml").write_bytes(b"\xff")
     with pytest.raises(DataError, match=r"^manifest\.yaml: no manifest: it is no UTF-8 text$"):
         read_local("mine", (tmp_path / "manifest.yaml").as_uri())

@@ -11,7 +11,7 @@ import pytest
 import bmt.qa.model
 from benchmark import prepare as command
 from benchmark.acquisition import feature_files
-from benchmark.acquisition.feature_files import prepare
+from benchmark.acquisition.feature_files import content_digest, prepare, said_of, wanted_files
 from benchmark.config.backbones import Located
 from benchmark.config.params import load
 from bmt.errors import ConfigError, DataError
@@ -174,3 +174,83 @@ def test_one_backbone_is_prepared_alone_and_every_dev_file_that_is_there(root, c
         ConfigError, match=r"^backbone: 'brt' is not known \(did you mean bert\?\): one of bert, roberta, t5$"
     ):
         prepare(load(), workers=1, only="brt")
+
+
+def test_every_dev_file_is_wanted_and_the_datasets_to_score_without_one_are_named(root: Path) -> None:
+    raw = root / "data" / "raw" / "tiny"
+    race = write(raw / "out_of_domain" / "RACE.dev.jsonl.gz", [RACE])
+    values = project.params(["bert"], ["bert.mt.none.s0"])
+    values["data"] |= {"train": ["SQuAD"], "evaluate": ["NewsQA", "SQuAD", "DROP", "BioASQ"]}
+    project.write_params(root, values)
+    files, absent = wanted_files(load(), raw)
+    assert [(dataset, split) for dataset, split, _ in files] == [
+        ("SQuAD", "train"),
+        ("SQuAD", "dev"),
+        ("DROP", "dev"),
+        ("RACE", "dev"),
+    ]
+    assert files[-1][2] == race and files[0][2] == raw / "in_domain" / "SQuAD.train.jsonl.gz"
+    assert absent == ["NewsQA", "BioASQ"]
+    values["data"]["evaluate"] = ["NewsQA", "BioASQ"]
+    project.write_params(root, values)
+    with pytest.raises(
+        DataError,
+        match=r"tiny: none of the dev files of data\.evaluate is there: run `python -m benchmark\.fetch`$",
+    ):
+        wanted_files(load(), raw)
+
+
+def test_a_dataset_without_a_dev_file_is_said_to_be(root: Path, capsys) -> None:
+    (root / "data/raw/tiny/out_of_domain/DROP.dev.jsonl.gz").unlink()
+    prepare(load(), workers=1)
+    assert capsys.readouterr().out.splitlines()[0] == (
+        "DROP: no dev file in this profile's data: shown as no data, left out of the averages"
+    )
+
+
+def test_processes_are_started_for_large_files_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bmt.qa.features as made_by
+
+    asked: dict[str, tuple[int, bool, bool]] = {}
+    original = made_by.build
+
+    def build(path: Path, *given, train: bool, options: made_by.BuildOptions):
+        asked[path.name.removesuffix(".jsonl.gz")] = (options.workers, options.strict, train)
+        return original(path, *given, train=train)
+
+    monkeypatch.setattr(made_by, "build", build)
+    raw = root / "data" / "raw" / "tiny"
+    size = (raw / "in_domain" / "SQuAD.train.jsonl.gz").stat().st_size
+    larger = passage(CONTEXT, question(CONTEXT, "mill", "dev"), question(CONTEXT, "old", "more"))
+    write(raw / "in_domain" / "SQuAD.dev.jsonl.gz", [HEADER, larger])
+    monkeypatch.setattr(feature_files, "WORTH_PROCESSES", size)
+    prepare(load(), workers=3, strict=True)
+    assert (asked["SQuAD.train"], asked["SQuAD.dev"]) == ((1, True, True), (3, True, False))
+
+
+def test_what_is_said_of_a_file_by_hand() -> None:
+    meta = {
+        "irregularities": {"empty question": 2, "blank line": 3},
+        "counts": {"truncated_questions": 4},
+        "inputs": {"question": 32},
+        "dropped": {"no usable span": 5, "cut away": 6},
+    }
+    assert said_of("A.train", meta) == [
+        "A.train: blank line: 3 (skipped)",
+        "A.train: empty question: 2 (question dropped)",
+        "A.train: 4 questions cut to their first 32 tokens (data.question)",
+        "A.train: 11 questions dropped from training: 6 cut away, 5 no usable span",
+    ]
+    assert said_of("A", {"irregularities": {}, "counts": {"truncated_questions": 0}, "dropped": {}}) == []
+
+
+def test_the_digest_of_the_content_covers_windows_and_examples(tmp_path: Path) -> None:
+    (tmp_path / "features.json").write_text("x")
+    digests = []
+    for windows, examples in (("1", "2"), ("1", "3"), ("4", "2"), ("2", "1")):
+        (tmp_path / "windows.arrow").write_text(windows)
+        (tmp_path / "examples.arrow").write_text(examples)
+        digests.append(content_digest(tmp_path))
+    assert len(set(digests)) == 4
+    (tmp_path / "features.json").write_text("made by other code")
+    assert content_digest(tmp_path) == digests[-1]

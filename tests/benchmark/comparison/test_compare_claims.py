@@ -4,9 +4,10 @@ predictions.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from statistics import stdev
+from statistics import fmean, stdev
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +16,14 @@ import pytest
 
 from benchmark.compare import main
 from benchmark.comparison import table_document
-from benchmark.comparison.claims import ClaimResult, claim_results
+from benchmark.comparison.claims import ClaimResult, claim_results, fact_results
+from benchmark.comparison.gate import table_data
 from benchmark.comparison.matching import Matcher, Setting
 from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE, Claim, Ours, Paper, Requirements, Row, Table, load
 from benchmark.runs.predictions import Examples, Predictions
 from benchmark.runs.results import DatasetScore, Identity, Results, Run
-from benchmark.statistics.claims import claim_interval, seed_interval
+from benchmark.statistics.claims import ClaimData, claim_interval, judge_claims, seed_interval
 from benchmark.statistics.paired import PairedScores
 from tests.support.comparing import claim_of, compared, copy_of, read, rewrite
 from tests.support.results_maker import IN_DOMAIN, SMALL, make_results, seed_noise
@@ -206,12 +208,25 @@ def made_runs() -> tuple[Results, Predictions]:
     return Results(Path("results"), tuple(runs)), predictions
 
 
-def judged(*claims: Claim) -> tuple[tuple[ClaimResult, ...], Predictions]:
-    """The claims on `made_runs`, with the default margins: 1 for a dataset and 0.5 for an average."""
+def judged(
+    *claims: Claim, without: Iterable[str] = (), change: Callable[[Run], Run] = lambda run: run
+) -> tuple[tuple[ClaimResult, ...], Predictions]:
+    """The claims on `made_runs`, with the default margins: 1 for a dataset and 0.5 for an average. without:
+    cells that are left out; change: of each run.
+    """
     runs, predictions = made_runs()
+    kept = tuple(change(run) for run in runs.runs if run.cell not in set(without))
     paper = Paper("", {"3": MADE_TABLE}, claims, Requirements())
-    matcher = Matcher(runs, paper.requires, Setting("mini"), {})
+    data = table_data(kept, MADE_TABLE.datasets)
+    matcher = Matcher(replace(runs, runs=kept), paper.requires, Setting("mini"), {}, data)
     return claim_results(paper, MADE_TABLE, matcher, predictions, CompareSettings()), predictions
+
+
+def made_scores(predictions: Predictions, row: str, name: str, seeds: Iterable[int] = range(3)) -> np.ndarray:
+    """(S, N) scores of a made row on one dataset."""
+    regime, _, arm = row.partition(".")
+    cell = f"minilm.{'mt' if regime == 'mt' else f'st-{name}'}.{arm}"
+    return np.stack([predictions.scores[f"{cell}.s{seed}"][name]["F1"] for seed in seeds])
 
 
 def test_a_gain_against_a_gain_ties_the_seeds_of_single_task_rows_over_datasets():
@@ -222,8 +237,7 @@ def test_a_gain_against_a_gain_ties_the_seeds_of_single_task_rows_over_datasets(
     results, predictions = judged(replace(tied, than=("mt.bmt", "mt.mask")), replace(tied, id="apart"))
 
     def scores(regime: str, arm: str, name: str) -> np.ndarray:
-        cell = f"minilm.{'mt' if regime == 'mt' else f'st-{name}'}.{arm}"
-        return np.stack([predictions.scores[f"{cell}.s{seed}"][name]["F1"] for seed in range(3)])
+        return made_scores(predictions, f"{regime}.{arm}", name)
 
     gains, differences = [], []
     for name in ("one", "two"):
@@ -242,3 +256,222 @@ def test_a_claim_of_no_difference_has_the_margin_of_its_kind_unless_it_states_a_
     results, _ = judged(claim, replace(claim, over="one"), replace(claim, size=0.7))
     bounds = [result.reason.partition("±")[2].partition(" ")[0] for result in results]
     assert bounds == ["0.5", "1", "0.7"]
+
+
+ONE_SEED_LESS = {"minilm.st-two.bmt.s0": (range(3), (1, 2))}
+"""Left out of the made runs: {cell: the seeds that st.bmt then has on each dataset}."""
+AVERAGES = Claim("c", "3", "", "", "mt.mask", "st.bmt", "F1", AVERAGE, "greater")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_with_unlike_seeds_only_the_arm_that_is_trained_apart_has_seeds_for_each_dataset(turned):
+    """MT against ST and ST against MT: the ST arm keeps every seed it has on each dataset, and the variances
+    of its datasets add; the MT arm's seed is one model.
+    """
+    a, b = ("st.bmt", "mt.mask") if turned else ("mt.mask", "st.bmt")
+    (result,), predictions = judged(replace(AVERAGES, a=a, b=b), without=ONE_SEED_LESS)
+    st_seeds = dict(zip(("one", "two"), ONE_SEED_LESS["minilm.st-two.bmt.s0"], strict=True))
+    pairs = []
+    for name in ("one", "two"):
+        sides = {
+            "mt.mask": made_scores(predictions, "mt.mask", name),
+            "st.bmt": made_scores(predictions, "st.bmt", name, st_seeds[name]),
+        }
+        pairs.append(PairedScores(name, sides[a], sides[b], predictions.examples[name].contexts))
+    wanted = claim_interval(pairs, paired_seeds=False, separate_a=turned, separate_b=not turned)
+    assert (result.interval, result.note) == (wanted, "seeds differ: unpaired")
+    assert wanted != claim_interval(
+        [replace(pair, a=pair.a[-2:], b=pair.b[-2:]) for pair in pairs], False, not turned, turned
+    )
+
+
+def test_an_unpaired_multi_data_arm_has_the_seeds_that_it_has_on_all_datasets():
+    """Two of one arm, three of the other."""
+    claim = replace(AVERAGES, a="mt.bmt", b="mt.mask")
+    (result,), predictions = judged(claim, without=["minilm.mt.bmt.s0"])
+    pairs = [
+        PairedScores(
+            name,
+            made_scores(predictions, "mt.bmt", name, (1, 2)),
+            made_scores(predictions, "mt.mask", name),
+            predictions.examples[name].contexts,
+        )
+        for name in ("one", "two")
+    ]
+    assert result.interval == claim_interval(pairs, paired_seeds=False)
+    assert result.interval is not None and result.interval.n_seeds == 2
+
+
+def test_a_gain_against_a_gain_is_over_the_seeds_that_all_four_have():
+    claim = replace(AVERAGES, a="mt.bmt", b="mt.mask", than=("st.bmt", "st.mask"))
+    (result,), predictions = judged(claim, without=["minilm.mt.bmt.s0"])
+    pairs = []
+    for name in ("one", "two"):
+        a, b, c, d = (
+            made_scores(predictions, row, name, (1, 2)) for row in ("mt.bmt", "mt.mask", "st.bmt", "st.mask")
+        )
+        pairs.append(PairedScores(name, a + d, b + c, predictions.examples[name].contexts))
+    assert (result.interval, result.note) == (claim_interval(pairs), "seeds 1, 2 only")
+    gone = [f"minilm.mt.bmt.s{seed}" for seed in (1, 2)] + ["minilm.mt.mask.s0"]
+    (nothing,), _ = judged(claim, without=gone)
+    assert (nothing.verdict, nothing.reason) == ("no data", "the rows have no seed in common")
+
+
+def moved(run: Run) -> Run:
+    """With a deviation that tells arm, seed and dataset apart."""
+    dataset = {"st-one": 1.0, "st-two": 5.0}.get(run.identity.regime, 3.0)
+    relative = dataset + run.seed**2 + 10 * (run.identity.arm == "mask")
+    return replace(run, deviation={"relative": relative, "l2": 100 * relative})
+
+
+def test_a_deviation_is_a_mean_over_the_datasets_runs_and_paired_by_seed():
+    claim = Claim("d", "3", "", "", "st.bmt", "mt.mask", "deviation.relative", None, "less")
+    results, _ = judged(claim, replace(claim, id="l2", metric="deviation.l2"), change=moved)
+    st, mt = [fmean((1.0 + s, 5.0 + s)) for s in (0, 1, 4)], [13.0, 14.0, 17.0]
+    assert results[0].interval == seed_interval(st, mt)
+    assert results[1].interval == seed_interval([100 * x for x in st], [100 * x for x in mt])
+    (unpaired,), _ = judged(claim, without=["minilm.mt.mask.s0"], change=moved)
+    assert unpaired.interval == seed_interval(st, mt[1:], paired_seeds=False)
+    assert unpaired.note == "seeds differ: unpaired"
+    gain = replace(claim, than=("mt.bmt", "st.mask"))
+    (four,), _ = judged(gain, without=["minilm.mt.bmt.s2"], change=moved)
+    assert four.interval == seed_interval(
+        [st[s] + st[s] + 10 for s in (0, 1)], [mt[0] * 2 - 10, mt[1] * 2 - 10]
+    )
+    assert four.note == "seeds 0, 1 only"
+    (silent,), _ = judged(claim, change=lambda run: moved(run) if run.seed else run)
+    assert silent.reason == "minilm.st-one.bmt.s0 has no deviation.relative"
+
+
+def test_a_spread_is_over_the_datasets_that_all_have_and_needs_two():
+    def uneven(run: Run) -> Run:
+        scores = {"one": 50.0 + run.seed, "two": 60.0 + 3 * run.seed + 4 * (run.identity.arm == "bmt")}
+        return replace(run, datasets={n: DatasetScore(0.0, scores[n], 20) for n in run.datasets})
+
+    claim = Claim("s", "3", "", "", "mt.bmt", "mt.mask", "spread.F1", None, "less")
+    (result,), _ = judged(claim, change=uneven)
+    bmt, mask = ([stdev((50 + s, 60 + 3 * s + more)) for s in range(3)] for more in (4, 0))
+    assert result.interval == seed_interval(bmt, mask)
+
+    def without_two(run: Run) -> Run:
+        return replace(run, datasets={"one": run.datasets["one"]}) if run.cell == "minilm.mt.bmt.s1" else run
+
+    (one,), _ = judged(claim, change=lambda run: without_two(uneven(run)))
+    assert (one.verdict, one.reason) == ("no data", "a spread needs at least 2 datasets")
+
+
+def test_what_stands_in_the_way_of_a_test_is_its_reason():
+    claim = replace(AVERAGES, a="mt.bmt", b="mt.mask")
+
+    def reason(claim: Claim = claim, without: Iterable[str] = (), **fields: object) -> str:
+        """With `fields` changed in one run."""
+        (result,), _ = judged(
+            claim,
+            without=without,
+            change=lambda run: replace(run, **fields) if run.cell == "minilm.mt.bmt.s1" else run,
+        )
+        assert (result.verdict, result.interval) == ("no data", None)
+        return result.reason
+
+    whole = {"one": DatasetScore(0.0, 50.0, 20), "two": DatasetScore(0.0, 50.0, 20)}
+    assert reason(profile="other") == "mixed profiles: mini, other"
+    assert reason(datasets={}) == "no scores of one, two in all runs"
+    assert reason(replace(claim, over="two"), datasets={"one": whole["one"]}) == (
+        "no scores of two in all runs"
+    )
+    unlike = whole | {"two": DatasetScore(0.0, 50.0, 19)}
+    assert reason(datasets=unlike) == (
+        "two: mixed numbers of examples: 20 in minilm.st-two.bmt.s0, 19 in minilm.mt.bmt.s1"
+    )
+    assert reason(without=[f"minilm.mt.mask.s{seed}" for seed in range(3)]) == "no run of minilm.mt.mask"
+    assert reason(replace(claim, metric="EM")) == "predictions have EM and F1, no EM"
+    (versions,), _ = judged(claim, change=lambda run: replace(run, evaluator=f"e/{run.seed % 2}"))
+    assert versions.reason == "mixed evaluator versions: e/0, e/1"
+    (over_one,), _ = judged(
+        claim,
+        change=lambda run: replace(run, datasets={"one": whole["one"]}) if run.seed == 2 else run,
+    )
+    assert over_one.note == "over 1 of 2 datasets (no data: two)"
+
+
+def test_claims_are_judged_together_with_direction_size_and_rounding(monkeypatch):
+    """Half a unit per printed number that is subtracted; the margin of its kind where nothing is stated."""
+    judged_data: list[ClaimData] = []
+
+    def keep(data: list[ClaimData]) -> object:
+        judged_data.extend(data)
+        return judge_claims(data)
+
+    monkeypatch.setattr("benchmark.comparison.claims.judge_claims", keep)
+    claim = replace(AVERAGES, a="mt.bmt", b="mt.mask")
+    deviation = Claim("moved", "3", "", "", "mt.bmt", "mt.mask", "deviation.l2", None, "less", 0.2)
+    elsewhere = replace(claim, id="x", table="4")
+    table_2 = replace(MADE_TABLE, decimals={"F1": 2})
+    runs, predictions = made_runs()
+    claims = (
+        replace(claim, id="plain"),
+        elsewhere,
+        replace(claim, id="same", direction="comparable"),
+        replace(claim, id="one", direction="comparable", over="one"),
+        replace(claim, id="four", direction="less", size=1.2, than=("st.bmt", "st.mask")),
+        replace(claim, id="spread", metric="spread.F1", over=None, direction="less"),
+        deviation,
+        replace(claim, id="literature", b="lit"),
+    )
+    literature = Row("lit", "Lit", None, None, {})
+    table_2 = replace(table_2, rows=(*MADE_ROWS, literature))
+    paper = Paper("", {"3": table_2}, claims, Requirements())
+    matcher = Matcher(runs, paper.requires, Setting("mini"), {})
+    results = claim_results(paper, table_2, matcher, predictions, CompareSettings())
+    assert [result.claim.id for result in results] == [entry.key for entry in judged_data]
+    assert [
+        (entry.key, entry.direction, entry.size, pytest.approx(entry.size_half_unit)) for entry in judged_data
+    ] == [
+        ("plain", 1, None, 0.01),
+        ("same", 0, 0.5, 0.01),
+        ("one", 0, 1.0, 0.01),
+        ("four", -1, 1.2, 0.02),
+        ("spread", -1, None, 0.01),
+        ("moved", -1, 0.2, 0.1),
+        ("literature", 1, None, 0.01),
+    ]
+    assert [entry.interval is None for entry in judged_data] == [False] * 5 + [True] * 2
+    assert judged_data[-1].reason == "Lit is literature: there are no runs of it"
+    assert [result.note for result in results] == [""] * 7
+
+
+def test_a_claim_on_counted_numbers_holds_or_does_not():
+    rows = tuple(
+        Row(name, name, None, None, {"n": {"": printed}}) for name, printed in (("a", 5.0), ("b", 3.5))
+    )
+    table = Table("1", "", "", "", "facts", ("n",), {"n": 1}, {}, None, rows)
+    claim = Claim("c", "1", "", "", "a", "b", "n", None, "greater")
+    claims = (
+        claim,
+        replace(claim, direction="less"),
+        replace(claim, direction="comparable"),
+        replace(claim, direction="comparable", size=2.0),
+        replace(claim, direction="comparable", size=1.9),
+        replace(claim, than=("b", "a")),
+        replace(claim, table="2"),
+    )
+    paper = Paper("", {"1": table}, claims, Requirements())
+
+    def said(a: float | None, b: float | None) -> list[tuple[str, str]]:
+        facts = {"rows": {"a": {"n": a}, "b": {"n": b}}}
+        return [(result.verdict, result.reason) for result in fact_results(paper, table, facts)]
+
+    up, down = "upheld", "contradicted"
+    assert said(7, 5) == [
+        (up, "exact numbers: +2"),
+        (down, "exact numbers: +2"),
+        (down, "exact numbers: +2"),
+        (up, "exact numbers: +2"),
+        (down, "exact numbers: +2"),
+        (up, "exact numbers: +4"),
+    ]
+    assert [verdict for verdict, _ in said(5, 5)] == [down, down, up, up, up, down]
+    assert [verdict for verdict, _ in said(5, 7)] == [down, up, down, up, down, down]
+    assert set(said(7, None)) == {("no data", "no n of b")}
+    assert {result.reason for result in fact_results(paper, table, None)} == {"no n of a"}
+    assert [result.paper_delta for result in fact_results(paper, table, None)] == [1.5] * 5 + [3.0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,14 +12,15 @@ from benchmark import contrast
 from benchmark.comparison.arm_contrast import (
     DomainContrast,
     arm_row,
+    contrast_arms,
     contrast_document,
     domain_tables,
 )
 from benchmark.comparison.claims import ClaimResult
 from benchmark.comparison.matching import Matcher, Setting
-from benchmark.paper.tables import Claim, Requirements
+from benchmark.paper.tables import AVERAGE, Claim, Ours, Requirements
 from benchmark.rendering import render
-from benchmark.runs.results import DatasetScore, Identity, Results, Run
+from benchmark.runs.results import DatasetScore, Identity, Results, Run, read
 from benchmark.statistics.paired import Interval
 from bmt.errors import ConfigError, DataError
 from tests.support.comparing import claim_of, compared, copy_of, edit
@@ -94,7 +96,9 @@ def test_what_cannot_be_held_against_each_other_is_named(faithful: Path, tmp_pat
     apart = copy_of(faithful, tmp_path / "apart")
     for path in sorted(apart.glob("*.mt.none.s*.json")):
         edit(apart, path.stem, lambda record: record.update(datasets={}))
-    with pytest.raises((DataError, ConfigError), match=r"no dataset in common|no results of this arm"):
+    with pytest.raises(
+        ConfigError, match=r"^none: no results of this arm on roberta-base: there are bmt, mask "
+    ):
         contrast.main(["bmt", "none", "--results", str(apart)])
 
 
@@ -149,6 +153,26 @@ def test_what_is_not_known_is_a_dash_and_an_interval_that_ends_at_0_holds_it() -
         return rows_of(render(contrast_document(contrasts), "markdown"))["SQuAD", "F1"]
 
     assert row(nothing) == ["40.0", "–", "–", "–", "–", "no score of none"]
+    interval = Interval(-0.04, -1.26, 2.0, 0.0496, 3, "t")
+    assert row(replace(nothing, interval=interval, note="over 1 of 2")) == [
+        "40.0",
+        "–",
+        "+0.0",  # no -0.0
+        "-1.3 to +2.0",
+        "0.050",
+        "over 1 of 2",
+    ]
+    outside = replace(interval, low=0.1, p=None)
+    assert row(replace(nothing, interval=outside, note="n"))[-3:] == ["+0.1 to +2.0", "–", "0 is outside; n"]
+    assert row(replace(nothing, interval=replace(interval, low=None, high=None)))[2:4] == ["+0.0", "–"]
+    deviation = replace(claim, metric="deviation.relative", over=None)
+    results_ = (
+        replace(nothing, claim=deviation, interval=replace(interval, estimate=-0.123456, method="seeds (t)")),
+        replace(nothing, interval=interval),
+    )
+    text = render(contrast_document([DomainContrast(table, results_, matcher)]), "markdown")
+    assert "| all weights | -0.12346 | -1.26000 to +2.00000 | 0.050 |" in text
+    assert "Intervals: seeds (t); t. Single comparisons, not adjusted for their number." in text
     for low, high, remark in (
         (0.0, 2.0, ""),
         (-2.0, 0.0, ""),
@@ -157,3 +181,94 @@ def test_what_is_not_known_is_a_dash_and_an_interval_that_ends_at_0_holds_it() -
     ):
         interval = Interval((low + high) / 2, low, high, 0.05, 3, "t")
         assert row(replace(nothing, interval=interval))[-1] == remark
+
+
+def made_run(
+    arm: str, seed: int = 0, backbone: str = "m", regime: str = "mt", adapter: bool = False, **f1: float
+) -> Run:
+    identity = Identity(backbone, regime, arm, adapter)
+    scores = {name: DatasetScore(score - 10, score, 8) for name, score in f1.items()}
+    return Run(f"{identity.stem}.s{seed}", "mini", identity, seed, scores)
+
+
+def contrasts(*runs: Run, arms: tuple[str, str] = ("bmt", "none"), backbone: str | None = None) -> Any:
+    return contrast_arms(Results(Path("r"), runs), arms, Setting("mini"), backbone)
+
+
+def test_arms_are_contrasted_on_the_datasets_that_both_have_domain_by_domain() -> None:
+    runs = (
+        made_run("bmt", SQuAD=50.0, NewsQA=60.0, DROP=70.0),
+        made_run("none", DROP=71.0, SQuAD=52.0, RACE=1.0),
+    )
+    inside, outside = contrasts(*runs)
+    assert [(one.table.table, one.table.datasets) for one in (inside, outside)] == [
+        ("in-domain", ("SQuAD",)),
+        ("out-of-domain", ("DROP",)),
+    ]
+    claims = [
+        [(c.metric, c.over, c.direction) for c in (r.claim for r in one.results)] for one in (inside, outside)
+    ]
+    assert claims[0] == [
+        ("EM", "SQuAD", "greater"),
+        ("F1", "SQuAD", "greater"),
+        ("EM", AVERAGE, "greater"),
+        ("F1", AVERAGE, "greater"),
+        ("deviation.relative", None, "less"),
+    ]
+    assert [over for _, over, _ in claims[1]] == [
+        "DROP",
+        "DROP",
+        AVERAGE,
+        AVERAGE,
+    ]  # the deviation stands once
+    assert [(row.row, row.ours) for row in inside.table.rows] == [
+        ("bmt", Ours("m", "mt", "bmt")),
+        ("none", Ours("m", "mt", "none")),
+    ]
+    with pytest.raises(
+        DataError, match=r"^bmt and none have no dataset in common: evaluate both on the same"
+    ):
+        contrasts(made_run("bmt", DROP=1.0), made_run("none", RACE=1.0))
+
+
+def test_the_backbone_is_the_only_one_with_multi_data_runs_or_has_to_be_named() -> None:
+    single = made_run("none", backbone="a", regime="st-DROP", DROP=1.0)
+    pair = (made_run("bmt", DROP=1.0), made_run("none", DROP=2.0))
+    (found,) = contrasts(single, *pair)
+    assert found.table.rows[0].ours == Ours("m", "mt", "bmt")
+    other = made_run("bmt", backbone="a", DROP=1.0)
+    with pytest.raises(ConfigError, match=r"^--backbone: needed: r has multi-data runs of a, m$"):
+        contrasts(other, *pair)
+    (found,) = contrasts(other, *pair, backbone="m")
+    assert found.table.rows[1].ours == Ours("m", "mt", "none")
+    with pytest.raises(
+        ConfigError, match=r"^none: no results of this arm on a: there are bmt in r; to run: "
+    ):
+        contrasts(other, *pair, backbone="a")
+
+
+def test_an_arm_with_adapters_is_another_arm_and_means_are_over_seeds_and_datasets(tmp_path: Path) -> None:
+    """The arms stand, and are subtracted, in the order given."""
+    levels = {"DROP": 60.0, "RACE": 20.0}
+    for adapter, more in ((False, 0.0), (True, 5.0)):
+        make_results(
+            tmp_path,
+            backbone="m",
+            arms=["bmt"],
+            adapter=adapter,
+            seeds=(0, 3),
+            sizes=dict.fromkeys(levels, 20),
+            f1=lambda arm, dataset, seed, more=more: levels[dataset] + more + 5 * seed,
+        )
+    results, means = (
+        read(tmp_path),
+        {"bmt": ["67.5", "27.5", "47.5"], "bmt.adapter": ["72.5", "32.5", "52.5"]},
+    )
+    for arms, difference in ((("bmt", "bmt.adapter"), "-5.0"), (("bmt.adapter", "bmt"), "+5.0")):
+        text = render(contrast_document(contrast_arms(results, arms, Setting("mini"), None)), "markdown")
+        assert f"out-of-domain: {arms[0]} (seeds 0, 3) − {arms[1]} (seeds 0, 3) on m, points" in text
+        rows = rows_of(text)
+        for number, dataset in enumerate(("DROP", "RACE", "**average**")):
+            expected = [means[arm][number] for arm in arms]
+            assert rows[dataset, "F1"][:3] == [*expected, difference]
+            assert rows[dataset, "EM"][:2] == [f"{float(mean) - 10:.1f}" for mean in expected]

@@ -108,6 +108,10 @@ ALL_RUNS = {
         {"datasets": {"SQuAD": scored(sha256=None)}},
         "data digest not recorded instead of aaaaaaaaaaaa",
     ),
+    "no epoch at all": (
+        {"epochs": 0},
+        "step budget 0 epochs instead of 3 epochs (roberta-base.mt.bmt.s0)",
+    ),
     "fewer questions": ({"datasets": {"SQuAD": scored(299)}}, "split size 299 instead of 300"),
     "the hub's data": (
         {"from_hub": ("SQuAD.dev",)},
@@ -181,6 +185,68 @@ def test_what_the_paper_asks_of_trained_runs_is_not_asked_of_others():
     ]
 
 
+def test_a_model_scored_as_published_is_held_against_no_budget_and_has_no_seeds():
+    published = Identity("roberta-base", "mt", "zero_shot", False)
+    assert reasons([run(0, identity=published, epochs=None)]) == [
+        "scored as it was published: it has no seeds, so nothing says how far from the printed numbers is "
+        "too far"
+    ]
+
+
+def test_a_paper_that_requires_nothing_has_no_objection_and_a_requirement_is_one_by_itself():
+    foreign = [
+        run(seed, profile="theirs", revision=None, evaluator=None, epochs=None, datasets={"SQuAD": scored(5)})
+        for seed in (0, 1)
+    ]
+    foreign = [replace(one, datasets={"SQuAD": scored(5, None)}) for one in foreign]
+
+    def against(requires: Requirements) -> list[str]:
+        data = table_data(foreign, ("SQuAD",))
+        found = run_reasons(foreign, requires, "roberta-base", None, data)
+        return [reason.text for reason in found + data_reasons(foreign, "SQuAD", requires, data)]
+
+    first = "(roberta-base.mt.bmt.s0)"
+    assert against(Requirements()) == []
+    assert against(Requirements(evaluator="e/1")) == [f"evaluator not recorded instead of e/1 {first}"]
+    assert against(Requirements(epochs={"mt": 3})) == [
+        f"step budget not recorded instead of 3 epochs {first}"
+    ]
+    assert against(Requirements(epochs={"st": 3}, examples={"DROP": 1}, data_sha256={"DROP": "a"})) == []
+    assert against(Requirements(examples={"SQuAD": 1500})) == ["split size 5 instead of 1,500"]
+    assert against(Requirements(data_sha256={"SQuAD": "a" * 64})) == [
+        "data digest not recorded instead of aaaaaaaaaaaa"
+    ]
+    assert against(Requirements(profile="paper", evaluator="e/1", examples={"SQuAD": 300})) == [
+        "profile theirs"
+    ]
+
+
+def test_another_profile_on_another_backbone_is_one_reason_and_mixed_profiles_need_no_other():
+    other = Identity("minilm", "mt", "bmt", False)
+    both = [run(seed, profile="mini", identity=other) for seed in (0, 1)]
+    assert reasons(both) == ["profile mini: backbone minilm instead of roberta-base"]
+    assert reasons([both[0], replace(both[1], profile="maxi")]) == ["mixed profiles: maxi, mini"]
+
+
+def test_evaluators_are_compared_over_the_whole_table_and_those_that_are_not_recorded_count_as_none():
+    data = table_data([run(0, evaluator="b/1"), run(1, evaluator=None), run(2, evaluator="a/1")])
+    assert data.evaluators == ("a/1", "b/1")
+    (reason,) = run_reasons([run(0), run(1)], Requirements(), "roberta-base", None, data)
+    assert (reason.text, reason.mixed) == ("mixed evaluator versions: a/1, b/1", True)
+
+
+def test_examples_that_differ_between_runs_leave_no_mean_and_digests_that_do_say_so_first():
+    runs = [run(0), run(1)]
+    data = table_data(runs, ("SQuAD",), {"SQuAD": "those of x are not those of y", "DROP": "z"})
+    assert data.differences["SQuAD"].text == "mixed examples: those of x are not those of y"
+    assert data.differences["SQuAD"].mixed and data.differences["DROP"].text == "mixed examples: z"
+    unlike = [run(0), run(1, datasets={"SQuAD": scored(sha256=OTHER)})]
+    data = table_data(unlike, ("SQuAD",), {"SQuAD": "those of x are not those of y"})
+    assert data.differences["SQuAD"].text.startswith("mixed data digests: aaaaaaaa in ")
+    assert table_data([run(0), run(1, datasets={})], ("SQuAD",)).differences == {}
+    assert table_data([run(0), run(1, datasets={"SQuAD": scored(sha256=None)})], ("SQuAD",)).differences == {}
+
+
 def test_p_f_of_a_random_mask_is_the_row_s():
     assert reasons([run(0, p_f=0.5), run(1, p_f=0.5)], p_f=0.5) == []
     assert reasons([run(0, p_f=0.5), run(1, p_f=0.3)], p_f=0.5) == ["p_F 0.3 instead of 0.5"]
@@ -199,7 +265,14 @@ def test_seeds_that_are_one_twice_or_missing():
         ("duplicate runs: every score of roberta-base.mt.bmt.s1 is that of roberta-base.mt.bmt.s0", True)
     ]
     damaged = seed_reasons([run(0), run(1)], [Fault("x.s2.json", "no JSON")], [], {})
-    assert [reason.text for reason in damaged] == ["unreadable x.s2.json: no JSON"]
+    assert [(reason.text, reason.mixed) for reason in damaged] == [("unreadable x.s2.json: no JSON", False)]
+    assert seed_reasons([], [], [], {}) == []
+    twice = seed_reasons([run(3), run(3), run(1), run(1)], [], [], {})
+    assert [(reason.text, reason.mixed) for reason in twice] == [
+        ("duplicate seeds: 1 in roberta-base.mt.bmt.s1, roberta-base.mt.bmt.s1", True)
+    ]
+    elsewhere = {"roberta-base.mt.none.s1": "roberta-base.mt.none.s0"}
+    assert seed_reasons([run(0), run(1)], [], [], elsewhere) == []
 
 
 def test_another_profile_alone_makes_a_table_not_comparable(capsys, faithful, small_paper, tmp_path):

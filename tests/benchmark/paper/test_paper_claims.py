@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmark.comparison.claims import paper_delta
+from benchmark.comparison.claims import DIRECTIONS, paper_delta
 from benchmark.paper.tables import OWN_PAPER, load
 from bmt.settings import IN_DOMAIN
 
@@ -151,6 +151,24 @@ def test_stated_sizes_agree_with_the_printed_cells_to_rounding(paper):
     sized = {claim.id: (claim.size, paper_delta(claim, paper)) for claim in paper.claims if claim.size}
     assert len(sized) == 20
     assert {name: delta for name, (size, delta) in sized.items() if abs(abs(delta) - size) > 1e-6} == {}
+
+
+def test_every_claim_goes_the_way_of_the_printed_cells_but_for_two(paper):
+    """Those of deviations have no printed cells."""
+    deltas = {claim: paper_delta(claim, paper) for claim in paper.claims}
+    unprinted = {claim.metric for claim, delta in deltas.items() if delta is None}
+    assert (len(deltas), unprinted) == (66, {"deviation.relative"})
+    directed = {claim: delta for claim, delta in deltas.items() if delta is not None}
+    against = [
+        claim.id
+        for claim, delta in directed.items()
+        if claim.direction != "comparable" and delta * DIRECTIONS[claim.direction] <= 0
+    ]
+    assert against == ["adapter-over-none-each-TriviaQA", "bmt-trains-fewer-parameters"]
+    assert [claim.id for claim in directed if claim.direction == "comparable"] == [
+        "bmt-comparable-with-adapter"
+    ]
+    assert {claim.direction for claim in deltas if claim not in directed} == {"less", "greater"}
 
 
 def test_contrasts_and_each_dataset(paper):

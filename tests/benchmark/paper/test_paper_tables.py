@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmark.config.cells import ZERO_SHOT
-from benchmark.paper.tables import AVERAGE, OWN_PAPER, Ours, load, table_id
+from benchmark.paper.schema import Requirements
+from benchmark.paper.tables import AVERAGE, OWN_PAPER, Claim, Ours, Row, Table, load, table_id, table_name
 from benchmark.runs.results import Identity
 from bmt.errors import ConfigError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
@@ -274,6 +275,12 @@ def test_a_small_paper_loads(tmp_path):
         ("rows/0/p_F", 1.5, "rows[0]: p_F: 1.5 is not allowed: a number above 0 and at most 1"),
         ("rows/1/row", "a", "rows[1]: row: 'a' stands twice"),
         ("rows/0", "row", "rows[0]: 'row' is not allowed: keys and values"),
+        ("kind", "facts", "columns: not allowed: facts have none"),
+        ("columns", {"One": "one", "Two": "one"}, "columns: a dataset stands twice: each column its own"),
+        ("decimals", 0, "rows[0] (a): values.F1.One: 50.1 is not allowed: at most 0 decimals"),
+        ("average", ..., "rows[0] (a): values.F1: Avg.: exactly the columns One (null where nothing is"),
+        ("rows/0/values/F1", 50.1, "rows[0] (a): values.F1: 50.1: exactly the columns One, Avg."),
+        ("rows/0/values/F1/Avg.", "x", "rows[0] (a): values.F1.Avg.: 'x' is not allowed: a number or null"),
     ],
 )
 def test_a_wrong_table_is_one_line_with_file_key_and_what_is_allowed(tmp_path, path, new, message):
@@ -293,6 +300,7 @@ def test_a_wrong_table_is_one_line_with_file_key_and_what_is_allowed(tmp_path, p
         ("b", ..., "claims[0] (k): b: missing: a text"),
         ("b", "c", "claims[0] (k): row 'c' is in no table: one of a, b"),
         ("than", {"a": "a"}, "claims[0] (k): than: b: missing: a text"),
+        ("than", {"a": "a", "b": "c"}, "claims[0] (k): row 'c' is in no table: one of a, b"),
         ("table", "9", "claims[0] (k): table: '9' is not allowed: one of 1"),
         (
             "metric",
@@ -404,6 +412,231 @@ def test_sentences_that_no_run_can_test_are_checked_too(tmp_path):
         with pytest.raises(ConfigError) as caught:
             load(folder)
         assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("more", [{"K": 16}, {"p_F": 0.5}, {"model": "Another"}])
+def test_an_id_that_stands_twice_is_refused_whatever_else_the_rows_say(tmp_path, more):
+    table = small_table()
+    table["rows"].append(table["rows"][0] | more)
+    with pytest.raises(
+        ConfigError, match=r"rows\[2\]: row: 'a' stands twice: an id of its own for each row$"
+    ):
+        load(write_paper(tmp_path / "p", {"1": table}))
+
+
+def test_a_table_s_file_is_named_after_its_id(tmp_path):
+    for name, said, wanted in (("a10", "A10", "a10"), ("A10", "A10", "A10"), ("1", "a10", "1")):
+        folder = write_paper(tmp_path / f"{name}-{said}", {name: small_table() | {"table": said}})
+        with pytest.raises(ConfigError) as caught:
+            load(folder)
+        assert f"table: '{said}' is not allowed: {wanted}, as in the file's name" in str(caught.value)
+    assert list(load(write_paper(tmp_path / "p", {"a10": small_table() | {"table": "a10"}})).tables) == [
+        "a10"
+    ]
+
+
+def test_tables_are_in_the_order_of_their_numbers_those_of_appendices_last(tmp_path):
+    names = ("10", "a1", "2", "b10", "9")
+    folder = write_paper(tmp_path / "p", {name: small_table() | {"table": name} for name in names})
+    assert list(load(folder).tables) == ["2", "9", "10", "a1", "b10"]
+
+
+@pytest.mark.parametrize(
+    ("text", "identity", "name"),
+    [
+        ("3", "3", "Table 3"),
+        ("A.10", "a10", "Table A.10"),
+        ("a10", "a10", "Table A.10"),
+        (" B 2 ", "b2", "Table B.2"),
+        ("S1b", "s1b", "Table s1b"),
+    ],
+)
+def test_a_table_s_id_and_printed_name(text, identity, name):
+    assert (table_id(text), table_name(identity)) == (identity, name)
+
+
+def test_every_key_of_a_scores_table_is_read_where_it_belongs(tmp_path):
+    ours = {"backbone": "m", "regime": "st", "arm": "x", "adapter": True}
+    full = {
+        "row": "a",
+        "model": "M",
+        "arm": "MT",
+        "note": "odd",
+        "K": 16,
+        "p_F": 0.5,
+        "dataset": "one",
+        "ours": ours,
+        "second_reading": {"arm": "mask"},
+        "printed_gain": -1.5,
+        "sources": {"x": "y"},
+        "marks": {"x": "y"},
+        "values": {"EM": {"One": 1.0, "Two": 2.0, "Avg.": None}, "F1": {"Avg.": 5, "Two": 4.25, "One": 3}},
+    }
+    bare = {"row": "b", "model": "N", "arm": None, "ours": "literature", "values": full["values"]}
+    table = {
+        "table": "1",
+        "caption": "the caption",
+        "where": "the section",
+        "notes": "two\n  lines",
+        "kind": "scores",
+        "metrics": ["F1", "EM"],
+        "decimals": {"EM": 1, "F1": 2},
+        "columns": {"One": "one", "Two": "two"},
+        "average": "Avg.",
+        "published_runs": 3,
+        "command": "make it",
+        "unit": "percent",
+        "rows": [full, bare],
+    }
+    found = load(write_paper(tmp_path / "p", {"1": table})).tables["1"]
+    values = {
+        "EM": {"one": 1.0, "two": 2.0, AVERAGE: None},
+        "F1": {AVERAGE: 5, "two": 4.25, "one": 3},
+    }
+    row = Row(
+        row="a",
+        model="M",
+        arm="MT",
+        ours=Ours(backbone="m", regime="st", arm="x", adapter=True),
+        values=values,
+        K=16,
+        p_f=0.5,
+        dataset="one",
+        second_reading="mask",
+        note="odd",
+        printed_gain=-1.5,
+    )
+    literature = Row(row="b", model="N", arm=None, ours=None, values=values)
+    assert found == Table(
+        table="1",
+        caption="the caption",
+        where="the section",
+        notes="two lines",
+        kind="scores",
+        metrics=("F1", "EM"),
+        decimals={"EM": 1, "F1": 2},
+        columns={"One": "one", "Two": "two"},
+        average="Avg.",
+        rows=(row, literature),
+        published_runs=3,
+        command="make it",
+        unit="percent",
+        references=None,
+    )
+    assert found.datasets == ("one", "two")
+    assert (found.find("b"), found.find("c")) == (literature, None)
+
+
+def facts_table() -> dict[str, Any]:
+    rows = [{"row": name, "model": "M", "values": {"n": number}} for name, number in (("a", 3), ("c", None))]
+    head = {"table": "2", "caption": "c", "where": "s", "kind": "facts", "metrics": ["n"], "decimals": 0}
+    return head | {"rows": rows}
+
+
+def test_numbers_of_facts_have_no_columns(tmp_path):
+    found = load(write_paper(tmp_path / "p", {"2": facts_table()})).tables["2"]
+    assert [row.values for row in found.rows] == [{"n": {"": 3}}, {"n": {"": None}}]
+    assert (found.columns, found.average, found.decimals) == ({}, None, {"n": 0})
+
+
+def test_every_key_of_a_claim_is_read_where_it_belongs(tmp_path):
+    entry = small_claim() | {
+        "quote": "in two\n  lines",
+        "reading": "as\n read",
+        "also": [{"section": "5", "quote": "or\nso"}],
+        "than": {"a": "b", "b": "a"},
+        "size": 1.2,
+        "direction": "less",
+    }
+    (claim,) = load(write_paper(tmp_path / "p", {"1": small_table()}, [entry])).claims
+    assert claim == Claim(
+        id="k",
+        table="1",
+        section="2",
+        quote="in two lines",
+        a="a",
+        b="b",
+        metric="F1",
+        over="average",
+        direction="less",
+        size=1.2,
+        than=("b", "a"),
+        reading="as read",
+        also=(("5", "or so"),),
+    )
+    assert claim.rows == ("a", "b", "b", "a")
+
+
+def claims_over(tmp_path: Path, **entry: Any) -> list[tuple[str, str | None]]:
+    """Ids and what they are over, of a claim on a table of two datasets."""
+    table = small_table() | {"columns": {"One": "one", "Two": "two"}}
+    for row in table["rows"]:
+        row["values"]["F1"]["Two"] = 1.0
+    folder = write_paper(tmp_path / "p", {"1": table}, [small_claim() | entry])
+    return [(claim.id, claim.over) for claim in load(folder).claims]
+
+
+def test_each_dataset_or_several_are_a_claim_for_each_and_one_is_the_claim_itself(tmp_path):
+    assert claims_over(tmp_path, over="each") == [("k-one", "one"), ("k-two", "two")]
+    assert claims_over(tmp_path, over=["two", "one"]) == [("k-two", "two"), ("k-one", "one")]
+    assert claims_over(tmp_path, over=["two"]) == claims_over(tmp_path, over="two") == [("k", "two")]
+    assert claims_over(tmp_path, over=["two", "average"]) == [("k-two", "two"), ("k-average", "average")]
+    folder = write_paper(tmp_path / "q", {"1": small_table()}, [small_claim() | {"over": "each"}])
+    assert [claim.id for claim in load(folder).claims] == ["k-one"]
+
+
+def test_ids_that_become_equal_are_refused_and_so_is_an_average_that_is_not_printed(tmp_path):
+    pair = [small_claim() | {"over": "each"}, small_claim() | {"id": "k-one"}]
+    with pytest.raises(ConfigError, match=r"claims: the id 'k-one' stands twice: an id of its own for each"):
+        load(write_paper(tmp_path / "p", {"1": small_table()}, pair))
+    table = small_table()
+    del table["average"]
+    for row in table["rows"]:
+        del row["values"]["F1"]["Avg."]
+    with pytest.raises(ConfigError, match=r"over: 'average' is not allowed: each, average or of one"):
+        load(write_paper(tmp_path / "q", {"1": table}, [small_claim()]))
+    with pytest.raises(ConfigError, match=r"over: 'average' is not allowed: n belongs to a whole row"):
+        claim = small_claim() | {"table": "2", "metric": "n"}
+        load(write_paper(tmp_path / "r", {"1": small_table(), "2": facts_table()}, [claim]))
+    with pytest.raises(ConfigError, match=r"metric: 'spread.n' is not allowed: one of n, deviation.relative"):
+        claim = {key: value for key, value in claim.items() if key != "over"} | {"metric": "spread.n"}
+        load(write_paper(tmp_path / "s", {"1": small_table(), "2": facts_table()}, [claim]))
+
+
+def test_a_claim_means_the_row_of_its_own_table_and_else_of_the_first_that_has_it(tmp_path):
+    tables = {name: small_table() | {"table": name} for name in ("1", "3")} | {"2": facts_table()}
+    tables["3"]["rows"].append(tables["1"]["rows"][0] | {"row": "d"})
+    claims = [small_claim() | {"id": name, "table": name} for name in ("1", "3")]
+    claims += [small_claim() | {"id": "far", "table": "1", "a": "d", "b": "c"}]
+    paper = load(write_paper(tmp_path / "p", tables, claims))
+    homes = {claim.id: [(table.table, row.row) for table, row in paper.rows(claim)] for claim in paper.claims}
+    assert homes == {
+        "1": [("1", "a"), ("1", "b")],
+        "3": [("3", "a"), ("3", "b")],
+        "far": [("3", "d"), ("2", "c")],
+    }
+    with pytest.raises(KeyError):
+        paper.row(paper.claims[0], "e")
+    assert paper.table("3") is paper.tables["3"]
+    with pytest.raises(ConfigError, match=r"^--paper-table 4: not allowed: one of 1, 2, 3$"):
+        paper.table("4")
+
+
+def test_what_is_no_table_or_claim_of_a_folder_is_optional(tmp_path):
+    bare = load(write_paper(tmp_path / "p", {"1": small_table()}))
+    assert (bare.title, bare.claims, bare.requires) == ("p", (), Requirements())
+    requires = {
+        "profile": "full",
+        "evaluator": "e/1",
+        "backbones": {"m": "m@1"},
+        "epochs": {"mt": 3, "st": 0.5},
+        "examples": {"one": 5},
+        "data_sha256": {"one": "ab"},
+    }
+    about = {"paper": "The title", "url": "https://x", "seeds": "three", "requires": requires}
+    whole = load(write_paper(tmp_path / "q", {"1": small_table()}, [], about))
+    assert (whole.title, whole.claims) == ("The title", ())
+    assert whole.requires == Requirements(**requires)
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path):

@@ -119,6 +119,71 @@ def test_the_description_is_json_and_names_what_runs_here(checkout):
         )
 
 
+def test_the_machines_numbers_are_the_systems(monkeypatch):
+    megabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 20)
+    assert environment.memory_mb() == int(megabytes)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3}, raising=False)
+    assert environment.cpu_count() == 1, "those that this process may use"
+
+    def unreadable(path: Path, *arguments: object, **options: object) -> str:
+        raise OSError
+
+    monkeypatch.setattr(Path, "read_text", lambda *given, **options: "a\nmodel name\t:  EPYC 7 \nb")
+    assert environment.cpu_name() == "EPYC 7"
+    monkeypatch.setattr(Path, "read_text", unreadable)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert environment.cpu_name() == (platform.processor() or platform.machine())
+    monkeypatch.setattr(environment.resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=3 << 20))
+    assert environment.peak_memory_mb() == 3 << 10  # kB
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert environment.peak_memory_mb() == 3  # bytes
+    monkeypatch.setattr(environment, "_output", lambda command: b"Apple M9\n")
+    assert environment.cpu_name() == "Apple M9"
+
+
+def test_a_gpus_peak_is_what_torch_has_held_and_nothing_where_it_was_not_used(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 5 << 19)
+    assert environment.gpu_peak_memory_mb() == 2.5
+    assert environment.system_metrics()["system/gpu_peak_memory_megabytes"] == 2.5
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    assert environment.gpu_peak_memory_mb() is None
+    assert "system/gpu_peak_memory_megabytes" not in environment.system_metrics()
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.delitem(sys.modules, "torch")
+    assert environment.gpu_peak_memory_mb() is None
+
+
+def test_the_main_packages_are_named(monkeypatch):
+    """Whatever a result depends on, by its version; what is not installed is left out."""
+    monkeypatch.setattr(environment.metadata, "version", lambda name: f"{name} 1")
+    said = environment.package_versions()
+    wanted = {"torch", "transformers", "tokenizers", "safetensors", "pyarrow", "numpy", "scipy", "bmt-qa"}
+    assert wanted | {"statsmodels", "mlflow", "dvc", "optuna"} <= set(said)
+    assert said["torch"] == "torch 1"
+
+    def absent(name: str) -> str:
+        if name == "dvc":
+            raise environment.metadata.PackageNotFoundError
+        return "2"
+
+    monkeypatch.setattr(environment.metadata, "version", absent)
+    assert set(said) - set(environment.package_versions()) == {"dvc"}
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch):
+    def nameless() -> str:
+        raise KeyError
+
+    assert environment.provenance({})["mlflow.user"] == environment.getpass.getuser()
+    monkeypatch.setattr(environment.getpass, "getuser", nameless)
+    said = environment.provenance({})
+    assert said["mlflow.user"] == str(os.getuid()) and said["mlflow.source.type"] == "LOCAL"
+
+
 def test_the_gpu_is_the_device_where_there_is_one(monkeypatch):
     import torch
 

@@ -65,9 +65,20 @@ def test_densities_are_percent():
 
 
 def test_overlap_is_drawn_from_zero_to_one():
-    image = CASES["mask_overlap"]().axes[0].images[0]
+    figure = CASES["mask_overlap"]()
+    image = figure.axes[0].images[0]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["1.00", "0.25", "0.25", "1.00"]
+    assert [text.get_color() for text in figure.axes[0].texts] == ["black", "white", "white", "black"]
     np.testing.assert_array_equal(image.get_array(), [[1, 0.25], [0.25, 1]])
     assert image.get_clim() == (0, 1)
+
+
+def test_a_wide_map_has_no_numbers_and_slanted_names():
+    for count, texts, turn in ((14, 14, 40.0), (15, 0, 40.0), (3, 3, 0.0)):
+        figure = figures.density({"SQuAD": {f"layer_{number:02d}": 0.1 for number in range(count)}}, "layer")
+        axes = figure.axes[0]
+        assert len(axes.texts) == texts
+        assert {label.get_rotation() for label in axes.get_xticklabels()} == {turn}
 
 
 def test_each_layer_has_its_bar():
@@ -87,14 +98,21 @@ def test_sampling_weights_show_the_uniform_weight():
     figure = CASES["sampling_weights"]()
     assert line(figure, "NewsQA") == ([0, 10], [0.5, 0.3])
     assert line(figure, "uniform")[1] == [0.5, 0.5]
+    drawn = {entry.get_label(): entry.get_drawstyle() for entry in figure.axes[0].lines}
+    assert drawn == {"SQuAD": "steps-post", "NewsQA": "steps-post", "uniform": "default"}
+    assert figure.axes[0].get_ylim()[0] == 0
 
 
 def test_the_kept_step_is_marked():
-    assert line(CASES["validation_f1"](), "kept")[0] == [10, 10]
+    figure = CASES["validation_f1"]()
+    assert line(figure, "kept")[0] == [10, 10]
+    looks = {entry.get_label(): (entry.get_color(), entry.get_linewidth()) for entry in figure.axes[0].lines}
+    assert looks["macro"] == ("black", 2.6) and looks["SQuAD"] == (figures.COLOURS[0], 1.5)
 
 
 def test_the_density_above_an_alpha_counts_the_gates_above_it():
     figure = CASES["alpha_histogram"]()
+    assert figure.axes[0].patches[0].get_data().values.tolist() == [25, 50, 25]
     assert line(figure, "SQuAD", 1) == (EDGES, [100, 75, 25, 0])
     marker = figure.axes[1].lines[-1]
     assert (list(marker.get_xdata()), list(marker.get_ydata())) == ([0.5], [50])
@@ -104,6 +122,8 @@ def test_every_dataset_has_a_look_of_its_own():
     looks = [figures._style(name, 0) for name in IN_DOMAIN + OUT_OF_DOMAIN]
     assert len({(look["color"], look["linestyle"]) for look in looks}) == 12
     assert figures._style("SQuAD", 5) == figures._style("SQuAD", 0)
+    for names, dashes in ((IN_DOMAIN, "-"), (OUT_OF_DOMAIN, "--"), (("Mine",), "-.")):
+        assert {figures._style(name, 0)["linestyle"] for name in names} == {dashes}
 
 
 def test_no_global_state_and_no_mlflow():

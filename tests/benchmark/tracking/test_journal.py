@@ -188,6 +188,24 @@ def test_a_journal_has_one_writer(tmp_path):
     opened.close()
     with journal.locked(opened.path) as free:
         assert free
+        with pytest.raises(BlockingIOError, match="another process writes or delivers this journal"):
+            make(tmp_path)
+        with journal.locked(opened.path) as again:
+            assert not again, "one delivery at a time"
+    assert len(entries(make(tmp_path))) == 1, "a delivery leaves the entries as they are"
+
+
+def test_a_journal_that_goes_on_began_with_its_first_entry(tmp_path, monkeypatch):
+    now = 1_000
+    monkeypatch.setattr(journal, "milliseconds", lambda: now)
+    opened = make(tmp_path)
+    assert opened.started == 1_000
+    opened.append("tag", name="a", value="1")
+    now = 9_000
+    opened.append("tag", name="b", value="2")
+    opened.close()
+    assert [entry["time"] for entry in entries(opened)] == [1_000, 9_000]
+    assert make(tmp_path).started == 1_000
 
 
 def test_states_of_several_stores_stand_side_by_side(tmp_path):
@@ -229,6 +247,8 @@ def test_a_run_that_did_not_finish_is_found_to_be_resumed(tmp_path, status, foun
         opened.close()
     assert journal.interrupted(tmp_path) == found
     make(tmp_path, "k3").close()
+    assert journal.interrupted(tmp_path) is None
+    (tmp_path / journal.FOLDER / "k4.jsonl").write_text("damaged\n")
     assert journal.interrupted(tmp_path) is None
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,50 @@ def test_a_dead_process_is_ended_as_killed_at_its_last_entry(tmp_path):
     assert (run["status"], run["params"]) == ("FINISHED", {"lr": "1e-05", "batch": "8"})
     assert "failure" not in run["tags"]
     assert "mlflow.note.content" not in run["tags"]
+
+
+def test_a_note_that_a_person_wrote_outlives_the_failure_before_it(tmp_path):
+    path, uri = write(tmp_path, end="FAILED", failure="ValueError: x"), make(tmp_path)
+    store = tracking.connect(uri)
+    upload = Delivery(path, store)
+    upload.deliver()
+    store.send(upload.run_id, [("tag", "mlflow.note.content", "the learning rate was too high")])
+    opened = Journal(path)
+    opened.append("resume", params={}, tags={})
+    opened.append("end", status="FINISHED", failure=None)
+    opened.close()
+    Delivery(path, store).deliver()
+    tags = contents(uri)["k1"]["tags"]
+    assert tags["mlflow.note.content"] == "the learning rate was too high" and "failure" not in tags
+
+
+def test_a_run_to_go_on_with_that_was_deleted_is_not_gone_on_with(tmp_path):
+    write(tmp_path, "k1")
+    uri = make(tmp_path)
+    store = tracking.connect(uri)
+    delivery.sync([tmp_path], store)
+    store.remove(contents(uri)["k1"]["id"])
+    Delivery(write(tmp_path / "other", "k2", resume="k1"), store).deliver()
+    runs = contents(uri)
+    assert (runs["k1"]["stage"], runs["k2"]["stage"]) == ("deleted", "active")
+    assert (runs["k2"]["tags"]["restored_from"], runs["k2"]["tags"]["journal.id"]) == ("k1", "k2")
+
+
+def test_the_machine_is_sampled_while_the_run_lives(tmp_path, monkeypatch):
+    """Also where the store is down; what the store raises never leaves the thread."""
+    monkeypatch.setattr(delivery, "FLUSH_SECONDS", 0.001)
+    monkeypatch.setattr(delivery, "SAMPLE_SECONDS", 0.0)
+    samples, told = threading.Semaphore(0), []
+
+    def connect() -> Any:
+        raise RuntimeError("two\n lines")
+
+    path = write(tmp_path)
+    courier = delivery.Courier(path, connect, samples.release, told.append)
+    assert all(samples.acquire(timeout=60) for _ in range(3))
+    assert courier.close() is False and courier.run_id == ""
+    assert courier.failure == "RuntimeError: two lines"
+    assert told == [f"RuntimeError: two lines; the run goes on, its journal waits in {path}"]
 
 
 def test_a_live_run_is_left_alone(tmp_path):

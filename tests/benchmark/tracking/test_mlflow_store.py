@@ -5,6 +5,7 @@ import contextlib
 import errno
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -431,6 +433,210 @@ def test_a_store_that_comes_back_is_told_and_gets_all(repository, monkeypatch, c
     assert [line.startswith("tracking: MLflow at x: down; the run goes on") for line in told] == [True, False]
     assert told[1] == "tracking: MLflow answers again"
     assert is_recorded(contents(uri(repository))["k1"])
+
+
+# --- what needs no store
+
+
+def kept(folder: Path) -> list[dict[str, Any]]:
+    """The entries of the only journal below a folder."""
+    [path] = journal.journals([folder])
+    return journal.read_entries(path)[0]
+
+
+def test_what_a_run_says_of_itself_is_cut_to_what_mlflow_takes(repository, monkeypatch):
+    monkeypatch.setenv("BMT_TRACKING", "journal")
+    long = "x" * 9_000
+    tags = {"mlflow.user": "somebody else", long: long}
+    with start(repository, params={"a%b": long}, tags=tags, parent="p", run_id="r") as run:
+        run.tag(long, long)
+        run.data_input(long, Path("data/a.gz"), "d" * 40, "training")
+        run.log({"f1": 2, "none": None}, step=3.0)
+    first, _, tag, read, metrics, *_ = kept(repository)
+    assert {name: first[name] for name in ("kind", "name", "experiment", "parent", "resume")} == {
+        "kind": "run",
+        "name": "k1",
+        "experiment": "bmt-test",
+        "parent": "p",
+        "resume": "r",
+    }
+    assert list(first["params"]) == ["a_b"] and len(first["params"]["a_b"]) == 6_000
+    assert first["tags"]["mlflow.user"] == "somebody else", "what is given goes before what is found out"
+    assert len(first["tags"]["x" * 250]) == len(tag["value"]) == 8_000 and len(tag["name"]) == 250
+    assert (len(read["name"]), read["source"], read["digest"]) == (500, "data/a.gz", "d" * 40)
+    assert (metrics["values"], metrics["step"]) == ({"f1": 2.0}, 3)
+
+
+def test_a_sample_of_the_machine_stands_at_the_runs_second(tmp_path, monkeypatch):
+    opened = journal.Journal(tmp_path / "k1.jsonl")
+    opened.started = 1_000
+    monkeypatch.setattr(tracking, "milliseconds", lambda: 43_999)
+    monkeypatch.setattr(tracking.machine, "system_metrics", lambda: {"system/x": 1.0})
+    tracking._sample(opened)
+    opened.close()
+    [entry] = journal.read_entries(opened.path)[0]
+    assert (entry["values"], entry["step"]) == ({"system/x": 1.0}, 42)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_journal_that_cannot_be_gone_on_with_is_told_and_a_new_one_begun(
+    repository, monkeypatch, capsys, damaged
+):
+    monkeypatch.setenv("BMT_TRACKING", "journal")
+    with start(repository) as run:
+        pass
+    path = journal.find(repository / "runs" / "k1", run.reference)
+    held = None if damaged else journal.Journal(path)
+    if damaged:
+        path.write_text("x\n")
+    with start(repository, run_id=run.reference) as again:
+        assert again.reference != run.reference
+    assert "the run goes on in a new journal" in capsys.readouterr().err
+    if held:
+        held.close()
+    assert len(journal.journals([repository])) == 2
+
+
+def test_entries_that_the_disk_refuses_to_the_end_are_counted(repository, monkeypatch, capsys):
+    monkeypatch.setenv("BMT_TRACKING", "journal")
+    with start(repository) as run:
+        run._journal._stream.close()  # as a disk that takes nothing
+        run.tag("a", 1)
+    told = capsys.readouterr().err
+    assert re.search(r"\.jsonl: 3 entries could not be written and are lost", told), told
+
+
+def test_the_users_own_limits_for_mlflow_stay(repository, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "")  # so that it is put back
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+    tracking.connect()
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
+
+
+def test_what_mlflow_will_never_take_is_told_from_what_may_pass_later():
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos import databricks_pb2 as codes
+
+    for code, kind in (
+        (codes.INVALID_PARAMETER_VALUE, delivery.RejectedError),
+        (codes.BAD_REQUEST, delivery.RejectedError),
+        (codes.MALFORMED_REQUEST, delivery.RejectedError),
+        (codes.INTERNAL_ERROR, delivery.UnreachableError),
+        (codes.TEMPORARILY_UNAVAILABLE, delivery.UnreachableError),
+    ):
+        with pytest.raises(kind, match=r"^MLflow at u: MlflowException: no$"), tracking._translated("u"):
+            raise MlflowException("no", error_code=code)
+    for error in (delivery.RejectedError("a"), delivery.UnreachableError("b")):
+        with pytest.raises(type(error)) as caught, tracking._translated("u"):
+            raise error
+        assert caught.value is error
+    full = OSError(errno.ENOSPC, "full")
+    said = r"^MLflow at u: OSError: \[Errno 28\] full$"
+    with pytest.raises(delivery.UnreachableError, match=said), tracking._translated("u"):
+        raise ValueError("of a layer above") from full
+
+
+class Client:
+    """Notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def noted(*arguments: Any, **options: Any) -> Any:
+            self.asked.append((name, *arguments, *options.values()))
+            return SimpleNamespace(experiment_id="1") if name == "get_experiment_by_name" else None
+
+        return noted
+
+
+def test_the_stores_terms_are_mlflows():
+    client = Client()
+    store = tracking.MlflowStore(client, "http://ann:secret@host", lambda name: "1")
+    store.status("r", "RUNNING")
+    store.status("r", "FINISHED", 0)
+    store.artifact("r", Path("a/b.txt"), "")
+    store.artifact("r", Path("a/b.txt"), "a")
+    store.untag("r", "failure")
+    store.remove("r")
+    assert client.asked == [
+        ("update_run", "r", "RUNNING"),
+        ("set_terminated", "r", "FINISHED", 0),
+        ("log_artifact", "r", "a/b.txt", None),
+        ("log_artifact", "r", "a/b.txt", "a"),
+        ("delete_tag", "r", "failure"),
+        ("delete_run", "r"),
+    ]
+    assert store.uri == "http://host"
+    client.asked.clear()
+    assert store.runs_of("e", "k' or name = 'x") == [], "a key that is no key asks for nothing"
+    assert [name for name, *_ in client.asked] == ["get_experiment_by_name"]
+    for source, kind, key in (
+        ("http://h/a", "http", "url"),
+        ("https://h/a", "http", "url"),
+        ("data/http", "local", "uri"),
+    ):
+        client.asked.clear()
+        store.data_input("r", "n", source, "d" * 64, "training")
+        [(_, _, [read])] = client.asked
+        assert (read.dataset.source_type, read.dataset.source) == (kind, f'{{"{key}": "{source}"}}')
+        assert (read.dataset.digest, len(read.tags)) == ("d" * 36, 2)
+
+
+def test_an_experiment_that_another_process_has_just_made_is_taken():
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos import databricks_pb2 as codes
+
+    known = SimpleNamespace(experiment_id="7", lifecycle_stage="active")
+    answers = [None, known]
+    client = SimpleNamespace(get_experiment_by_name=lambda name: answers.pop(0))
+
+    def create(name: str) -> str:
+        raise MlflowException("there", error_code=code)
+
+    code = codes.RESOURCE_ALREADY_EXISTS
+    store = tracking.MlflowStore(client, "u", create)
+    assert (store._experiment("e"), store._experiment("e")) == ("7", "7") and answers == []
+    code, answers[:] = codes.INTERNAL_ERROR, [None]
+    with pytest.raises(MlflowException, match="there"):
+        tracking.MlflowStore(client, "u", create)._experiment("e")
+
+
+def test_the_repository_may_have_any_name(tmp_path, monkeypatch):
+    folder = tmp_path / "50%41 #é?"
+    make(folder)
+    monkeypatch.setenv("BMT_ROOT", str(folder))
+    with start(folder) as run:
+        run.text("answer.md", "forty-two")
+        assert run.id
+    assert list(tmp_path.rglob("mlflow.db")) == [folder / "mlflow.db"]
+    [answer] = (path for path in tmp_path.rglob("answer.md") if "mlruns" in path.parts)
+    assert answer.is_relative_to(folder / "mlruns") and answer.read_text() == "forty-two"
+
+
+def test_of_a_batch_the_last_value_of_a_name_counts_and_every_metric():
+    client = Client()
+    store = tracking.MlflowStore(client, "u", lambda name: "1")
+    store.send(
+        "r",
+        [
+            ("tag", "a", "1"),
+            ("metric", "m", 1.0, 5, 0),
+            ("param", "p", "x"),
+            ("tag", "a", "2"),
+            ("metric", "m", 2.0, 6, 1),
+        ],
+    )
+    [(name, run, metrics, params, tags, synchronous)] = client.asked
+    assert (name, run, synchronous) == ("log_batch", "r", True)
+    assert [(one.key, one.value, one.timestamp, one.step) for one in metrics] == [
+        ("m", 1.0, 5, 0),
+        ("m", 2.0, 6, 1),
+    ]
+    assert [(one.key, one.value) for one in params] == [("p", "x")]
+    assert [(one.key, one.value) for one in tags] == [("a", "2")]
 
 
 # --- many processes

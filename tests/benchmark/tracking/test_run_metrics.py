@@ -92,9 +92,20 @@ def test_a_random_mask_has_its_share_and_no_mask_has_nothing() -> None:
     ],
 )
 def test_figures_of_masks_are_those_that_there_is_something_to_see_in(datasets, about, names) -> None:
-    run = Recorder()
-    log_masks(run, masks(*datasets, **about)[0], with_figures=True)
+    run, (made, _) = Recorder(), masks(*datasets, **about)
+    log_masks(run, made, with_figures=True)
     assert run.figures.keys() == {f"mask/{name}.png" for name in names}
+    for file, group, by in (("by_layer", "layer", "layer"), ("by_kind", "kind of tensor", "kind")):
+        axes = run.figures[f"mask/density_{file}.png"].axes[0]
+        rows = made.density_by(by)
+        assert axes.get_xlabel() == group
+        assert [label.get_text() for label in axes.get_xticklabels()] == list(rows["A"])
+        np.testing.assert_allclose(
+            axes.images[0].get_array(), [[100 * value for value in row.values()] for row in rows.values()]
+        )
+    if len(datasets) > 1:
+        drawn = run.figures["mask/overlap.png"].axes[0].images[0].get_array()
+        np.testing.assert_allclose(drawn, [list(row.values()) for row in made.overlaps().values()])
 
 
 def outcome(seconds: float = 4.0) -> Any:

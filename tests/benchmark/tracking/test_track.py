@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from benchmark import track
-from benchmark.tracking.journal import FOLDER, Journal, journals
+from benchmark.tracking import journal_overview
+from benchmark.tracking.journal import FOLDER, Journal, journals, write_state
+from benchmark.tracking.journal_overview import overview
+from benchmark.tracking.journal_upload import SyncResult
 from bmt.errors import BMTError, DataError
 from tests.support.tracking_store import contents, make
 
@@ -46,6 +49,44 @@ def test_sync_delivers_what_waits_and_list_shows_it(repository, capsys):
         ["a", "FINISHED", "2", "2", runs["a"]["id"]],
         ["b", "KILLED", "1", "1", runs["b"]["id"]],
     ]
+
+
+def test_the_list_asks_no_store_and_shows_no_password(repository, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:secret@127.0.0.1:1")
+    Journal(repository / "runs" / "sample" / "c" / FOLDER / "c.jsonl").close()
+    state = {"run_id": "f" * 32, "delivered": 1, "status": "KILLED"}
+    write_state(journals([repository])[1], "http://127.0.0.1:1", state)
+    lines, good = overview([repository])
+    assert good and lines[0] == "store: http://127.0.0.1:1"
+    assert [line.split()[:5] for line in lines[2:]] == [
+        ["a", "FINISHED", "2", "0", "-"],
+        ["b", "KILLED", "1", "1", "f" * 32],
+        ["?", "empty", "0", "0", "-"],
+    ]
+
+
+def test_every_outcome_but_that_nothing_was_to_do_has_its_line(monkeypatch):
+    outcomes = [
+        SyncResult(Path("a"), "up to date"),
+        SyncResult(Path("b"), "up to date", 0, "r", "metric x: refused"),
+        SyncResult(Path("c"), "delivered", 3, "r"),
+        SyncResult(Path("d"), "live"),
+        SyncResult(Path("e"), "deleted", detail="restore it"),
+    ]
+    monkeypatch.setattr(journal_overview, "connect", lambda: None)
+    monkeypatch.setattr(journal_overview, "sync", lambda folders, store: outcomes)
+    assert journal_overview.deliver([]) == (
+        [
+            "b: up to date, r, metric x: refused",
+            "c: delivered, 3 entries, r",
+            "d: live",
+            "e: deleted, restore it",
+            "5 journals: 1 deleted, 1 delivered, 1 live, 2 up to date",
+        ],
+        True,
+    )
+    outcomes.append(SyncResult(Path("f"), "failed", detail="damaged"))
+    assert journal_overview.deliver([])[1] is False
 
 
 def test_an_unreachable_store_is_one_line_and_a_failure(repository, monkeypatch):

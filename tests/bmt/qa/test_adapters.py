@@ -588,3 +588,83 @@ def test_adapters_learn_under_bf16_autocast() -> None:
         for bank in banks(model)
         for p in bank.parameters()
     )
+
+
+def test_the_one_that_was_chosen_before_holds_again_also_after_an_error() -> None:
+    handle = adapters_of(adapted())
+    assert handle is not None
+    device = torch.device("cpu")
+    with handle.only("B"):
+        with handle.only("A"):
+            assert handle.chosen(6, device) == 0
+        assert handle.chosen(6, device) == 1
+        with pytest.raises(InterruptedError), handle.only(2):
+            raise InterruptedError
+        assert handle.chosen(6, device) == 1 and handle.settled
+    assert not handle.settled
+    with pytest.raises(InterruptedError), handle.reading([0, 1]):
+        raise InterruptedError
+    with pytest.raises(ModelError, match="nobody said"):  # rows of a pass that failed are not the next one's
+        handle.chosen(2, device)
+
+
+@pytest.mark.parametrize("position", [-1, 3, "a", ""])
+def test_a_position_or_a_name_that_is_none_is_refused(position: int | str) -> None:
+    handle = adapters_of(adapted())
+    assert handle is not None
+    with pytest.raises(
+        ModelError, match=f"^dataset {position!r} has no adapter: there are adapters for A, B"
+    ):
+        handle.index(position)
+    assert [handle.index(place) for place in ("A", "C", 0, 2)] == [0, 2, 0, 2]
+
+
+def test_a_wrapped_model_has_the_adapters_of_the_model_in_it() -> None:
+    model = adapted()
+    wrapped = nn.Module()
+    wrapped.module = model
+    assert adapters_of(wrapped) is adapters_of(model) and datasets_of(wrapped) == NAMES
+    assert adapters_of(nn.Linear(2, 2)) is None
+    model.bmt_adapters = {"datasets": ["A"]}  # a description is no handle
+    assert adapters_of(model) is None
+
+
+def test_both_matrices_of_every_adapter_have_draws_of_their_own() -> None:
+    model = tiny.bert()
+    add_adapters(model, NAMES, seed=1, bottleneck=32)  # as wide as the model: all matrices are of one shape
+    matrices = [
+        weight.detach()
+        for bank in banks(model)
+        if isinstance(bank, AdapterBank)
+        for pair in (bank.down, bank.up)
+        for weight in pair
+    ]
+    assert len(matrices) == 4 * 2 * 3
+    assert len({tuple(weight.reshape(-1).tolist()) for weight in matrices}) == len(matrices)
+
+
+def test_a_mean_s_weights_may_miss_one_by_rounding_alone() -> None:
+    model = adapted()
+    averaged(model, {"A": 0.1, "B": 0.2, "C": 0.7 + 5e-7})
+    for wrong in (0.7 + 1e-5, 0.7 - 1e-5):
+        with pytest.raises(ConfigError, match="each at least 0, and 1 in sum"):
+            averaged(model, {"A": 0.1, "B": 0.2, "C": wrong})
+
+
+def test_one_adapter_alone_is_a_copy() -> None:
+    model = adapted()
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    single = alone(model, "B")
+    for (name, one), (_, whole) in zip(single.named_parameters(), model.named_parameters(), strict=True):
+        assert torch.equal(one, whole if in_encoder(name) else whole[1:2]) and one.requires_grad, name
+    with torch.no_grad():
+        for parameter in single.parameters():
+            parameter.add_(1)
+    assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
+    described = single.config.bmt_adapters, model.config.bmt_adapters
+    assert described == (
+        {"datasets": ["B"], "bottleneck": 2},
+        {"datasets": ["A", "B", "C"], "bottleneck": 2},
+    )
+    with pytest.raises(ModelError, match="dataset 'D' has no adapter"):
+        alone(model, "D")

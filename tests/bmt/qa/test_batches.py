@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from bmt.errors import DataError
-from bmt.qa.batches import Vocabulary, Windows, collate, length_batches
+from bmt.qa.batches import Ragged, Vocabulary, Windows, collate, length_batches
 from bmt.qa.windows import WINDOWS
+from tests.support.tiny_tokenizers import fast
 
 ROWS = [  # example, ids, first context token, tokens of the context, gold spans
     (0, [1, 7, 2, 11, 12, 13, 2], 3, 3, []),
@@ -95,3 +96,43 @@ def test_batches_by_length_begin_with_the_longest() -> None:
 def test_a_tokenizer_without_padding_is_refused() -> None:
     with pytest.raises(DataError, match=r"object has no padding token: set tokenizer\.pad_token"):
         Vocabulary.of(object())
+
+
+def test_a_vocabulary_is_of_the_tokenizer() -> None:
+    """Padding may be token 0; a tokenizer that makes token types, as BERT's, has a model that reads them."""
+    assert [Vocabulary.of(fast(family)) for family in ("bert", "roberta", "t5")] == [
+        Vocabulary(0, False),
+        Vocabulary(1, False),
+        Vocabulary(0, False),
+    ]
+    typed = fast("bert")
+    typed.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    assert Vocabulary.of(typed) == Vocabulary(0, True)
+
+
+def test_windows_of_examples_that_are_not_in_order() -> None:
+    order = [3, 0, 4, 1, 2]  # windows of example 1, 0, 2, 0, 0
+    table = pa.table(
+        {
+            "example": [ROWS[row][0] for row in order],
+            "input_ids": [ROWS[row][1] for row in order],
+            "context_start": [ROWS[row][2] for row in order],
+            "offsets": [[0, 1]] * 5,
+            "spans": [ROWS[row][4] for row in order],
+        },
+        schema=WINDOWS,
+    )
+    own = Windows.of(table, "A")
+    assert own.of_examples(np.array([0, 1, 2])).tolist() == [1, 3, 4, 0, 2]
+    assert own.of_examples(np.array([1, 0]), windows="one").tolist() == [0, 3]
+    assert own.lengths.tolist() == [6, 7, 8, 6, 6] and len(own) == 5
+
+
+def test_a_column_in_several_pieces_or_a_slice_of_one_has_the_same_rows() -> None:
+    rows = [[1, 2], [], [3], [4, 5, 6]]
+    column = pa.array(rows, pa.list_(pa.int32()))
+    for given in (column, pa.chunked_array([column[:1], column[1:3], column[3:]])):
+        ragged = Ragged.of(given)
+        assert [ragged[row].tolist() for row in range(4)] == rows and ragged.lengths.tolist() == [2, 0, 1, 3]
+    part = Ragged.of(column[1:4])
+    assert [part[row].tolist() for row in range(3)] == rows[1:] and part.lengths.tolist() == [0, 1, 3]

@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from bmt.qa import cpu_dropout as dropout
-from bmt.qa.batches import Vocabulary, collate
+from bmt.qa.batches import Batch, Vocabulary, collate
 from bmt.qa.cpu_dropout import attention, dropped, kept, quick_dropout, takes_key_masks
 from bmt.qa.model import span_logits
 from tests.support import tiny
@@ -180,3 +180,82 @@ def test_other_models_are_left_alone() -> None:
     with quick_dropout(model):
         inside = loss_of(model)
     assert torch.equal(inside, loss_of(model))
+
+
+def test_a_block_that_fails_gives_the_model_back_as_it_was() -> None:
+    model = tiny.bert(dropout=True).train()
+    before = loss_of(model)
+    with pytest.raises(InterruptedError), quick_dropout(model):
+        assert model.config._attn_implementation == dropout.NAME
+        raise InterruptedError
+    assert model.config._attn_implementation == "sdpa" and torch.equal(loss_of(model), before)
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
+def test_half_precision_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("attention", "dropped"):
+        monkeypatch.setattr(dropout, name, lambda *_: pytest.fail("fp32 alone is ours"))
+    model = tiny.bert(dropout=True).train().bfloat16()
+    with quick_dropout(model):
+        assert bool(torch.isfinite(loss_of(model)))
+
+
+def test_a_dropout_of_everything_or_nothing_is_torchs() -> None:
+    x = torch.ones(1_000_000)  # sixteen bits decide: at a rate of 1 some fifteen of these would stay
+    for p in (0.0, 1.0):
+        module = torch.nn.Dropout(p).train()
+        torch.manual_seed(0)
+        assert torch.equal(dropout._forward_of(module)(x), module(x)) and bool((module(x) == 1 - p).all())
+    module = torch.nn.Dropout(0.5).eval()
+    assert torch.equal(dropout._forward_of(module)(x), x)
+
+
+def test_a_model_that_attends_otherwise_or_decodes_is_left_alone() -> None:
+    for changes in ({"_attn_implementation": "eager"}, {"is_decoder": True}):
+        model = tiny.bert(dropout=True).train()
+        for key, value in changes.items():
+            setattr(model.config, key, value)
+        assert not takes_key_masks(model)
+        with quick_dropout(model):
+            assert not any("forward" in vars(module) for module in model.modules())
+            assert model.config._attn_implementation == changes.get("_attn_implementation", "sdpa")
+
+
+@pytest.mark.parametrize("scaling", [None, 0.7])
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_layer_s_attention_has_its_mask_its_scale_and_its_rate(padded: bool, scaling: float | None) -> None:
+    q, k, v = (drawn(3, 2, 11, 8, seed=seed).detach() for seed in range(3))
+    seen = torch.ones(3, 1, 1, 11, dtype=torch.bool)
+    seen[1, ..., 7:] = seen[2, ..., 10:] = False
+    mask = seen.expand(3, 1, 11, 11) if padded else None
+    torch.manual_seed(5)
+    found, _ = dropout._for_transformers(torch.nn.Module(), q, k, v, mask, dropout=0.3, scaling=scaling)
+    torch.manual_seed(5)
+    want = attention(q, k, v, ~seen[:, 0] if padded else None, 0.3, scaling or SCALE)
+    assert torch.equal(found, want.transpose(1, 2)) and found.is_contiguous()
+    other = attention(q, k, v, None if padded else ~seen[:, 0], 0.3, scaling or SCALE)
+    assert not torch.allclose(found, other.transpose(1, 2))
+
+
+@pytest.mark.parametrize("build", [tiny.bert, tiny.roberta])
+def test_padding_is_not_attended_to_where_there_is_dropout(build: Callable[..., PreTrainedModel]) -> None:
+    """Under the same draws, other tokens in the padding change no score of a real token."""
+    model = build().train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.2
+    own = [tiny.windows("A", 12)]
+    batch = collate(own, [(0, row) for row in range(12)], Vocabulary(pad=1, token_types=False))
+    real = batch.inputs["attention_mask"].bool()
+    scores = []
+    for filling in (1, 5):
+        batch.inputs["input_ids"][~real] = filling
+        torch.manual_seed(4)
+        with quick_dropout(model), torch.no_grad():
+            inputs = batch.inputs | {"position_ids": torch.arange(real.shape[1]).expand(real.shape) + 2}
+            given = Batch(inputs, batch.allowed, batch.spans, batch.owner, batch.tokens)
+            scores.append(span_logits(model, given))
+    for one, other in zip(*scores, strict=True):
+        assert torch.allclose(one[real], other[real], atol=1e-6) and not torch.allclose(
+            one[~real], other[~real]
+        )

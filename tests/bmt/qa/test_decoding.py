@@ -220,3 +220,39 @@ def test_a_model_answers_without_dropout_and_keeps_its_mode(training: bool) -> N
         for _ in range(2)
     )
     assert first == again and model.training == training and progress == [4, 2, 4, 2]
+
+
+def test_the_rows_that_are_asked_for_are_read_in_whatever_order() -> None:
+    """Each prediction is the one that its window has among all."""
+    model, own = tiny.bert().eval(), tiny.windows("A", 9)
+    whole = predict(model, own, tiny.texts(own), tiny.VOCAB, DecodeSettings())
+    rows = np.array([7, 2, 5, 3])
+    part = predict(model, own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), rows=rows, passes=Passes(3))
+    assert [prediction.example for prediction in part] == [2, 3, 5, 7]
+    for one in part:
+        other = whole[one.example]
+        assert (one.text, one.start, one.end) == (other.text, other.start, other.end)
+        assert one.score == pytest.approx(other.score, abs=1e-5)
+    assert predict(model, own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), rows=rows[:0]) == []
+
+
+def test_nothing_is_cast_unless_the_passes_say_so() -> None:
+    model, own = tiny.bert().eval(), tiny.windows("A", 6)
+    given = model, own, tiny.texts(own), tiny.VOCAB, DecodeSettings()
+    plain = predict(*given)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert predict(*given) == plain
+    half = Passes(autocast=lambda: torch.autocast("cpu", dtype=torch.bfloat16))
+    assert [one.score for one in predict(*given, passes=half)] != [one.score for one in plain]
+
+
+@pytest.mark.parametrize("mode", ["joint", "greedy"])
+def test_an_answer_is_decoded_as_the_settings_say(mode: str) -> None:
+    model, own = tiny.bert().eval(), tiny.windows("A", 12)
+    texts = tiny.texts(own)
+    short = predict(model, own, texts, tiny.VOCAB, DecodeSettings(mode, 1))
+    assert all(one.end - one.start == 1 for one in short)
+    long = predict(model, own, texts, tiny.VOCAB, DecodeSettings(mode, 30))
+    assert any(one.end - one.start > 1 for one in long)
+    if mode == "joint":
+        assert all(a.score >= b.score for a, b in zip(long, short, strict=True))

@@ -4,11 +4,15 @@ split by context.
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import json
 import os
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +25,9 @@ from hypothesis import strategies as st
 import bmt.qa.features
 from bmt.errors import ConfigError, DataError
 from bmt.qa.features import MAKERS, BuildOptions, build, carve, features_key, load, outdated
-from bmt.qa.mrqa import read_mrqa
-from bmt.qa.windows import EXAMPLES, WINDOWS
+from bmt.qa.mrqa import passages, read_mrqa
+from bmt.qa.tokenizer import encoder, text_tokenizer
+from bmt.qa.windows import EXAMPLES, WINDOWS, Cut, cut_chunk
 from bmt.runtime.files import file_digest
 from bmt.runtime.source_code import source_digest
 from bmt.settings import DataSettings
@@ -113,6 +118,7 @@ def test_chunks_change_neither_windows_nor_examples(file, tokenizer, tmp_path, m
     single = build(file, tokenizer, DATA, tmp_path / "single", train=True)
     assert single.windows.column("input_ids").num_chunks == 20 > whole.windows.column("input_ids").num_chunks
     assert single.windows.equals(whole.windows) and single.examples.equals(whole.examples)
+    assert single.meta["counts"] == whole.meta["counts"] and single.meta["key"] == whole.meta["key"]
 
 
 def test_the_tables_are_memory_mapped(file, tokenizer, tmp_path):
@@ -496,3 +502,133 @@ def test_ctrl_c_reaches_the_parent_alone(submit: int, file, tmp_path) -> None:
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_limit_is_of_the_questions_whose_digests_come_first(file, tokenizer, tmp_path):
+    """By context id and question id: the subset that every machine takes, whatever else is in the file."""
+    examples = list(read_mrqa(file))
+    digest = {one.id: hashlib.sha256(f"{one.context_id}\0{one.id}".encode()).digest() for one in examples}
+    want = sorted(digest, key=digest.__getitem__)[:5]
+    made = build(file, tokenizer, DATA, tmp_path / "out", train=False, limit=5)
+    assert sorted(made.examples["id"].to_pylist()) == sorted(want)
+
+
+def test_what_is_counted_of_a_file_does_not_depend_on_its_chunks(tokenizer, tmp_path, monkeypatch):
+    """Two contexts with, each, a span in no window, a question without a span and a long question."""
+    lines = [HEADER]
+    for row in range(2):
+        context = " ".join([f"rain{row}"] * 60 + ["1804"])
+        long = question(context, "1804", f"cut{row}", question="the old mill by the river " * 9)
+        lines.append(
+            passage(
+                context,
+                question(context, "1804", f"good{row}"),
+                question(context, "absent", f"lost{row}"),
+                question(context, context, f"long{row}"),
+                long,
+            )
+        )
+    file = write(tmp_path / "x.jsonl", lines)
+    metas = []
+    for size in (1, 10**6):
+        monkeypatch.setattr(bmt.qa.features, "CHUNK_CHARACTERS", size)
+        metas.append(build(file, tokenizer, DATA, tmp_path / str(size), train=True).meta)
+    for meta in metas:
+        assert meta["spans_lost"] == {"no token": 0, "in no window": 2}
+        assert meta["dropped"] == {"no usable span": 2, "span in no window": 2}
+        names = [name for name, _ in meta["dropped_questions"]]
+        assert names == ["lost0", "long0", "lost1", "long1"]
+        assert meta["counts"]["examples"] == 4 and meta["counts"]["truncated_questions"] == 2
+        assert meta["counts"]["windows_with_answer"] == 4 < meta["counts"]["windows"]
+    assert metas[0]["counts"] == metas[1]["counts"]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_is_as_it_was_after_a_build_that_ends_or_fails(enabled, file, tokenizer, tmp_path):
+    before = gc.isenabled()
+    seen = []
+    broken = write(tmp_path / "broken.jsonl.gz", [*corpus(3), b"{"])
+    try:
+        (gc.enable if enabled else gc.disable)()
+        options = BuildOptions(progress=lambda *_: seen.append(gc.isenabled()))
+        build(file, tokenizer, DATA, tmp_path / "out", train=True, options=options)
+        assert gc.isenabled() == enabled and seen == [False]
+        with pytest.raises(DataError):
+            build(broken, tokenizer, DATA, tmp_path / "other", train=True)
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_a_worker_that_is_killed_is_one_line_and_leaves_nothing(file, tokenizer, tmp_path, monkeypatch):
+    ended = []
+
+    class Pool:
+        """A pool whose worker is killed at the second chunk."""
+
+        def __init__(self, *_):
+            self.count = 0
+
+        def submit(self, *_):
+            self.count += 1
+            future = Future()
+            if self.count > 1:
+                future.set_exception(BrokenProcessPool("killed"))
+            else:
+                spec = encoder(tokenizer, DATA.special_tokens)
+                chunk = next(bmt.qa.features._chunks(passages(file)))
+                future.set_result(cut_chunk(chunk, spec, text_tokenizer(spec), Cut(40, 8, 16), True))
+            return future
+
+        def shutdown(self, cancel_futures=False):
+            ended.append(cancel_futures)
+
+    monkeypatch.setattr(bmt.qa.features, "CHUNK_CHARACTERS", 300)
+    monkeypatch.setattr(bmt.qa.features, "ProcessPoolExecutor", Pool)
+    with pytest.raises(
+        DataError,
+        match=r"^a worker process was killed, or could not start: fewer workers need less memory$",
+    ):
+        build(file, tokenizer, DATA, tmp_path / "out", train=True, options=BuildOptions(2))
+    assert ended == [True] and not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+def test_at_most_three_chunks_per_worker_are_in_flight_and_come_back_in_order(monkeypatch):
+    flight, most = [], []
+
+    class Pool:
+        def __init__(self, *_):
+            pass
+
+        def submit(self, _, chunk):
+            flight.append(chunk)
+            most.append(len(flight))
+            future = Future()
+            future.result = lambda: flight.pop(flight.index(chunk))
+            return future
+
+        def shutdown(self, cancel_futures=False):
+            pass
+
+    monkeypatch.setattr(bmt.qa.features, "ProcessPoolExecutor", Pool)
+    done = list(bmt.qa.features._work(iter(range(20)), None, None, True, 2))
+    assert done == list(range(20)) and max(most) == 6
+
+
+def test_the_features_name_what_they_were_made_from(file, tokenizer, tmp_path):
+    meta = build(file, tokenizer, DATA, tmp_path / "out", train=True, limit=7).meta
+    assert {name: meta["inputs"][name] for name in ("train", "limit", "window", "overlap", "question")} == {
+        "train": True,
+        "limit": 7,
+        "window": 40,
+        "overlap": 8,
+        "question": 16,
+    }
+    assert meta["inputs"]["special_tokens"] == MARKERS
+    assert meta["files"] == {
+        name: (tmp_path / "out" / name).stat().st_size for name in ("windows.arrow", "examples.arrow")
+    }
+    assert not outdated(meta, DATA)
+    for name in ("train", "limit", "file_sha256", "tokenizer_sha256", "tokenizers"):
+        assert name in meta["inputs"], name

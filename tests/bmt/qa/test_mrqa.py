@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from bmt.errors import DataError
-from bmt.qa.irregularities import KINDS, MOST_PLACES, ReadingReport
+from bmt.qa.irregularities import KINDS, MOST_PLACES, Irregularity, ReadingReport, shown
 from bmt.qa.mrqa import Example, passages, read_mrqa, validate_mrqa
 from tests.support.mrqa_files import HEADER, as_bytes, corpus, passage, question, write
 
@@ -467,3 +467,112 @@ def test_a_line_as_long_as_is_allowed_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr("bmt.qa.mrqa.LONGEST_LINE", longest - 1)
     with pytest.raises(DataError, match="line 2: longer than"):
         list(read_mrqa(path))
+
+
+def test_a_second_header_changes_nothing(tmp_path):
+    """Neither the name nor the split: the first header is the file's."""
+    second = {"header": {"dataset": "NewsQA", "split": "dev"}}
+    path = write(tmp_path / "x.jsonl", [HEADER, second, passage(CONTEXT, GOOD)])
+    report = ReadingReport()
+    assert [example.dataset for example in read_mrqa(path, report)] == ["SQuAD"]
+    assert (report.dataset, report.split) == ("SQuAD", "train") and report.counts == {"second header": 1}
+    late = write(tmp_path / "NewsQA.jsonl", [passage(CONTEXT, GOOD), HEADER])
+    assert validate_mrqa(late).counts == {"no header": 1, "second header": 1}
+    assert validate_mrqa(late).dataset == "NewsQA"
+
+
+def test_an_id_is_taken_by_a_question_that_is_kept_alone(tmp_path):
+    """The first with this id was dropped: the second is the first that is kept, a third is a duplicate."""
+    dropped = question(CONTEXT, "x", "good", answers=[], detected_answers=[])
+    unanswered = question(CONTEXT, "absent", "b")
+    qas = (dropped, GOOD, GOOD, unanswered, question(CONTEXT, "old", "b"))
+    examples, irregular = found(tmp_path, [HEADER, passage(CONTEXT, *qas)])
+    assert [(example.id, bool(example.spans)) for example in examples] == [("good", True), ("b", False)]
+    assert [kind for _, kind in irregular] == [
+        "question without answers",
+        "duplicate question id",
+        "question without a usable span",
+        "duplicate question id",
+    ]
+
+
+def test_sizes_are_those_of_what_is_kept(tmp_path):
+    """A dropped question counts nowhere, nor a context of which no question is left."""
+    bad = question(CONTEXT, "old", "bad", question=" ", question_tokens=[["a", 0]] * 50)
+    lines = [
+        HEADER,
+        passage(CONTEXT, GOOD, bad),
+        passage("other text", bad),
+        passage("old", bad | {"qid": "c"}),
+    ]
+    report = validate_mrqa(write(tmp_path / "x.jsonl", lines))
+    assert (report.contexts, report.questions, report.spans) == (
+        1,
+        1,
+        len(GOOD["detected_answers"][0]["char_spans"]),
+    )
+    assert report.context_tokens == report.mean_context_tokens() == len(CONTEXT.split())
+    assert report.question_tokens == report.mean_question_tokens() == 4
+    empty = ReadingReport()
+    assert empty.mean_question_tokens() == empty.mean_context_tokens() == 0.0
+
+
+def test_without_tokens_the_same_is_read_and_no_token_is_counted(tmp_path):
+    path = write(tmp_path / "x.jsonl.gz", corpus(30))
+    with_tokens, without = ReadingReport(), ReadingReport()
+    assert list(passages(path, with_tokens)) == list(passages(path, without, tokens=False))
+    assert (
+        (without.question_tokens, without.context_tokens)
+        == (0, 0)
+        != (
+            with_tokens.question_tokens,
+            with_tokens.context_tokens,
+        )
+    )
+    assert (without.questions, without.contexts, without.spans) == (
+        with_tokens.questions,
+        with_tokens.contexts,
+        with_tokens.spans,
+    )
+
+
+def test_what_stands_in_for_absent_answers_is_each_detected_text_once(tmp_path):
+    detected = [{"text": "old", "char_spans": [[4, 6], [39, 41]]}, {"text": "1804", "char_spans": [[26, 29]]}]
+    qa = question(CONTEXT, "old", answers=None, detected_answers=detected)
+    (example,), irregular = found(tmp_path, [HEADER, passage(CONTEXT, qa)])
+    assert example.answers == ("old", "1804") and irregular == [(2, "no answers")]
+    assert example.spans == ((4, 7), (39, 42), (26, 30))
+
+
+def test_a_file_without_a_context_is_refused_where_all_has_to_be_regular(tmp_path):
+    path = write(tmp_path / "x.jsonl", [HEADER])
+    with pytest.raises(
+        DataError, match=r"x\.jsonl, line 1: no contexts: 1 lines, no question \(strict; other"
+    ):
+        validate_mrqa(path, strict=True)
+    report = ReadingReport()
+    list(passages(path, report))
+    assert report.path == str(path) and report.counts == {"no contexts": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("a" * 58, "'" + "a" * 58 + "'"), ("a" * 59, "'" + "a" * 58 + "…"), (None, "None"), ("a\nb", r"'a\nb'")],
+)
+def test_a_value_in_a_message_is_one_line_of_at_most_sixty_characters(value, text):
+    assert shown(value) == text and len(text) <= 60
+
+
+def test_places_are_listed_as_they_stand_and_the_rest_is_counted():
+    report = ReadingReport(path="f")
+    report.counts.update({"blank span": 1, "blank line": 2})  # listed by name
+    report.places += [
+        Irregularity(3, "blank line", None, "1 bytes"),
+        Irregularity(4, "blank span", "q\n1", "[3, 3] is ' '"),
+    ]
+    heads = ["f: blank line: 2 (skipped)", "f: blank span: 1 (span dropped)"]
+    first, second = "f, line 3: blank line: 1 bytes", r"f, line 4: question 'q\n1': blank span: [3, 3] is ' '"
+    assert report.lines() == [*heads, first, second, "f: and 1 more places"]
+    assert report.lines(1) == [*heads, first, "f: and 2 more places"]
+    report.places.append(Irregularity(5, "blank line", None, "2 bytes"))
+    assert report.lines(3) == [*heads, first, second, "f, line 5: blank line: 2 bytes"]

@@ -362,6 +362,10 @@ def test_long_questions_are_cut_at_their_end_and_counted():
     whole = text_tokenizer(spec).encode(long, add_special_tokens=False).ids
     assert len(whole) > 4 and rows[0]["input_ids"][1:6] == [*whole[:4], 3]
     assert chunk.truncated == 1
+    lost = Example("lost", "SQuAD", f"{long} too", "Paris", "c", ("x",), ())  # dropped: it is no cut question
+    made = [Passage("Paris", "c", (lost, *examples))]
+    assert cut("bert", made, Cut(32, 8, 4), train=True).truncated == 1
+    assert cut("bert", made, Cut(32, 8, 4)).truncated == 2
 
 
 @pytest.mark.parametrize("overlap", [21, 30])

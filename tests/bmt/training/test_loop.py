@@ -17,13 +17,14 @@ from bmt.deviation import deviations, pretrained_copy
 from bmt.errors import ConfigError, ModelError
 from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
+from bmt.qa.adapters import add_adapters
 from bmt.qa.batches import Windows
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl, unheard
 from bmt.settings import MaskSettings, TrainingSettings, TuningSettings
 from bmt.training.data import TrainingData
-from bmt.training.loop import TrainingOutcome, train
+from bmt.training.loop import Anchor, TrainingOutcome, train
 from bmt.training.mask_batches import in_order, mixture_batches
 from bmt.training.microbatches import Limits, micro_batches
 from bmt.training.plan import Plan, planned_steps, total_steps
@@ -334,3 +335,46 @@ def test_deviation_measures() -> None:
     now = torch.cat([model.get_parameter(name).detach().reshape(-1).double() for name in before])
     assert moved["total"].cosine == pytest.approx(float(now @ norm / now.norm() / norm.norm()), rel=1e-9)
     assert moved["layer/layer_00"].l2 == 0 and moved["kind/embedding"].l2 == pytest.approx(1.0, rel=1e-6)
+
+
+def test_progress_begins_with_what_a_checkpoint_has_done_and_counts_every_window_once(tmp_path: Path) -> None:
+    plan = Plan(replace(PLAN.training, evaluate_every=2))
+    calls: list[tuple[int, str]] = []
+
+    def go(steps: int) -> TrainingOutcome:
+        control = RunControl(
+            progress=lambda count, note: calls.append((count, note)), checkpoints=Checkpoints(tmp_path, "f")
+        )
+        return train(tiny.bert(), data(), plan, steps=steps, seed=0, control=control)
+
+    first = go(2)
+    assert [count for count, _ in calls] == [8, 0, 8, 0]  # a look at the loss after each step
+    assert calls[3][1] == f"loss {first.curve[0]['loss']:.2f}"
+    calls.clear()
+    outcome = go(4)
+    assert calls[0] == (16, "resumed at step 2") and sum(count for count, _ in calls) == outcome.windows == 32
+
+
+def test_the_deviation_is_of_the_best_weights_from_theta_0() -> None:
+    """Not of the last ones, and not from where the run began."""
+    model = tiny.bert(dropout=True)
+    pretrained = pretrained_copy(model)
+    with torch.no_grad():
+        model.bert.embeddings.word_embeddings.weight[3, :4] += 0.5
+    plan = Plan(replace(PLAN.training, evaluate_every=2, patience=2))
+    outcome = train(model, data(), plan, steps=40, seed=0, anchor=Anchor(pretrained))
+    rows = {row["step"]: row["deviation"] for row in outcome.curve}
+    assert outcome.best_step < outcome.step and rows[outcome.best_step] > 1.0
+    assert outcome.deviation["total"].l2 == rows[outcome.best_step] != rows[outcome.step]
+    assert outcome.deviation == deviations(model, pretrained)
+
+
+def test_a_model_with_adapters_is_trained_on_their_datasets_in_their_order_alone() -> None:
+    model = tiny.bert()
+    add_adapters(model, ("B", "A"))
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    with pytest.raises(
+        ModelError, match=r"^the model has adapters for B, A, and is trained on A, B: give the"
+    ):
+        run(steps=1, model=model)
+    assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())

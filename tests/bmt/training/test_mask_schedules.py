@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import bmt.training.mask_schedules
 from bmt.deviation import pretrained_copy
 from bmt.errors import ConfigError
 from bmt.gates import HardConcrete
@@ -19,6 +20,7 @@ from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl
+from bmt.runtime.keyed_random import key_number
 from bmt.settings import MaskSettings, TrainingSettings
 from bmt.training.data import TrainingData
 from bmt.training.loop import train
@@ -232,3 +234,119 @@ def test_a_refresh_keeps_its_masks_until_the_epoch_ends_and_learns_with_a_seed_o
         tiny.bert(), learn, 10, tmp_path
     )  # a resume at the first step of an epoch: still the old ones
     assert again.start(20).equals(masks) and again.in_files(20) and learned == [0, 1, 2]
+
+
+class Handle:
+    """Stands for the masked updates in force: notes the masks that it is given."""
+
+    def __init__(self) -> None:
+        self.used: list[dict[str, dict[str, torch.Tensor]]] = []
+
+    def paused(self) -> Any:
+        return nullcontext()
+
+    def use(self, masks: Any, settle: bool = False) -> None:
+        self.used.append(masks)
+
+
+def test_each_refresh_has_a_seed_and_a_place_of_its_own_and_the_place_before_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = source_masks("magnitude", tiny.bert(), data(), MaskSettings(density=0.5), PLAN, seed=0)
+    asked: list[tuple[Any, ...]] = []
+
+    def learn(kind: str, model: Any, *given: Any, seed: int, control: RunControl) -> Masks:
+        assert control.checkpoints is not None and control.stop is stop and given[2] is PLAN
+        control.checkpoints.folder.mkdir(parents=True)
+        places = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
+        asked.append((kind, seed, control.checkpoints.folder.name, control.checkpoints.fingerprint, places))
+        return made
+
+    def stop() -> bool:
+        return False
+
+    monkeypatch.setattr(bmt.training.mask_schedules, "source_masks", learn)
+    control = RunControl(checkpoints=Checkpoints(tmp_path, "f"), stop=stop)
+    schedule = mask_schedule(tiny.bert(), data(), settings("refresh"), PLAN, seed=7, control=control)
+    schedule.start(0)
+    for step in range(21):  # an epoch is ten steps of eight windows
+        schedule.before(step, [], Handle())  # type: ignore[arg-type]
+    seeds = [7, key_number((7, "refresh", 1)), key_number((7, "refresh", 2))]
+    assert asked == [
+        ("learned", seeds[0], "learning-0000", "f", ["learning-0000"]),
+        ("learned", seeds[1], "learning-0001", "f", ["learning-0000", "learning-0001"]),
+        ("learned", seeds[2], "learning-0002", "f", ["learning-0001", "learning-0002"]),
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "learning-0002",
+        *(f"masks-000{epoch}.safetensors" for epoch in range(3)),
+    ]
+
+
+def test_without_a_place_a_refresh_keeps_nothing() -> None:
+    learned: list[int] = []
+    made = source_masks("magnitude", tiny.bert(), data(), MaskSettings(density=0.5), PLAN, seed=0)
+
+    def learn(epoch: int) -> Masks:
+        learned.append(epoch)
+        return made
+
+    schedule = Refresh(tiny.bert(), learn, 0, None)  # an epoch has a step at least
+    assert schedule.start(3) is made and learned == [2] and schedule.in_files(3)
+    handle = Handle()
+    schedule.before(3, [], handle)  # type: ignore[arg-type]
+    assert learned == [2, 3] and schedule.masks() is made and schedule.tensors() == {}
+    assert {dataset: set(masks) for dataset, masks in handle.used[0].items()} == {"all": set(made.shapes)}
+
+
+@pytest.mark.parametrize("kind", ["alternating", "alternating global", "per_batch", "resampled"])
+def test_masks_that_are_drawn_say_how_they_were_made(kind: str) -> None:
+    made = settings(kind)
+    schedule = mask_schedule(tiny.bert(), data(), replace(made, steps=1), PLAN, seed=3)
+    about = schedule.start(0).about
+    assert about == {"kind": "learned", "seed": 3, **asdict(replace(made, steps=1))}
+    assert schedule.masks().datasets == (NAMES if made.scope == "per_dataset" else ("all",))
+
+
+def test_windows_are_under_their_dataset_s_mask_or_all_under_one() -> None:
+    picks = [(0, 3), (1, 5), (0, 4)]
+    apart, together = (
+        mask_schedule(tiny.bert(), data(), settings(kind), PLAN, seed=0)
+        for kind in ("alternating", "alternating global")
+    )
+    assert apart.by_dataset(picks) == {"A": [(0, 3), (0, 4)], "B": [(1, 5)]}  # type: ignore[attr-defined]
+    assert together.by_dataset(picks) == {"all": picks}  # type: ignore[attr-defined]
+
+
+def test_gates_of_a_batch_are_fresh_and_learn_as_many_steps_as_the_settings_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learned: list[tuple[Any, int, int]] = []
+    made = settings("per_batch")
+
+    def learn(self: Any, learner: Any, steps: int, picks: Any, handle: Any) -> None:
+        learned.append((learner.key, steps, len(picks)))
+
+    monkeypatch.setattr(bmt.training.mask_schedules._LearnedOnBatches, "learn", learn)
+    for steps in (4, 0):
+        schedule = mask_schedule(tiny.bert(), data(), replace(made, steps=steps), PLAN, seed=3)
+        schedule.start(0)
+        for step in (0, 1):
+            schedule.before(step, [(0, 1), (1, 2)], Handle())  # type: ignore[arg-type]
+    keys = [(3, "mask", "batch", step) for step in (0, 1)]
+    assert learned == [(key, steps, 2) for steps in (4, 1) for key in keys]
+
+
+def test_gates_that_are_drawn_from_count_the_windows_that_they_learn_on(tmp_path: Path) -> None:
+    counted: list[int] = []
+    control = RunControl(
+        progress=lambda windows, note: counted.append(windows), checkpoints=Checkpoints(tmp_path, "f")
+    )
+    schedule = mask_schedule(tiny.bert(), data(), settings("resampled"), PLAN, seed=0, control=control)
+    schedule.start(0)
+    assert counted == [4] * 3 * 2  # three steps of four windows for each dataset
+    assert (tmp_path / "learning").is_dir() and (tmp_path / "gates.safetensors").is_file()
+    handle = Handle()
+    schedule.before(5, [(1, 2)], handle)  # type: ignore[arg-type]
+    assert [list(masks) for masks in handle.used] == [["B"]]
+    assert {name: int(at) for name, at in schedule.tensors().items()} == {"A": 0, "B": 5}

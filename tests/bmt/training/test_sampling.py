@@ -292,3 +292,49 @@ def test_what_just_fits_is_allowed() -> None:
     assert halves.weights.tolist() == [0.5, 0.5]
     tight, budget = by_tokens(45)
     assert max(tokens_of(tight, budget, tight.draw(step)) for step in range(40)) == 45
+
+
+def test_whose_windows_come_and_which_of_them_are_both_by_the_seed() -> None:
+    one, other = sampler(seed=0, batch=40), sampler(seed=1, batch=40)
+    mine, its = one.draw(0), other.draw(0)
+    assert [which for which, _ in mine] != [which for which, _ in its]
+    for name in "ABC":
+        assert one._order(name, 0).tolist() != other._order(name, 0).tolist()
+        assert one._order(name, 0).tolist() != one._order(name, 1).tolist()
+    alike = Sampler({name: np.arange(30) for name in "AB"}, 4, SamplingSettings(), 0)
+    assert alike._order("A", 0).tolist() != alike._order("B", 0).tolist()
+    steps = [[which for which, _ in sampler(batch=40).draw(step)] for step in (0, 1)]
+    assert steps[0] != steps[1]
+    rows = {name: np.arange(30) for name in "AB"}
+    even = TokenBudget(400, {name: np.full(30, 10) for name in "AB"})  # whatever is drawn, 40 windows fit
+    budgets = [Sampler(rows, even, SamplingSettings(), seed).draw(0) for seed in (0, 1)]
+    counts = [sum(which for which, _ in picks) for picks in budgets]
+    assert [len(picks) for picks in budgets] == [40, 40] and counts[0] != counts[1]
+
+
+def test_a_sampler_s_state_is_what_it_says() -> None:
+    own = sampler(batch=4)
+    picks = own.draw(0) + own.draw(1)
+    own.update({"A": 10, "C": 30, "B": 20})  # by name, whatever their order
+    given = {name: sum(which == place for which, _ in picks) for place, name in enumerate("ABC")}
+    assert own.state() == {
+        "weights": [1 / 3] * 3,
+        "given": given,
+        "scores": [10.0, 20.0, 30.0],
+        "held": -1,
+    }
+    state = own.state()
+    own.draw(2)
+    assert state["given"] == given  # what was kept does not change with the steps to come
+    own.restore(state)
+    own.draw(2)
+    assert state["given"] == given
+
+
+def test_a_dataset_that_is_far_below_the_floor_lifts_only_as_far_as_the_others_stay_above_it() -> None:
+    """Lifting B and C to .3 takes from D too, which then is below and is lifted in its turn."""
+    weights = dynamic_weights([64, 1, 1, 34], [0, 0, 0, 0], [0.25] * 4, 0.24)
+    assert weights == pytest.approx([0.28, 0.24, 0.24, 0.24])
+    assert dynamic_weights([0, 0], [0, 0], [1.0, 0.0], 0.1) == pytest.approx([0.9, 0.1])
+    assert dynamic_weights([3, 1], [0, 0], [0.5, 0.5], 0.5) == pytest.approx([0.5, 0.5])
+    assert dynamic_weights([3], [0], [1.0], 0.02) == pytest.approx([1.0])

@@ -13,11 +13,14 @@ import torch
 
 import bmt.training.applied_masks
 import bmt.training.validation
+from bmt.errors import ConfigError
 from bmt.qa.decoding import Prediction
 from bmt.runtime.ranks import Ranks
-from bmt.settings import TuningSettings
+from bmt.settings import TrainingSettings, TuningSettings
 from bmt.training.applied_masks import AppliedMasks
-from bmt.training.plan import Plan, autocast_for
+from bmt.training.microbatches import Limits
+from bmt.training.plan import Plan, autocast_for, pass_limits, planned_steps, step_size, total_steps
+from bmt.training.sampling import TokenBudget
 from bmt.training.validation import evaluate
 from tests.bmt.test_masked_updates import masks_for
 from tests.support import tiny
@@ -100,3 +103,36 @@ def test_a_question_without_a_window_counts_as_wrong(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(bmt.training.validation, "answers", answers)
     assert evaluate(tiny.bert(), [questions], tiny.VOCAB, Plan()) == {"A": (75.0, 75.0)}
+
+
+def test_the_passes_of_a_step_are_limited_as_the_settings_say_by_the_windows_that_are_trained_on() -> None:
+    own = tiny.windows("A", 30)
+    longest = int(own.lengths.max())
+    short = np.flatnonzero(own.lengths < longest)
+    training = TrainingSettings(padding=0.25, micro_batch=3, micro_tokens=longest)
+    assert pass_limits([own], {"A": np.arange(30)}, training) == Limits(0.25, 3, longest)
+    tight = replace(training, micro_tokens=longest - 1)
+    assert pass_limits([own], {"A": short}, tight) == Limits(0.25, 3, longest - 1)
+    assert pass_limits([own], {"A": short[:0]}, tight).tokens == longest - 1
+    with pytest.raises(
+        ConfigError,
+        match=rf"^training\.micro_tokens: {longest - 1} is not allowed: at least {longest}, the tokens of A",
+    ):
+        pass_limits([own], {"A": np.arange(30)}, tight)
+
+
+@pytest.mark.parametrize(
+    ("windows", "epochs", "batch", "steps"),
+    [(90, 3, 16, 17), (96, 1, 16, 6), (97, 1, 16, 7), (10, 0.5, 4, 2), (3, 0.1, 64, 1), (8, 2.5, 4, 5)],
+)
+def test_steps_are_rounded_up_and_one_at_least(windows: int, epochs: float, batch: int, steps: int) -> None:
+    assert total_steps(windows, epochs, batch) == steps
+    own = [tiny.windows("A", 40), tiny.windows("B", 70, seed=1)]
+    rows = {"A": np.arange(windows // 3), "B": np.arange(windows - windows // 3)}
+    assert planned_steps(own, rows, epochs, TrainingSettings(batch=batch)) == steps
+    budget = step_size(own, TrainingSettings(batch=batch, batch_tokens=50))
+    assert isinstance(budget, TokenBudget) and budget.tokens == 50  # the budget decides, not the batch
+    assert list(budget.lengths) == ["A", "B"]
+    for windows_of, lengths in zip(own, budget.lengths.values(), strict=True):
+        assert lengths.tolist() == windows_of.lengths.tolist()
+    assert planned_steps(own, rows, epochs, TrainingSettings(batch_tokens=50)) == budget.steps(rows, epochs)

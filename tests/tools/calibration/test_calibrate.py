@@ -12,7 +12,7 @@ from bmt.errors import ConfigError
 from tests.conftest import ROOT
 from tools.calibration import __main__ as calibrate
 from tools.calibration import simulated_tables
-from tools.calibration.page import rates_table
+from tools.calibration.page import bounds_markdown, rates_table
 from tools.calibration.promises import Bound, bounds
 from tools.calibration.rate_tables import RateTable
 from tools.calibration.reproduction_tables import SPREADS
@@ -23,7 +23,7 @@ from tools.calibration.simulated_claims import (
     confirmation_rates,
     separate_coverage,
 )
-from tools.calibration.simulated_tables import World, reproduction_rates
+from tools.calibration.simulated_tables import World, _draw_tables, reproduction_rates
 from tools.markers import between_markers, with_new_part
 
 REPETITIONS = 200
@@ -275,3 +275,53 @@ def test_a_part_between_markers_is_renewed_or_the_page_refused() -> None:
 def test_a_promise_holds_between_its_bounds_give_or_take_the_slack(value: float, holds: bool) -> None:
     assert Bound("", value, 0.875, 0.9375, 0.0625 + 1 / 64).holds is holds
     assert Bound("", 0.9, 0.9, 0.9, 0).holds
+
+
+def test_a_promise_is_written_with_its_bound_and_whether_it_is_kept() -> None:
+    made = [
+        Bound("a", 0.031, 0, 0.05, 0.0),
+        Bound("b", 0.92, 0.93, 0.97, 0.0),
+        Bound("c `d`", 0.89, 0.88, 1, 0.0),
+        Bound("e", 0.3, 0, 1, 0.0),
+    ]
+    assert bounds_markdown(made).splitlines()[2:] == [
+        "| a | 3.1% | at most 5% | yes |",
+        "| b | 92.0% | 93% to 97% | **no** |",
+        "| c `d` | 89.0% | at least 88% | yes |",
+        "| e | 30.0% | none | - |",
+    ]
+
+
+def test_a_row_of_claims_takes_a_tenth_of_the_tables() -> None:
+    assert [calibrate.claims_per_row(count) for count in (10, 99, 1_000, 20_000)] == [1, 9, 100, 2_000]
+    assert (calibrate.FULL, calibrate.QUICK) == (20_000, 1_000)
+
+
+def test_simulated_tables_have_the_spread_and_the_gap_that_they_are_said_to_have() -> None:
+    """Twelve cells with sd .5 and .8 in turn, three seeds of ours, four runs of theirs; averages of six."""
+    sd, tables = (0.5, 0.8) * 6, 20_000
+    world = World(3, sd, 4)
+    assert world.groups.tolist() == ["cell"] * 12 + ["average"] * 2
+    mean, spread, published = _draw_tables(world, 1.5, tables, np.random.default_rng(0))
+    assert mean.shape == spread.shape == published.shape == (tables, 14)
+    assert np.array_equal(published, np.round(published, 1))
+    off = mean - published
+    assert off.mean(0) == pytest.approx([1.5] * 14, abs=0.02)
+    wanted = np.array(sd) * np.sqrt(1 / 3 + 1 / 4)
+    assert off[:, :12].std(0) == pytest.approx(wanted, rel=0.03)
+    assert off[:, 12:].std(0) == pytest.approx([np.sqrt((wanted[:6] ** 2).sum()) / 6] * 2, rel=0.04)
+    assert (spread[:, :12] ** 2).mean(0) == pytest.approx(np.array(sd) ** 2, rel=0.04)
+    assert published.min() + 3 > 60 and published.max() - 3 < 90
+    # the gap from the printed number itself: what is left is our own noise
+    mean, _, published = _draw_tables(world, 1.5, tables, np.random.default_rng(0), from_printed=True)
+    left = (mean - published)[:, :12]
+    assert left.mean(0) == pytest.approx([1.5] * 12, abs=0.02)
+    assert left.std(0) == pytest.approx(np.array(sd) / np.sqrt(3), rel=0.03)
+
+
+def test_the_cells_of_one_seed_rise_and_fall_together_as_far_as_is_said() -> None:
+    for correlation in (0.0, 0.5):
+        world = World(2, EQUAL, 1, correlation)
+        mean, _, published = _draw_tables(world, 0.0, 20_000, np.random.default_rng(1), from_printed=True)
+        between = np.corrcoef((mean - published)[:, :12].T)[np.triu_indices(12, 1)]
+        assert between == pytest.approx([correlation] * 66, abs=0.04)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from bmt.errors import ConfigError
 from tests.support.silent_bar import silent_bar
 from tools.performance import __main__ as speed
 from tools.performance import core
-from tools.performance.bench import Bench, ratios
-from tools.performance.page import renew_page
+from tools.performance import page as pages
+from tools.performance.bench import Bench, ratios, turns
+from tools.performance.figures import MeasuredFigure, Measurement
+from tools.performance.page import print_measurement, renew_page
 
 TINY = {
     "vocab_size": 80,
@@ -46,6 +49,85 @@ def test_variants_take_turns_and_ratios_are_within_a_round(
     assert found["a"] == [20, 2, 2]
 
 
+def test_the_clock_is_read_when_the_work_before_it_is_done(tmp_path: Path) -> None:
+    """A GPU's queue is waited for before the clock starts and before it stops."""
+    did: list[str] = []
+    bench = Bench(1, silent_bar(), tmp_path)
+    made = bench.take_turns(
+        {"a": lambda: did.append("work")},
+        wait=lambda: did.append("wait"),
+        clock=lambda: did.append("clock") or float(len(did)),
+        warm=False,
+    )
+    assert did == ["wait", "clock", "work", "wait", "clock"] and made == bench.seconds == {"a": [3.0]}
+    bench.take_turns({"b": lambda: None})
+    assert list(bench.seconds) == ["a", "b"], "what was timed before stays"
+    assert list(turns("ab", 2)) == [(-1, "a"), (-1, "b"), (0, "a"), (0, "b"), (1, "b"), (1, "a")]
+
+
+@pytest.mark.parametrize(("on_gpu", "timed"), [(True, True), (False, False)])
+def test_a_measurement_says_on_what_and_how_often_it_was_made(
+    on_gpu: bool, timed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    git = {"commit": "0123456789", "dirty": on_gpu}
+    described = {"git": git, "device": "H200", "cpu": "EPYC"}
+    monkeypatch.setattr(pages.environment, "describe", lambda: described)
+    bench = Bench(3, silent_bar(), tmp_path)
+    if timed:
+        bench.seconds["a"] = [1.0]
+    measurement = Measurement("T", [MeasuredFigure("x", [1.0, 3.0, 2.0], 2.5)], ["One."], {"more": 7})
+    made = print_measurement(measurement, bench, on_gpu)
+    where = "H200, commit 0123456, with uncommitted changes" if on_gpu else "EPYC, commit 0123456"
+    assert f"Measured on {where}{'; 3 rounds' if timed else ''}.\n" in capsys.readouterr().out
+    assert made["environment"] == described and made["seconds"] == bench.seconds and made["more"] == 7
+    assert [(figure["name"], figure["value"], figure["target"]) for figure in made["figures"]] == [
+        ("x", 2.0, 2.5)
+    ]
+    assert made["lines"][0] == "### T" and made["lines"][-1] == ""
+
+
+def test_what_core_measures_by_device_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wanted(*options: str) -> tuple[str, list[str], core.CoreSetting]:
+        part, order, chosen = speed.core_experiments(speed.parse_arguments(["core", *options]))
+        assert list(order) == list(chosen)
+        return part, list(chosen), next(iter(chosen.values())).args[0]
+
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    for there in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        small = ("core cpu", ["8 windows", "sizes"], core.CoreSetting("minilm", 8, 384, cpu, "fp32"))
+        assert wanted("--cpu") == small
+    assert wanted() == (
+        "core cuda",
+        ["48 windows", "8 windows", "sizes"],
+        core.CoreSetting("roberta-base", 48, 384, cuda, "bf16"),
+    )
+    assert wanted("--rows", "3", "--tokens", "16", "--shape", "minilm") == (
+        "core cuda",
+        ["3 windows", "sizes"],
+        core.CoreSetting("minilm", 3, 16, cuda, "bf16"),
+    )
+    assert wanted("--cpu", "--tokens", "512")[2].tokens == 512
+    for tokens in ("15", "513"):
+        with pytest.raises(ConfigError, match=f"--tokens {tokens}: not allowed: at least 1 round, 16 to 512"):
+            wanted("--tokens", tokens)
+
+
+def test_random_masks_have_their_densities_and_every_dataset_its_own(monkeypatch) -> None:
+    monkeypatch.setitem(core.SHAPES, "minilm", TINY | {"hidden_size": 64, "intermediate_size": 256})
+    model = core.random_model("minilm", "cpu")
+    masks = core.random_masks(model, 0.1, 0.8)
+    assert masks.datasets == core.IN_DOMAIN and masks.about == {"kind": "random"}
+    sizes = dict(model.named_parameters())
+    for name in ("bert.embeddings.position_embeddings.weight", "bert.encoder.layer.0.output.dense.weight"):
+        share = 0.1 if "embeddings" in name else 0.8
+        drawn = [masks.mask(dataset, name) for dataset in masks.datasets]
+        assert all(mask.shape == sizes[name].shape for mask in drawn)
+        assert [float(mask.float().mean()) for mask in drawn] == pytest.approx([share] * 6, abs=0.02)
+        both = float((drawn[0] & drawn[1]).float().mean())
+        assert both == pytest.approx(share * share, abs=0.02), "drawn on its own"
+
+
 def test_the_command_measures_every_variant_and_keeps_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,7 +146,21 @@ def test_the_command_measures_every_variant_and_keeps_the_page(
     assert "old" not in kept and "Six masks of RoBERTa-base's encoder (124.1M weights)" in kept
     assert "| six masks in memory | 93 MB |  | at most 100 MB | yes |" in kept
     assert "| six masks on disk | 93 MB |  | at most 100 MB | yes |" in kept
-    assert (tmp_path / "reports" / "speed" / "core-cpu.json").is_file()
+    record = json.loads((tmp_path / "reports" / "speed" / "core-cpu.json").read_text())
+    targets = {figure["name"]: figure["target"] for figure in record["8 windows"]["figures"]}
+    assert targets == {
+        "random mask": 1.1,
+        "six masks": 1.15,
+        "six masks, compact state": 1.15,
+        "mask learning": 1.3,
+        "mask learning, plain formulas": None,
+        "one backward per dataset": None,
+    }
+    seconds = record["8 windows"]["seconds"]
+    for figure in record["8 windows"]["figures"]:
+        assert figure["measured"] == [
+            one / plain for one, plain in zip(seconds[figure["name"]], seconds[core.PLAIN], strict=True)
+        ]
 
 
 def test_compact_state_saves_what_the_densities_say(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ hand; generated files; the page.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from benchmark.rendering.markdown import to_markdown
 from bmt.errors import ConfigError, DataError
@@ -75,6 +77,13 @@ def test_a_generated_file_is_good_mrqa_and_the_same_each_time(tmp_path: Path) ->
     assert report.repeated_contexts == 0 and 100 <= report.mean_context_tokens() <= 180
     for example in read_mrqa(paths[0]):
         assert [example.context[start:end] for start, end in example.spans] == list(example.answers)
+
+
+@pytest.fixture(autouse=True)
+def a_fine_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's clock of CPU time may tick in hundredths of a second: work of this size can take none."""
+    monkeypatch.setattr("time.process_time", time.perf_counter)
+    monkeypatch.setattr("os.times", lambda: (time.perf_counter(), 0.0, 0.0, 0.0, 0.0))
 
 
 def test_a_large_file_has_its_size_and_no_context_twice(
@@ -178,6 +187,18 @@ def test_both_give_the_same_answers(longest: int) -> None:
     given = answers.recipe_input(own)
     assert answers.by_recipe(given, decode)[0] == texts
     assert found == [part.tolist() for part in score(texts, given.answers)]
+
+
+def test_scores_that_differ_either_way_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["a", "b", "c", "d"]
+    monkeypatch.setattr(answers, "ours", lambda *given: (texts, [1.0, 0.0, 1.0, 0.0], [0.5, 0.0, 1.0, 0.7]))
+    other = (["a", "x", "c", "d"], [0.0, 1.0, 1.0, 0.0], [0.6, 0.1, 1.0 - 1e-13, 0.2])
+    monkeypatch.setattr(answers, "by_recipe", lambda *given: other)
+    monkeypatch.setattr(answers, "ours_spans", lambda *given: np.array([[1.0, 2.0, 9.0], [3.0, 3.0, 9.0]]))
+    best = {"0": {"tokens": (1, 2)}, "1": {"tokens": (3, 4)}}
+    monkeypatch.setattr(answers.RecipeInput, "best", lambda self, decode: best)
+    found = answers.differences(scored(), DecodeSettings())
+    assert found == {"windows": 1, "answers": 1, "em": 2, "f1": 3}
 
 
 def test_a_difference_is_counted() -> None:
@@ -375,7 +396,8 @@ def test_the_command_measures_every_part_and_keeps_the_page(
     assert kept.startswith(
         "a\n<!-- data cpu:begin -->\n`python -m tools.performance data --long`"
     ) and kept.endswith("<!-- data cpu:end -->\nb\n")
-    assert "old" not in kept and "30 windows of" in kept and "the same bytes" in kept
+    assert "old" not in kept and "30 windows of" in kept
+    assert ": too little work to judge; the same bytes." in kept
     record = json.loads((tmp_path / "reports" / "speed" / "data.json").read_text())
     assert list(record) == sorted(speed.DATA)
     assert set(record["features"]["seconds"]) == {
@@ -387,7 +409,13 @@ def test_the_command_measures_every_part_and_keeps_the_page(
         record["answers"]["differences"] == {"answers": 0, "em": 0, "f1": 0, "windows": 0}
         and record["processes"]["same bytes"] is True
     )
-    assert [figure["name"] for figure in record["padding"]["figures"]][2] == "ours"
+    to_longest, to_window, ours = record["padding"]["figures"]
+    assert ours["name"] == "ours" and ours["target"] == 0.08 and to_longest["target"] is None
+    assert 0 <= ours["value"] <= to_longest["value"] + 1e-9 <= to_window["value"] + 2e-9 < 1
+    seconds = record["answers"]["seconds"]
+    [figure] = record["answers"]["figures"]
+    assert figure["value"] == seconds["recipe"][0] / seconds["ours"][0]
+    assert (figure["target"], figure["at_least"]) == (10.0, True)
 
     page.write_text("<!-- data cpu:begin -->\n<!-- data cpu:end -->\n")
     assert speed.main(["data", "--only", "padding", "--rounds", "1", "--write"]) == 0
@@ -400,6 +428,87 @@ def test_the_command_measures_every_part_and_keeps_the_page(
         < again.index("### Answers")
         < again.index("### Memory")
     )
+
+
+def noted(usages: Any, jobs: list[apart.FileJob], contents: Any = lambda job: b"same") -> Any:
+    """What stands in for a process: `usages(job)`, with files of `contents(job)` where features go."""
+
+    def do(job: apart.FileJob) -> apart.Usage:
+        jobs.append(job)
+        if job.out is not None:
+            job.out.mkdir()
+            for name in ("windows.arrow", "examples.arrow"):
+                (job.out / name).write_bytes(contents(job))
+        return usages(job)
+
+    return do
+
+
+@pytest.mark.parametrize(("seconds", "same"), [(90.0, True), (60.0, True), (59.9, False)])
+def test_what_a_second_process_brings_by_hand(
+    seconds: float, same: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trial says how much work is enough; then one and two processes take turns."""
+    jobs: list[apart.FileJob] = []
+    sizes: list[int] = []
+
+    def usage(job: apart.FileJob) -> apart.Usage:
+        if len(jobs) == 1:
+            return apart.Usage(3.0, 3.0, 1, 1)
+        return apart.Usage(seconds / job.workers, 100.0 + 10 * job.workers, 1, 1)
+
+    def contents(job: apart.FileJob) -> bytes:
+        return b"same" if same else str(job.workers).encode()
+
+    monkeypatch.setattr(data, "in_new_process", noted(usage, jobs, contents))
+    monkeypatch.setattr(data, "squad_like", lambda path, contexts: sizes.append(contexts) or path)
+    given = Subject(tmp_path, None, "s", "r", DATA, SubjectSizes(contexts=20, seconds=90.0))
+    bench = Bench(2, silent_bar(), tmp_path)
+    made = data.processes(given, bench)
+    assert sizes == [20, 600] and [job.workers for job in jobs] == [1, 1, 2, 2, 1]
+    assert bench.bar.count == bench.bar.total == 5
+    assert bench.seconds == {"1": [seconds] * 2, "2": [seconds / 2] * 2}
+    assert [list(figure.measured) for figure in made.figures] == [[2.0, 2.0], [120 / 110] * 2]
+    assert (made.figures[0].target, made.figures[0].at_least) == (1.7, True)
+    assert made.record == {"same bytes": same}
+    assert ("too little work to judge" in made.notes[0]) is (seconds < 60)
+    assert ("; the same bytes." in made.notes[0]) is same and ("DIFFERENT bytes" in made.notes[0]) is not same
+
+
+def test_memory_on_a_large_file_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[apart.FileJob] = []
+    megabytes = lambda job: 900 if job.out else 300 if job.questions is None else 270  # noqa: E731
+
+    def large_file(path: Path, size: int) -> Path:
+        path.write_bytes(bytes(size))
+        return path
+
+    usage = lambda job: apart.Usage(1.0, 1.0, megabytes(job) * 10**6, 1234)  # noqa: E731
+    monkeypatch.setattr(data, "in_new_process", noted(usage, jobs))
+    monkeypatch.setattr(data, "large", large_file)
+    given = Subject(tmp_path, None, "s", None, DATA, SubjectSizes(bytes=3_000_000))
+    made = data.memory(given, Bench(1, silent_bar(), tmp_path))
+    assert [(figure.value, figure.target, figure.unit) for figure in made.figures] == [
+        (900.0, 1000.0, "MB"),
+        (300.0, None, "MB"),
+        (30.0, 50.0, "MB"),
+    ]
+    assert [job.questions for job in jobs] == [None, 123, None]
+    assert made.notes[0].startswith("A generated gz file of 3 MB, 1,234 questions")
+
+
+def test_sides_that_disagree_are_not_compared(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their difference is told, and torch has its threads again."""
+    counts = {"windows": 0, "answers": 2, "em": 0, "f1": 1}
+    monkeypatch.setattr(answers, "differences", lambda *given: counts)
+    threads = torch.get_num_threads()
+    with pytest.raises(
+        DataError, match=r"ours and the recipe disagree \(windows 0, answers 2, em 0, f1 1\): their speeds"
+    ):
+        data.decoded(subject, Bench(1, silent_bar(), tmp_path))
+    assert torch.get_num_threads() == threads
 
 
 def test_parts_that_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

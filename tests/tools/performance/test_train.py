@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -314,6 +315,15 @@ def test_the_command_measures_every_part_and_keeps_the_page(
         assert list(found.values()) == [*ratios, min(ratios)]
         assert [figure["target"] for figure in record[part]["figures"]] == [1.3, None, None, 1.0]
     assert record["evaluation"]["windows"] >= 4 and len(record["evaluation"]["scores"]) == 3
+    for part, pairs in (
+        ("evaluation", [(name, "ours") for name in training.PREDICT]),
+        ("aside", [("batches", "steps"), ("answers", "evaluation")]),
+    ):
+        seconds = record[part]["seconds"]
+        assert [figure["value"] for figure in record[part]["figures"]] == [
+            seconds[name][0] / seconds[base][0] for name, base in pairs
+        ]
+    assert [(figure["target"], figure["unit"]) for figure in record["aside"]["figures"]] == [(0.02, "%")] * 2
     assert (
         record["steps"]["lines"][2].count("dropout 0.1;")
         == record["undropped"]["lines"][2].count("dropout 0.0;")
@@ -380,9 +390,85 @@ def test_the_gpu_part_runs_on_a_tiny_shape(
     assert on_gpu.run_hours(paper, 1.5, 0.01, 0.5, 3000) == pytest.approx(want / 3600)
 
 
+def test_seconds_and_tokens_of_a_gpus_steps_by_hand(
+    files: list[paired.File], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The round that does not count is in neither; megabytes are of 10^6 bytes. No step is computed."""
+    shape = core.SHAPES["roberta-base"] | {"vocab_size": 300, **tiny.SIZE}
+    monkeypatch.setitem(core.SHAPES, "roberta-base", shape)
+    monkeypatch.setattr(on_gpu, "gpu_peak_memory_mb", lambda: 1000.0)
+    source, taken = paired.training_data(files, on_gpu.VOCABULARY), []
+    no_step = SimpleNamespace(take=lambda step, picks: taken.append(step))
+    monkeypatch.setattr(on_gpu, "Stepper", lambda *given: no_step)
+
+    class Told(Bench):
+        """How long a round took is given."""
+
+        def take_turns(self, variants: Any, **options: Any) -> Any:
+            [(name, work)] = variants.items()
+            for _ in range(0 if name == "mask learning" else self.rounds + 1):
+                work()
+            return {name: [4.0, 8.0]}
+
+    bench = Told(2, silent_bar(), tmp_path)
+    scale, steps = on_gpu.PaperScale(torch.device("cpu")), 3
+    speed = on_gpu.step_speed(source, scale, TRAINING, "4 windows per step, no mask", steps, bench)
+    sampler = Sampler(source.rows, 4, SamplingSettings(), 0)
+    lengths = [
+        [int(source.sets[which].lengths[row]) for which, row in sampler.draw(step)] for step in range(9)
+    ]
+    rounds = [sum(map(sum, lengths[at : at + steps])) for at in (3, 6)]
+    assert taken == list(range(9))
+    assert speed.seconds == 12 / 6 and speed.tokens_per_second == [rounds[0] / 4, rounds[1] / 8]
+    counted = np.array([length for step in lengths[3:] for length in step])
+    model = core.random_model("roberta-base", "cpu")
+    assert speed.flops == pytest.approx(on_gpu.step_flops(model, counted) / 6)
+    assert speed.megabytes == pytest.approx(1048.576)
+    paper = on_gpu.load(ROOT / "profiles" / "paper.yaml")
+    paper = replace(paper, mask=replace(paper.mask, batch=2))
+    assert on_gpu.mask_step_seconds(source, scale, paper, steps, bench) == 6.0 / steps
+
+
 def test_numbers_and_hours_are_shown() -> None:
     assert MeasuredFigure("a", 12345.6, unit="n").cells() == ("a", "12,346", "", "", "")
     assert MeasuredFigure("b", 0.984, 1, unit="h").cells() == ("b", "0.98 h", "", "at most 1.00 h", "yes")
+
+
+def test_the_gpus_part_is_measured_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[dict[str, int]] = []
+    monkeypatch.setattr(
+        "tools.performance.subject.minilm_subject", lambda folder, params, **given: sizes.append(given)
+    )
+
+    def wanted(*options: str) -> tuple[str, list[str], list[str]]:
+        part, order, chosen = speed.train_experiments(speed.parse_arguments(["train", *options]))
+        return part, list(order), list(chosen)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert wanted("--steps", "7") == ("train cuda", ["gpu"], ["gpu"])
+    assert wanted("--only", "aside", "--only", "steps") == (
+        "train cpu",
+        list(speed.TRAIN),
+        ["steps", "aside"],
+    )
+    with pytest.raises(ConfigError, match=r"^--only gpu: not allowed beside other parts: run it alone$"):
+        wanted("--only", "gpu", "--only", "steps")
+    with pytest.raises(ConfigError, match=r"--rounds 3, --steps 0: not allowed: at least 1 of each"):
+        wanted("--steps", "0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert wanted() == ("train cpu", list(speed.TRAIN), list(speed.TRAIN))
+    assert sizes == [{"steps": 7}, {"steps": 12}, {"steps": 12}]
+
+
+def test_trainers_best_setting_is_the_one_that_is_fastest_in_the_median() -> None:
+    seconds = {"ours": [1.0, 1.0, 1.0], training.TO_THE_WINDOW: [1.0, 9.0, 9.0], "b": [3.0, 2.0, 2.5]}
+    figures = training._figures(seconds)
+    assert [(figure.name, list(figure.measured), figure.target) for figure in figures] == [
+        (f"times as fast as {training.TO_THE_WINDOW}", [1.0, 9.0, 9.0], 1.3),
+        ("times as fast as b", [3.0, 2.0, 2.5], None),
+        ("times as fast as the best of these", [3.0, 2.0, 2.5], 1.0),
+    ]
+    assert all(figure.at_least for figure in figures)
 
 
 def test_bad_input_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
