@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config.backbones import locate
+from benchmark.config.backbones import locate, tokenizer_files
 from benchmark.config.params import Backbone
 from bmt.errors import ModelError
 
@@ -43,3 +43,31 @@ def test_a_folder_without_weights_and_a_package_that_is_absent_say_what_to_do(tm
 def test_the_hub_s_weights_are_named_by_their_commit() -> None:
     place = locate("b", Backbone("hub", "org/name", "a" * 40))
     assert (place.source, place.revision, place.identity) == ("org/name", "a" * 40, f"org/name@{'a' * 40}")
+
+
+def test_a_folder_lies_under_the_root_and_a_package_has_its_model_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path / "root"))
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "some_model_of_ours"
+    for folder in (tmp_path / "root" / "models" / "b", package / "model"):
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(WEIGHTS)
+    (package / "__init__.py").touch()
+    assert locate("b", Backbone("folder", "models/b")).source == tmp_path / "root" / "models" / "b"
+    there = Backbone("package", "some_model_of_ours", None, SHA256)
+    assert locate("b", there).source == package / "model"
+    (tmp_path / "just_a_module.py").touch()
+    with pytest.raises(ModelError, match=r"the package just_a_module is not installed: .* just-a-module$"):
+        locate("b", Backbone("package", "just_a_module"))
+
+
+def test_a_tokenizer_is_its_files_by_name_where_they_are_at_hand(tmp_path: Path) -> None:
+    for name in ("vocab.txt", "tokenizer.json", "config.json", "model.safetensors", "spiece.model"):
+        (tmp_path / name).touch()
+    (tmp_path / "merges.txt").mkdir()
+    files = tokenizer_files("b", Backbone("folder", str(tmp_path)))
+    assert files == [tmp_path / name for name in ("spiece.model", "tokenizer.json", "vocab.txt")]
+    assert tokenizer_files("b", Backbone("package", "no_such_model")) == []
+    assert tokenizer_files("b", Backbone("hub", str(tmp_path), "a" * 40)) == []

@@ -1,10 +1,12 @@
+"""Cells by name: every part of it, and one line for a name that is none."""
+
 from __future__ import annotations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.config.cells import MAX_SEED, Cell, nearest, parse
+from benchmark.config.cells import MAX_SEED, Cell, domain_of, is_word, known_name, nearest, parse
 from bmt.errors import ConfigError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
@@ -76,3 +78,37 @@ def test_a_bad_name_is_told_what_is_wrong(name: str, complaint: str) -> None:
 def test_nearest_looks_past_case_and_keeps_silent_when_nothing_is_near() -> None:
     assert nearest("squad", ("SQuAD", "DROP")) == " (did you mean SQuAD?)"
     assert nearest("xyz", ("SQuAD", "DROP")) == ""
+
+
+def test_the_largest_seed_is_one_and_every_dataset_may_be_a_regime() -> None:
+    assert parse("b.mt.a.s4294967295").seed == MAX_SEED == 2**32 - 1
+    for name in (*IN_DOMAIN, *OUT_OF_DOMAIN):
+        assert parse(f"b.st-{name}.a.s0").dataset == name
+
+
+@pytest.mark.parametrize(
+    ("word", "good"),
+    [
+        ("a", True),
+        ("0_-Z", True),
+        ("", False),
+        ("-a", False),
+        ("_a", False),
+        ("a.b", False),
+        ("a b", False),
+        ("a\n", False),
+        ("é", False),
+        ("a/b", False),
+    ],
+)
+def test_a_word_of_a_name_is_one_of_a_folder_s(word: str, good: bool) -> None:
+    assert is_word(word) == good
+
+
+def test_domains_and_names_that_are_not_known() -> None:
+    assert {domain_of(name) for name in IN_DOMAIN} == {"in_domain"}
+    assert {domain_of(name) for name in OUT_OF_DOMAIN} == {"out_of_domain"}
+    known_name("DROP", ("SQuAD", "DROP"), "key")
+    with pytest.raises(ConfigError) as caught:
+        known_name("drop", ("SQuAD", "DROP"), "key")
+    assert str(caught.value) == "key: 'drop' is not known (did you mean DROP?): one of SQuAD, DROP"

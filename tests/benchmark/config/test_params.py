@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from benchmark.config.cells import parse
 from benchmark.config.digests import params_digest, section_digest
 from benchmark.config.params import Config, as_flat, find_cell, load, repository_root
+from benchmark.config.schema import shown
 from bmt.errors import ConfigError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN, FewShotSettings
 
@@ -519,6 +520,76 @@ def test_a_whole_number_is_a_number_but_not_the_other_way_round(tmp_path: Path) 
 def test_the_largest_overlap_still_moves_a_window_on(tmp_path: Path) -> None:
     data = load_values(edited("data.overlap", 91), tmp_path).data
     assert data.window - data.question - 4 - data.overlap == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("arms.mask.p_f", 1.0),
+        ("arms.mask.rescale", True),
+        ("arms.mixout.strength", 0.999),
+        ("arms.l2_sp.strength", 1.5),
+        ("fewshot.sizes", [2]),
+        ("fewshot.seeds", [0]),
+        ("sampling.floor", 0.0),
+        ("sampling.floor", 0.1666),
+        ("sampling.single_task_scores", ALL | {"NewsQA": 0.0, "SQuAD": 200.0}),
+        ("sampling.single_task_arm", None),
+        ("backbones.minilm.sha256", "0123456789abcdef" * 4),
+        ("data.evaluate", ["DROP"]),
+        ("tables", ["a10", "9"]),
+    ],
+)
+def test_the_limits_themselves_are_allowed(key: str, value: Any, tmp_path: Path) -> None:
+    inner: Any = dataclasses.asdict(load_values(edited(key, value), tmp_path))
+    for name in key.split("."):
+        inner = inner[name]
+    assert inner == value
+
+
+@pytest.mark.parametrize(("length", "expected"), [(78, "'" + "x" * 78 + "'"), (79, "'" + "x" * 76 + "...")])
+def test_a_long_value_is_cut_to_a_readable_length(length: int, expected: str) -> None:
+    assert shown("x" * length) == expected and len(expected) == 80
+    assert (shown(None), shown(True), shown([None, 1.0])) == ("null", "true", "[None, 1.0]")
+
+
+@pytest.mark.parametrize(
+    ("head", "revision", "good"),
+    [
+        ("generate", None, True),
+        ("generate", "main", False),
+        ("span", "a" * 40, True),
+        ("span", "A" * 40, False),
+    ],
+)
+def test_the_hub_s_weights_are_pinned_unless_nothing_is_trained_on_them(
+    head: str, revision: str | None, good: bool, tmp_path: Path
+) -> None:
+    values = edited("backbones.new", SAMPLE["backbones"]["minilm"] | {"source": "hub", "name": "org/name"})
+    values["backbones"]["new"] |= {"head": head, "revision": revision, "sha256": None}
+    if good:
+        assert load_values(values, tmp_path).backbones["new"].revision == revision
+    else:
+        with pytest.raises(ConfigError, match=r"backbones\.new\.revision: .* the hub's commit, 40 hex"):
+            load_values(values, tmp_path)
+
+
+def test_per_dataset_masks_and_the_other_order_of_clipping_are_refused_only_together(tmp_path: Path) -> None:
+    values = edited("tuning.clip_order", "clip_then_mask")
+    for cell in (
+        "minilm.mt.none.s0",
+        "minilm.mt.mask.s0",
+        "minilm.st-SQuAD.bmt.s0",
+        "minilm.mt.magnitude.s0",
+    ):
+        values["cells"] = [cell]
+        assert load_values(values, tmp_path).tuning.clip_order == "clip_then_mask"
+    for cell in ("minilm.mt.bmt.s0", "minilm.mt.fisher.s0", "minilm.mt.fixed_random.s0"):
+        values["cells"] = [cell]
+        with pytest.raises(ConfigError, match=r"tuning\.clip_order: clip_then_mask is not allowed"):
+            load_values(values, tmp_path)
+    values["mask"]["scope"] = "global"
+    assert load_values(values, tmp_path).cells == ["minilm.mt.fixed_random.s0"]
 
 
 def test_transfers_and_tables_may_be_empty_and_an_arm_with_a_regularizer_has_no_transfer(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.config.params import load
-from benchmark.config.profiles import differences, params_file, profiles, show, switch
+from benchmark.config.profiles import chosen_config, differences, params_file, profiles, show, switch
 from benchmark.config.results_options import configuration, results_place
 from bmt.errors import ConfigError
 
@@ -170,6 +171,21 @@ def test_the_params_file_that_a_command_line_names(copy: Path, monkeypatch: pyte
     (copy / "elsewhere").mkdir()
     monkeypatch.chdir(copy / "elsewhere")
     assert params_file(None, "mini") == str(copy / "profiles" / "mini.yaml")
+
+
+def test_the_configuration_of_a_command_line_and_its_file(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copy)
+    grid = str(copy / "profiles" / "grid.yaml")
+    for params, profile, name, file in (
+        (None, None, "sample", None),
+        (None, "sample", "sample", None),
+        (grid, None, "grid", grid),
+        (None, "mini", "mini", "profiles/mini.yaml"),
+    ):
+        config, meant = chosen_config(argparse.Namespace(params=params, profile=profile))
+        assert (config.profile, meant) == (name, file)
 
 
 @pytest.mark.parametrize("text", [None, "profile: mini\nnonsense: 1\n", "- 1\n", "profile: 3\n"])

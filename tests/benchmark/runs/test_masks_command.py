@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from benchmark import masks as command
+from benchmark.runs.mask_report import masks_document, overlap_document, overlap_table
 from bmt.errors import ConfigError, ModelError
+from bmt.masks import Masks
 from bmt.runtime.files import write_json
 from tests.bmt.test_masks import made
 from tests.support import project, tiny
@@ -54,3 +56,31 @@ def test_what_it_cannot_show_is_named(root: Path) -> None:
         command.main(["bert.mt.bmt.s7"])
     with pytest.raises(ConfigError, match="3 cells: not allowed"):
         command.main(["bert.mt.bmt.s0"] * 3)
+
+
+def test_masks_of_one_dataset_overlap_with_none_and_cells_may_share_no_dataset(root: Path) -> None:
+    model = tiny.bert()
+    whole = made(0.3, 0, model)
+    of = {
+        name: Masks.of(
+            {name: {key: whole.mask(name, key) for key in whole.shapes}}, model, {"kind": "learned"}
+        )
+        for name in ("A", "B")
+    }
+    assert [type(block).__name__ for block in masks_document(of["A"]).blocks] == [
+        "TextTable",
+        "TextTable",
+        "Paragraph",
+    ]
+    with pytest.raises(ModelError, match=r"^the cells share no dataset: A and B$"):
+        overlap_document(of["A"], of["B"])
+    write_json(root / "runs" / "tiny" / "bert.mt.none.s0" / "masks" / "masks.json", None)
+    with pytest.raises(ModelError, match="the arm none has no masks, none that stay"):
+        command.main(["bert.mt.none.s0"])
+
+
+def test_a_ratio_is_of_the_overlap_to_that_of_independent_masks() -> None:
+    table = overlap_table([("A, B", 0.25, 0.125), ("B, C", 0.0, 0.0)], "two datasets")
+    text = "\n".join(map(str, [table]))
+    for words in ("overlap of two datasets", "0.2500", "0.1250", "2.000", "0.0000", "nan"):
+        assert words in text

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from benchmark.runs.trained_runs import find_run
+from benchmark.runs.trained_runs import answer_of, find_run
 from benchmark.runs.training_record import read_training
 from bmt.errors import ConfigError, DataError, ModelError
+from bmt.qa import adapters, answering
 
 CELL = "minilm.mt.bmt.s0"
 
@@ -42,3 +45,43 @@ def test_a_training_without_a_whole_record_is_an_error(text: str | None, tmp_pat
         read_training(tmp_path)
     (tmp_path / "training.json").write_text('{"cell": "c"}')
     assert read_training(tmp_path) == {"cell": "c"}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "datasets", "asked"),
+    [
+        (None, (), "whole"),
+        (None, ("SQuAD",), "whole"),
+        (None, ("SQuAD", "NewsQA"), "mean of whole"),
+        ("SQuAD", ("SQuAD", "NewsQA"), "whole"),
+    ],
+)
+def test_a_run_with_adapters_answers_with_their_mean_unless_one_is_named(
+    adapter: str | None, datasets: tuple[str, ...], asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+
+    def load(folder: Path, *, adapter: str | None) -> Any:
+        opened.append((folder, adapter))
+        return SimpleNamespace(name="whole"), "tokenizer"
+
+    def averaged(model: Any) -> Any:
+        return SimpleNamespace(name=f"mean of {model.name}")
+
+    monkeypatch.setattr(answering, "load", load)
+    monkeypatch.setattr(answering, "answer", lambda model, *given: (model.name, *given))
+    monkeypatch.setattr(adapters, "datasets_of", lambda model: datasets)
+    monkeypatch.setattr(adapters, "averaged", averaged)
+    said: Any = answer_of(Path("run"), "who?", "They.", adapter)
+    assert said == (asked, "tokenizer", "who?", "They.") and opened == [(Path("run"), adapter)]
+
+
+def test_a_folder_without_a_model_says_to_train_it(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no trained model there .*: train the cell, or `dvc pull`"):
+        answer_of(tmp_path, "who?", "They.", None)
+
+
+def test_a_model_s_own_folder_is_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path / "elsewhere"))
+    (tmp_path / "config.json").write_text("{}")
+    assert find_run(str(tmp_path)) == tmp_path

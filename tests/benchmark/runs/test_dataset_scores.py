@@ -1,0 +1,159 @@
+"""Predictions as rows and the scores of a run: by dataset, by domain, as metrics and as lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from benchmark.runs.dataset_scores import COLUMNS, DatasetScores, WrittenAnswer, predictions_table
+from bmt.qa.decoding import Prediction
+
+SOURCE = pa.table(
+    {
+        "id": ["q0", "q1", "q2", "q3"],
+        "context_id": ["c0", "c0", "c1", "c2"],
+        "answers": [["red"], ["green", "a green apple"], ["blue"], ["grey"]],
+    }
+)
+
+
+def test_a_row_is_an_example_with_its_own_answer_whatever_the_order_of_the_answers() -> None:
+    answers = [
+        Prediction(3, "grey", 0, 4, -0.25),
+        Prediction(0, "rot", 0, 3, -1.0),
+        Prediction(1, "green pear", 0, 10, -2.0),
+    ]
+    table = predictions_table("DROP", np.array([3, 1, 2]), answers, SOURCE)
+    assert table.schema == COLUMNS
+    assert table.to_pylist() == [
+        {
+            "dataset": "DROP",
+            "example_id": "q3",
+            "context_id": "c2",
+            "prediction": "grey",
+            "score": -0.25,
+            "em": 1.0,
+            "f1": 1.0,
+            "answers": ["grey"],
+        },
+        {
+            "dataset": "DROP",
+            "example_id": "q1",
+            "context_id": "c0",
+            "prediction": "green pear",
+            "score": -2.0,
+            "em": 0.0,
+            "f1": pytest.approx(2 / 3),  # against "green"; against "a green apple", 0.5
+            "answers": ["green", "a green apple"],
+        },
+        {  # no window of it, and so no answer
+            "dataset": "DROP",
+            "example_id": "q2",
+            "context_id": "c1",
+            "prediction": "",
+            "score": None,
+            "em": 0.0,
+            "f1": 0.0,
+            "answers": ["blue"],
+        },
+    ]
+    (written,) = predictions_table("DROP", np.array([0]), [WrittenAnswer(0, "red")], SOURCE).to_pylist()
+    assert (written["prediction"], written["score"], written["em"]) == ("red", None, 1.0)
+
+
+def part(name: str, em: list[float], f1: list[float], contexts: list[str]) -> pa.Table:
+    """A dataset's predictions with these scores of 0 to 1."""
+    ids = [f"{name} {row}" for row in range(len(em))]
+    columns: dict[str, Any] = {
+        "dataset": [name] * len(em),
+        "example_id": ids,
+        "context_id": contexts,
+        "prediction": ids,
+        "score": [0.0] * len(em),
+        "em": em,
+        "f1": f1,
+        "answers": [["x"]] * len(em),
+    }
+    return pa.table(columns, schema=COLUMNS)
+
+
+def scores() -> DatasetScores:
+    """Of three datasets of unlike size, in no order, and one that there is no data of."""
+    tables = {
+        "DROP": part("DROP", [1.0], [1.0], ["c"]),
+        "NewsQA": part("NewsQA", [0.0, 0.0], [0.5, 0.0], ["c", "d"]),
+        "SQuAD": part("SQuAD", [1.0, 0.0, 0.0, 1.0], [1.0, 0.5, 0.0, 1.0], ["c", "c", "d", "c"]),
+    }
+    sha256 = {name: f"sha {name}" for name in (*tables, "BioASQ")}
+    return DatasetScores.of(tables, sha256, ["SQuAD", "TextbookQA", "NewsQA", "BioASQ", "DROP"])
+
+
+def test_a_dataset_s_scores_are_percent_means_with_its_counts_and_its_own_digest() -> None:
+    got = scores()
+    assert got.datasets == {
+        "DROP": {
+            "domain": "out_of_domain",
+            "em": 100.0,
+            "f1": 100.0,
+            "examples": 1,
+            "contexts": 1,
+            "data_sha256": "sha DROP",
+        },
+        "NewsQA": {
+            "domain": "in_domain",
+            "em": 0.0,
+            "f1": 25.0,
+            "examples": 2,
+            "contexts": 2,
+            "data_sha256": "sha NewsQA",
+        },
+        "SQuAD": {
+            "domain": "in_domain",
+            "em": 50.0,
+            "f1": 62.5,
+            "examples": 4,
+            "contexts": 2,
+            "data_sha256": "sha SQuAD",
+        },
+    }
+    assert got.missing == ["TextbookQA", "BioASQ"]  # as the profile has them
+    assert got.predictions["dataset"].to_pylist() == ["DROP", *["NewsQA"] * 2, *["SQuAD"] * 4]
+
+
+def test_averages_are_of_datasets_by_domain_however_many_questions_each_has() -> None:
+    got = scores()
+    assert got.averages == {
+        "in_domain": {"em": 25.0, "f1": 43.75, "datasets": ["SQuAD", "NewsQA"]},
+        "out_of_domain": {"em": 100.0, "f1": 100.0, "datasets": ["DROP"]},
+    }
+    only = DatasetScores(got.predictions, {"DROP": got.datasets["DROP"]}, [])
+    assert list(only.averages) == ["out_of_domain"]
+
+
+def test_metrics_and_lines_of_a_run() -> None:
+    got = scores()
+    assert got.metrics() == {
+        "em/DROP": 100.0,
+        "f1/DROP": 100.0,
+        "em/NewsQA": 0.0,
+        "f1/NewsQA": 25.0,
+        "em/SQuAD": 50.0,
+        "f1/SQuAD": 62.5,
+        "em/avg_id": 25.0,
+        "f1/avg_id": 43.75,
+        "em/avg_ood": 100.0,
+        "f1/avg_ood": 100.0,
+    }
+    assert got.lines("minilm.mt.bmt.s0") == [
+        "minilm.mt.bmt.s0",
+        "  DROP                 EM 100.0  F1 100.0  (1 questions)",
+        "  NewsQA               EM   0.0  F1  25.0  (2 questions)",
+        "  SQuAD                EM  50.0  F1  62.5  (4 questions)",
+        "  in-domain            EM  25.0  F1  43.8  (mean of 2 datasets)",
+        "  out-of-domain        EM 100.0  F1 100.0  (mean of 1 datasets)",
+        "  TextbookQA           no data",
+        "  BioASQ               no data",
+    ]
