@@ -281,7 +281,9 @@ def test_one_seed_gives_a_conditional_bootstrap_and_no_verdict() -> None:
     assert "conditional on these seeds" in interval.method and interval.n_seeds == 1 and interval.se is None
     assert interval == paired_bootstrap([scores], RESAMPLES) and RESAMPLES == 2000
     assert interval.p == approximate_randomization([scores], RESAMPLES)
-    assert paired_bootstrap([scores], 300, 5).p == approximate_randomization([scores], 300, 5)
+    close = [paired(seeds=1, gain=0.5)]
+    assert paired_bootstrap(close, 300, 5).p == approximate_randomization(close, 300, 5)
+    assert approximate_randomization(close, 300, 5) != approximate_randomization(close, 300)
     verdict = judge_claims([ClaimData("c", 1, interval, 2.0)])[0]
     assert (verdict.verdict, verdict.p_holm) == ("no verdict", None)
     assert verdict.reason == f"one seed a side: {interval.method}"
