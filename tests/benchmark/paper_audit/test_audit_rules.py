@@ -133,6 +133,8 @@ def test_arrows_are_over_the_row_that_most_of_a_tables_arrows_are_over():
         "over M a it is -1.00, with rounding -1.10 to -0.90",
         ("a",),
     )
+    (level,) = arrows(("a", 50.0, None), ("b", 51.0, 0.0)).findings
+    assert "it is that over" not in level.follows  # no row is a gain over itself
     (several,) = arrows(
         ("a", 50.0, None),
         ("b", 50.0, 0.0),
@@ -150,7 +152,8 @@ def test_an_arrow_is_over_rows_of_its_own_model_and_k():
     other_model = scores("c", (0.0, 45.0), model="N", K=16)
     own = scores("d", (0.0, 52.0), K=16, printed_gain=2.0)
     unprinted = scores("e", (0.0, None), K=16, printed_gain=9.0)
-    audit = audited(audit_arrows, table(base, other_k, other_model, own, unprinted))
+    first = scores("x", (0.0, 30.0), K=64)
+    audit = audited(audit_arrows, table(first, base, other_k, other_model, own, unprinted))
     assert (audit.findings, dict(audit.looked)) == ([], {"arrow": 1})
     metrics = ("EM", "F1")
     em = table(
@@ -551,6 +554,12 @@ def test_quoted_numbers_are_those_of_the_rows(quotes, fields, looked, found):
         assert (audit.findings[0].section, audit.findings[0].quote) == ("6", "from 63.5 to 65.5")
     if found and not fields:
         assert audit.findings[0].follows == "Otter-base bmt 65.0, Otter-base plain 63.5"
+
+
+def test_quoted_numbers_are_compared_as_numbers():
+    low = table(scores("a", (10.5, 10.5), arm="bmt"), scores("b", (9.5, 9.5)))
+    for quote in ("10.5 vs. 9.5", "from 9.5 to 10.5"):
+        assert audited(audit_quotes, paper(low, claims=[claim(quote=quote)])).findings == []
 
 
 def test_of_claims_that_share_a_sentence_one_has_to_fit():
