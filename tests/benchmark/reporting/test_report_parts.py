@@ -491,8 +491,8 @@ def test_the_masks_of_an_arm_are_told_in_a_sentence():
     ]
     section = mask_section(runs)
     assert [str(text) for text in section.sentences] == [
-        "<code>bmt</code> (minilm · mt): learned mask, density 0.400 on average over 2 datasets, union 0.600; "
-        "2 runs.",
+        "<code>bmt</code> (minilm · mt): learned mask, density 0.400 on average over 2 datasets, union "
+        "0.600; 2 runs.",
         "<code>mask</code> (minilm · mt): random mask, p_F 0.25, 0.5, drawn anew each step; 2 runs.",
         "<code>odd</code> (minilm · mt): learned and fixed mask, density not recorded; 2 runs.",
         "<code>part</code> (minilm · mt): learned mask, density 0.250 on average over 1 dataset, union not "
@@ -608,8 +608,8 @@ def test_the_findings_are_counted_from_the_data():
     ]
     none = data_of((compared("3", {"missing": 2}, {"no data": 2}, stand_in={"a": "b"}),), seeds=(0, 2))
     assert findings(none) == [
-        "There are no runs with seeds 0, 2 in results/sample yet: below is what the paper prints, and what can "
-        "be counted without runs.",
+        "There are no runs with seeds 0, 2 in results/sample yet: below is what the paper prints, and what "
+        "can be counted without runs.",
         "None of the 2 printed numbers is judged: 2 missing.",
         "Of 2 claims of the paper, 0 could be looked at.",
     ]
