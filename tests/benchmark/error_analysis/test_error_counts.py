@@ -86,6 +86,12 @@ def test_runs_stand_in_the_order_of_the_seeds_and_arms_in_that_of_the_paper():
     assert (choice.seeds, choice.notes, len(choice.runs)) == ((2, 10), (), 4)
     assert cells(chosen(results, ["zeta", "none"], [10])) == [["mini.mt.zeta.s10"], ["mini.mt.none.s10"]]
     assert chosen(results, None, [10, 2]).seeds == (10, 2)  # as they were asked for
+    assert chosen(results, None, [10]).notes == ()  # nothing was left out that was asked for
+    with pytest.raises(ConfigError, match=r"^--arms mini.mt.none: stands twice: each arm once$"):
+        chosen(results, ["none", "mini.mt.none"])
+    several = r"^--seeds: none has no run of seed 3: none has 2, 10; bmt has 2, 10$"
+    with pytest.raises(ConfigError, match=several):
+        chosen(results, None, [2, 3])
 
 
 def test_without_an_arm_of_the_paper_every_multi_data_arm_is_looked_at():

@@ -59,7 +59,7 @@ def test_content_words_are_stems_without_function_words():
     assert content_words("Who founded the mills of 18042, and how many?") == {"found", "mills", "18042"}
     assert content_words("the founder's MILLS") == {"found", "s", "mills"}
     assert content_words("Who was it?") == frozenset()
-    assert content_words("fonds abcdef abcdeg 1804a") == {"fonds", "abcde", "1804a"}
+    assert content_words("fonds abcdef abcdeg 1804a 1804211") == {"fonds", "abcde", "1804a", "1804211"}
 
 
 def test_the_best_place_of_an_answer_is_where_the_question_is_spoken_of():
