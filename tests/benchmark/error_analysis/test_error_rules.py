@@ -145,6 +145,8 @@ def test_another_place_marked_as_an_answer():
     assert rules.is_other_span(own, "Missouri") is False
     assert rules.is_other_span(own, "river") is False
     assert rules.is_other_span(own, "") is False
+    empty = example(answers=["Missouri"], context=context, spans=[at(context, ","), at(context, "The")])
+    assert rules.is_other_span(empty, "the") is False  # a place of no words is no answer
     both = example(answers=["Missouri", "Big Muddy"], context=context, spans=own.spans)
     assert rules.is_other_span(both, "Big Muddy") is False  # it is listed
 
@@ -217,6 +219,8 @@ def test_external_knowledge_is_where_the_answers_sentence_does_not_speak_of_the_
     assert rules.is_not_in_context(example(question, ["red"], "Redhaven.", spans=())) is True  # no letters
     assert rules.is_not_in_context(example(question, ["Red haven!"], "the red-haven", spans=())) is False
     assert rules.is_not_in_context(example(question, ["x", "Redhaven"], "Redhaven", spans=())) is False
+    marked = example(question, ["Red-haven"], "It is Redhaven.", spans=[(6, 14)])
+    assert rules.is_not_in_context(marked) is False  # another spelling, but a place is marked
     unmarked = example(question, ["Redhaven"], "The painter left Redhaven.", spans=())
     assert rules.is_not_in_context(unmarked) is False
 
@@ -233,6 +237,7 @@ def test_half_of_the_wrong_answers_decide_and_several_categories_are_undecided()
         ("number", REASONING),
         ("DROP", REASONING),
     ]
+    assert [rule.name for rule in fired(drop, [])] == ["number", "DROP"]  # of the question alone
     assert category(both) == UNDECIDED
     assert category(both[1:]) == REASONING
     assert category(()) == UNDECIDED

@@ -262,6 +262,11 @@ def test_looks_tones_and_links_are_elements_one_within_the_other():
     assert render(Document("", items), "markdown") == "- [it](<#a>)\n- [it](<#a>)\n- \\[it\\](\\<#a\\>)\n"
 
 
+def test_a_list_within_a_list_stands_apart_from_the_next_entry_alone():
+    nested = (ListItem("x", items=("y",)), ListItem("z", items=("w",)))
+    assert render(Document("", (TextList(nested),)), "terminal") == "- x\n  - y\n\n- z\n  - w\n"
+
+
 def test_json_leaves_out_what_is_empty_and_keeps_what_is_not():
     document = Document(
         "t",
@@ -320,6 +325,8 @@ def test_a_first_table_without_a_title_has_the_documents_in_latex():
     assert written.count(r"\caption") == 1 and r"\section" not in written
     titled = render(Document("Name", (text_table(["a"], [["x"]], "Own"),)), "latex")
     assert r"\section*{Name}" in titled and r"\caption{Own} \\" in titled
+    whole = text_table([Column("a", "left"), Column("b", least=1)], [["x" * 31, "y"]])
+    assert r"\begin{longtable}{lr}" in render(Document("", (whole,)), "latex")  # that may not be wrapped
     at_most = text_table([Column("a", "left", least=1)], [["x" * 30]])
     assert r"\begin{longtable}{l}" in render(Document("", (at_most,)), "latex")
 

@@ -412,11 +412,13 @@ def test_means_are_over_what_has_the_key():
 
 def test_layers_stand_from_the_embeddings_up_and_the_rest_below():
     grid = layer_grid(
-        {"x": {"layer_10": 0.1, "whole mask": 0.5, "layer_02": 0.2}, "y": {"embeddings": 0.3, "a": 0.4}}
+        {"x": {"layer_10": 0.1, "whole mask": 0.5, "layer_02": 0.2}, "y": {"embeddings": 0.3, "zeta": 0.4}}
     )
-    assert grid.rows == ["embeddings", "layer 2", "layer 10", "a", "whole mask"]
+    assert grid.rows == ["embeddings", "layer 2", "layer 10", "whole mask", "zeta"]
     assert grid.columns == ["x", "y"]
-    assert grid.values == [[None, 0.3], [0.2, None], [0.1, None], [None, 0.4], [0.5, None]]
+    assert grid.values == [[None, 0.3], [0.2, None], [0.1, None], [0.5, None], [None, 0.4]]
+    (chart,) = heat_section(ChartSection("k", "h"), {"t": grid}, "Share", "share").charts
+    assert parse(chart.drawing).one("desc").text == "Share from 0.100 to 0.500."
     assert sorted(grid.known) == [0.1, 0.2, 0.3, 0.4, 0.5]
     assert [layer_name(name) for name in ("layer_00", "layer_11", "layer_x", "03", "embeddings")] == [
         "layer 0",
@@ -520,7 +522,7 @@ def test_the_masks_of_an_arm_are_told_in_a_sentence():
             "have 0.24.",
         ),
         (
-            {"SQuAD": 0.5},
+            {"SQuAD": 0.5, "NewsQA": 0.5},  # not of all pairs
             "mean Jaccard index 0.40 over 3 pairs; densities by dataset are not recorded, so chance cannot "
             "be told.",
         ),
@@ -535,6 +537,7 @@ def test_an_overlap_stands_beside_chance(density, said):
     section = mask_section([one(kind="learned", density=density, overlap=overlap)]).parts[1]
     assert str(section.sentences[0]) == f"<code>bmt</code> (minilm · mt): {said}"
     assert [chart.title for chart in section.charts] == ["bmt · minilm · mt · 1 run"]
+    assert section.legend is not None and section.legend.entries[0][1] == "1.0"  # whatever the values are
     lone = mask_section([one(overlap={"SQuAD": {"SQuAD": 1.0}})]).parts[1]
     assert not lone.charts  # one dataset overlaps with none
 
@@ -644,6 +647,7 @@ def test_the_tiles_and_the_table_sum_up_all_tables():
         ["Table A.10", "0", "1", "0", "1", "1", "0", "0", "–"],
         ["all", "3", "1", "1", "1", "1", "3", "2", "2 of 4"],
     ]
+    assert overview_section(data_of(TABLES[::-1]))["data"].rows[-1][-1] == "2 of 4"
     assert [claims for *_, claims in section["verdicts"]] == ["claims upheld: 2 of 4", "no claims"]
     assert verdict_badges(Counter({"missing": 1, "odd": 2, "reproduced": 0, "differs": 3})) == [
         ("differs", 3, "bad"),
@@ -696,7 +700,7 @@ def test_a_run_stands_with_what_it_cost_in_units_of_its_column():
         {"SQuAD": 60.0, "NewsQA": 50.0, "DROP": 20.0},
         union=0.52,
         p_f=0.5,
-        figures={"seconds": 90.0, "tokens_per_second": 1234.5, "peak_memory_mb": 1536.0},
+        figures={"seconds": 90.0, "tokens_per_second": 1234.5, "peak_memory_mb": 2560.0},
         steps=1000.0,
         best_step=80.0,
         device="GPU",
@@ -715,7 +719,7 @@ def test_a_run_stands_with_what_it_cost_in_units_of_its_column():
         "80",
         "1.5",
         "1,234",
-        "1.5",
+        "2.5",
         "GPU",
         "0123456789 + changes",
     ]
