@@ -195,8 +195,8 @@ def test_learning_curves_say_their_highest_point_and_the_steps_that_were_kept():
     section = training_section(
         [
             curve("bmt", 0, (20, 50.0), (40, 61.26), best=40),
-            curve("bmt", 1, (20, 70.04), best=30),
-            curve("none", 0),
+            curve("bmt", 1, (20, 70.04), best=10),
+            curve("none", 0, (20, 40.0)),
         ]
     )
     assert (section.key, section.heading) == ("training", "Training")
@@ -205,6 +205,7 @@ def test_learning_curves_say_their_highest_point_and_the_steps_that_were_kept():
         ["minilm.mt.bmt.s0", "20", "50.00", ""],
         ["minilm.mt.bmt.s0", "40", "61.26", "kept"],
         ["minilm.mt.bmt.s1", "20", "70.04", ""],
+        ["minilm.mt.none.s0", "20", "40.00", ""],
     ]
     drawing = parse(chart.drawing)
     assert drawing.one("desc").text == "3 runs; the highest point is 70.0, of minilm.mt.bmt.s1."

@@ -439,15 +439,17 @@ def test_seeds_to_settle_a_lone_average_keep_their_word() -> None:
     assert 0.72 < (table.reproduced | table.not_reproduced).mean() < 0.9
 
 
-@pytest.mark.parametrize(("cells", "pool"), [(1, 1), (1, 12), (2, 2), (3, 12), (30, 12)])
-def test_seeds_to_settle_a_difference_count_holm_over_the_table(cells: int, pool: int) -> None:
+@pytest.mark.parametrize(
+    ("cells", "pool", "n_pub"), [(1, 1, 1), (1, 12, 1), (2, 2, 1), (3, 12, 1), (30, 12, 1), (4, 12, 3)]
+)
+def test_seeds_to_settle_a_difference_count_holm_over_the_table(cells: int, pool: int, n_pub: int) -> None:
     """A cell 1.6 off, sd .6: the seeds with which the corrected test finds it with 80 %, by hand."""
-    rule, delta, sd = ReproductionRule(), 1.6, 0.6
+    rule, delta, sd = ReproductionRule(n_pub=n_pub), 1.6, 0.6
     cell = CellData("a", 80.0, 1, (81.0, 81.6, 82.2))
 
     def found(n: int) -> float:
         df = min(rule.d0 + n - 1, pool * (n - 1))
-        bar = 0.05 + stats.t.ppf(1 - 0.05 / (2 * cells), df) * sd * math.sqrt(1 / n + 1)
+        bar = 0.05 + stats.t.ppf(1 - 0.05 / (2 * cells), df) * sd * math.sqrt(1 / n + 1 / n_pub)
         return float(stats.norm.sf((bar - delta) / (sd / math.sqrt(n))))
 
     needed = next((n for n in range(4, 1001) if found(n) >= 0.8), None)
