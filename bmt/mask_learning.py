@@ -18,7 +18,7 @@ from bmt.errors import ConfigError
 from bmt.gate_learner import GateLearner
 from bmt.gates import HardConcrete, weights_per_gate
 from bmt.layers import target_names
-from bmt.mask_selection import gate_masks, top_share
+from bmt.mask_selection import gate_masks, top_density, top_share
 from bmt.masks import Masks
 from bmt.runtime.checkpoints import KEEP, Checkpoints
 from bmt.runtime.control import RunControl
@@ -63,8 +63,8 @@ class LearnedGates:
         """The mask in the weights' shapes: the top `density` of alpha, or what `gate` and `binarise` make of
         the gates.
         """
-        if settings.top_share is not None:
-            chosen = top_share(self.alpha, settings.top_share, self.key, self.gate_sizes)
+        if (density := top_density(settings)) is not None:
+            chosen = top_share(self.alpha, density, self.key, self.gate_sizes)
         else:
             chosen = gate_masks(self.law, self.alpha, settings.gate, settings.binarise, (*self.key, "final"))
         return {name: mask.expand(self.w[name].shape) for name, mask in chosen.items()}
@@ -132,7 +132,7 @@ def learn_masks(
                 total = delta.setdefault(name, torch.zeros_like(gates.w[name]))
                 total.add_(opened * gates.w[name], alpha=1 / len(batches_by_dataset))
         counts[dataset] = _alpha_counts(gates, edges[0], edges[-1])
-        if settings.top_share is not None:
+        if top_density(settings) is not None:
             cuts[dataset] = min(
                 float(torch.where(mask[name], alpha, torch.inf).min())
                 for name, alpha in gates.alpha.items()

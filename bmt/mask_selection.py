@@ -10,6 +10,14 @@ from torch import Tensor
 
 from bmt.gates import HardConcrete
 from bmt.runtime.keyed_random import Key, uniform
+from bmt.settings import MaskSettings
+
+
+def top_density(settings: MaskSettings) -> float | None:
+    """The density, where the mask is that share of the weights with the largest alpha; None: the gates
+    themselves decide.
+    """
+    return settings.density if settings.density_by == "top_k" else None
 
 
 def gate_masks(

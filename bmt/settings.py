@@ -270,11 +270,6 @@ class MaskSettings:
         low=0,
     )
 
-    @property
-    def top_share(self) -> float | None:
-        """The density, where the mask is that share of the weights with the largest alpha."""
-        return self.density if self.density_by == "top_k" else None
-
 
 def check_mask(mask: MaskSettings, where: str = "mask") -> None:
     """Check the conditions that tie two keys of the mask settings together.
@@ -282,7 +277,7 @@ def check_mask(mask: MaskSettings, where: str = "mask") -> None:
     Raises:
         ConfigError: naming `where.key`, the value and what is allowed.
     """
-    top_k = mask.top_share is not None
+    top_k = mask.density is not None and mask.density_by == "top_k"
     faults = (
         (
             top_k and mask.gate == "resampled",

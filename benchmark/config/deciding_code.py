@@ -68,6 +68,7 @@ DOORS: Mapping[str, frozenset[str]] = {
     "bmt.qa.adapters.alone": frozenset({"adapter"}),
     "bmt.qa.adapters.averaged": frozenset({"adapter"}),
     "bmt.transfer.adapter_tuning": frozenset({"adapter"}),
+    "benchmark.runs.adapters": frozenset({"adapter"}),
     "bmt.qa.model._open_with_decoder": frozenset({"span_decoder"}),
     "bmt.training.regularizers._L2SP": frozenset({"l2_sp"}),
     "bmt.training.regularizers._Mixout": frozenset({"mixout"}),

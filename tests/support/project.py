@@ -22,6 +22,7 @@ from transformers import (
     RobertaForMaskedLM,
     T5Config,
     T5EncoderModel,
+    T5ForConditionalGeneration,
 )
 
 from tests.conftest import ROOT
@@ -128,6 +129,23 @@ def write_t5(folder: Path, texts: list[str]) -> None:
     T5EncoderModel(
         T5Config(vocab_size=len(fast), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
     ).save_pretrained(folder)
+
+
+def write_whole_t5(folder: Path, texts: list[str]) -> None:
+    """A random T5 with its decoder and the head that writes, and its tokenizer."""
+    write_t5(folder, texts)
+    vocabulary = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+    torch.manual_seed(1)
+    config = T5Config(
+        vocab_size=vocabulary,
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        decoder_start_token_id=0,
+    )
+    T5ForConditionalGeneration(config).save_pretrained(folder)
 
 
 WRITERS = {"bert": write_bert, "roberta": write_roberta, "t5": write_t5}

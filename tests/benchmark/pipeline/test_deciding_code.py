@@ -10,8 +10,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmark import compare, fetch, report
+from benchmark import compare, fetch, report, unifiedqa
 from benchmark.acquisition.feature_files import prepare
 from benchmark.acquisition.inspection import inspected, size_document
 from benchmark.acquisition.sample_corpus import write as write_corpus
@@ -36,7 +37,9 @@ from benchmark.config.deciding_code import (
     installed,
     stage_code,
 )
-from benchmark.config.params import load
+from benchmark.config.folders import Places
+from benchmark.config.params import Config, checked, load
+from benchmark.pipeline.digest_files import write_inputs, write_references, write_scores
 from benchmark.runs.evaluation_run import evaluate_cell
 from benchmark.runs.training_run import train_cell
 from benchmark.runs.transfer_run import transfer_cell
@@ -46,8 +49,6 @@ from tests.support import project
 
 ALL = frozenset().union(*DOORS.values()) | {"span", "sample"}
 PACKAGES = ("bmt", "benchmark", "tools")  # an environment may lie in the repository too
-Ran = set[str]
-"""`module.name` of each function, or class of a method, of which the body was run."""
 
 
 def imported(module: str, tree: CodeTree) -> set[str]:
@@ -102,8 +103,9 @@ def test_a_stage_s_code_is_of_what_it_imports(stage: str) -> None:
     assert STARTS[stage][0] in code and code <= import_closure(STARTS[stage][0], installed())
 
 
-def _silent(module: str) -> bool:
-    return any(f"{module}.".startswith(f"{entry}.") or f"{module}." == entry for entry in NOT_DECIDING)
+def _listed(name: str, entries: Iterable[str]) -> bool:
+    """Whether a module or a definition stands in a list, itself or by what is around it."""
+    return any(f"{name}.".startswith(f"{entry}.") for entry in entries)
 
 
 def test_every_entry_of_the_lists_is_there() -> None:
@@ -320,64 +322,154 @@ def test_digests_are_the_same_in_every_process() -> None:
     assert len(printed) == 1
 
 
-KINDS = [
-    "bert.mt.none.s0",
-    "bert.mt.mask.s0",
-    "bert.mt.bmt.s0",
-    "bert.mt.fixed_random.s0",
-    "bert.mt.fisher.s0",
-    "bert.mt.magnitude.s0",
-    "bert.mt.mixout.s0",
-    "bert.mt.l2_sp.s0",
-    "bert.mt.noisy_tune.s0",
-    "bert.mt.none.adapter.s0",
-    "bert.st-SQuAD.none.s0",
+Settings = dict[str, dict[str, Any]]
+"""Keys that one run has otherwise than the project's params file, by section."""
+
+TRAINED: dict[str, Settings] = {
+    "bert.st-SQuAD.none.s0": {},
+    "bert.st-HotpotQA.none.s0": {},
+    "bert.mt.none.s0": {"sampling": {"kind": "dynamic_single_task"}},  # held against the two
+    "bert.mt.mask.s0": {},
+    "bert.mt.bmt.s0": {},
+    "bert.mt.bmt.s1": {"mask": {"schedule": "refresh", "head_warmup": 1}, "training": {"epochs_mt": 2}},
+    "bert.mt.bmt.s2": {"mask": {"schedule": "alternating", "density_by": "lagrangian"}},
+    "bert.mt.bmt.s3": {"mask": {"schedule": "alternating", "scope": "per_batch"}},
+    "bert.mt.bmt.s4": {"mask": {"gate": "resampled", "density": None, "granularity": "row"}},
+    "bert.mt.bmt.s5": {"mask": {"keep_delta": True, "scope": "global"}},
+    "bert.mt.fixed_random.s1": {},  # of another seed than bmt's, whose masks it would take
+    "bert.mt.fisher.s0": {},
+    "bert.mt.magnitude.s0": {},
+    "bert.mt.mixout.s0": {},
+    "bert.mt.l2_sp.s0": {"sampling": {"kind": "temperature"}},
+    "bert.mt.noisy_tune.s0": {"training": {"batch_tokens": 512}},
+    "bert.mt.none.adapter.s0": {},
+    "bert.mt.bmt.adapter.s0": {},
+    "reader.mt.none.s0": {},  # T5 and its decoder
+}
+"""A cell for each way that a training can go, in this order."""
+CHANGING = [f"bert.mt.bmt.s{seed}" for seed in (1, 2, 3, 4)]
+EVALUATED = [name for name in TRAINED if name not in CHANGING]
+TRANSFERRED: dict[str, Settings] = {
+    "bert.mt.none.s0": {},
+    "bert.mt.mask.s0": {},
+    "bert.mt.bmt.s0": {"fewshot": {"mask": "union"}},
+    **{name: {"mask": TRAINED[name]["mask"]} for name in CHANGING},
+    "bert.mt.fixed_random.s1": {},
+    "bert.mt.fisher.s0": {},
+    "bert.mt.magnitude.s0": {},
+    "bert.mt.none.adapter.s0": {},
+    "bert.mt.bmt.adapter.s0": {},
+}
+RUNS = [
+    *(f"train {name}" for name in TRAINED),
+    *(f"evaluate {name}" for name in EVALUATED),
+    *(f"transfer {name}" for name in TRANSFERRED),
+    *("fetch", "statistics", "prepare", "inputs", "scores", "references", "published"),
+    *("compare 1", "compare 3", "compare 9", "report"),
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A run of a stage.
+
+    Attributes:
+        traits: of its cell and its data, and the stage itself.
+        ran: `module.name` of each function, or class of a method, of which the body was run.
+        calls: (caller, called) of them, where nothing but Python stood between.
+    """
+
+    stage: str
+    traits: frozenset[str]
+    ran: set[str]
+    calls: set[tuple[str, str]]
+
+
+def config_of(config: Config, name: str, settings: Settings) -> Config:
+    """The configuration of one cell, with other keys, checked as a file of them would be."""
+    values = asdict(config) | {"cells": [name]}
+    for section, keys in settings.items():
+        values[section] |= keys
+    return checked(values, "params.yaml")
+
+
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ran]]:
-    """What fetch, prepare, training and evaluation of a cell of every kind ran."""
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Traced]]:
+    """What every one of RUNS went through, in a project of tiny models."""
     root, corpus = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("corpus")
     write_corpus(corpus)
-    project.write_bert(root / "backbones" / "bert", project.corpus_texts(corpus))
-    values = project.params(["bert"], KINDS)
+    texts = project.corpus_texts(corpus)
+    project.write_bert(root / "backbones" / "bert", texts)
+    project.write_whole_t5(root / "backbones" / "reader", texts)
+    values = project.params(["bert", "reader", "writer"], list(TRAINED))
+    values["backbones"]["reader"]["head"] = "span_decoder"
+    values["backbones"]["writer"] |= {"name": "backbones/reader", "head": "generate"}
+    values["data"]["evaluate"] = [*project.DATASETS, "BioASQ"]
     values["training"] |= {"epochs_mt": 1, "evaluate_every": 2}
+    values["fewshot"] |= {"sizes": [2], "seeds": [7], "steps": 2}
     project.write_params(root, values)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BMT_ROOT", str(root))
         patch.setenv("BMT_TRACKING", "journal")
-        config = load()
-        found = {"fetch": traced(fetch.main, []), "prepare": traced(prepare, config, 1)}
-        for name in KINDS:
-            found[f"train {name}"] = traced(train_cell, config, parse(name))
-            found[f"evaluate {name}"] = traced(evaluate_cell, config, parse(name))
-        transfer_of = "bert.mt.bmt.adapter.s0"
-        train_cell(config, parse(transfer_of))
-        settings = replace(config.fewshot, sizes=[2], seeds=[7], steps=2)
-        found[f"transfer {transfer_of}"] = traced(transfer_cell, config, parse(transfer_of), settings)
-        folder, places = inspected(None, None)
-        found["statistics"] = traced(size_document, folder, places.profile)
-        for table in ("1", "3", "9"):
-            arguments = [
-                "--paper-table",
-                table,
-                "--format",
-                "markdown,json",
-                "--out",
-                str(root / f"table_{table}"),
-            ]
-            found[f"compare {table}"] = traced(compare.main, arguments)
-        found["report"] = traced(report.main, ["--track"])
-        yield found
+        yield all_runs(root)
 
 
-def traced(command: Callable[..., Any], *given: Any) -> Ran:
-    """The definitions whose bodies run while a command does, threads included."""
-    codes: dict[int, CodeType] = {}  # by id: a digest of a code object for every call would take seconds
+def all_runs(root: Path) -> dict[str, Traced]:
+    """The runs of the project in `root`, by their names."""
+    config = load()
+    places, runs = Places.of(config), dict[str, Traced]()
+
+    def run(
+        name: str, command: Callable[..., Any], *given: Any, traits: frozenset[str] = frozenset()
+    ) -> None:
+        stage = name.partition(" ")[0]
+        runs[name] = Traced(stage, traits | {stage}, *traced(command, *given))
+
+    run("fetch", fetch.main, [], traits=frozenset({"sample"}))
+    run("prepare", prepare, config, 1)
+    run("inputs", write_inputs, config, places)
+    for name, settings in TRAINED.items():
+        its_config, cell = config_of(config, name, settings), parse(name)
+        traits = cell_traits(its_config, cell)
+        run(f"train {name}", train_cell, its_config, cell, traits=traits)
+        if name in EVALUATED:
+            run(f"evaluate {name}", evaluate_cell, its_config, cell, traits=traits)
+    for name, settings in TRANSFERRED.items():
+        its_config, cell = config_of(config, name, settings), parse(name)
+        traits = cell_traits(its_config, cell)
+        run(f"transfer {name}", transfer_cell, its_config, cell, its_config.fewshot, traits=traits)
+    held, against = "bert.mt.none.s0", [name for name in TRAINED if ".st-" in name]
+    for name in against:
+        run("scores", write_scores, config, parse(name), places)
+    config_of_held = replace(config_of(config, held, TRAINED[held]), references=against)
+    run("references", write_references, config_of_held, places)
+    run("published", unifiedqa.main, ["--answer-tokens", "2"])
+    folder, data = inspected(None, None)
+    run("statistics", size_document, folder, data.profile)
+    for table in ("1", "3", "9"):
+        out = str(root / f"table_{table}")
+        run(
+            f"compare {table}",
+            compare.main,
+            ["--paper-table", table, "--format", "markdown,json", "--out", out],
+        )
+    run("report", report.main, ["--track"])
+    return runs
+
+
+def traced(command: Callable[..., Any], *given: Any) -> tuple[set[str], set[tuple[str, str]]]:
+    """The definitions whose bodies run while a command does, threads included, and which called which."""
+    codes = dict[
+        int, tuple[CodeType, str]
+    ]()  # by id: a digest of a code object for every call would take seconds
+    pairs = set[tuple[int, int]]()
 
     def tracer(frame: FrameType, event: str, argument: Any) -> None:
-        codes[id(frame.f_code)] = frame.f_code
+        code, around = frame.f_code, frame.f_back
+        if id(code) not in codes:
+            codes[id(code)] = code, _definition(code)
+        if codes[id(code)][1] and around is not None:
+            pairs.add((id(around.f_code), id(code)))
 
     threading.settrace(tracer)
     sys.settrace(tracer)
@@ -386,54 +478,105 @@ def traced(command: Callable[..., Any], *given: Any) -> Ran:
     finally:
         sys.settrace(None)
         threading.settrace(None)
-    seen = {
-        (code.co_filename, code.co_qualname.split(".")[0])
-        for code in codes.values()
-        if code.co_flags & inspect.CO_OPTIMIZED and not code.co_qualname.startswith("<")
-    }  # no module's or class's own body
-    paths = {name: Path(name) for name, _ in seen}
-    inside = {
-        name: path.relative_to(ROOT).with_suffix("").parts
-        for name, path in paths.items()
-        if path.is_relative_to(ROOT) and path.suffix == ".py"
-    }
-    modules = {name: ".".join(parts).removesuffix(".__init__") for name, parts in inside.items()}
-    return {
-        f"{modules[name]}.{definition}"
-        for name, definition in seen
-        if name in inside and inside[name][0] in PACKAGES
-    }
+    names = {key: name for key, (_, name) in codes.items() if name}
+    calls = {(names[caller], names[called]) for caller, called in pairs if caller in names}
+    return set(names.values()), calls
 
 
-INSTANCES = [
-    "fetch",
-    "statistics",
-    "prepare",
-    *(f"{verb} {cell}" for cell in KINDS for verb in ("train", "evaluate")),
-    "transfer bert.mt.bmt.adapter.s0",
-    "compare 1",
-    "compare 3",
-    "compare 9",
-    "report",
-]
+def _definition(code: CodeType) -> str:
+    """`module.name` of a function, or of a method's class, of the packages; "" for other code."""
+    name, module = code.co_qualname.split(".")[0], _module(code.co_filename)
+    in_body = not code.co_flags & inspect.CO_OPTIMIZED or name.startswith("<")  # a module's or class's own
+    return "" if in_body or not module else f"{module}.{name}"
 
 
-@pytest.mark.parametrize("stage", INSTANCES)
+@cache
+def _module(file: str) -> str:
+    path = Path(file)
+    if not path.is_relative_to(ROOT) or path.suffix != ".py":
+        return ""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__") if parts[0] in PACKAGES else ""
+
+
+def _reached(run: Traced) -> set[str]:
+    """The definitions that the digest of a run's instance is of."""
+    return installed().names([STARTS[run.stage]], lambda definition: not counts(definition, run.traits))
+
+
+PRINTED = ("benchmark.paper", "benchmark.rendering")
+"""What `statistics` runs beside what it keeps."""
+HANDED_IN = ("benchmark.config.cells.Cell",)
+"""Made by the reading of settings, which does not count, and asked for the cell's name."""
+
+
+@pytest.mark.parametrize("name", RUNS)
 def test_all_that_runs_is_in_the_digest_or_in_the_list_of_what_does_not_decide(
-    stage: str, ran: dict[str, Ran]
+    name: str, runs: dict[str, Traced]
 ) -> None:
-    verb, _, cell = stage.partition(" ")
-    config = load(ROOT / "profiles" / "sample.yaml")
-    traits = (
-        cell_traits(config, parse(cell.replace("bert", "minilm"))) if "." in cell else frozenset({"sample"})
-    )
-    reached = installed().names([STARTS[verb]], lambda name: not counts(name, traits | {verb}))
-    printed = (
-        ("benchmark.paper.", "benchmark.rendering.") if verb == "statistics" else ()
-    )  # beside what is kept
-    unlisted = {
-        name
-        for name in ran[stage]
-        if name not in reached and not _silent(name) and not name.startswith(printed)
-    }
+    run = runs[name]
+    reached = _reached(run)
+    beside = PRINTED if run.stage == "statistics" else HANDED_IN
+    unlisted = {one for one in run.ran - reached if not _listed(one, [*NOT_DECIDING, *beside])}
     assert not unlisted, "neither reached from the command, nor listed as not deciding"
+    called = {called for caller, called in run.calls if caller in reached} - reached
+    deciding = {one for one in called if _listed(one, DECIDING) and not _listed(one, beside)}
+    assert not deciding, "deciding, and called by what is in the digest, but not in it"
+
+
+def test_code_in_a_digest_calls_nothing_of_settings_but_their_checks(runs: dict[str, Traced]) -> None:
+    """Their values are in the digests, their module is not: what it computes would change unseen."""
+    called = set[str]()
+    for run in runs.values():
+        reached = _reached(run)
+        called |= {one for caller, one in run.calls if caller in reached and one not in reached}
+    checks = {"bmt.settings.check_settings", "bmt.settings.check_mask"}
+    made_on_import = {"bmt.settings.knob"}
+    assert {one for one in called if _listed(one, ["bmt.settings"])} - made_on_import == checks
+
+
+NOBODY_S = {"bmt.qa.adapters.alone"}
+"""Doors that no stage goes through: it could open a model with one of its adapters, and none does."""
+
+
+@pytest.mark.parametrize("door", sorted(door for door in DOORS.keys() - NOBODY_S if "/" not in door))
+def test_a_door_is_gone_through_with_each_of_its_traits(door: str, runs: dict[str, Traced]) -> None:
+    """The other direction: no trait opens a door without need."""
+    opened = {
+        trait
+        for run in runs.values()
+        for trait in run.traits
+        if any(_listed(definition, [door]) for definition in run.ran)
+    }
+    assert DOORS[door] <= opened
+
+
+WITHOUT_NEED = {
+    "train": {"bmt.runtime.control"},  # what hears of a step where nobody else does
+    "evaluate": {"bmt.runtime.checkpoints"},  # adapters are read as checkpoints are
+    "transfer": set[str](),
+}
+"""Modules that more digests hold than runs go through: an edit of one makes more stale than it must."""
+
+
+@pytest.mark.parametrize("stage", WITHOUT_NEED)
+def test_modules_that_only_cells_of_a_trait_go_through_are_in_no_other_digest(
+    stage: str, runs: dict[str, Traced]
+) -> None:
+    """As the schedules of masks: an arm without one does not hold their code."""
+    of_stage = [run for run in runs.values() if run.stage == stage]
+    modules: dict[str, list[frozenset[str]]] = {}  # the traits of each run that goes through a module
+    for run in of_stage:
+        for module in {definition.rpartition(".")[0] for definition in run.ran}:
+            modules.setdefault(module, []).append(run.traits)
+    needs = {module: frozenset.intersection(*traits) - {"span"} for module, traits in modules.items()}
+    ran = set[str]().union(*(run.ran for run in of_stage))
+    held = {
+        definition.rpartition(".")[0]
+        for run in of_stage
+        for definition in ran & _reached(run)
+        if not needs[definition.rpartition(".")[0]] <= run.traits
+    }
+    assert held == WITHOUT_NEED[stage]
+    if stage == "train":
+        assert needs["bmt.training.mask_schedules"] == {"train", "learned", "kept", "changing"}

@@ -12,9 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import torch
 import yaml
-from transformers import T5Config, T5ForConditionalGeneration
 
 from benchmark import check, compare, fetch, plan, unifiedqa
 from benchmark.acquisition.feature_files import prepare
@@ -34,23 +32,6 @@ from tests.support import project
 CELL = "writer.mt.zero_shot.s0"
 
 
-def write_writer(folder: Path, texts: list[str]) -> None:
-    """A random T5 with its decoder, and its tokenizer."""
-    project.write_t5(folder, texts)
-    vocabulary = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"]
-    torch.manual_seed(1)
-    config = T5Config(
-        vocab_size=vocabulary,
-        d_model=32,
-        d_kv=8,
-        d_ff=64,
-        num_layers=2,
-        num_heads=4,
-        decoder_start_token_id=0,
-    )
-    T5ForConditionalGeneration(config).save_pretrained(folder)
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of profile `paper` with a tiny model that writes, one that does not, and the dev files of two
@@ -59,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root, corpus = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("corpus")
     write_corpus(corpus)
     texts = project.corpus_texts(corpus)
-    write_writer(root / "backbones" / "writer", texts)
+    project.write_whole_t5(root / "backbones" / "writer", texts)
     project.write_t5(root / "backbones" / "reader", texts)
     project.write_bert(root / "backbones" / "bert", texts)
     values = project.params(
