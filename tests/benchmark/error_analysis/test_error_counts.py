@@ -497,5 +497,6 @@ def test_the_first_examples_of_each_category_are_shown():
     analysis.counts["SQuAD"] = DatasetCounts()
     analysis.counts["SQuAD"].groups[ALL_WRONG] = 3
     assert {one.category for one in listed} == {UNDECIDED}
+    assert "\n### Undecided\n\n#### SQuAD · q0\n" in render(error_document(analysis), "markdown")
     for first, shown in ((1, 1), (2, 2), (None, 3)):
         assert render(error_document(analysis, first=first), "markdown").count("#### SQuAD · q") == shown

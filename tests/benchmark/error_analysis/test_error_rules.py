@@ -47,6 +47,7 @@ def at(text: str, part: str) -> tuple[int, int]:
         ("did", "“Who did it?” asked Dr."),  # an abbreviation before a name ends a sentence, too
         ("Nobody", "Nobody knows."),
         ("1804. It", "Anna Vorn built the mill in 1804. It burned!"),
+        ("1804. I", "Anna Vorn built the mill in 1804. It burned!"),
         ("mill in 1804. ", "Anna Vorn built the mill in 1804. "),
     ],
 )
@@ -130,6 +131,7 @@ def test_boundary(prediction, gold, fires):
         ("cat", "rat", False),
         ("abcdefghij", "abcdefghix", True),  # similarity .9
         ("abcdefghi", "abcdefghx", False),
+        ("word " * 60 + "x", "word " * 60 + "y", True),  # of any length
     ],
 )
 def test_spelling(prediction, gold, fires):
