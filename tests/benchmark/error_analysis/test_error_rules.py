@@ -131,7 +131,7 @@ def test_boundary(prediction, gold, fires):
         ("cat", "rat", False),
         ("abcdefghij", "abcdefghix", True),  # similarity .9
         ("abcdefghi", "abcdefghx", False),
-        ("word " * 60 + "x", "word " * 60 + "y", True),  # of any length
+        ("x" + " word" * 60, "y" + " word" * 60, True),  # of any length
     ],
 )
 def test_spelling(prediction, gold, fires):
