@@ -106,6 +106,9 @@ def _cells(row: TextRow) -> list[str]:
 def block_text(text: Inline) -> str:
     """`text` at the start of a line, where more characters are markup than elsewhere."""
     shown = inline(text).strip()
+    first = next((phrase for phrase in phrases(text) if phrase.text.strip()), None)
+    if first and first.link:
+        return shown  # its bracket begins a link of ours
     return _START.sub(r"\1\\" if shown[:1].isdigit() else r"\\\1", shown, count=1)
 
 

@@ -47,6 +47,7 @@ def at(text: str, part: str) -> tuple[int, int]:
         ("did", "“Who did it?” asked Dr."),  # an abbreviation before a name ends a sentence, too
         ("Nobody", "Nobody knows."),
         ("1804. It", "Anna Vorn built the mill in 1804. It burned!"),
+        ("1804. I", "Anna Vorn built the mill in 1804. It burned!"),
         ("mill in 1804. ", "Anna Vorn built the mill in 1804. "),
     ],
 )
@@ -59,6 +60,7 @@ def test_content_words_are_stems_without_function_words():
     assert content_words("Who founded the mills of 18042, and how many?") == {"found", "mills", "18042"}
     assert content_words("the founder's MILLS") == {"found", "s", "mills"}
     assert content_words("Who was it?") == frozenset()
+    assert content_words("fonds abcdef abcdeg 1804a 1804211") == {"fonds", "abcde", "1804a", "1804211"}
 
 
 def test_the_best_place_of_an_answer_is_where_the_question_is_spoken_of():
@@ -68,6 +70,8 @@ def test_the_best_place_of_an_answer_is_where_the_question_is_spoken_of():
     assert [shared_words(question, context, span) for span in spans] == [0.0, 1.0]
     assert best_span(question, context, spans) == (spans[1], 1.0)
     assert best_span(question, context, []) is None
+    assert best_span("Who was it?", context, spans) == (spans[0], 1.0)  # the first of equals
+    assert shared_words("Did Vorn sell the mill?", context, spans[1]) == pytest.approx(2 / 3)
     assert shared_words("Who was it?", context, spans[0]) == 1.0
 
 
@@ -102,7 +106,9 @@ def example(
     [
         ("iReport form", "Use the iReport form", True),  # one word left over, `the` being none
         ("about 500 m from there", "500 m", True),
-        ("about 500 m from there, on foot", "500 m", False),  # 5 left over
+        ("about 500 m from there", "500", False),  # 4 left over
+        ("500 m from there", "500", True),
+        ("iReport formal", "Use the iReport form", False),  # words, not letters
         ("Derek Jacobi", "Sir Derek George Jacobi", False),  # not in a row
         ("The Missouri River", "missouri river!", False),  # the same
         ("", "x", False),
@@ -123,6 +129,9 @@ def test_boundary(prediction, gold, fires):
         ("SpongeBob SquarePants", "spongebob squarepants.", False),
         ("10,000,000,001 marbles", "10,000,000,002 marbles", False),  # alike, but for a digit
         ("cat", "rat", False),
+        ("abcdefghij", "abcdefghix", True),  # similarity .9
+        ("abcdefghi", "abcdefghx", False),
+        ("x" + " word" * 60, "y" + " word" * 60, True),  # of any length
     ],
 )
 def test_spelling(prediction, gold, fires):
@@ -138,6 +147,10 @@ def test_another_place_marked_as_an_answer():
     assert rules.is_other_span(own, "Missouri") is False
     assert rules.is_other_span(own, "river") is False
     assert rules.is_other_span(own, "") is False
+    empty = example(answers=["Missouri"], context=context, spans=[at(context, ","), at(context, "The")])
+    assert rules.is_other_span(empty, "the") is False  # a place of no words is no answer
+    both = example(answers=["Missouri", "Big Muddy"], context=context, spans=own.spans)
+    assert rules.is_other_span(both, "Big Muddy") is False  # it is listed
 
 
 def test_nearly_right_is_f1_of_80_and_no_match():
@@ -148,6 +161,9 @@ def test_nearly_right_is_f1_of_80_and_no_match():
     )
     assert rules.is_nearly_right(own, "the George Cayley") is False  # EM 1
     assert rules.is_nearly_right(own, "Sir George") is False  # F1 50
+    long = example(answers=["one two three four five six"])
+    assert rules.is_nearly_right(long, "one two three four") is True  # F1 of exactly 80
+    assert rules.is_nearly_right(long, "one two three four seven") is False  # 73
 
 
 @pytest.mark.parametrize(
@@ -161,6 +177,12 @@ def test_nearly_right_is_f1_of_80_and_no_match():
         ("Who founded Oregon before 1900?", False, False),  # `or` is a word of its own
         ("What happened first?", False, False),
         ("How did somehow many die?", False, False),
+        ("How much did it cost?", True, False),
+        ("How long between the two wars?", True, False),
+        ("How long is it?", False, False),
+        ("What did they earn in total?", True, False),
+        ("WHO WAS OLDER, ANNA OR VORN?", False, True),
+        ("Is it red or blue?", False, False),
     ],
 )
 def test_rules_of_the_question(question, number, comparison):
@@ -175,6 +197,9 @@ def test_yes_or_no_needs_such_an_answer_and_two_things():
     assert rules.asks_yes_or_no(example(question, ["yes"])) is True
     assert rules.asks_yes_or_no(example(question, ["yes", "in 1998"])) is False
     assert rules.asks_yes_or_no(example("Was it published?", ["no"])) is False
+    assert rules.asks_yes_or_no(example(question, ["Yes.", "no"])) is True
+    assert rules.asks_yes_or_no(example("Which were both published?", ["yes"])) is False
+    assert rules.asks_yes_or_no(example("“Does it rain or snow?”", ["no"])) is True
 
 
 def test_external_knowledge_is_where_the_answers_sentence_does_not_speak_of_the_question():
@@ -189,6 +214,15 @@ def test_external_knowledge_is_where_the_answers_sentence_does_not_speak_of_the_
         False,
         False,
     )
+    words = ["harbour", "city", "painter", "leave"]  # of five content words: one is .2, which is not below
+    assert rules.shares_few_words(example(question, ["Redhaven"], "Vorn saw Redhaven.")) is False
+    for word in words:
+        assert rules.shares_few_words(example(question, ["Redhaven"], f"Redhaven {word}.")) is False
+    assert rules.is_not_in_context(example(question, ["red"], "Redhaven.", spans=())) is True  # no letters
+    assert rules.is_not_in_context(example(question, ["Red haven!"], "the red-haven", spans=())) is False
+    assert rules.is_not_in_context(example(question, ["x", "Redhaven"], "Redhaven", spans=())) is False
+    marked = example(question, ["Red-haven"], "It is Redhaven.", spans=[(6, 14)])
+    assert rules.is_not_in_context(marked) is False  # another spelling, but a place is marked
     unmarked = example(question, ["Redhaven"], "The painter left Redhaven.", spans=())
     assert rules.is_not_in_context(unmarked) is False
 
@@ -205,6 +239,7 @@ def test_half_of_the_wrong_answers_decide_and_several_categories_are_undecided()
         ("number", REASONING),
         ("DROP", REASONING),
     ]
+    assert [rule.name for rule in fired(drop, [])] == ["number", "DROP"]  # of the question alone
     assert category(both) == UNDECIDED
     assert category(both[1:]) == REASONING
     assert category(()) == UNDECIDED

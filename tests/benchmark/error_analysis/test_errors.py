@@ -293,6 +293,29 @@ def test_the_default_arms_are_the_papers_and_seeds_those_in_common(project, caps
     assert "- note: bmt: seed 1 left out: not every arm has them" in text
 
 
+def test_a_named_folder_says_its_own_profiles(project, tmp_path, capsys):
+    """Of one profile its raw files and reports are the usual ones; of several the raw files are named."""
+    folder = tmp_path / "theirs"
+    shutil.copytree(project / "results" / "sample", folder)
+    shutil.rmtree(project / "results")
+    errors.main(["--results", str(folder), "--limit", "0"])
+    one = (project / "reports" / "sample" / "errors.md").read_text()
+    assert one.startswith("# Errors of none, bmt (profile sample)")
+    assert "results in theirs, questions and contexts in data/raw/sample" in one
+    path = folder / "minilm.mt.bmt.s1.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"profile": "mini"}))
+    with pytest.raises(
+        ConfigError, match=r"^data/raw/errors: no such folder: .*or name their folder with --data"
+    ):
+        errors.main(["--results", str(folder)])
+    errors.main(
+        ["--results", str(folder), "--data", str(project / "data" / "raw" / "sample"), "--limit", "0"]
+    )
+    both = (project / "reports" / "errors" / "errors.md").read_text()
+    assert both.startswith("# Errors of none, bmt (profile mini, sample)")
+    assert f"wrote {project / 'reports' / 'errors' / 'errors.md'}" in capsys.readouterr().err
+
+
 def test_a_limit_draws_the_same_examples_whatever_the_order(project, tmp_path):
     out = tmp_path / "x.md"
     errors.main(["--metric", "f1", "--below", "100", "--arms", "none", "--limit", "1", "--out", str(out)])

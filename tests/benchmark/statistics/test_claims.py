@@ -1,4 +1,4 @@
-"""The claims half of `benchmark.statistics`; test_stats.py has the rest."""
+"""The claims half of `benchmark.statistics`; test_reproduction.py has the rest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmark.statistics.claims import ClaimData, claim_interval, judge_claims, seed_interval
+from benchmark.statistics.claims import (
+    RESAMPLES,
+    ClaimData,
+    ClaimVerdict,
+    _t_interval,
+    claim_interval,
+    judge_claims,
+    seed_interval,
+)
 from benchmark.statistics.paired import Interval, PairedScores
 from benchmark.statistics.resampling import approximate_randomization, paired_bootstrap
 from benchmark.statistics.t_tests import seeds_needed, t_quantile, t_two_sided
@@ -100,8 +108,47 @@ def test_separate_seeds_add_the_datasets_variances() -> None:
     )
     interval = claim_interval(scores, separate_a=True, separate_b=True)
     assert interval.se**2 == pytest.approx(expected) and interval.n_seeds == 3
+    assert claim_interval(scores[::-1], separate_a=True, separate_b=True).n_seeds == 3  # wherever it stands
     with pytest.raises(ValueError, match="arm a has 3 seeds on a but 5 on b"):
         claim_interval(scores)
+
+
+def test_an_arm_with_one_seed_on_one_dataset_gets_no_verdict_wherever_it_stands() -> None:
+    scores = [paired("a", seeds=3), paired("b", contexts=20, seed=2, seeds=1)]
+    for order in (scores, scores[::-1]):
+        interval = claim_interval(order, separate_a=True, separate_b=True)
+        assert (interval.n_seeds, interval.se) == (1, None)
+        assert judge_claims([ClaimData("c", 1, interval)])[0].verdict == "no verdict"
+
+
+@pytest.mark.parametrize("separate", ["a", "b"])
+def test_of_unpaired_arms_the_one_that_is_trained_apart_adds_its_datasets_variances(separate: str) -> None:
+    """The other arm's rows are models on all datasets: theirs is the variance of the macro mean."""
+    rng = np.random.default_rng(7)
+    apart = [70 + 3 * rng.standard_normal((n, 1)) + np.zeros((n, 12)) for n in (3, 5)]
+    whole = [60 + rng.standard_normal((4, 1)) + np.zeros((4, 12)) for _ in range(2)]
+    a, b = (apart, whole) if separate == "a" else (whole, apart)
+    scores = [PairedScores(name, a[i], b[i], np.arange(12)) for i, name in enumerate("xy")]
+    interval = claim_interval(
+        scores, paired_seeds=False, separate_a=separate == "a", separate_b=separate == "b"
+    )
+    added = sum(arm.mean(1).var(ddof=1) / len(arm) for arm in apart) / 4
+    shared = np.mean([arm.mean(1) for arm in whole], axis=0).var(ddof=1) / 4
+    assert interval.se**2 == pytest.approx(added + shared)
+    assert (interval.n_seeds, interval.method) == (3, "crossed seeds x contexts, seeds unpaired")
+    with pytest.raises(ValueError, match=f"arm {separate} has 3 seeds on x but 5 on y"):
+        claim_interval(scores, paired_seeds=False)
+
+
+def test_two_contexts_are_enough_and_negative_terms_leave_one_degree_of_freedom() -> None:
+    a = np.array([[1.0, 5.0], [2.0, 8.0]])
+    assert claim_interval([PairedScores("d", a, np.zeros((2, 2)), np.arange(2))]).low is not None
+    interval = _t_interval(1.0, [(0.5, 2.0)], [(1.0, 3.0), (-0.9, 9.0)], 3, "m")
+    assert interval.df == 1.0 and interval.se == pytest.approx(math.sqrt(0.6))
+    assert interval.seed_sd == pytest.approx(math.sqrt(1.5))
+    assert interval.example_se == pytest.approx(math.sqrt(0.1))
+    larger = _t_interval(1.0, [(0.5, 2.0)], [(1.0, 3.0), (-0.2, 9.0)], 3, "m")
+    assert larger.df == pytest.approx(1.3**2 / (0.25 / 2 + 1 / 3 + 0.04 / 9))
 
 
 def test_paired_seeds_of_one_separate_arm_pair_by_row() -> None:
@@ -183,6 +230,15 @@ def test_bad_scores_name_the_dataset() -> None:
         claim_interval([scores, scores])
     with pytest.raises(ValueError, match="none"):
         claim_interval([])
+    with pytest.raises(ValueError, match="only once"):
+        paired_bootstrap([scores, scores], 10)
+    with pytest.raises(ValueError, match=r"SQuAD: arm a has shape \(0, 3\)"):
+        PairedScores("SQuAD", np.zeros((0, 3)), good, np.arange(3))
+    with pytest.raises(ValueError, match="SQuAD: arm a has a score"):
+        PairedScores("SQuAD", np.full((2, 3), math.inf), good, np.arange(3))
+    for clusters in (np.arange(4), np.zeros((3, 2)), np.zeros((1, 3))):
+        with pytest.raises(ValueError, match=r"SQuAD: .*the same examples"):
+            PairedScores("SQuAD", good, good, clusters)
 
 
 # A scalar a seed
@@ -193,6 +249,8 @@ def test_seed_interval_agrees_with_scipy() -> None:
     paired_oracle = stats.ttest_rel(a, b)
     interval = seed_interval(a, b)
     assert (interval.p, interval.df) == pytest.approx((paired_oracle.pvalue, 3))
+    assert interval.seed_sd == pytest.approx(np.subtract(a, b).std(ddof=1))
+    assert (interval.method, interval.n_seeds, interval.example_se) == ("seeds (t)", 4, 0.0)
     assert (interval.low, interval.high) == pytest.approx(tuple(paired_oracle.confidence_interval(0.95)))
     welch, b = stats.ttest_ind(a, b[:3], equal_var=False), b[:3]
     interval = seed_interval(a, b, paired_seeds=False)
@@ -203,7 +261,11 @@ def test_seed_interval_agrees_with_scipy() -> None:
 def test_seed_interval_of_one_seed_and_bad_values() -> None:
     one = seed_interval([2.0], [1.5])
     assert (one.estimate, one.low, one.p, one.n_seeds) == (0.5, None, None, 1) and "conditional" in one.method
-    for a, b in (([], [1.0]), ([math.nan], [1.0])):
+    assert one.method == "one value a side, conditional on these seeds"
+    few = seed_interval([2.0, 4.0], [1.0], paired_seeds=False)  # one seed of either arm allows no interval
+    assert (few.estimate, few.low, few.se, few.n_seeds) == (2.0, None, None, 1)
+    assert seed_interval([1.0, 2.0], [0.0, 0.5], paired_seeds=False).method == "seeds (Welch's t)"
+    for a, b in (([], [1.0]), ([math.nan], [1.0]), ([1.0], []), ([1.0], [math.inf])):
         with pytest.raises(ValueError, match="finite"):
             seed_interval(a, b)
     with pytest.raises(ValueError, match="2 and 1 seeds"):
@@ -217,8 +279,14 @@ def test_one_seed_gives_a_conditional_bootstrap_and_no_verdict() -> None:
     scores = paired(seeds=1)
     interval = claim_interval([scores])
     assert "conditional on these seeds" in interval.method and interval.n_seeds == 1 and interval.se is None
+    assert interval == paired_bootstrap([scores], RESAMPLES) and RESAMPLES == 2000
+    assert interval.p == approximate_randomization([scores], RESAMPLES)
+    close = [paired(seeds=1, gain=0.5)]
+    assert paired_bootstrap(close, 300, 5).p == approximate_randomization(close, 300, 5)
+    assert approximate_randomization(close, 300, 5) != approximate_randomization(close, 300)
     verdict = judge_claims([ClaimData("c", 1, interval, 2.0)])[0]
-    assert verdict.verdict == "no verdict" and "conditional" in verdict.reason and verdict.p_holm is None
+    assert (verdict.verdict, verdict.p_holm) == ("no verdict", None)
+    assert verdict.reason == f"one seed a side: {interval.method}"
     one = seed_interval([2.0], [1.0])
     scalar = judge_claims([ClaimData("c", 1, one, 2.0)])[0]
     assert (scalar.verdict, scalar.effect_ratio, one.estimate, one.p) == ("no verdict", 0.5, 1.0, None)
@@ -259,6 +327,7 @@ def test_resampling_is_seeded_and_blocks_do_not_matter(monkeypatch: pytest.Monke
     assert first == paired_bootstrap(scores, 500) and first != paired_bootstrap(scores, 500, rng_seed=1)
     monkeypatch.setattr("benchmark.statistics.resampling.BLOCK", 100)
     assert paired_bootstrap(scores, 500).low == pytest.approx(first.low)
+    assert paired_bootstrap(scores, 500).p == first.p and 0.002 < first.p < 0.9
 
 
 def test_ten_thousand_resamples_of_17_000_examples_and_5_seeds_take_under_five_seconds() -> None:
@@ -281,6 +350,33 @@ def test_randomization_agrees_with_the_exact_test() -> None:
     assert approximate_randomization([scores], 40_000) == pytest.approx(
         exact, abs=4 * math.sqrt(exact / 40_000) + 1e-4
     )
+
+
+def test_randomization_of_several_datasets_is_that_of_their_macro_difference() -> None:
+    """Exactly, over all signs: 8 and 5 contexts of unlike sizes, each dataset counting as much."""
+    rng = np.random.default_rng(3)
+    clusters = [np.repeat(np.arange(n), 1 + np.arange(n) % 3) for n in (8, 5)]
+    scores = [
+        PairedScores(name, rng.random((2, len(c))) + shift, rng.random((2, len(c))), c)
+        for name, c, shift in zip("ab", clusters, (0.3, -0.1), strict=True)
+    ]
+    sums = [
+        np.bincount(c, (one.a - one.b).mean(0)) / len(c) / 2 for one, c in zip(scores, clusters, strict=True)
+    ]
+    weights = np.concatenate(sums)
+    signs = 1 - 2 * ((np.arange(2**13)[:, None] >> np.arange(13)) & 1)
+    exact = (np.abs(signs @ weights) >= abs(weights.sum()) - 1e-9).mean()
+    assert 0.02 < exact < 0.9
+    p = approximate_randomization(scores, 20_000)
+    assert p == pytest.approx(exact, abs=4 * math.sqrt(exact / 20_000))
+    whole = paired_bootstrap(scores, 2000)
+    assert whole.estimate == pytest.approx(weights.sum()) and whole.n_seeds == 2
+    assert whole.low < whole.estimate < whole.high
+
+
+def test_a_swap_with_the_very_same_difference_counts() -> None:
+    alike = PairedScores("x", np.ones((1, 5)), np.zeros((1, 5)), np.arange(5))  # 2 of 32 signs do
+    assert approximate_randomization([alike], 20_000) == pytest.approx(1 / 16, abs=0.01)
 
 
 def test_randomization_of_equal_and_of_very_different_arms() -> None:
@@ -336,6 +432,71 @@ def test_claim_verdicts() -> None:
     assert verdicts[4].effect_ratio == pytest.approx(-1.0)
     assert [v.p_holm is None for v in verdicts] == [False] * 6 + [True] * 2
     assert verdicts[5].p_holm == pytest.approx(claims[5].interval.p)  # the largest of the six is not raised
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict", "reason"),
+    [
+        (ClaimData("c", 1, interval(1.2, 0.5), 1.2), "upheld", "+1.20 [+0.70, +1.70] (Holm p 6.8e-05)"),
+        (
+            ClaimData("c", -1, interval(-0.4, 0.2), 1.2),
+            "smaller than claimed",
+            "-0.40 [-0.60, -0.20] lies below the claimed -1.2",
+        ),
+        (
+            ClaimData("c", 1, interval(-1.2, 0.5), 1.2),
+            "contradicted",
+            "-1.20 [-1.70, -0.70] is on the other side (Holm p 6.8e-05)",
+        ),
+        (ClaimData("c", 1, interval(0.3, 0.5), 1.2), "undecided", "+0.30 [-0.20, +0.80] (Holm p 0.23)"),
+        (
+            ClaimData("c", 0, interval(0.1, 0.4), 1.0),
+            "upheld",
+            "+0.10 [-0.30, +0.50] lies within ±1 (Holm p 7e-05)",
+        ),
+        (
+            ClaimData("c", 0, interval(2.0, 0.5), -1.0),
+            "contradicted",
+            "+2.00 [+1.50, +2.50] lies beyond ±1",
+        ),
+        (ClaimData("c", 0, interval(0.8, 0.6), 1.0), "undecided", "+0.80 [+0.20, +1.40] does not settle ±1"),
+        (ClaimData("c", 1, None), "no data", "no runs of both rows"),
+        (
+            ClaimData("c", 1, interval(9.0, 0.5, n=2)),
+            "undecided",
+            "2 seeds a side: a verdict needs at least 3",
+        ),
+    ],
+)
+def test_a_verdict_says_its_reason(claim: ClaimData, verdict: str, reason: str) -> None:
+    judged = judge_claims([claim])[0]
+    assert (judged.verdict, judged.reason) == (verdict, reason)
+
+
+def test_three_seeds_are_enough_and_fewer_do_not_count_in_holms_correction() -> None:
+    weak = interval(1.0, 0.9, n=3)
+    claims = [ClaimData("c", 1, weak), *(ClaimData(f"{k}", 1, interval(0.0, 1.0, n=2)) for k in range(9))]
+    assert (judge_claims(claims)[0].verdict, judge_claims(claims)[0].p_holm) == ("upheld", weak.p)
+    assert judge_claims([]) == []
+
+
+def test_what_a_claim_of_no_difference_or_without_runs_does_not_say() -> None:
+    far = judge_claims([ClaimData("c", 0, interval(2.0, 0.5), 1.0)])[0]
+    assert (far.seeds_needed, far.effect_ratio) == (None, None) and far.p_holm > 0.99
+    edge = judge_claims([ClaimData("c", 0, interval(-1.0, 0.5), 1.0)])[0]
+    assert edge.p_holm == pytest.approx(0.5)
+    absent = judge_claims([ClaimData("c", 1, None, 1.2)])[0]
+    assert absent == ClaimVerdict("no data", "no runs of both rows")
+    level = judge_claims([ClaimData("c", 1, interval(0.0, 0.5))])[0]
+    assert (level.seeds_needed, level.effect_ratio) == (None, None)  # no number of seeds finds nothing
+
+
+@pytest.mark.parametrize("size", [math.inf, math.nan])
+def test_a_claimed_size_is_a_finite_number(size: float) -> None:
+    with pytest.raises(ValueError, match=r"claim c: direction 1 must be -1, 0 or 1 and size \w+ finite"):
+        judge_claims([ClaimData("c", 1, None, size)])
+    with pytest.raises(ValueError, match="claim c: a claim of no difference needs the size"):
+        judge_claims([ClaimData("c", 0, None, 0.0)])
 
 
 def test_smaller_than_claimed_respects_rounding() -> None:
@@ -398,3 +559,6 @@ def test_seeds_needed_of_a_claim() -> None:
     assert judge_claims([ClaimData("c", 1, seed_interval([1.0, 2.0, 1.5], [1.0, 1.0, 1.0]))])[
         0
     ].seeds_needed == seeds_needed(0.5, 0.5)
+    measured = Interval(-1.2, -2.0, -0.4, 0.01, 4, "m", 0.4, 9.0, 0.8, 0.3)  # a fall, and noise of examples
+    claims = [ClaimData("c", -1, measured), ClaimData("c", -1, measured, -1.2), ClaimData("c", 1, measured)]
+    assert [one.seeds_needed for one in judge_claims(claims)] == [seeds_needed(1.2, 0.8, 0.3)] * 3 == [8] * 3

@@ -66,8 +66,10 @@ def test_holm_by_hand_on_the_last_axis() -> None:
         np.array([[0.03, 0.06, 0.06], [1.0, 1.0, 0.003]])
     )
     assert holm([]).shape == (0,)
-    with pytest.raises(ValueError, match="nan"):
-        holm([0.1, math.nan])
+    for outside in (math.nan, -0.1, 1.1):
+        with pytest.raises(ValueError, match=rf"holm: p values must lie in 0..1, found {outside}"):
+            holm([0.1, outside])
+    assert holm([0.0, 1.0]).tolist() == [0.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -124,8 +126,9 @@ def test_seeds_do_not_shrink_the_examples_part() -> None:
     assert power(1.2, 1e-3, 10, example_se=1.0) == pytest.approx(
         special.ndtr(1.2 - 1.959964) + special.ndtr(-1.2 - 1.959964), abs=1e-4
     )
-    with pytest.raises(ValueError, match="sd 0"):
-        seeds_needed(1.2, 0.0)
+    for effect, sd, se in ((1.2, 0.0, 0.0), (1.2, -1.0, 0.0), (math.nan, 1.0, 0.0), (1.2, 1.0, -0.1)):
+        with pytest.raises(ValueError, match=rf"effect {effect}, sd {sd} .*, example_se {se} "):
+            seeds_needed(effect, sd, se)
 
 
 # Descriptive figures
@@ -134,7 +137,13 @@ def test_seeds_do_not_shrink_the_examples_part() -> None:
 def test_cv_star_by_hand() -> None:
     values = (80.0, 81.0, 82.0)  # s = 1, c4(3) = sqrt(pi) / 2
     assert cv_star(values) == pytest.approx((1 + 1 / 12) * (1 / (math.sqrt(math.pi) / 2)) / 81 * 100)
-    assert cv_star((80.0,)) is None and cv_star((-1.0, 1.0)) is None and cv_star((5.0, 5.0)) == 0
+    assert cv_star([-value for value in values]) == cv_star(values)  # a share of the mean's amount
+    assert (
+        cv_star(()) is None
+        and cv_star((80.0,)) is None
+        and cv_star((-1.0, 1.0)) is None
+        and cv_star((5.0, 5.0)) == 0
+    )
 
 
 @settings(max_examples=50, deadline=None)
@@ -227,6 +236,47 @@ def test_verdicts_and_their_reasons() -> None:
     assert verdicts["c3"].verdict == "reproduced" and "±1" in verdicts["c3"].reason
     assert verdicts["c2"].verdict == "inconclusive" and verdicts["c2"].p_holm >= 0.05
     assert {verdict.margin for verdict in verdicts.values()} == {1.0, 0.5}
+
+
+def test_a_verdict_says_its_reason_and_its_figures() -> None:
+    values = {"same": (80.0, 80.1, 80.2), "far": (86.0, 86.1, 86.2), "near": (79.8, 81.0, 82.2)}
+    same, far, near = judge_cells([CellData(key, 80.0, 1, ours) for key, ours in values.items()])
+    assert same.reason == "the 90% interval of the difference lies within ±1"
+    assert far.reason == f"ours is 6.1 above the paper (Holm p {far.p_holm:.2g})"
+    (low,) = judge_cells([CellData("low", 80.0, 1, tuple(160 - value for value in values["far"]))])
+    assert low.reason == f"ours is 6.1 below the paper (Holm p {low.p_holm:.2g})"
+    unsettled = "no number of our seeds settles it against one printed value"
+    assert near.reason == f"neither within ±1 nor different; {unsettled}"
+    assert (near.seeds_needed, near.n, near.margin) == (None, 3, 1.0)
+    for verdict, ours in zip((same, far, near), values.values(), strict=True):
+        assert (verdict.mean, verdict.delta) == pytest.approx((np.mean(ours), np.mean(ours) - 80))
+        assert sum(verdict.pi95) / 2 == pytest.approx(verdict.mean)
+        assert sum(verdict.ci90) / 2 == pytest.approx(verdict.delta)
+        assert verdict.sd == pytest.approx(np.std(ours, ddof=1))  # the seeds' own, not the pooled one
+        assert verdict.cv_star == cv_star(ours)
+
+
+def test_several_runs_behind_a_printed_number_narrow_where_it_would_lie() -> None:
+    rule, values = ReproductionRule(n_pub=4), (81.0, 82.0, 83.0)
+    judged, gated = judge_cells(
+        [CellData("a", 80.0, 1, values), CellData("g", 80.0, 1, values, gate="profile mini")], rule
+    )
+    away = stats.t.ppf(0.975, 2) * math.sqrt(1 / 3 + 1 / 4)
+    assert judged.pi95 == pytest.approx((82 - away, 82 + away)) == gated.pi95
+    assert judged.p_holm == pytest.approx(2 * stats.t.sf(1.95 / math.sqrt(1 / 3 + 1 / 4), 2))
+    assert (gated.cv_star, gated.sd, gated.n, gated.margin) == (cv_star(values), 1.0, 3, None)
+
+
+def test_averages_lend_cells_no_variance_nor_the_reverse() -> None:
+    alike = (80.1,) * 3
+    varied = (80.0, 80.2, 80.4)
+    for kinds in (("cell", "average"), ("average", "cell")):
+        cells = [CellData("a", 80.0, 1, alike, kinds[0]), CellData("b", 80.0, 1, varied, kinds[1])]
+        verdicts = judge_cells(cells)
+        assert verdicts[0].verdict == "not comparable" and "same value" in verdicts[0].reason
+        assert verdicts[0].sd == 0.0 and verdicts[1].p_holm is not None
+        lone = judge_cells(cells[1:])[0]
+        assert verdicts[1] == lone  # which counts neither in the pool nor in Holm's correction
 
 
 def test_reproduced_comes_before_not_reproduced() -> None:
@@ -389,20 +439,43 @@ def test_seeds_to_settle_a_lone_average_keep_their_word() -> None:
     assert 0.72 < (table.reproduced | table.not_reproduced).mean() < 0.9
 
 
-@pytest.mark.parametrize(("cells", "pool"), [(1, 1), (1, 12), (2, 2), (3, 12), (30, 12)])
-def test_seeds_to_settle_a_difference_count_holm_over_the_table(cells: int, pool: int) -> None:
+@pytest.mark.parametrize(
+    ("cells", "pool", "n_pub"), [(1, 1, 1), (1, 12, 1), (2, 2, 1), (3, 12, 1), (30, 12, 1), (4, 12, 3)]
+)
+def test_seeds_to_settle_a_difference_count_holm_over_the_table(cells: int, pool: int, n_pub: int) -> None:
     """A cell 1.6 off, sd .6: the seeds with which the corrected test finds it with 80 %, by hand."""
-    rule, delta, sd = ReproductionRule(), 1.6, 0.6
+    rule, delta, sd = ReproductionRule(n_pub=n_pub), 1.6, 0.6
     cell = CellData("a", 80.0, 1, (81.0, 81.6, 82.2))
 
     def found(n: int) -> float:
         df = min(rule.d0 + n - 1, pool * (n - 1))
-        bar = 0.05 + stats.t.ppf(1 - 0.05 / (2 * cells), df) * sd * math.sqrt(1 / n + 1)
+        bar = 0.05 + stats.t.ppf(1 - 0.05 / (2 * cells), df) * sd * math.sqrt(1 / n + 1 / n_pub)
         return float(stats.norm.sf((bar - delta) / (sd / math.sqrt(n))))
 
     needed = next((n for n in range(4, 1001) if found(n) >= 0.8), None)
     assert (needed is None) == (cells == 30)
     assert _seeds_to_settle(cell, delta, sd, rule, cells, pool) == needed
+
+
+@pytest.mark.parametrize(
+    "rule", [ReproductionRule(estimand="mean", n_pub=3), ReproductionRule(margin_cell=0.8, d0=0)]
+)
+def test_seeds_to_settle_follow_the_rule(rule: ReproductionRule) -> None:
+    """A cell .1 off, sd .5: the seeds with which it is reproduced with 80 %, by hand."""
+    cell = CellData("a", 80.0, 1, (79.6, 80.1, 80.6))
+
+    def settled(n: int) -> float:
+        df, noise = min(rule.d0 + n - 1, n - 1), 1 / 3 if rule.estimand == "mean" else 0.0
+        room = rule.margin_cell - 0.05 - stats.t.ppf(0.95, df) * 0.5 * math.sqrt(1 / n + noise)
+        bar = 0.05 + stats.t.ppf(0.975, df) * 0.5 * math.sqrt(1 / n + 1 / rule.n_pub)
+        se = 0.5 / math.sqrt(n)
+        same = stats.norm.cdf((room - 0.1) / se) - stats.norm.cdf((-room - 0.1) / se) if room > 0 else 0.0
+        return max(same, stats.norm.sf((bar - 0.1) / se) + stats.norm.cdf((-bar - 0.1) / se))
+
+    needed = next(n for n in range(4, 1001) if settled(n) >= 0.8)
+    assert _seeds_to_settle(cell, 0.1, 0.5, rule, 1, 1) == needed
+    verdict = judge_cells([cell], rule)[0]
+    assert (verdict.verdict, verdict.seeds_needed) == ("inconclusive", needed)
 
 
 def test_a_difference_that_is_found_but_lies_within_the_margin_is_reproduced() -> None:
@@ -428,8 +501,15 @@ def test_bad_numbers_name_the_cell() -> None:
         "n_pub": 0,
         "estimand": "both",
     }.items():
-        with pytest.raises(ValueError, match=option):
+        with pytest.raises(ValueError, match=rf"{option} is {value!r}; it must be "):
             ReproductionRule(**{option: value})  # type: ignore[arg-type]
+    for option in ("margin_cell", "margin_average", "d0"):
+        for value in (math.inf, math.nan):
+            with pytest.raises(ValueError, match=option):
+                ReproductionRule(**{option: value})  # type: ignore[arg-type]
+    assert (ReproductionRule(margin_average=0.0001).margin_cell, ReproductionRule().d0) == (1.0, 4.0)
+    with pytest.raises(ValueError, match=r"cell x: the value of run 0 is nan"):
+        judge_cells([CellData("x", 80.0, 1, (math.nan,), gate="profile mini")])  # said of gated cells, too
     assert judge_cells([]) == []
 
 
