@@ -830,7 +830,7 @@ def test_units_and_decimals_of_claims():
 
 def test_claims_that_cannot_be_tested_are_listed_and_a_paper_without_claims_says_so():
     told = [SimpleNamespace(claim=claim(), interval=None, reason="no runs")]
-    table = ComparedTable(SimpleNamespace(table=SimpleNamespace(table="1"), claims=told))  # type: ignore[arg-type]
+    table = ComparedTable(SimpleNamespace(table=SimpleNamespace(table="1"), claims=told))
     section = claims_section(data_of((table,), paper=PAPER))
     assert section["untested"] == ["Table 1: M: x > y, average F1: no runs"]
     assert (section["reading"], section["figures"]) == ("", [])
