@@ -92,6 +92,9 @@ def test_weights_of_any_precision_are_opened_in_fp32(tmp_path: Path) -> None:
     for model in (span_model(folder)[0], open_model(folder)[0]):
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
         assert torch.equal(model.qa_outputs.weight, half.qa_outputs.weight.float())
+    for head, t5 in (("span", tiny.t5()), ("span_decoder", tiny.t5_decoder())):
+        model = span_model(saved(tmp_path / head, t5.bfloat16(), "t5"), head=head)[0]
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     adapted = tiny.bert()
     add_adapters(adapted, ["A"])
     folder = saved(tmp_path / "adapted", adapted.bfloat16(), "bert")

@@ -47,3 +47,31 @@ def test_a_regularized_run_that_was_cut_ends_as_one_that_was_not(kind: str, tmp_
     assert not all(torch.equal(p, q) for p, q in zip(whole.parameters(), plain.parameters(), strict=True))
     if kind == "l2_sp":
         assert outcome.curve[-1]["deviation"] < other.curve[-1]["deviation"]
+
+
+def test_a_mixout_step_is_the_papers_mixture_and_its_draw_is_of_the_seed_and_the_step() -> None:
+    """W = ((1 - m) theta + m theta_0 - p theta_0) / (1 - p); theta comes back, its gradient is that of W."""
+    p, drawn = 0.3, {}
+    for seed, step in ((0, 0), (0, 1), (1, 0), (0, 0)):
+        model = tiny.bert()
+        pretrained = pretrained_copy(model)
+        name = "bert.encoder.layer.0.output.dense.weight"
+        weight = dict(model.named_parameters())[name]
+        with torch.no_grad():
+            weight.add_(1.0)
+        theta, theta_0 = weight.detach().clone(), pretrained[name]
+        keeper = regularizer("mixout", p, model, pretrained, seed)
+        assert keeper is not None
+        keeper.before(step)
+        m = torch.isclose(weight, theta_0, atol=1e-5)
+        mixed = (torch.where(m, theta_0, theta) - p * theta_0) / (1 - p)
+        assert torch.allclose(weight, mixed, atol=1e-6)
+        assert abs(float(m.float().mean()) - p) < 0.05
+        weight.grad = torch.ones_like(weight)
+        keeper.after(step)
+        assert torch.equal(weight, theta)
+        assert torch.equal(weight.grad, (~m).float() / (1 - p))
+        if (seed, step) in drawn:
+            assert torch.equal(m, drawn[seed, step])
+        assert not any(torch.equal(m, other) for key, other in drawn.items() if key != (seed, step))
+        drawn[seed, step] = m
