@@ -233,3 +233,17 @@ def test_the_oracle_of_the_grouped_backward_by_hand(monkeypatch: pytest.MonkeyPa
             if gradient is not None:
                 left[key] -= gradient * (masks.mask(dataset, key) if key in masks.shapes else 1)
     assert max(float(rest.abs().max()) for rest in left.values()) < 1e-6
+
+
+def test_a_new_measurement_takes_the_place_of_its_older_one_and_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "repository_root", lambda: tmp_path)
+    page = tmp_path / "docs" / "performance.md"
+    page.parent.mkdir()
+    page.write_text("a\n<!-- data cpu:begin -->\n<!-- data cpu:end -->\nb\n")
+    for made in ({"x": {"lines": ["x: 1"]}, "y": {"lines": ["y: 2"]}}, {"x": {"lines": ["x: 3"]}}):
+        pages.keep_measurements("data cpu", "python -m tools.performance data", ("y", "x"), made)
+    assert page.read_text().split("take turns.\n\n")[1] == "y: 2\nx: 3\n<!-- data cpu:end -->\nb\n"
+    kept = json.loads((tmp_path / "reports" / "speed" / "data.json").read_text())
+    assert kept == {"x": {"lines": ["x: 3"]}, "y": {"lines": ["y: 2"]}}
