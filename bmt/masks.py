@@ -286,6 +286,8 @@ class Masks:
                 bits = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)
         except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
             raise ModelError(f"{path}: not a file of masks ({error}); make it again") from error
+        if not isinstance(index, dict):
+            raise ModelError(f"{path}: not a file of masks (its index is no object); make it again")
         if index.get("format") != FORMAT:
             raise ModelError(
                 f"{path}: masks of format {index.get('format')!r}; this version reads {FORMAT!r}"
@@ -295,8 +297,8 @@ class Masks:
             shapes = {name: tuple(shape) for name, shape in index["shapes"].items()}
             bits = {name: bits[name] for name in shapes}
             masks = Masks(tuple(index["datasets"]), shapes, bits, index["identity"], index["about"], levels)
-        except KeyError as error:
-            raise ModelError(f"{path}: not a file of masks (no {error}); make it again") from None
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{path}: not a file of masks ({error!r}); make it again") from None
         if model is not None:
             masks.check_fits(model)
             if masks.identity != json_digest(architecture(model)):

@@ -92,8 +92,7 @@ def training_data(config: Config, cell: Cell, folder: Path) -> SourceData:
     validation.
     """
     data = config.data
-    sets, rows, validation, files, ids = [], {}, [], {}, {}
-    keys = {}
+    sets, rows, validation, files, ids, keys = [], {}, [], {}, {}, {}
     for dataset in [cell.dataset] if cell.dataset else data.train:
         features = read_features(folder, dataset, "train", data)
         files[f"{dataset}.train"], keys[f"{dataset}.train"] = features.meta, features.meta["key"]

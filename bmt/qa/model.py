@@ -73,14 +73,14 @@ def open_model(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     Raises:
         ModelError: they cannot be opened, or the weights do not fit the configuration beside them.
     """
-    from transformers import AutoConfig, T5ForQuestionAnswering
+    import transformers  # its classes are imported as they are named
 
     with quiet_transformers():
-        config = _open(AutoConfig, folder, None)
+        config = _open(transformers.AutoConfig, folder, None)
         if hasattr(config, "bmt_adapters"):
             return _open_adapters(folder, config), open_tokenizer(folder)
         decoding = config.model_type == "t5" and "T5ForQuestionAnswering" in (config.architectures or ())
-        kind = T5ForQuestionAnswering if decoding else _encoder_class(config)
+        kind = transformers.T5ForQuestionAnswering if decoding else _encoder_class(config)
         return _open(kind, folder, None), open_tokenizer(folder)
 
 

@@ -167,8 +167,8 @@ def cut_chunk(
 def _offsets(
     encodings: list[Encoding], contexts: Sequence[str], sizes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the tokens of all contexts are, [tokens, 2], in the coordinates of "\n".join(contexts), and where
-    in these each context begins.
+    """Where the tokens of all contexts are, [tokens, 2], in the coordinates of the contexts joined by line
+    ends, and where in these each context begins.
     """
     flat = chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings))
     offsets = np.fromiter(flat, dtype=np.int64, count=2 * int(sizes.sum())).reshape(-1, 2)

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -67,8 +67,9 @@ def remove_half_written(folder: Path, *names: str, seconds: float = 0.0) -> None
     """
     for name in names:
         for path in [*folder.glob(f".{name}.*.part"), *folder.glob(f".{name}.*.old")]:
-            if time.time() - path.stat().st_mtime < seconds:
-                continue
+            with suppress(FileNotFoundError):  # another process has put it in its place by now
+                if seconds and time.time() - path.stat().st_mtime < seconds:
+                    continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:

@@ -363,6 +363,12 @@ def test_a_file_that_holds_no_masks_is_named(tmp_path: Path) -> None:
         reason = "masks of format None" if key == "format" else "not a file of masks .*; make it again$"
         with pytest.raises(ModelError, match=rf"no_{key}\.safetensors: {reason}"):
             Masks.load(path)
+    for number, other in enumerate(([], "x", 1, index | {"shapes": []}, index | {"shapes": {"x": 1}})):
+        path = tmp_path / f"kind_{number}.safetensors"
+        save_file({"x": torch.zeros(1)}, path, metadata={"masks": json.dumps(other)})
+        reason = rf"kind_{number}\.safetensors: not a file of masks .*; make it again$"
+        with pytest.raises(ModelError, match=reason):
+            Masks.load(path)
     with pytest.raises(ModelError, match="no masks there"):
         Masks.load(tmp_path)
 

@@ -173,3 +173,14 @@ def test_what_is_refused_leaves_the_old_json(tmp_path: Path) -> None:
             write_json(tmp_path / "x.json", {"a": value})
     assert (tmp_path / "x.json").read_text() == '{\n "a": 1\n}\n'
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_half_written_file_that_another_process_has_put_in_its_place_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look into the folder and the look at the file."""
+    gone = tmp_path / ".x.json.12.part"
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: [gone] if pattern.endswith("part") else [])
+    for seconds in (0.0, 3600.0):
+        remove_half_written(tmp_path, "x.json", seconds=seconds)
+    assert list(os.scandir(tmp_path)) == []
