@@ -37,7 +37,7 @@ def fisher_masks(
     """One mask per dataset: the `density` share of weights with the largest sum of squared batch gradients
     over `steps` batches.
 
-    The weights are not changed; a gradient that a parameter holds is dropped.
+    The weights are not changed, nor the gradients that parameters hold.
 
     Raises:
         ConfigError: a density outside (0, 1], no steps, no dataset. ModelError: a masked parameter got no

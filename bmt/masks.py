@@ -286,18 +286,17 @@ class Masks:
                 bits = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)
         except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
             raise ModelError(f"{path}: not a file of masks ({error}); make it again") from error
-        if index["format"] != FORMAT:
-            raise ModelError(f"{path}: masks of format {index['format']!r}; this version reads {FORMAT!r}")
-        shapes = {name: tuple(shape) for name, shape in index["shapes"].items()}
+        if index.get("format") != FORMAT:
+            raise ModelError(
+                f"{path}: masks of format {index.get('format')!r}; this version reads {FORMAT!r}"
+            )
         levels = {name.removeprefix(LEVELS): bits.pop(name) for name in list(bits) if name.startswith(LEVELS)}
-        masks = Masks(
-            tuple(index["datasets"]),
-            shapes,
-            {name: bits[name] for name in shapes},
-            index["identity"],
-            index["about"],
-            levels,
-        )
+        try:
+            shapes = {name: tuple(shape) for name, shape in index["shapes"].items()}
+            bits = {name: bits[name] for name in shapes}
+            masks = Masks(tuple(index["datasets"]), shapes, bits, index["identity"], index["about"], levels)
+        except KeyError as error:
+            raise ModelError(f"{path}: not a file of masks (no {error}); make it again") from None
         if model is not None:
             masks.check_fits(model)
             if masks.identity != json_digest(architecture(model)):

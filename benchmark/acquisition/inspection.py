@@ -210,12 +210,12 @@ def prepared(
 
 def _example_items(example: Example) -> list[ListItem]:
     """An example, the spans of its context marked."""
-    spans = ", ".join(f"{start}–{end}" for start, end in example.spans) or "none that is usable"
+    places = ", ".join(f"{start}–{end}" for start, end in example.spans)
     context = marked(example.context, 0, len(example.context), example.spans)
     return [
         ListItem(example.question, label="question"),
         ListItem(" | ".join(example.answers), label="answers"),
-        ListItem(f"characters {spans}", label="spans"),
+        ListItem(f"characters {places}" if places else "none that is usable", label="spans"),
         ListItem(context, label="context"),
     ]
 

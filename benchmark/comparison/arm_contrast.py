@@ -82,7 +82,7 @@ def _no_results(lacking: list[Identity], results: Results, setting: Setting) -> 
     names = [identity.stem.removeprefix(multi_data) for identity in lacking]
     stems = sorted({run.identity.stem for run in results.runs if run.identity.K is None})
     known = [stem.removeprefix(multi_data) for stem in stems if stem.startswith(multi_data)]
-    commands = dict.fromkeys(setting.command(identity) for identity in lacking)
+    commands = dict.fromkeys(setting.command(identity) for identity in lacking if identity.backbone)
     to_run = " and ".join(filter(None, commands))
     return ConfigError(
         f"{', '.join(names)}: no results of {'these arms' if names[1:] else 'this arm'} on "

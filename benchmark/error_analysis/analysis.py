@@ -88,10 +88,10 @@ class ErrorAnalysis:
             self.patterns[states] += 1
             if group == UNSETTLED:
                 continue
-            by_arm = answers.get((dataset, key), ())
+            by_arm = answers[dataset, key] if group in LISTS else ()  # of other groups nothing is read
             wrong_answers = [
                 answer.text
-                for state, answers_of_arm in zip(states, by_arm, strict=False)
+                for state, answers_of_arm in (zip(states, by_arm, strict=True) if by_arm else ())
                 if state == WRONG
                 for answer in answers_of_arm
             ]

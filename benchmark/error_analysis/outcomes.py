@@ -202,5 +202,7 @@ def read_texts(path: Path, wanted: Container[tuple[str, str]]) -> dict[tuple[str
     # row by row: pyarrow's filters import pandas, which takes longer
     columns = (table[name].cast(pa.string()).to_pylist() for name in names)
     return {
-        key: text or "" for *pair, text in zip(*columns, strict=True) if (key := (pair[0], pair[1])) in wanted
+        (dataset, key): text or ""
+        for dataset, key, text in zip(*columns, strict=True)
+        if (dataset, key) in wanted
     }

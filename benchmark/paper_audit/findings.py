@@ -69,7 +69,7 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where something is printed: cells of a row. metric: as printed, several with commas between. datasets:
-    the columns'; AVERAGE among them, or "" for what belongs to the whole row.
+    the columns', AVERAGE among them; none, or "", for what belongs to the whole row.
     """
 
     table: Table
@@ -81,7 +81,8 @@ class Place:
     def columns(self) -> list[str]:
         """The printed labels of the columns; "" for what belongs to the whole row."""
         labels = {dataset: label for label, dataset in self.table.columns.items()}
-        return [(labels | {AVERAGE: self.table.average or ""}).get(name, "") for name in self.datasets]
+        labels[AVERAGE] = self.table.average or ""
+        return [labels.get(name, "") for name in self.datasets]
 
 
 @dataclass(slots=True)

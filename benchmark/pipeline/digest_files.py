@@ -104,9 +104,10 @@ def _fetch_settings(config: Config) -> Json:
     if setting == "sample":
         return {"manifest": setting}
     url = location(setting, repository_root())
-    path = local_path(url) if url.startswith("file:") else None
-    there = path is not None and path != OFFICIAL and path.is_file()
-    return {"manifest": setting, "sha256": file_digest(path) if path is not None and there else None}
+    digest = None
+    if url.startswith("file:") and (path := local_path(url)) != OFFICIAL and path.is_file():
+        digest = file_digest(path)
+    return {"manifest": setting, "sha256": digest}
 
 
 def _check_references(config: Config, needed: Mapping[str, list[str]]) -> None:

@@ -70,12 +70,13 @@ def read(
         budget = trained.get("budget")
         stated = budget.get("best_step") if isinstance(budget, dict) else None
         identity = Identity(cell.backbone, cell.regime, cell.arm, cell.adapter)
+        macro = columns.pop("macro_f1")
         curves.append(
             Curve(
                 cell=cell.name,
                 arm=arm_of(identity),
                 place=place_of(identity),
-                macro=columns.pop("macro_f1"),
+                macro=macro,
                 weights={name.removeprefix("weight/"): points for name, points in columns.items()},
                 best_step=evidence.best_step if evidence else stated if isinstance(stated, int) else None,
                 command=recorded_command(path.parent),

@@ -32,7 +32,7 @@ def table_section(table: ComparedTable) -> dict[str, Any]:
     numbers = numbers_table(report)
     columns = [column.name or column.label for column in numbers.columns]
     groups = [
-        (group, list(map(_line, group.rows, cells)))
+        (group, [_line(row, cell) for row, cell in zip(group.rows, cells, strict=True)])
         for group, (_, cells) in zip(numbers.groups, report.by_row, strict=True)
         if group.rows
     ]

@@ -29,7 +29,7 @@ class SourceData:
         sets: windows of each train file.
         rows: training windows, by dataset.
         validation: questions of each dataset.
-        digest: of all of it.
+        digest: of all of it: the train files, and the dev files where validation is on these.
         files: what the features say of each file, by `<Dataset>.train`.
         ids: of the examples of each train file, by dataset.
     """
@@ -93,8 +93,10 @@ def training_data(config: Config, cell: Cell, folder: Path) -> SourceData:
     """
     data = config.data
     sets, rows, validation, files, ids = [], {}, [], {}, {}
+    keys = {}
     for dataset in [cell.dataset] if cell.dataset else data.train:
         features = read_features(folder, dataset, "train", data)
+        files[f"{dataset}.train"], keys[f"{dataset}.train"] = features.meta, features.meta["key"]
         windows = Windows.of(features.windows, dataset)
         contexts = features.examples["context_id"].to_pylist()
         carved = data.validation_cap if data.val_source == "train" else 0
@@ -104,11 +106,10 @@ def training_data(config: Config, cell: Cell, folder: Path) -> SourceData:
         rows[dataset] = windows.of_examples(train, negatives=data.negatives, windows=data.windows)
         if data.val_source == "dev":
             features = read_features(folder, dataset, "dev", data)
+            keys[f"{dataset}.dev"] = features.meta["key"]
             held = np.arange(min(data.validation_cap, len(features.examples)))
         validation.append(questions(features, dataset, held))
-        files[f"{dataset}.train"] = features.meta
-    digest = json_digest({name: meta["key"] for name, meta in files.items()})
-    return SourceData(sets, rows, validation, digest, files, ids)
+    return SourceData(sets, rows, validation, json_digest(keys), files, ids)
 
 
 def questions(features: Features, dataset: str, examples: np.ndarray) -> Questions:

@@ -23,6 +23,7 @@ from benchmark.acquisition.file_origins import origins
 from benchmark.cli.progress import Bar, progress
 from benchmark.config.backbones import locate
 from benchmark.config.cells import ZERO_SHOT, Cell, domain_of, known_name
+from benchmark.config.deciding_code import stage_code
 from benchmark.config.digests import targets
 from benchmark.config.folders import Places
 from benchmark.config.params import Backbone, Config
@@ -142,6 +143,7 @@ def _record(
 ) -> dict[str, Any]:
     """A dataset's record: the one that is kept, or a new one, which is kept until all datasets are done."""
     decides = {"weights": generator.identity, "settings": asdict(generator.settings)}
+    decides["code"] = stage_code("published")
     digest = json_digest(decides | {"data": sha256, "questions": len(examples)})
     path = kept / f"{dataset}-{digest[:16]}.json"
     record = read_kept(path, len(examples))

@@ -12,6 +12,7 @@ from benchmark.cli.advice import TRAIN, advice
 from benchmark.cli.progress import progress
 from benchmark.cli.signals import stoppable
 from benchmark.config.cells import Cell
+from benchmark.config.deciding_code import cell_traits, stage_code
 from benchmark.config.digests import section_digest, targets
 from benchmark.config.folders import Places
 from benchmark.config.params import Config
@@ -33,7 +34,7 @@ from bmt.qa.features import Features
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl
-from bmt.runtime.files import file_digest, remove_half_written
+from bmt.runtime.files import file_digest, json_digest, remove_half_written
 from bmt.runtime.ranks import rank_device
 from bmt.runtime.stopping import Stop
 from bmt.settings import FewShotSettings
@@ -114,9 +115,10 @@ def _transferred(run: TransferRun, model: Any, protocol: FewShotProtocol) -> lis
     folder = run.places.run(cell)
     weights = file_digest(folder / "model" / "model.safetensors")
     data = ",".join(entry.meta["key"] for entry in run.features.values())
+    code = json_digest(stage_code("transfer", cell_traits(config, cell)))
     kept = Checkpoints(
         run.places.root / ".checkpoints" / "transfer" / cell.name,
-        f"{section_digest(config, cell)}:{weights}:{data}",
+        f"{section_digest(config, cell)}:{code}:{weights}:{data}",
     )
     count = len(settings.sizes) * len(settings.seeds) * len(parts)
     with (

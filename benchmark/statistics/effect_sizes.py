@@ -54,4 +54,4 @@ def kendall_tau_b(x: Sequence[float], y: Sequence[float]) -> float | None:
 
 def _check_pairs(function: str, x: Sequence[float], y: Sequence[float]) -> None:
     if len(x) != len(y):
-        raise ValueError(f"{function}: {len(x)} values of ours against {len(y)} published")
+        raise ValueError(f"{function}: {len(x)} values against {len(y)}")

@@ -27,8 +27,9 @@ from bmt.errors import BMTError
 from bmt.runtime.files import json_digest
 from bmt.runtime.ranks import Ranks
 
-OF_THE_CALL = ("--workers", "--trial", "--storage", "--status", "--export", "--figures", "--apply", "--yes")
-"""Options that are this call's own and not its workers': three with a value, five without."""
+WITH_VALUE = ("--workers", "--trial", "--storage")
+OF_THE_CALL = (*WITH_VALUE, "--status", "--export", "--figures", "--apply", "--yes")
+"""Options that are this call's own and not its workers'."""
 
 
 def run(options: argparse.Namespace, command_line: Sequence[str]) -> None:
@@ -145,7 +146,7 @@ def _for_worker(command_line: Sequence[str]) -> list[str]:
         if skip:
             skip = False
         elif name in OF_THE_CALL:
-            skip = not sign and name in OF_THE_CALL[:3]
+            skip = not sign and name in WITH_VALUE
         else:
             kept.append(argument)
     return kept

@@ -15,7 +15,7 @@ from bmt.runtime.keyed_random import permutation
 from bmt.settings import MaskSettings, SamplingSettings
 from bmt.training.data import TrainingData
 from bmt.training.plan import Plan, autocast_for
-from bmt.training.sampling import Sampler
+from bmt.training.sampling import Sampler, check_rows
 
 BatchAt = Callable[[int], Batch]
 """step -> batch."""
@@ -53,7 +53,12 @@ def mixture_batches(data: TrainingData, size: int, seed: int, device: torch.devi
 def source_batches(
     data: TrainingData, mask: MaskSettings, seed: int, device: torch.device
 ) -> dict[str, BatchAt]:
-    """The batches that each mask is learned on: by dataset, or of the mixture for a global mask."""
+    """The batches that each mask is learned on: by dataset, or of the mixture for a global mask.
+
+    Raises:
+        ConfigError: a dataset without training windows.
+    """
+    check_rows(data.rows)
     if mask.scope == "global":
         return {GLOBAL: mixture_batches(data, mask.batch, seed, device)}
     return {

@@ -41,7 +41,7 @@ def planned_steps(
     by their tokens.
 
     Raises:
-        ConfigError: a window that does not fit `training.batch_tokens`.
+        ConfigError: a window that does not fit `training.batch_tokens`, or a dataset without windows.
     """
     size = step_size(sets, training)
     if isinstance(size, TokenBudget):

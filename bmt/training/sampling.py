@@ -60,6 +60,16 @@ def size_weights(sizes: Sequence[int], temperature: float = 1.0) -> np.ndarray:
     return weights / weights.sum()
 
 
+def check_rows(rows: Mapping[str, np.ndarray]) -> None:
+    """Raise ConfigError where a dataset has no training window."""
+    for name, windows in rows.items():
+        if len(windows) == 0:
+            raise ConfigError(
+                f"dataset {name} has no training window: raise data.train_cap, keep negatives, or leave "
+                "it out of data.train"
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class TokenBudget:
     """Tokens per step, padding not counted.
@@ -73,7 +83,8 @@ class TokenBudget:
     lengths: Mapping[str, np.ndarray]
 
     def check(self, rows: Mapping[str, np.ndarray]) -> None:
-        """Raise ConfigError where one of the windows `rows` does not fit."""
+        """Raise ConfigError where one of the windows `rows` does not fit, or a dataset has none."""
+        check_rows(rows)
         for name, windows in rows.items():
             longest = int(self.lengths[name][windows].max())
             if longest > self.tokens:
@@ -117,12 +128,7 @@ class Sampler:
         self, rows: Mapping[str, np.ndarray], batch: int | TokenBudget, settings: SamplingSettings, seed: int
     ) -> None:
         self.datasets = tuple(rows)
-        for name, windows in rows.items():
-            if len(windows) == 0:
-                raise ConfigError(
-                    f"dataset {name} has no training window: raise data.train_cap, keep negatives, or leave "
-                    "it out of data.train"
-                )
+        check_rows(rows)
         if settings.floor * len(rows) > 1:
             raise ConfigError(
                 f"sampling.floor: {settings.floor!r} is not allowed: {len(rows)} datasets can have at most "

@@ -355,6 +355,14 @@ def test_a_file_that_holds_no_masks_is_named(tmp_path: Path) -> None:
     for name in ("bare", "other", "text"):
         with pytest.raises(ModelError, match=rf"{name}\.safetensors: not a file of masks .*; make it again$"):
             Masks.load(str(tmp_path / f"{name}.safetensors"))
+    index = {"format": bmt.masks.FORMAT, "shapes": {"x": [1]}, "datasets": ["A"], "identity": "", "about": {}}
+    for key in (*index, "tensor"):
+        lacking = {name: value for name, value in index.items() if name != key}
+        path = tmp_path / f"no_{key}.safetensors"
+        save_file({"y": torch.zeros(1)}, path, metadata={"masks": json.dumps(lacking)})
+        reason = "masks of format None" if key == "format" else "not a file of masks .*; make it again$"
+        with pytest.raises(ModelError, match=rf"no_{key}\.safetensors: {reason}"):
+            Masks.load(path)
     with pytest.raises(ModelError, match="no masks there"):
         Masks.load(tmp_path)
 

@@ -100,7 +100,9 @@ def measured(subject: Subject, scale: PaperScale, bench: Bench) -> Measurement:
     usual, large = f"{training.batch} windows per step", f"{scale.budget:,} tokens per step"
     settings = {usual: training, large: replace(training, batch_tokens=scale.budget)}
     speeds = {
-        f"{batch}, {masks}": step_speed(source, scale, settings[batch], f"{batch}, {masks}", steps, bench)
+        f"{batch}, {masks}": step_speed(
+            source, scale, settings[batch], f"{batch}, {masks}", masks == SIX_MASKS, steps, bench
+        )
         for batch in settings
         for masks in (NO_MASK, SIX_MASKS)
     }
@@ -154,16 +156,16 @@ def step_speed(
     scale: PaperScale,
     training: TrainingSettings,
     name: str,
+    masked: bool,
     steps: int,
     bench: Bench,
 ) -> StepSpeed:
-    """Rounds of `steps` training steps; with six masks where the name says so."""
+    """Rounds of `steps` training steps, with six masks where `masked`."""
     model = random_model(SHAPE, scale.device, dropout=0.1)
     optimizer = adamw(model, training)
     sampler = Sampler(source.rows, step_size(source.sets, training), SamplingSettings(), 0)
     if scale.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(scale.device)
-    masked = name.endswith(SIX_MASKS)
     masks = mask_updates(optimizer, model, random_masks(model), compact=True) if masked else nullcontext()
     drawn: list[list[Pick]] = []
     with masks as handle:

@@ -332,7 +332,7 @@ def test_show_finds_a_question_without_a_span_and_windows_without_an_answer(fold
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("DROP  r2  (")
     assert lines[3] == "answers   x" and lines[5] == "context   in 1804"
-    assert lines[4].startswith("spans ") and lines[4].endswith("none that is usable")
+    assert lines[4] == "spans     none that is usable"
     where = root / "data" / "features" / "raw" / "tiny" / "SQuAD.dev"
     settings = DataSettings(window=14, overlap=2, question=4)
     made = build(folder / "in_domain" / "SQuAD.dev.jsonl.gz", fast("bert"), settings, where, train=False)

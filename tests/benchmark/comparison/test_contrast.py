@@ -272,3 +272,19 @@ def test_an_arm_with_adapters_is_another_arm_and_means_are_over_seeds_and_datase
             expected = [means[arm][number] for arm in arms]
             assert rows[dataset, "F1"][:3] == [*expected, difference]
             assert rows[dataset, "EM"][:2] == [f"{float(mean) - 10:.1f}" for mean in expected]
+
+
+def test_without_results_and_a_params_file_no_command_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing says which backbone the runs would be of."""
+    for name in ("params.yaml", "profiles"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "results" / "lone").mkdir(parents=True)
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path))
+    with pytest.raises(ConfigError) as caught:
+        contrast.main(["bmt", "none", "--profile", "lone"])
+    assert str(caught.value) == (
+        "bmt, none: no results of these arms on any backbone: there are none in "
+        f"{tmp_path / 'results' / 'lone'}; --results takes another folder"
+    )

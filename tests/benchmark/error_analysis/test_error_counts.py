@@ -410,15 +410,19 @@ def test_the_examples_shown_have_the_least_digests_of_each_list_and_dataset():
     for order in (wrong, dict(reversed(wrong.items()))):
         analysis = analysis_of(limit=3)
         for name in ("SQuAD", "DROP"):
-            analysis.add(name, order, {key: example(key, dataset=name) for key in keys}, {})
+            answers = {(name, key): ([answer("x")], [answer("x")]) for key in keys}
+            analysis.add(name, order, {key: example(key, dataset=name) for key in keys}, answers)
         for group, its in ((ALL_WRONG, keys[:10]), (DIFFER, keys[10:])):
             least = sorted(its, key=lambda key: hashlib.sha256(key.encode()).hexdigest())[:3]
             listed = analysis.listed[group]
             assert [one.example.id for one in listed] == least * 2
             assert [one.example.dataset for one in listed] == ["SQuAD"] * 3 + ["DROP"] * 3
     nothing = analysis_of(limit=0)
-    nothing.add("SQuAD", wrong, {key: example(key) for key in keys}, {})
+    empty = {("SQuAD", key): ([], []) for key in keys}
+    nothing.add("SQuAD", wrong, {key: example(key) for key in keys}, empty)
     assert nothing.listed == {ALL_WRONG: [], DIFFER: []} and nothing.groups.total() == 20
+    with pytest.raises(KeyError):  # an example that is listed has its answers
+        nothing.add("SQuAD", wrong, {key: example(key) for key in keys}, {})
 
 
 # --- how it is shown ----------------------------------------------------------------------------------------

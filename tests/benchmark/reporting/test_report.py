@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -36,15 +35,9 @@ from tests.support.report_folder import (
 )
 from tests.support.results_maker import IN_DOMAIN
 
+pytest_plugins = ("tests.support.compare_fixtures",)
+pytestmark = pytest.mark.usefixtures("papers_read_once")
 SEEDS = (0, 1, 2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def papers_read_once():
-    """Reading the YAML of ten tables takes a fifth of a second; here each folder is read once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(papers, "load", cache(papers.load))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -27,15 +26,9 @@ from tests.support.report_folder import ARMS, density, make_root, page_of, table
 from tests.support.results_maker import IN_DOMAIN, make_paper_scale, make_results
 from tests.support.tracking_store import contents, make
 
+pytest_plugins = ("tests.support.compare_fixtures",)
+pytestmark = pytest.mark.usefixtures("papers_read_once")
 SEEDS = (0, 1, 2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def papers_read_once():
-    """Reading the YAML of ten tables takes a fifth of a second; here each folder is read once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(papers, "load", cache(papers.load))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -207,3 +207,27 @@ def test_features_that_cannot_be_read_say_how_to_make_them(tmp_path: Path) -> No
     (tmp_path / "SQuAD.dev" / "features.json").write_text("{")
     with pytest.raises(DataError, match=r"SQuAD\.dev.* with `python -m benchmark\.prepare`$"):
         cell_data.read_features(tmp_path, "SQuAD", "dev", DataSettings())
+
+
+def test_with_validation_on_dev_files_the_train_file_is_named_and_both_decide_the_digest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = load(ROOT / "profiles" / "sample.yaml")
+    config = replace(config, data=replace(config.data, train=["SQuAD"], val_source="dev"))
+    other = ""
+
+    def features(folder: Path, name: str, split: str, data: DataSettings) -> Any:
+        made = made_features(name, split)
+        made.meta["key"] += " of another file" if split == other else ""
+        return made
+
+    monkeypatch.setattr(cell_data, "read_features", features)
+
+    def read() -> cell_data.SourceData:
+        return cell_data.training_data(config, parse("minilm.mt.bmt.s0"), Path())
+
+    first = read()
+    assert first.sha256 == {"SQuAD.train": "f SQuAD train"}
+    for split in ("train", "dev"):
+        other = split
+        assert read().digest != first.digest, split

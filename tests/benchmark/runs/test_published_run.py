@@ -94,7 +94,7 @@ def generator(monkeypatch: pytest.MonkeyPatch) -> Generator:
 
 
 def test_a_dataset_s_answers_are_kept_under_all_that_decides_them(
-    generator: Generator, tmp_path: Path
+    generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bars: list[Any] = []
     bar: Any = SimpleNamespace(advance=lambda count, note: bars.append((count, note)))
@@ -116,8 +116,10 @@ def test_a_dataset_s_answers_are_kept_under_all_that_decides_them(
         record(sha256="t"),
         record(count=1),
     ]
-    assert [other["answers"][0] for other in others] == ["2", "3", "4", "5", "6"]
-    assert len(list(tmp_path.glob("DROP-*.json"))) == 5
+    monkeypatch.setattr(published_run, "stage_code", lambda stage: {stage: "edited"})
+    others.append(record())
+    assert [other["answers"][0] for other in others] == ["2", "3", "4", "5", "6", "7"]
+    assert len(list(tmp_path.glob("DROP-*.json"))) == 6
 
 
 @pytest.mark.parametrize(

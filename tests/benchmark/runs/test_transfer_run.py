@@ -26,7 +26,7 @@ from tests.support.project import ROOT
 CELL = parse("minilm.mt.bmt.s0")
 
 
-def test_transfers_are_of_the_cell_s_settings_its_trained_weights_and_the_targets_data(
+def test_transfers_are_of_the_cell_s_settings_the_code_its_trained_weights_and_the_targets_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = load(ROOT / "profiles" / "sample.yaml")
@@ -49,7 +49,11 @@ def test_transfers_are_of_the_cell_s_settings_its_trained_weights_and_the_target
     others = [kept(data="l"), kept(replace(config, training=replace(config.training, lr=1.0)))]
     model.write_bytes(b"weighty")
     others.append(kept())
-    assert len({checkpoints.fingerprint for checkpoints in (first, *others)}) == 4
+    monkeypatch.setattr(transfer_run, "stage_code", lambda stage, traits: {stage: sorted(traits)})
+    others.append(kept())
+    monkeypatch.setattr(transfer_run, "cell_traits", lambda config, cell: {"other"})
+    others.append(kept())
+    assert len({checkpoints.fingerprint for checkpoints in (first, *others)}) == 6
 
 
 def test_an_arm_with_a_regularizer_has_no_transfer(monkeypatch: pytest.MonkeyPatch) -> None:

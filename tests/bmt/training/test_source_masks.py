@@ -10,12 +10,13 @@ import pytest
 import torch
 
 import bmt.training.source_masks
+from bmt.errors import ConfigError
 from bmt.masks import Masks
 from bmt.runtime.control import RunControl
 from bmt.runtime.stopping import StoppedError
 from bmt.settings import LossSettings, MaskSettings, TrainingSettings
 from bmt.training.data import TrainingData
-from bmt.training.plan import Plan
+from bmt.training.plan import Plan, planned_steps
 from bmt.training.source_masks import source_masks, warm_up_head
 from tests.support import tiny
 
@@ -122,3 +123,15 @@ def test_no_steps_of_warm_up_do_nothing() -> None:
     warm_up_head(model, data(), Plan(), steps=0, seed=0, stop=lambda: True)
     assert not model.training
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), start.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("scope", ["per_dataset", "global"])
+def test_a_dataset_without_training_windows_is_named_before_masks_and_steps(scope: str) -> None:
+    empty = tiny.training_data(SETS, {"A": np.arange(5), "B": np.arange(0)})
+    learned = MaskSettings(alpha0=0.0, steps=2, batch=2, scope=scope)
+    for call in (
+        lambda: source_masks("learned", tiny.bert(), empty, learned, Plan(), seed=0),
+        lambda: planned_steps(empty.sets, empty.rows, 1, TrainingSettings(batch_tokens=100)),
+    ):
+        with pytest.raises(ConfigError, match="dataset B has no training window"):
+            call()

@@ -412,7 +412,7 @@ def test_seconds_and_tokens_of_a_gpus_steps_by_hand(
 
     bench = Told(2, silent_bar(), tmp_path)
     scale, steps = on_gpu.PaperScale(torch.device("cpu")), 3
-    speed = on_gpu.step_speed(source, scale, TRAINING, "4 windows per step, no mask", steps, bench)
+    speed = on_gpu.step_speed(source, scale, TRAINING, "4 windows per step, no mask", False, steps, bench)
     sampler = Sampler(source.rows, 4, SamplingSettings(), 0)
     lengths = [
         [int(source.sets[which].lengths[row]) for which, row in sampler.draw(step)] for step in range(9)
