@@ -15,6 +15,7 @@ resampled) or in the checkpoint's tensors (alternating).
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -135,9 +136,9 @@ class _DrawnMasks(Schedule):
         self.model, self.data, self.settings, self.seed = model, data, settings, seed
         self.at: dict[str, int] = {}  # the step of each mask's last draw, by its dataset
 
+    @abstractmethod
     def drawn(self, dataset: str) -> dict[str, Tensor]:
         """A dataset's mask, as drawn last."""
-        raise NotImplementedError
 
     def by_dataset(self, picks: Picks) -> dict[str, list[tuple[int, int]]]:
         """A batch's windows by the dataset whose mask they are under: GLOBAL where one mask is for all."""

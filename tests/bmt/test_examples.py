@@ -4,7 +4,10 @@ a plain loop does.
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,6 @@ from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from tests.support import tiny
-from tests.support.forks import script
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
 RESULT = r"loss (\d+\.\d+), weights changed (\d\.\d+), relative deviation (\d\.\d+)"
@@ -30,21 +32,26 @@ STEPS, ROWS = 5, 8
 @pytest.mark.parametrize("name", ["plain_loop.py", "hf_trainer.py"])
 def test_an_example_is_short_runs_and_prints_what_masks_do(name: str, tmp_path: Path) -> None:
     assert len((FOLDER / name).read_text(encoding="utf-8").splitlines()) < 70  # of 110 characters
-    status, printed, told = script(FOLDER / name, tmp_path)
-    assert status == 0, told
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(FOLDER.parent)}
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / name)], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == 0, done.stderr
     assert not list(tmp_path.iterdir()), "an example leaves nothing behind"
     densities = re.search(
-        r"^mask density same (\S+), next (\S+), previous (\S+), union (\S+)$", printed, re.M
+        r"^mask density same (\S+), next (\S+), previous (\S+), union (\S+)$", done.stdout, re.M
     )
     assert densities and [float(value) for value in densities.groups()[:3]] == [0.3, 0.3, 0.3]
     union = float(densities[4])
     assert 0.3 < union < 1 - 0.7**3  # masks of one model overlap more than chance
-    plain, masked = (re.search(rf"^{title} masks: {RESULT}$", printed, re.M) for title in ("without", "with"))
+    plain, masked = (
+        re.search(rf"^{title} masks: {RESULT}$", done.stdout, re.M) for title in ("without", "with")
+    )
     assert plain and masked
     assert float(plain[2]) > 0.99  # weight decay alone moves what is not 0
     assert float(masked[2]) == pytest.approx(union, abs=0.002)
     assert float(plain[3]) > 0 and float(masked[3]) > 0
-    closed = re.search(r"^closed in every mask: (\d+) weights, (\d+) changed$", printed, re.M)
+    closed = re.search(r"^closed in every mask: (\d+) weights, (\d+) changed$", done.stdout, re.M)
     assert closed and int(closed[1]) > 10_000 and closed[2] == "0"
 
 

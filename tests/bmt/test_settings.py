@@ -11,15 +11,13 @@ from bmt.settings import (
     DataSettings,
     DecodeSettings,
     FewShotSettings,
-    LossSettings,
-    MaskSettings,
     SamplingSettings,
     TrainingSettings,
-    TuningSettings,
     allowed,
     check_settings,
     knob,
 )
+from tests.support.sections import SECTIONS
 
 
 @dataclass(frozen=True)
@@ -62,16 +60,6 @@ def test_a_list_is_not_shared_between_settings() -> None:
     assert DataSettings().train != one.train
 
 
-SECTIONS = {
-    "data": DataSettings,
-    "mask": MaskSettings,
-    "tuning": TuningSettings,
-    "training": TrainingSettings,
-    "sampling": SamplingSettings,
-    "loss": LossSettings,
-    "decode": DecodeSettings,
-    "fewshot": FewShotSettings,
-}
 SOURCES = ["SQuAD", "HotpotQA", "TriviaQA", "NewsQA", "SearchQA", "NaturalQuestions"]
 TARGETS = ["BioASQ", "DROP", "DuoRC", "RACE", "RelationExtraction", "TextbookQA"]
 # What the page of deviations does not tell: the defaults that the paper states or that are ours, and what is

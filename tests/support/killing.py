@@ -9,10 +9,10 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,6 +23,7 @@ from benchmark.cli.commands import run_command
 from benchmark.config.params import load
 from bmt.gate_learner import GateLearner
 from bmt.training.step import Stepper
+from tests.conftest import ROOT
 from tests.support import project
 
 CELL = "bert.mt.bmt.adapter.s0"
@@ -61,24 +62,23 @@ def make(root: Path, corpus: Path, **training: Any) -> None:
         prepare(load(), workers=1)
 
 
-def start(
-    root: Path, verb: str, hook: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
-) -> BaseProcess:
-    """The command in a forked child, in the context that `hook` makes; what it tells is added to
-    `<verb>.told`.
+def start(root: Path, verb: str) -> subprocess.Popen[bytes]:
+    """`python -m benchmark.<verb> CELL` in the project; what it tells goes to `<verb>.told`."""
+    environment = os.environ | ENVIRONMENT | {"BMT_ROOT": str(root), "PYTHONPATH": str(ROOT)}
+    with (root / f"{verb}.told").open("wb") as told:
+        return subprocess.Popen(
+            [sys.executable, "-m", f"benchmark.{verb}", CELL],
+            cwd=root,
+            env=environment,
+            stdout=told,
+            stderr=told,
+        )
 
-    Each step of mask learning and of tuning that it takes is a line of `steps.txt`.
-    """
-    process = multiprocessing.get_context("fork").Process(target=_work, args=(root, verb, hook))
-    process.start()
-    return process
 
-
-def working(root: Path, verb: str, process: BaseProcess) -> float:
+def working(root: Path, verb: str, process: subprocess.Popen[bytes]) -> float:
     """Wait until a started command has told of its first work: the time."""
     signs = [f"{word} {CELL}:".encode() for word in ("masks", "train", "transfer")]
-    path = root / f"{verb}.told"
-    while process.is_alive() and not any(sign in path.read_bytes() for sign in signs):
+    while process.poll() is None and not any(sign in (root / f"{verb}.told").read_bytes() for sign in signs):
         time.sleep(0.005)
     return time.monotonic()
 
@@ -86,8 +86,13 @@ def working(root: Path, verb: str, process: BaseProcess) -> float:
 def child(
     root: Path, verb: str, hook: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 ) -> int:
-    """A started command's exit status, or minus the signal that ended it."""
-    process = start(root, verb, hook)
+    """The command in a forked child, in the context that `hook` makes: its exit status, or minus the signal
+    that ended it.
+
+    Each step of mask learning and of tuning that it takes is a line of `steps.txt`.
+    """
+    process = multiprocessing.get_context("fork").Process(target=_work, args=(root, verb, hook))
+    process.start()
     process.join()
     assert process.exitcode is not None
     return process.exitcode

@@ -7,30 +7,11 @@ from pathlib import Path
 import pytest
 
 from benchmark.config.params import Config, load
-from bmt.settings import (
-    DataSettings,
-    DecodeSettings,
-    FewShotSettings,
-    LossSettings,
-    MaskSettings,
-    SamplingSettings,
-    TrainingSettings,
-    TuningSettings,
-)
+from tests.support.sections import SECTIONS
 from tools import deviations
 from tools.deviations import document
 
 ROOT = Path(__file__).resolve().parents[2]
-SECTIONS = {
-    "data": DataSettings,
-    "mask": MaskSettings,
-    "tuning": TuningSettings,
-    "training": TrainingSettings,
-    "sampling": SamplingSettings,
-    "loss": LossSettings,
-    "decode": DecodeSettings,
-    "fewshot": FewShotSettings,
-}
 
 
 def test_the_committed_document_is_what_the_knobs_generate() -> None:
