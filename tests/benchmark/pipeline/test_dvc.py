@@ -21,17 +21,18 @@ from benchmark.config.params import load
 from tests.conftest import ROOT
 from tests.support import project
 
-CELL, ADAPTER = "bert.mt.bmt.s0", "bert.mt.bmt.adapter.s0"
+CELL, FURTHER = "bert.mt.bmt.adapter.s0", "bert.mt.bmt.s0"
 TRANSFER = "bert.mt.bmt.adapter.k2.s7"
-CHAIN = ["digests", "fetch", "prepare@bert", "inputs", f"train@{CELL}", f"evaluate@{CELL}"]
+CHAIN = ["digests", "fetch", "prepare@bert", "inputs", f"train@{CELL}", "transfer@bert.mt.bmt.adapter-2-7"]
 READING = {"digests", "inputs", "references"}  # what follows the settings and the data at once
+PROFILES = ("sample", "mini", "grid", "paper")
 BEST, STUDY = "studies/sample.best.yaml", "study: sample\n"
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project's code and dvc.yaml with a tiny backbone, one cell and a study's values, in a git
-    repository of its own.
+    """A copy of the project's code and dvc.yaml with a tiny backbone, one cell with adapters, its
+    transfer and a study's values, in a git repository of its own.
     """
     root = tmp_path_factory.mktemp("repository")
     for name in ("bmt", "benchmark", ".dvc", "profiles"):
@@ -44,7 +45,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, root / name)
     write_corpus(root / "corpus")
     project.write_bert(root / "backbones" / "bert", project.corpus_texts(root / "corpus"))
-    project.write_params(root, project.params(["bert"], [CELL], manifest="corpus") | {"tables": ["3"]})
+    project.write_params(root, with_a_transfer(project.params(["bert"], [CELL], manifest="corpus")))
     (root / "studies").mkdir()
     (root / BEST).write_text(STUDY)
     command(root, "git", "init", "-q")
@@ -82,107 +83,127 @@ def dvc(root: Path, *words: str, status: int = 0) -> str:
     return command(root, sys.executable, "-m", "dvc", *words, status=status)
 
 
+def dvc_in_one_process(root: Path, *commands: str) -> list[str]:
+    """Run several DVC commands one after the other in one process, as most of what each takes is its imports;
+    the output of each.
+    """
+    script = (
+        "import sys; from dvc.cli import main\n"
+        "for words in sys.argv[1:]:\n"
+        "    print(end='\\0', flush=True)\n"
+        "    if status := main(words.split()): sys.exit(status)\n"
+    )
+    return command(root, sys.executable, "-c", script, *commands).split("\0")[1:]
+
+
 def ran(output: str) -> list[str]:
     """The stages that a `dvc repro` ran."""
     return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
 
 
 def with_a_transfer(values: dict[str, Any], *seeds: int) -> dict[str, Any]:
-    """The parameters, a cell with adapters, its transfers of K = 2 at seed 7 and `seeds`, and Table 9."""
+    """The parameters, the cell's transfers of K = 2 at seed 7 and `seeds`, and Table 9."""
     fewshot = values["fewshot"] | {"sizes": [2], "seeds": [7, *seeds]}
-    return values | {
-        "cells": [CELL, ADAPTER],
-        "transfers": ["bert.mt.bmt.adapter"],
-        "fewshot": fewshot,
-        "tables": ["3", "9"],
-    }
+    return values | {"transfers": ["bert.mt.bmt.adapter"], "fewshot": fewshot, "tables": ["9"]}
 
 
-@pytest.mark.timeout(1200)  # some thirty processes that import PyTorch or DVC, on cores that others may share
+@pytest.mark.timeout(1200)  # some twenty processes that import PyTorch or DVC, on cores that others may share
 def test_repro_runs_what_is_needed_and_outputs_travel(repository: Path) -> None:
     first = ran(dvc(repository, "repro"))
-    assert [name for name in first if name in CHAIN] == CHAIN and first.index("fetch") < first.index(
-        "statistics"
-    )
-    assert sorted(set(first) - set(CHAIN)) == ["compare@3", "references", "report", "statistics"]
+    assert [name for name in first if name in CHAIN] == CHAIN
+    assert first.index("fetch") < first.index("statistics")
+    assert first.index(f"train@{CELL}") < first.index(f"evaluate@{CELL}") < first.index("compare@9")
+    further = ["compare@9", f"evaluate@{CELL}", "references", "report", "statistics"]
+    assert sorted(set(first) - set(CHAIN)) == further
     assert len(first) == len(set(first))
     assert (repository / BEST).read_text() == STUDY  # frozen: neither made again nor removed
-    again = dvc(repository, "repro")
-    assert "up to date" in again and ran(again) == []
-    assert (
-        command(
-            repository, "git", "status", "--porcelain", "--ignored", "runs", "results", "data", "reports"
-        ).count("!!")
-        == 4
+    ignored = command(
+        repository, "git", "status", "--porcelain", "--ignored", "runs", "results", "data", "reports"
     )
-
-    before = (repository / "runs" / "tiny" / CELL / "model" / "model.safetensors").read_bytes()
-    values = yaml.safe_load((repository / "params.yaml").read_text())
-    project.write_params(repository, with_a_transfer(values))
-    expected = [
-        "compare@3",
-        "compare@9",
-        f"evaluate@{ADAPTER}",
-        "report",
-        f"train@{ADAPTER}",
-        "transfer@bert.mt.bmt.adapter-2-7",
-    ]
-    more = ran(dvc(repository, "repro"))
-    assert sorted(set(more) - READING) == expected and set(more) > READING
-    assert (repository / "runs" / "tiny" / CELL / "model" / "model.safetensors").read_bytes() == before
+    assert ignored.count("!!") == 4
     transferred = json.loads((repository / "results" / "tiny" / f"{TRANSFER}.json").read_text())
-    assert (transferred["K"], transferred["seed"], transferred["source_cell"]) == (2, 7, ADAPTER)
+    assert (transferred["K"], transferred["seed"], transferred["source_cell"]) == (2, 7, CELL)
     compared = json.loads((repository / "reports" / "tiny" / "table_9.json").read_text())["cells"]
     assert {cell["reason"] for cell in compared if cell["K"] == 16 and cell["verdict"] == "no data"} == {
         "profile tiny asks for K = 2"
     }
-    project.write_params(repository, with_a_transfer(values, 19))
-    command(repository, sys.executable, "-m", "benchmark.digests")
-    pending = ran(dvc(repository, "repro", "--dry"))
-    assert [name for name in pending if name.startswith(("train", "transfer"))] == [
-        "transfer@bert.mt.bmt.adapter-2-19"
-    ]
-    project.write_params(repository, with_a_transfer(values))
 
-    shown = json.loads(dvc(repository, "metrics", "show", "--json"))
-    metrics = shown[""]["data"][f"runs/tiny/{CELL}/metrics.json"]["data"]
+    again, metrics, _, _ = dvc_in_one_process(
+        repository,
+        "repro",
+        "metrics show --json",
+        f"remote add --default local {repository.parent / 'remote'}",
+        "push",
+    )
+    assert "up to date" in again and ran(again) == []
+    shown = json.loads(metrics)[""]["data"][f"runs/tiny/{CELL}/metrics.json"]["data"]
     result = json.loads((repository / "results" / "tiny" / f"{CELL}.json").read_text())
-    assert metrics["f1"]["in_domain"] == result["averages"]["in_domain"]["f1"]
-    assert "index.html" in dvc(repository, "plots", "show")
-    page = (repository / "dvc_plots" / "index.html").read_text()
-    assert all(f"runs_tiny_{cell.replace('.', '_')}_curve_csv" in page for cell in (CELL, ADAPTER))
+    assert shown["f1"]["in_domain"] == result["averages"]["in_domain"]["f1"]
 
-    dvc(repository, "remote", "add", "--default", "local", str(repository.parent / "remote"))
-    dvc(repository, "push")
+    model = repository / "runs" / "tiny" / CELL / "model" / "model.safetensors"
+    before = model.read_bytes()
     for name in ("data", "runs", "results", "reports", ".dvc/cache"):
         shutil.rmtree(repository / name)
-    dvc(repository, "pull")
-    assert (repository / "runs" / "tiny" / CELL / "model" / "model.safetensors").read_bytes() == before
-    assert ran(dvc(repository, "repro")) == []
+    _, pulled = dvc_in_one_process(repository, "pull", "repro")
+    assert model.read_bytes() == before and ran(pulled) == []
+
+    values = yaml.safe_load((repository / "params.yaml").read_text())
+    values["tables"] = ["3", "9"]
+    project.write_params(repository, values)
+    assert ran(dvc(repository, "repro")) == ["digests", "compare@3"]
+    assert model.read_bytes() == before
+
+    more = with_a_transfer(values, 19) | {"cells": [CELL, FURTHER], "tables": ["9"]}
+    project.write_params(repository, more)
+    for words in ([], ["inputs"], ["references"]):
+        command(repository, sys.executable, "-m", "benchmark.digests", *words)
+    (repository / "runs" / "tiny" / FURTHER).mkdir()  # as a second cell's training leaves its curve
+    curve = repository / "runs" / "tiny" / CELL / "curve.csv"
+    shutil.copy(curve, repository / "runs" / "tiny" / FURTHER / "curve.csv")
+    output, plots = dvc_in_one_process(repository, "repro --dry", "plots show")
+    pending = ran(output)
+    assert sorted(set(pending) - READING) == [
+        "compare@9",
+        f"evaluate@{FURTHER}",
+        "report",
+        f"train@{FURTHER}",
+        "transfer@bert.mt.bmt.adapter-2-19",
+    ]
+    assert set(pending) > READING
+    assert "index.html" in plots
+    page = (repository / "dvc_plots" / "index.html").read_text()
+    assert all(f"runs_tiny_{cell.replace('.', '_')}_curve_csv" in page for cell in (CELL, FURTHER))
+    project.write_params(repository, values)
 
 
 def test_the_graph_is_the_pipeline(repository: Path) -> None:
-    project.write_params(
-        repository, with_a_transfer(yaml.safe_load((repository / "params.yaml").read_text()))
-    )
     graph = dvc(repository, "dag", "--dot")
     chains = [
-        [*CHAIN, "compare@3"],
+        [*CHAIN, "compare@9"],
+        [f"train@{CELL}", f"evaluate@{CELL}", "compare@9"],
         ["digests", f"train@{CELL}"],
         ["references", f"train@{CELL}"],
-        ["fetch", "statistics", "compare@3"],
-        [f"train@{ADAPTER}", "transfer@bert.mt.bmt.adapter-2-7", "compare@9"],
+        ["fetch", "statistics", "compare@9"],
     ]
     for before, after in (pair for chain in chains for pair in itertools.pairwise(chain)):
         assert f'"{before}" -> "{after}"' in graph
 
 
-@pytest.mark.parametrize("profile", ["sample", "mini", "grid", "paper"])
-def test_the_stages_are_what_the_profile_asks_for(profile: str, repository: Path, tmp_path: Path) -> None:
-    for name in (".dvc", "dvc.yaml", ".dvcignore"):
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(repository / name, tmp_path / name)
-    shutil.copy(ROOT / "profiles" / f"{profile}.yaml", tmp_path / "params.yaml")
-    command(tmp_path, "git", "init", "-q")
+@pytest.fixture(scope="module")
+def stages(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """By profile, the stages that DVC makes of its params file; one process asks for all."""
+    folders = {profile: tmp_path_factory.mktemp(profile) for profile in PROFILES}
+    for profile, folder in folders.items():
+        for name in (".dvc", "dvc.yaml", ".dvcignore"):
+            (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(repository / name, folder / name)
+        shutil.copy(ROOT / "profiles" / f"{profile}.yaml", folder / "params.yaml")
+        command(folder, "git", "init", "-q")
+    asking = [f"--cd {folder} stage list --name-only" for folder in folders.values()]
+    return dict(zip(folders, map(str.split, dvc_in_one_process(repository, *asking))))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_stages_are_what_the_profile_asks_for(profile: str, stages: dict[str, list[str]]) -> None:
     config = load(ROOT / "profiles" / f"{profile}.yaml")
     transfers = itertools.product(config.transfers, config.fewshot.sizes, config.fewshot.seeds)
     expected = ["digests", "fetch", "inputs", "references", "report", "statistics", "study"]
@@ -192,7 +213,7 @@ def test_the_stages_are_what_the_profile_asks_for(profile: str, repository: Path
         f"compare@{table}" for table in config.tables
     ]
     expected += [f"published@{name}" for name in config.published]
-    assert sorted(dvc(tmp_path, "stage", "list", "--name-only").split()) == sorted(expected)
+    assert sorted(stages[profile]) == sorted(expected)
 
 
 def test_a_number_that_is_not_reproduced_is_no_failed_stage_and_unreadable_results_are(
