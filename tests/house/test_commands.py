@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.cli.verbs import GROUPS
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 
 VERBS = [verb for verbs in GROUPS.values() for verb in verbs]
 COMMANDS = {f"benchmark.{verb}" for verb in VERBS}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.source_code import PACKAGES, ROOT, source_files
+from tests.support.repository import ROOT
+from tests.support.source_code import PACKAGES, source_files
 
 # Rooms that have no folder of tests yet. Lines only go from here.
 PENDING: set[str] = set()

@@ -12,7 +12,7 @@ from benchmark.config import digests
 from benchmark.config.cells import parse
 from benchmark.config.digests import masks_digest, section_digest, training_settings
 from benchmark.config.params import Config, load
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 CELL = parse("minilm.mt.bmt.s0")
 SECTIONS = ("data", "mask", "tuning", "training", "sampling", "loss", "decode")

@@ -18,8 +18,8 @@ import yaml
 
 from benchmark.acquisition.sample_corpus import write as write_corpus
 from benchmark.config.params import load
-from tests.conftest import ROOT
 from tests.support import project
+from tests.support.repository import ROOT
 
 CELL, ADAPTER = "bert.mt.bmt.s0", "bert.mt.bmt.adapter.s0"
 TRANSFER = "bert.mt.bmt.adapter.k2.s7"

@@ -31,7 +31,7 @@ from bmt.training.loop import TrainingOutcome
 from bmt.transfer.adapter_tuning import TunedAdapter
 from tests.bmt.test_masks import made
 from tests.support import tiny
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 
 def cell_run(root: Path, name: str = "minilm.mt.bmt.s0", weights: str = "w", data: str = "d") -> CellRun:

@@ -35,7 +35,7 @@ from bmt.runtime.ranks import Ranks
 from bmt.training.loop import TrainingOutcome
 from tests.bmt.test_masks import made
 from tests.support import tiny
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 RUN: Any = SimpleNamespace(cell=parse("minilm.mt.bmt.s0"))
 OUTCOME = TrainingOutcome(

@@ -21,7 +21,7 @@ from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
 from tests.bmt.test_masks import made
 from tests.support import tiny
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 CELL = parse("minilm.mt.bmt.s0")
 

@@ -25,11 +25,11 @@ from bmt.qa.windows import WINDOWS
 from bmt.settings import DataSettings, DecodeSettings
 from bmt.training.data import TrainingData
 from bmt.training.validation import Questions
-from tests.conftest import ROOT
 from tests.support import tiny
 from tests.support.mrqa_files import HEADER, write
 from tests.support.mrqa_files import passage as line
 from tests.support.mrqa_files import question as asked
+from tests.support.repository import ROOT
 from tests.support.silent_bar import silent_bar
 from tests.support.tiny_tokenizers import fast
 from tools.performance import __main__ as speed

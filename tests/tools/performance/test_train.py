@@ -19,9 +19,9 @@ from bmt.errors import ConfigError, DataError
 from bmt.qa.batches import Vocabulary
 from bmt.settings import DataSettings, LossSettings, SamplingSettings, TrainingSettings
 from bmt.training.sampling import Sampler
-from tests.conftest import ROOT
 from tests.support import tiny
 from tests.support.mrqa_files import HEADER, passage, question, write
+from tests.support.repository import ROOT
 from tests.support.silent_bar import silent_bar
 from tests.support.tiny_tokenizers import fast
 from tools.performance import __main__ as speed
