@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.benchmark.pipeline.test_dvc import command, dvc, ran
 from tests.support import project
+from tests.support.dvc_command import command, dvc, ran
 from tests.support.mrqa_files import as_bytes, passage, question
 from tests.support.repository import ROOT
 
