@@ -51,6 +51,18 @@ class SourceFile:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
                 yield node
 
+    def imports(self) -> Iterator[str]:
+        """Every module, and every name taken from one, that is imported, wherever the import stands."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                package = self.room.split("/")
+                home = ".".join(package[: -node.level + 1 or None]) if node.level else ""
+                module = ".".join(part for part in (home, node.module) if part)
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+
 
 def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
     for child in ast.iter_child_nodes(node):
