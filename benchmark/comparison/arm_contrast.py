@@ -48,7 +48,7 @@ def contrast_arms(
         lacking = [identity for identity, its_runs in zip(identities, runs, strict=True) if not its_runs]
         raise _no_results(lacking, results, setting)
     scored = set.intersection(*({name for run in its_runs for name in run.datasets} for its_runs in runs))
-    tables = domain_tables((arm_row(arms[0], backbone), arm_row(arms[1], backbone)), scored)
+    tables = domain_tables(tuple(map(arm_row, arms, identities)), scored)
     if not tables:
         raise DataError(
             f"{arms[0]} and {arms[1]} have no dataset in common: evaluate both on the same dev sets"
@@ -91,14 +91,13 @@ def _no_results(lacking: list[Identity], results: Results, setting: Setting) -> 
     )
 
 
-def arm_row(arm: str, backbone: str) -> Row:
-    """An arm as a row without printed numbers."""
-    identity = _identity(arm, backbone)
-    return Row(arm, arm, arm, Ours(backbone, "mt", identity.arm, identity.adapter), {})
+def arm_row(arm: str, identity: Identity) -> Row:
+    """An arm, as one typed it, as a row without printed numbers."""
+    return Row(arm, arm, arm, Ours(identity.backbone, "mt", identity.arm, identity.adapter), {})
 
 
-def domain_tables(rows: tuple[Row, Row], datasets: set[str]) -> list[Table]:
-    """One table of the two rows per domain, over the datasets that have scores."""
+def domain_tables(rows: tuple[Row, ...], datasets: set[str]) -> list[Table]:
+    """One table of the rows per domain, over the datasets that have scores."""
     tables, decimals = [], {"EM": 1, "F1": 1}
     for name, members in DOMAINS.items():
         if columns := {dataset: dataset for dataset in members if dataset in datasets}:

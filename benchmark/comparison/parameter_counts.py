@@ -167,12 +167,12 @@ def notes(
     lines.append(f"without the pooler (RobertaForQuestionAnswering), total / trainable: {without}")
     if any(row.ours and row.ours.arm == LEARNED for row in table.rows):
         lines += [
-            f"delta_d, dense: alpha and w of {shape.encoder:,} masked weights, {_millions(shape.delta)} a "
+            f"delta_d, dense: alpha and w of {shape.encoder:,} masked weights, {_millions(shape.delta)} per "
             f"dataset, {_millions(n * shape.delta)} for {n}; w alone {_millions(shape.encoder)} and "
             f"{_millions(n * shape.encoder)}. Both are gone when tuning starts: the tuned model has as many "
             "weights as without BMT",
-            f"delta_d, as masks: 1 bit a weight, {shape.encoder:,} bits = {shape.mask_bytes / 1e6:.1f} MB a "
-            f"dataset, {n * shape.mask_bytes / 1e6:.1f} MB for {n}",
+            f"delta_d, as masks: 1 bit per weight, {shape.encoder:,} bits = {shape.mask_bytes / 1e6:.1f} MB "
+            f"per dataset, {n * shape.mask_bytes / 1e6:.1f} MB for {n}",
             _non_zero(shape, backbone, results, seeds),
             *_printed_delta(table, shape, n),
         ]
@@ -217,7 +217,7 @@ def _non_zero(shape: Shape, backbone: str, results: Results, seeds: Sequence[int
         union = f", {open_weights} in their union (density {density.union:.3f})"
     return (
         f"delta_d, non-zero: expected at the measured mask density {fmean(means):.3f} (mean of {of}): "
-        f"{_millions(fmean(means) * shape.encoder)} open weights a dataset, "
+        f"{_millions(fmean(means) * shape.encoder)} open weights per dataset, "
         f"{_millions(sum(means) * shape.encoder)} for {len(means)}{union}"
     )
 

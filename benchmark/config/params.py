@@ -35,6 +35,7 @@ from bmt.settings import (
     TuningSettings,
     check_settings,
     knob,
+    silent_knob,
 )
 
 Scalar = str | int | float | bool
@@ -69,13 +70,12 @@ class Backbone:
         None, "the hub's commit, 40 hexadecimal digits; null for a package or a folder"
     )
     sha256: str | None = knob(None, "of model.safetensors, checked before use; null: not checked")
-    head: str = knob(
+    head: str = silent_knob(
         "span",
         "span: start and end scores of every token of the encoder; span_decoder: T5's decoder reads the "
         "tokens once more, and they are scored on its outputs; generate: no head, a published model that "
         "writes its answers (benchmark.unifiedqa) and is not trained",
         choices=("span", "span_decoder", "generate"),
-        paper="silent",
         note="The paper does not say what scores spans on T5. Its encoder with the same head as the "
         "others by default; `span_decoder` is Hugging Face's T5ForQuestionAnswering, the whole model, "
         "twice the weights. The paper's low T5 rows on long contexts look like its handling of windows; "
@@ -117,11 +117,10 @@ class CompareSettings:
         "what is reproduced: the printed number, taken as fixed, or the mean that it estimates",
         choices=("printed", "mean"),
     )
-    n_pub: int = knob(
+    n_pub: int = silent_knob(
         1,
         "runs behind a printed number",
         low=1,
-        paper="silent",
         note="Only Table 9 mentions seeds (three, the mean is printed). We assume one run.",
     )
     d0: float = knob(4.0, "prior degrees of freedom of the moderated variance", low=0)

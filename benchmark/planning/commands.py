@@ -17,7 +17,7 @@ def with_params(command: Command, params: str | None) -> Command:
     """The command on the params file `params` (None: as it is): behind the arguments, but before the
     subcommand of a table of counted numbers, `python -m benchmark.data --params F stats --json`.
     """
-    place = 3 if command[2] == "benchmark.data" else len(command)
+    place = 3 if command[2:3] == ("benchmark.data",) else len(command)
     return (*command[:place], "--params", params, *command[place:]) if params else command
 
 

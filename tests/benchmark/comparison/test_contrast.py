@@ -142,7 +142,7 @@ def test_what_is_not_known_is_a_dash_and_an_interval_that_ends_at_0_holds_it() -
         for arm, name in (("bmt", "SQuAD"), ("none", "NewsQA"))
     )
     results = Results(Path(), runs)
-    rows = (arm_row("bmt", "m"), arm_row("none", "m"))
+    rows = tuple(arm_row(arm, Identity("m", "mt", arm)) for arm in ("bmt", "none"))
     (table,) = domain_tables(rows, {"SQuAD"})
     claim = Claim("c", table.table, "", "", "bmt", "none", "F1", "SQuAD", "greater")
     nothing = ClaimResult("no data", "no score of none", claim=claim, paper_delta=None, interval=None)

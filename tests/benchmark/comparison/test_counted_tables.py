@@ -154,7 +154,7 @@ def test_open_weights_are_expected_at_the_density_of_whole_multi_data_runs_of_th
     ours = (learned("d", base, 0, 0.2), learned("e", base, 1, 0.4))
     stand_ins = tuple(learned(f"f{seed}", mini, seed, 0.5) for seed in range(3))
     assert line(*others, *stand_ins, *ours) == (
-        "expected at the measured mask density 0.300 (mean of 2 runs): 37.2M open weights a dataset, "
+        "expected at the measured mask density 0.300 (mean of 2 runs): 37.2M open weights per dataset, "
         "74.4M for 2"
     )
     assert line(*stand_ins, *ours, seeds=(1,)).startswith(

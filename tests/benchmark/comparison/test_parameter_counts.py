@@ -125,8 +125,8 @@ def test_the_table_is_counted_from_nothing(capsys, tmp_path):
         "MT(w/o adapter, w/o BMT) 124.1M / 124.1M, 100.0 %" in text
         and "MT(w/ adapter, w/o BMT) 134.8M / 1.8M, 1.3 %" in text
     )
-    assert "248.1M a dataset, 1,488.7M for 6; w alone 124.1M and 744.3M" in text
-    assert "124,055,040 bits = 15.5 MB a dataset, 93.0 MB for 6" in text
+    assert "248.1M per dataset, 1,488.7M for 6; w alone 124.1M and 744.3M" in text
+    assert "124,055,040 bits = 15.5 MB per dataset, 93.0 MB for 6" in text
     assert "non-zero: not measured" in text
     assert (
         "the paper's 7.3M for delta_d is not derivable" in text
@@ -156,13 +156,13 @@ def test_non_zero_counts_are_those_at_the_measured_density(capsys, tmp_path):
     _, notes = compared(capsys, tmp_path)
     (line,) = [note for note in notes if "non-zero: expected" in note]
     assert (
-        "density 0.300 (mean of 2 runs of minilm, which stands in): 37.2M open weights a dataset, 223.3M "
+        "density 0.300 (mean of 2 runs of minilm, which stands in): 37.2M open weights per dataset, 223.3M "
         "for 6" in line
     )
     assert line.endswith("62.0M in their union (density 0.500)")
     _, notes = compared(capsys, tmp_path, "--seeds", "0")
     assert any(
-        "density 0.250 (mean of 1 run of minilm, which stands in): 31.0M open weights a dataset" in note
+        "density 0.250 (mean of 1 run of minilm, which stands in): 31.0M open weights per dataset" in note
         for note in notes
     )
     make_results(
@@ -173,7 +173,7 @@ def test_non_zero_counts_are_those_at_the_measured_density(capsys, tmp_path):
     )
     _, notes = compared(capsys, tmp_path)
     assert any(
-        note.endswith("density 0.100 (mean of 1 run): 12.4M open weights a dataset, 12.4M for 1")
+        note.endswith("density 0.100 (mean of 1 run): 12.4M open weights per dataset, 12.4M for 1")
         for note in notes
     )
 

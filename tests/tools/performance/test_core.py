@@ -164,8 +164,8 @@ def test_the_command_measures_every_variant_and_keeps_the_page(
 
 
 def test_compact_state_saves_what_the_densities_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dense: 8 bytes a weight. Compact: 16 bytes an open weight of a tensor that is less than half open, 8 a
-    weight of the others.
+    """Dense: 8 bytes per weight. Compact: 16 bytes per open weight of a tensor that is less than half open, 8
+    per weight of the others.
     """
     monkeypatch.setitem(core.SHAPES, "minilm", TINY)
     dense, compact = core.optimizer_bytes("minilm", torch.device("cpu"), embeddings=0.1, layers=0.9)
