@@ -73,9 +73,7 @@ def test_a_tab_is_named_by_its_line() -> None:
 
 
 MARKS = " \t\n:-?[]{},#&*!|>'\"%@`a1~<.é"
-START = (
-    "a: {b: [1, 2.5, 'x']}\nlist:\n- 1\n- &k {c: 0x1f}\n- *k\ntext: >\n  two\n  lines\nday: 2026-01-02\n"
-)
+START = "a: {b: [1, 2.5, 'x']}\nlist:\n- 1\n- &k {c: 0x1f}\n- *k\ntext: >\n  two\n  lines\nday: 2026-01-02\n"
 
 
 @given(st.lists(st.tuples(st.integers(0, len(START)), st.text(MARKS, max_size=3)), max_size=4), st.booleans())
