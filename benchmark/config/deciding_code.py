@@ -143,18 +143,12 @@ def installed() -> CodeTree:
 
 def counts(name: str, traits: frozenset[str]) -> bool:
     """Whether a definition, `module.name`, counts for an instance with these traits."""
-    needed, silent = _rule(name)
-    return not silent and all(words & traits for words in needed)
-
-
-@cache  # each stage and kind of cell asks of the same names
-def _rule(name: str) -> tuple[tuple[frozenset[str], ...], bool]:
-    """Of a definition: the traits behind each door that it stands behind, and whether it decides nothing."""
-    needed = tuple(words for door, words in DOORS.items() if _is_in(name, door))
+    doors = [needed for door, needed in DOORS.items() if _is_in(name, door)]
     silent = any(_is_in(name, entry) for entry in NOT_DECIDING) and not any(
         _is_in(name, entry) for entry in DECIDING
     )
-    return needed, silent and not name.endswith(".")  # what runs on import
+    silent = silent and not name.endswith(".")  # what runs on import
+    return not silent and all(needed & traits for needed in doors)
 
 
 def _is_in(name: str, entry: str) -> bool:
