@@ -15,15 +15,15 @@ from benchmark.cli.verbs import GROUPS
 Groups = Mapping[str, Mapping[str, str]]
 
 
-def check_module(words: Sequence[str]) -> None:
-    """Of `python -m benchmark.VERB`, given as sys.orig_argv: leave with status 2 where there is no such verb.
+def check_module(words: Sequence[str], package: str = "benchmark", groups: Groups = GROUPS) -> None:
+    """Of `python -m <package>.VERB`, given as sys.orig_argv: leave with status 2 where there is no such verb.
 
     Python's own message names no verb. Anything that is not of this form is left to Python.
     """
     name = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
-    package, _, verb = name.partition(".")
-    if package == "benchmark" and verb and "." not in verb:
-        _check(verb, "benchmark", GROUPS)
+    first, _, verb = name.partition(".")
+    if first == package and verb and "." not in verb:
+        _check(verb, package, groups)
 
 
 def main(package: str = "benchmark", groups: Groups = GROUPS) -> None:

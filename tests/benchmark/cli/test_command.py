@@ -22,8 +22,11 @@ from benchmark.cli.commands import (
 from benchmark.cli.verbs import GROUPS
 from bmt.errors import ConfigError, DataError
 from tests.conftest import ROOT
+from tools import GROUPS as TOOLS
 
 VERBS = [verb for verbs in GROUPS.values() for verb in verbs]
+COMMANDS = [f"benchmark.{verb}" for verb in VERBS]
+COMMANDS += [f"tools.{verb}" for verbs in TOOLS.values() for verb in verbs]
 FULL = (
     "error: runs/x: No space left on device: free some space and run the same command again; nothing "
     "half-written was kept\n"
@@ -273,13 +276,13 @@ def without_packages(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-S", "-m", *words], cwd=ROOT, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_and_a_malformed_argument_need_no_package(verb: str) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_and_a_malformed_argument_need_no_package(command: str) -> None:
     """Neither torch nor anything else is imported before the command line is read."""
-    done = without_packages(f"benchmark.{verb}", "--help")
+    done = without_packages(command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"python -m benchmark.{verb}" in done.stdout.split("example", 1)[1]
-    done = without_packages(f"benchmark.{verb}", "--no-such-option")
+    assert f"python -m {command}" in done.stdout.split("example", 1)[1]
+    done = without_packages(command, "--no-such-option")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("error: ")
 
@@ -296,13 +299,23 @@ WORDS = {
     "contrast": ["bmt", "none"],
     "ask": ["x", "--question", "Who?", "--context", "Ada."],
     "track": ["list"],
+    "performance": ["core"],
 }
 """What a command needs to be whole."""
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_outside_the_environment_a_command_says_in_one_line_what_to_do(verb: str) -> None:
-    done = without_packages(f"benchmark.{verb}", *WORDS.get(verb, []))
+@pytest.mark.parametrize(
+    "words", [["core", "--tokens", "8"], ["data", "--rounds", "0"], ["train", "--steps", "0"]]
+)
+def test_a_size_that_is_not_allowed_needs_no_package_either(words: list[str]) -> None:
+    done = without_packages("tools.performance", *words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("error: --rounds ") and ": not allowed: at least 1" in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_outside_the_environment_a_command_says_in_one_line_what_to_do(command: str) -> None:
+    done = without_packages(command, *WORDS.get(command.partition(".")[2], []))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ") and done.stderr.endswith(f" is not installed {ABSENT}")
     assert done.stderr.count("\n") == 1
