@@ -32,14 +32,18 @@ def main(arguments: list[str] | None = None) -> int:
     add("--out", type=Path, metavar="FILE", help=out_help)
     options = parser.parse_args(arguments)
 
+    from benchmark.config.results_options import chosen_seeds
+    from benchmark.paper.table_files import check_table
+    from benchmark.rendering.output import chosen_formats, write_document
+
+    check_table(options.paper_table, options.paper)
+    forms, seeds = chosen_formats(options.format, FORMATS, options.out), chosen_seeds(options.seeds)
+
     from benchmark.comparison.inputs import read_inputs
     from benchmark.comparison.report_json import to_json
     from benchmark.comparison.table_comparison import compare
     from benchmark.comparison.table_document import table_document
-    from benchmark.config.results_options import chosen_seeds
-    from benchmark.rendering.output import chosen_formats, write_document
 
-    forms, seeds = chosen_formats(options.format, FORMATS, options.out), chosen_seeds(options.seeds)
     inputs = read_inputs(options.results, options.profile, options.paper, seeds, options.params)
     report = compare(inputs, inputs.paper.table(options.paper_table))
     write_document(table_document(report), forms, options.out, {"json": lambda: to_json(report)})

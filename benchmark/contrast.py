@@ -49,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
         whole=ours,
         commands=ours,
     )
-    contrasts = contrast_arms(results, arms, setting, options.backbone)
+    known = tuple(config.arms) if config and ours else ()
+    contrasts = contrast_arms(results, arms, setting, options.backbone, known)
     write_document(contrast_document(contrasts), [options.format or usual_format()])
     for fault in results.faults:
         print(printable(f"error: {folder / fault.file}: {fault.reason}"), file=sys.stderr)

@@ -40,8 +40,9 @@ class Parser(argparse.ArgumentParser):
         if option is None:
             namespace, unknown = self.parse_known_args(args, namespace)
         if unknown:
+            word = (option or unknown[0]).partition("=")[0]
             known = [name for parser in self._family() for name in parser._option_string_actions]
-            meant = nearest((option or unknown[0]).partition("=")[0], known)
+            meant = nearest(word, [name for name in known if name != word])
             self.error(f"unknown: {' '.join(unknown)}{meant}")
         return namespace
 
@@ -65,17 +66,18 @@ def command_parser(verb: str, description: str | None, example: str, package: st
     )
 
 
-def add_params_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """`--params FILE` or `--profile NAME`, the same in every command (`config.profiles.params_file`)."""
+def add_params_options(
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup, default: str | None = None
+) -> None:
+    """`--params FILE` or `--profile NAME`, the same in every command (`config.profiles.params_file`).
+
+    default: argparse.SUPPRESS under a parser that has them too, whose values stay where none is given here.
+    """
     either = parser.add_mutually_exclusive_group()
-    either.add_argument(
-        "--params", metavar="FILE", help="the params file (default: params.yaml at the repository's root)"
-    )
-    either.add_argument(
-        "--profile",
-        metavar="NAME",
-        help="a profile's params file: params.yaml where that profile is active, else profiles/NAME.yaml",
-    )
+    params = "the params file (default: params.yaml at the repository's root)"
+    either.add_argument("--params", metavar="FILE", default=default, help=params)
+    profile = "a profile's params file: params.yaml where that profile is active, else profiles/NAME.yaml"
+    either.add_argument("--profile", metavar="NAME", default=default, help=profile)
 
 
 def add_results_options(parser: argparse.ArgumentParser) -> None:

@@ -210,6 +210,19 @@ def test_a_misspelt_option_of_a_parser_below_is_told_before_what_that_one_needs(
     assert parser.parse_args(["show", "7"]).id == "7"
 
 
+def test_an_option_of_another_place_is_not_suggested_in_its_own_place(capsys):
+    parser = command_parser("x", "", "")
+    parser.add_argument("--backbone")
+    parser.add_argument("--zzz")
+    parser.add_subparsers().add_parser("show").add_argument("--backbonds")
+    meant_by_words = {("show", "--backbone", "a"): " (did you mean --backbonds?)", ("show", "--zzz"): ""}
+    for words, meant in meant_by_words.items():
+        with pytest.raises(SystemExit):
+            parser.parse_args(words)
+        told = capsys.readouterr().err
+        assert f"unknown: {' '.join(words[1:])}{meant};" in told
+
+
 def test_the_options_of_a_parser_below_are_known_too(capsys):
     parser = command_parser("x", "", "")
     parser.add_subparsers().add_parser("show").add_argument("--backbone")
@@ -287,6 +300,53 @@ def test_help_and_a_malformed_argument_need_no_package(command: str) -> None:
     assert done.stderr.startswith("error: ")
 
 
+LARGE = {"torch", "transformers", "optuna", "mlflow", "pandas", "pyarrow", "numpy", "scipy", "statsmodels"}
+TRIALS = ["search", "--study", "x", "--trials", "1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["masks", "nocell"], "cell 'nocell': not of the form <backbone>."),
+        (["masks", "minilm.mt.bmt.s0", "minilm.mt.bmmt.s0"], "arm: 'bmmt' is not known (did you mean bmt?)"),
+        (["unifiedqa", "nope"], "backbone: 'nope' is not known: one of minilm"),
+        (["unifiedqa"], "of the profile sample those with head generate are none"),
+        (["unifiedqa", "--beams", "0"], "generation.beams: 0 is not allowed: at least 1"),
+        (
+            [*TRIALS, "--search", "nope"],
+            "search parameter: 'nope' is not known: one of lam, gamma, zeta, steps",
+        ),
+        ([*TRIALS, "--range", "foo"], "--range foo: not of the form NAME=LOW:HIGH"),
+        ([*TRIALS, "--set", "nope=3"], "--set nope=3: a study cannot change nope"),
+        ([*TRIALS, "--set", "mask.lam=abc"], "mask.lam: 'abc' is not allowed: a number, at least 0"),
+        ([*TRIALS, "--arm", "nope"], "arm: 'nope' is not known (did you mean none?)"),
+        ([*TRIALS, "--backbone", "minilmm"], "backbone: 'minilmm' is not known (did you mean minilm?)"),
+        (
+            ["compare", "--paper-table", "77"],
+            "--paper-table 77: not allowed: one of 1, 2, 3, 4, 5, 6, 7, 8, 9",
+        ),
+        (["compare", "--paper-table", "3", "--seeds", "x"], "--seeds 'x': not allowed"),
+        (["compare", "--paper-table", "3", "--format", "pdf"], "--format 'pdf': not allowed"),
+        (["plan", "--paper-table", "99"], "--paper-table 99: not allowed: one of 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+        (["plan", "--paper-table", "3", "--seeds", "x"], "--seeds 'x': not allowed"),
+    ],
+)
+def test_a_malformed_argument_waits_for_no_large_package(words: list[str], says: str, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes((ROOT / "profiles" / "sample.yaml").read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", f"benchmark.{words[0]}", *words[1:]],
+        cwd=ROOT,
+        env=os.environ | {"BMT_ROOT": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    lines = done.stderr.splitlines()
+    told = [line for line in lines if not line.startswith("import time:")]
+    assert (done.returncode, done.stdout, len(told)) == (2, "", 1), told
+    assert told[0].startswith("error: ") and says in told[0]
+    assert {line.rpartition("|")[2].strip() for line in lines} & LARGE == set()
+
+
 WORDS = {
     "train": ["minilm.mt.bmt.s0"],
     "evaluate": ["minilm.mt.bmt.s0"],
@@ -338,7 +398,7 @@ def test_a_reader_that_has_gone_is_no_traceback(words: list[str], statuses: set[
 
 def test_help_shows_the_defaults_of_the_settings() -> None:
     from benchmark.unifiedqa import DEFAULTS
-    from bmt.qa.generation import GenerationSettings
+    from bmt.qa.generation_settings import GenerationSettings
 
     assert GenerationSettings(**DEFAULTS) == GenerationSettings()
 
