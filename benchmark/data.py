@@ -34,9 +34,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     check = subcommand("check", read, "check data/raw/mini --strict")
     check.add_argument("folder", nargs="?", help=FOLDER)
     check.add_argument("--strict", action="store_true", help="a file's first irregularity is an error")
-    check.add_argument(
-        "--list", type=int, default=10, metavar="N", help="places shown per file (default: 10)"
-    )
+    check.add_argument("--list", type=int, default=10, metavar="N", help="places per file (default: 10)")
     example = "show 5733be284776f41900661182 --backbone minilm"
     show = subcommand("show", "One question with its windows and spans marked.", example)
     show.add_argument("id", help="the question's id")
