@@ -9,7 +9,7 @@ import pytest
 from benchmark.config.generators import generator_of
 from benchmark.config.params import Config, load
 from bmt.errors import ConfigError
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 
 
 def config_with(**heads: str) -> Config:
