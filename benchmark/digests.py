@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         "references": digest_files.write_references,
     }
     if options.what == "scores":
-        count = digest_files.write_scores(config, find_cell(config, options.cell), places)
+        count = digest_files.write_scores(find_cell(config, options.cell), places)
     else:
         count = writers[options.what](config, places)
     print(f"{count} files of {options.what} written")

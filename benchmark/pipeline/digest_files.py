@@ -181,7 +181,7 @@ def _chosen(prepared: Mapping[str, Json], names: Iterable[str]) -> Json:
     }
 
 
-def write_scores(config: Config, cell: Cell, places: Places) -> int:
+def write_scores(cell: Cell, places: Places) -> int:
     """Write the validation scores of a trained ST cell, for the cells whose sampling is held against it; the
     number of files.
     """

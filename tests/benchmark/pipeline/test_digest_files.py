@@ -85,15 +85,15 @@ def test_scores_are_the_validation_s_alone_and_go_to_the_cells_that_need_them(tm
     config, places = project(tmp_path)
     singles = [f"minilm.st-{dataset}.bmt.s0" for dataset in config.data.train]
     with pytest.raises(DataError, match=rf"cannot be read \(FileNotFoundError\): train {singles[0]} again"):
-        write_scores(config, parse(singles[0]), places)
+        write_scores(parse(singles[0]), places)
     for number, name in enumerate(singles):
         scores = {parse(name).dataset: {"em": 10.0 + number, "f1": 20.0}}
         path = places.run(parse(name)) / "training.json"
         write_json(path, {"seconds": 1.0})
         with pytest.raises(DataError, match=r"training\.json: cannot be read \(KeyError\)"):
-            write_scores(config, parse(name), places)
+            write_scores(parse(name), places)
         write_json(path, {"seconds": 1.0, "validation": scores})
-        assert write_scores(config, parse(name), places) == 1
+        assert write_scores(parse(name), places) == 1
         assert content(places.scores / f"{name}.json") == scores
     held = replace(config, sampling=replace(config.sampling, kind="dynamic_single_task"))
     assert write_references(held, places) == 2
