@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.cli.commands import command_parser, run_command
+from benchmark.cli.messages import say
 from bmt.errors import DataError
 
 EXAMPLES = """python -m benchmark.track sync
@@ -37,10 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     folders = options.folders or [repository_root() / "runs"]
     if not journals(folders):
-        print(f"no journal below {', '.join(map(str, folders))}")
+        say(f"no journal below {', '.join(map(str, folders))}")
         return 0
     lines, good = overview(folders) if options.action == "list" else deliver(folders)
-    print("\n".join(lines))
+    say(*lines)
     return 0 if good else 1
 
 
