@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise DataError(f"{folder}: no such folder: name a run's folder, or one that holds runs")
 
     from benchmark.config.params import repository_root
+    from benchmark.rendering import print_document
     from benchmark.tracking.journal import journals
     from benchmark.tracking.journal_overview import deliver, overview
 
@@ -40,8 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
     if not journals(folders):
         say(f"no journal below {', '.join(map(str, folders))}")
         return 0
-    lines, good = overview(folders) if options.action == "list" else deliver(folders)
-    say(*lines)
+    if options.action == "list":
+        document, good = overview(folders)
+        print_document(document)
+    else:
+        lines, good = deliver(folders)
+        say(*lines)
     return 0 if good else 1
 
 
