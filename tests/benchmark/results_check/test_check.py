@@ -388,7 +388,7 @@ DOCTORED: dict[str, dict[str, tuple[Doctor, str]]] = {
         ),
         "twice": (
             rewrite(value("example_id", 2, "SQuAD-000003")),
-            'SQuAD: "SQuAD-000003" more than once; one row an example',
+            'SQuAD: "SQuAD-000003" more than once; one row per example',
         ),
         "of another context": (
             rewrite(value("context_id", 2, "SQuAD-c000009")),

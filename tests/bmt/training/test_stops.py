@@ -286,7 +286,7 @@ def test_few_shot_goes_on_from_the_update_that_it_was_stopped_at(kind: str, tmp_
         return few_shot_runs(tiny.bert(dropout=True), [target], protocol, kept, masks=masks, stop=stop)
 
     whole = go(tmp_path / "whole")
-    assert whole[0]["steps"] == 9 and whole[0]["steps_an_epoch"] == 2
+    assert whole[0]["steps"] == 9 and whole[0]["steps_per_epoch"] == 2
     stops = 0
     for count in (3, 5, 4, 3, 3, 3, 3, 3, 3, 3, 3, 3):
         try:

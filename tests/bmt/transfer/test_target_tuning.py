@@ -137,7 +137,7 @@ def test_an_update_s_row_of_the_curve_is_reported_and_em_and_f1_are_what_they_ar
     assert second == {"step": 1.0, "em": 10.0, "f1": 60.0, "validation_loss": 1.5} and loss > 0
     assert [step for step, _ in told] == [0, 1]
     assert told[1][1] == {f"few_shot/{key}": value for key, value in (second | {"loss": loss}).items()}
-    assert (tuned.windows, tuned.steps, tuned.steps_an_epoch) == (2, 1, 1)
+    assert (tuned.windows, tuned.steps, tuned.steps_per_epoch) == (2, 1, 1)
     assert (tuned.best_step, tuned.best_f1) == (1, 60.0) and not list(tmp_path.rglob("step-*"))
 
 
@@ -387,7 +387,7 @@ def test_a_record_has_the_keys_that_are_promised_and_all_are_json(
         tiny.bert(), [questions()], protocol(settings), Checkpoints(tmp_path, "f"), done=done.append
     )
     keys = (
-        "dataset k seed losses weights train validation test windows steps steps_an_epoch best_step best_f1 "
+        "dataset k seed losses weights train validation test windows steps steps_per_epoch best_step best_f1 "
         "curve predictions"
     )
     assert set(record) == set(keys.split()) and done == [record]

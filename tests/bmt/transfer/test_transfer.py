@@ -202,21 +202,21 @@ def counted(k: int, settings: FewShotSettings, count: int = 300) -> FewShot:
     return few_shot(model_with(), questions(count=count), k, 7, protocol(settings))
 
 
-def test_sixteen_examples_are_eight_to_train_on_and_one_update_an_epoch() -> None:
+def test_sixteen_examples_are_eight_to_train_on_and_one_update_per_epoch() -> None:
     run = counted(16, replace(FEW, steps=12))
-    assert run.tuned.windows == 8 and run.tuned.steps_an_epoch == 1 and run.tuned.steps == 12
+    assert run.tuned.windows == 8 and run.tuned.steps_per_epoch == 1 and run.tuned.steps == 12
     assert [row["step"] for row in run.tuned.curve] == list(range(13))  # the start, and every epoch
 
 
 @pytest.mark.parametrize(
-    ("k", "steps", "an_epoch", "looks"),
+    ("k", "steps", "per_epoch", "looks"),
     [(64, 10, 4, [0, 4, 8, 10]), (18, 5, 2, [0, 2, 4, 5]), (2, 3, 1, [0, 1, 2, 3])],
 )
-def test_n_windows_make_n_over_batch_updates_an_epoch(
-    k: int, steps: int, an_epoch: int, looks: list[int]
+def test_n_windows_make_n_over_batch_updates_per_epoch(
+    k: int, steps: int, per_epoch: int, looks: list[int]
 ) -> None:
     run = counted(k, replace(FEW, steps=steps))
-    assert run.tuned.steps == steps and run.tuned.steps_an_epoch == an_epoch == math.ceil(k / 2 / 8)
+    assert run.tuned.steps == steps and run.tuned.steps_per_epoch == per_epoch == math.ceil(k / 2 / 8)
     assert [row["step"] for row in run.tuned.curve] == looks
 
 
@@ -240,7 +240,7 @@ def test_the_default_protocol_is_three_hundred_updates_at_batch_eight() -> None:
     training = protocol(settings).target_plan.training
     assert training.batch == 8 and training.lr == training.head_lr == 1e-5
     assert (
-        counted(256, replace(settings, steps=17, patience=99)).tuned.steps_an_epoch == 16
+        counted(256, replace(settings, steps=17, patience=99)).tuned.steps_per_epoch == 16
     )  # 128 windows: 18.75 epochs are 300 updates
 
 

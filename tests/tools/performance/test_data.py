@@ -383,7 +383,7 @@ def test_the_command_measures_every_part_and_keeps_the_page(
     names = [
         "real files: prepare to the tokenizer alone",
         "real files: prepare to the recipe",
-        "generated, five questions a context: prepare to the recipe",
+        "generated, five questions per context: prepare to the recipe",
         "a step's windows padded to the longest of them",
         "ours",
         "decoding and scoring: times as fast as the recipe",
@@ -402,7 +402,7 @@ def test_the_command_measures_every_part_and_keeps_the_page(
     assert list(record) == sorted(speed.DATA)
     assert set(record["features"]["seconds"]) == {
         f"{where}: {name}"
-        for where in ("real files", "generated, five questions a context")
+        for where in ("real files", "generated, five questions per context")
         for name in ("tokenizer alone", "prepare", "recipe")
     }
     assert (
