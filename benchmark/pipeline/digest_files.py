@@ -191,10 +191,8 @@ class ValidationFields:
 
 
 def _prepared(folder: Path) -> dict[str, Json]:
-    path = folder / "features.json"
-    files: dict[str, Json] = read_record(path, PreparationFields, "run `python -m benchmark.prepare`")[
-        "files"
-    ]
+    path, remedy = folder / "features.json", "run `python -m benchmark.prepare`"
+    files: dict[str, Json] = read_record(path, PreparationFields, remedy)["files"]
     return files
 
 

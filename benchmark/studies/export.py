@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 
 from benchmark.config.params import repository_root
 from benchmark.config.record_file import refusal
-from benchmark.config.schema import Count, Mapping, Number, Text, read
+from benchmark.config.schema import Count, Mapping, Text, read
 from benchmark.config.yaml_file import read_yaml
 from benchmark.studies.identity import StudyIdentity, identity_of
 from benchmark.studies.space import Space
@@ -37,7 +37,7 @@ class BestFields:
     cell: Text
     objective: Text
     trial: Count
-    values: dict[str, Number]
+    values: dict[str, float]
     changed: Mapping | None = None
 
 

@@ -128,7 +128,7 @@ BEST = {
         ([1], "the whole file: [1] is not allowed: keys and values"),
         (BEST | {"profile": 3}, "profile: 3 is not allowed: a text"),
         (BEST | {"trial": "x"}, "trial: 'x' is not allowed: a whole number, at least 0"),
-        (BEST | {"values": [1]}, "values: [1] is not allowed: names and their settings"),
+        (BEST | {"values": [1]}, "values: [1] is not allowed: names and their numbers"),
         (BEST | {"values": {"mask.lam": "x"}}, "values.mask.lam: 'x' is not allowed: a number"),
         (BEST | {"changed": [1]}, "changed: [1] is not allowed: keys and values"),
     ],
