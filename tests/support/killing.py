@@ -23,8 +23,8 @@ from benchmark.cli.commands import run_command
 from benchmark.config.params import load
 from bmt.gate_learner import GateLearner
 from bmt.training.step import Stepper
-from tests.conftest import ROOT
 from tests.support import project
+from tests.support.repository import ROOT
 
 CELL = "bert.mt.bmt.adapter.s0"
 ENVIRONMENT = {"BMT_TRACKING": "journal", "OMP_NUM_THREADS": "1"}

@@ -19,7 +19,7 @@ from benchmark.planning.processes import Processes, children_environment
 from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, JobOutcome, makespan
 from benchmark.tracking import mlflow_store
 from benchmark.tracking.journal_upload import UnreachableError
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 from tests.support.waiting import wait_until
 
 

@@ -27,7 +27,7 @@ from benchmark.results_check.findings import CHECKS
 from benchmark.results_check.folder_check import check_folder
 from benchmark.runs.seal import OWNER, SEAL, seal
 from bmt.errors import ConfigError
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 from tests.support.results_maker import make_results, seed_noise
 
 SIZES = {"SQuAD": 60, "HotpotQA": 40, "BioASQ": 30}

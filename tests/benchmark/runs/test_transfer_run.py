@@ -19,9 +19,9 @@ from benchmark.runs import cell_data, transfer_run
 from bmt.errors import ConfigError, DataError, ModelError
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
-from tests.bmt.test_masks import made
 from tests.support import tiny
-from tests.support.project import ROOT
+from tests.support.random_masks import learned_masks
+from tests.support.repository import ROOT
 
 CELL = parse("minilm.mt.bmt.s0")
 
@@ -225,7 +225,7 @@ def test_a_target_s_masks_are_of_the_arm_the_transfer_s_seed_and_the_masks_that_
     config = replace(config, arms=arms, mask=replace(config.mask, targets=["query"]))
     asked: list[Any] = []
     monkeypatch.setattr(transfer_run, "target_masks", lambda *given, **more: asked.append((given, more)))
-    source = made(0.3, 0, tiny.bert())
+    source = learned_masks(0.3, 0, tiny.bert())
     for name in ("minilm.mt.bmt.s0", "minilm.mt.mask.s0"):
         run = transfer_of(tmp_path, config, parse(name))
         if kept:

@@ -26,8 +26,8 @@ from bmt.training.source_masks import warm_up_head
 from bmt.training.validation import evaluate
 from bmt.transfer.protocol import FewShotProtocol
 from bmt.transfer.target_tuning import TuningOutcome, mean_loss, tune
-from tests.bmt.test_masked_updates import masks_for
 from tests.support import tiny
+from tests.support.random_masks import masks_for
 
 # One pass per step, its windows in order of falling length; some clipping.
 PLAN = Plan(

@@ -39,7 +39,8 @@ from bmt.transfer.target_split import Split, draw, those_of
 from bmt.transfer.target_tuning import EpochOrder, TuningOutcome, mean_loss, tune
 from bmt.transfer.transfer_runs import few_shot_runs
 from bmt.transfer.zero_shot import zero_shot
-from tests.bmt.transfer.test_transfer import (
+from tests.support import tiny
+from tests.support.tiny_transfer import (
     FEW,
     NAMES,
     PLAN,
@@ -49,7 +50,6 @@ from tests.bmt.transfer.test_transfer import (
     source_like,
     values,
 )
-from tests.support import tiny
 
 
 def test_an_epoch_s_order_is_keyed_by_seed_and_epoch_and_any_step_can_be_drawn_first() -> None:

@@ -25,13 +25,12 @@ from bmt.qa.windows import WINDOWS
 from bmt.settings import DataSettings, DecodeSettings
 from bmt.training.data import TrainingData
 from bmt.training.validation import Questions
-from tests.conftest import ROOT
 from tests.support import tiny
 from tests.support.mrqa_files import HEADER, write
 from tests.support.mrqa_files import passage as line
 from tests.support.mrqa_files import question as asked
+from tests.support.repository import ROOT
 from tests.support.silent_bar import silent_bar
-from tests.support.tiny_tokenizers import fast
 from tools.performance import __main__ as speed
 from tools.performance import answers, data, recipe
 from tools.performance import feature_building as building
@@ -43,13 +42,6 @@ from tools.performance.subject import Subject, SubjectSizes, minilm_subject
 
 DATA = DataSettings(window=200, overlap=60, question=130)
 """Room for the longest question: the recipe cuts none."""
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    made = fast("bert")
-    made.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
-    return made
 
 
 @pytest.fixture
