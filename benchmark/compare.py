@@ -6,10 +6,10 @@ formats.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from benchmark.cli.commands import add_results_options, command_parser, run_command
+from benchmark.cli.messages import tell
 
 FORMATS = ("terminal", "markdown", "latex", "json", "html")
 EXAMPLE = "python -m benchmark.compare --paper-table 3 --format markdown,json --out reports/mini/table_3"
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     report = compare(inputs, inputs.paper.table(options.paper_table))
     write_document(table_document(report), forms, options.out, {"json": lambda: to_json(report)})
     for fault in report.faults:
-        print(f"error: {inputs.results.folder / fault.file}: {fault.reason}", file=sys.stderr)
+        tell(f"error: {inputs.results.folder / fault.file}: {fault.reason}")
     return report.status(options.strict)
 
 

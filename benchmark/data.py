@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from benchmark.cli.commands import add_params_options, command_parser, run_command
+from benchmark.cli.messages import say
 from bmt.errors import ConfigError
 
 FOLDER = "folder of MRQA files, or one file (default: the raw data of the profile)"
@@ -72,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "stats" and options.json:
         path = places.results / "table_1.json"
         write_json(path, table)
-        print(f"wrote {path}")
+        say(f"wrote {path}")
     return status
 
 

@@ -11,6 +11,7 @@ import json
 import sys
 
 from benchmark.cli.commands import add_params_options, command_parser, run_command
+from benchmark.cli.messages import tell
 
 EXAMPLE = (
     "python -m benchmark.plan --paper-table 3\n"
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     outcomes = table_plan.make_missing_runs(requested) if options.run else {}
     failed = {name: outcome for name, outcome in outcomes.items() if outcome.state != DONE}
     for name, outcome in failed.items():
-        print(f"error: {name}: {outcome.state}: {outcome.text.splitlines()[0]}", file=sys.stderr)
+        tell(f"error: {name}: {outcome.state}: {outcome.text.splitlines()[0]}")
     if options.json:
         print(json.dumps(plan_json(requested, outcomes), indent=1, ensure_ascii=False))
     return int(bool(failed))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from benchmark.cli import signals
+from benchmark.cli.messages import tell
 from benchmark.cli.text import nearest, printable
 from bmt.errors import BMTError
 
@@ -106,7 +107,7 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
                 status = main() or 0
             except SystemExit as left:  # argparse's, a signal's
                 if interrupted() and left.code == 130:
-                    print("interrupted", file=sys.stderr)
+                    tell("interrupted")
                 sys.stdout.flush()
                 raise
             sys.stdout.flush()
@@ -118,9 +119,9 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
                 line, status = "interrupted", 130
             else:
                 line, status = _line(error)
-            print(line, file=sys.stderr)
+            tell(line)
         except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
+            tell("interrupted")
             status = 130
     sys.exit(status)
 
@@ -128,12 +129,12 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
 def _line(error: Exception) -> tuple[str, int]:
     """What is said of an error, and the exit status. Raises the error itself where it is a defect of ours."""
     if isinstance(error, BMTError):
-        return f"error: {printable(str(error))}", error.status
+        return f"error: {error}", error.status
     if isinstance(error, OSError):
-        return f"error: {printable(os_error_line(error))}", 1
+        return f"error: {os_error_line(error)}", 1
     if isinstance(error, ImportError) and (error.name or OURS[0]).partition(".")[0] not in OURS:
         absent = isinstance(error, ModuleNotFoundError)
-        what = "is not installed" if absent else f"cannot be imported ({printable(str(error))})"
+        what = "is not installed" if absent else f"cannot be imported ({error})"
         todo = "activate the project's environment (source .venv/bin/activate), which `make setup` makes"
         return f"error: {error.name} {what} in {sys.executable}: {todo}", 1
     raise error

@@ -28,8 +28,10 @@ from benchmark.config.digests import targets
 from benchmark.config.folders import Places
 from benchmark.config.generators import generator_of
 from benchmark.config.params import Backbone, Config
+from benchmark.rendering import print_document
 from benchmark.runs.dataset_scores import DatasetScores, WrittenAnswer, predictions_table
 from benchmark.runs.result_files import keep_results
+from benchmark.runs.score_table import score_document
 from benchmark.runs.tracked_run import tracked_run
 from benchmark.runs.training_plan import use_threads
 from benchmark.tracking import environment
@@ -96,11 +98,11 @@ def score_published(
         about = {"profile": config.profile, "from_hub": hub, "mlflow_run_id": tracker.reference}
         keep_results(config, scores, params, result_record(cell, generator, records) | about)
     shutil.rmtree(kept, ignore_errors=True)
-    print("\n".join(scores.lines(cell.name)))
     shortened = ", ".join(
         f"{dataset} {record['cut']}" for dataset, record in records.items() if record["cut"]
     )
-    print(f"  inputs cut to {settings.input_tokens} tokens: {shortened or 'none'}")
+    cut = f"inputs cut to {settings.input_tokens} tokens: {shortened or 'none'}"
+    print_document(score_document(cell.name, scores, cut))
 
 
 def _open(config: Config, name: str, backbone: Backbone, settings: GenerationSettings) -> Generator:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from benchmark.cli.allocator import keep_freed_memory
+from benchmark.cli.messages import say
 from benchmark.config.digests import params_digest, section_digest
 from benchmark.runs.cell_run import CellRun
 from benchmark.studies import mlflow_runs
@@ -20,7 +21,7 @@ from benchmark.studies.space import present
 from benchmark.studies.status import counts_text, front, front_text
 from benchmark.studies.storage import HEARTBEAT, open_storage, reachable, storage_url
 from benchmark.studies.training import Trained
-from benchmark.studies.worker import TrialBudget, enter_study, say, work
+from benchmark.studies.worker import TrialBudget, enter_study, work
 from benchmark.tracking.environment import cpu_count
 from bmt.errors import BMTError
 from bmt.runtime.files import json_digest

@@ -31,7 +31,11 @@ def test_the_list_is_the_files_at_the_top_of_benchmark() -> None:
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
 def test_without_a_verb_the_verbs_are_listed_by_group(words: list[str]) -> None:
     done = call("-m", "benchmark", *words)
-    assert (done.returncode, done.stderr, done.stdout) == (0, "", listing("benchmark", GROUPS) + "\n")
+    assert (done.returncode, done.stderr, done.stdout) == (
+        0,
+        "",
+        "\n".join(listing("benchmark", GROUPS)) + "\n",
+    )
     lines = done.stdout.splitlines()
     for group, verbs in GROUPS.items():
         at = lines.index(group)

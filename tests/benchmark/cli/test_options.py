@@ -312,7 +312,7 @@ def test_each_kind_of_digests_is_written_by_its_own_word(
 ) -> None:
     cells: list[str] = []
 
-    def scores(config: Any, cell: SimpleNamespace, places: Any) -> int:
+    def scores(cell: SimpleNamespace, places: Any) -> int:
         cells.append(cell.name)
         return 4
 

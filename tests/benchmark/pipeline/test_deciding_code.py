@@ -440,7 +440,7 @@ def all_runs(root: Path) -> dict[str, Traced]:
         run(f"transfer {name}", transfer_cell, its_config, cell, its_config.fewshot, traits=traits)
     held, against = "bert.mt.none.s0", [name for name in TRAINED if ".st-" in name]
     for name in against:
-        run("scores", write_scores, config, parse(name), places)
+        run("scores", write_scores, parse(name), places)
     config_of_held = replace(config_of(config, held, TRAINED[held]), references=against)
     run("references", write_references, config_of_held, places)
     run("published", unifiedqa.main, ["--answer-tokens", "2"])

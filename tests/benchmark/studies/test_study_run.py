@@ -436,7 +436,10 @@ def test_a_params_file_is_read_where_it_is_named_and_must_hold_keys(repository: 
     read = read_settings(str(other))
     assert (read.path, read.config().profile) == (other, "mine")
     other.write_text("- 1\n")
-    with pytest.raises(ConfigError, match=r"keys and values expected; profiles/sample.yaml shows the form"):
+    with pytest.raises(
+        ConfigError,
+        match=r"whole file: \[1\] is not allowed: keys and values; profiles/sample.yaml shows the form$",
+    ):
         read_settings(str(other))
 
 
