@@ -15,7 +15,7 @@ PAPER_ARMS = ("none", "mask", "bmt", "bmt.adapter")
 
 @dataclass(frozen=True, slots=True)
 class ArmRuns:
-    """name: as it was asked for. runs: one a seed, in the order of the seeds."""
+    """name: as it was asked for. runs: one per seed, in the order of the seeds."""
 
     name: str
     identity: Identity

@@ -43,7 +43,7 @@ from bmt.transfer.protocol import FewShotProtocol
 from bmt.transfer.target_masks import target_masks
 from bmt.transfer.transfer_runs import MasksOfSeed, few_shot_runs
 
-TUNED = ("losses", "weights", "windows", "steps", "steps_an_epoch", "best_step", "best_f1")
+TUNED = ("losses", "weights", "windows", "steps", "steps_per_epoch", "best_step", "best_f1")
 """What a result says of the tuning on each dataset; all but the first two are numbers for the tracker."""
 
 

@@ -27,8 +27,8 @@ from benchmark.config.params import load
 from benchmark.runs import training_run, transfer_run  # noqa: F401  (likewise)
 from bmt.gate_learner import GateLearner
 from bmt.training.step import Stepper
-from tests.conftest import ROOT
 from tests.support import project
+from tests.support.repository import ROOT
 
 CELL = "bert.mt.bmt.adapter.s0"
 ENVIRONMENT = {"BMT_TRACKING": "journal", "OMP_NUM_THREADS": "1"}

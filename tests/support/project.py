@@ -25,7 +25,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 DATASETS = ("SQuAD", "HotpotQA")

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmark.config.params import Config, load
+from tests.support.repository import ROOT
 from tests.support.sections import SECTIONS
 from tools import deviations
 from tools.deviations import document
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_committed_document_is_what_the_knobs_generate() -> None:

@@ -21,7 +21,7 @@ from benchmark.cli.commands import (
 )
 from benchmark.cli.verbs import GROUPS
 from bmt.errors import ConfigError, DataError
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 
 VERBS = [verb for verbs in GROUPS.values() for verb in verbs]
 FULL = (

@@ -13,7 +13,7 @@ import pytest
 
 from benchmark.cli.front import check_module, listing
 from benchmark.cli.verbs import GROUPS
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 
 LINES = {verb: line for verbs in GROUPS.values() for verb, line in verbs.items()}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.cli.signals import ended, interruptible
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 
 F_SETPIPE_SZ = 1031
 

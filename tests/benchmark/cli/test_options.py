@@ -63,7 +63,7 @@ from bmt.qa.answering import Answer
 from bmt.qa.generation import GenerationSettings
 from bmt.runtime import ranks
 from bmt.runtime.ranks import Ranks
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 PARAMS = str(ROOT / "profiles" / "mini.yaml")  # not the root's
 CELL = "minilm.mt.bmt.s0"

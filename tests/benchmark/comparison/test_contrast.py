@@ -24,8 +24,8 @@ from benchmark.runs.results import DatasetScore, Identity, Results, Run, read
 from benchmark.statistics.paired import Interval
 from bmt.errors import ConfigError, DataError
 from tests.support.comparing import claim_of, compared, copy_of, edit
+from tests.support.repository import ROOT
 from tests.support.results_maker import make_results
-from tests.support.source_code import ROOT
 
 pytest_plugins = ("tests.support.compare_fixtures",)
 

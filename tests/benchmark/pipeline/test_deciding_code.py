@@ -44,8 +44,8 @@ from benchmark.runs.evaluation_run import evaluate_cell
 from benchmark.runs.training_run import train_cell
 from benchmark.runs.transfer_run import transfer_cell
 from bmt.runtime.source_code import source_digest
-from tests.conftest import ROOT
 from tests.support import project
+from tests.support.repository import ROOT
 
 ALL = frozenset().union(*DOORS.values()) | {"span", "sample"}
 PACKAGES = ("bmt", "benchmark", "tools")  # an environment may lie in the repository too

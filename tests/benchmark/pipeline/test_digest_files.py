@@ -20,7 +20,7 @@ from benchmark.pipeline import digest_files
 from benchmark.pipeline.digest_files import write_digests, write_inputs, write_references, write_scores
 from bmt.errors import ConfigError, DataError
 from bmt.runtime.files import json_digest, write_json
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 MT, SINGLE = "minilm.mt.bmt.s0", "minilm.st-SQuAD.bmt.s0"
 FILES = {

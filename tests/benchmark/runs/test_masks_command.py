@@ -11,8 +11,8 @@ from benchmark.runs.mask_report import masks_document, overlap_document, overlap
 from bmt.errors import ConfigError, ModelError
 from bmt.masks import Masks
 from bmt.runtime.files import write_json
-from tests.bmt.test_masks import made
 from tests.support import project, tiny
+from tests.support.random_masks import learned_masks
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
     project.write_params(tmp_path, project.params(["bert"], ["bert.mt.bmt.s0"], manifest="corpus"))
     for seed, density in ((0, 0.3), (1, 0.5)):
-        made(density, seed, tiny.bert()).save(
+        learned_masks(density, seed, tiny.bert()).save(
             tmp_path / "runs" / "tiny" / f"bert.mt.bmt.s{seed}" / "masks" / "masks.safetensors"
         )
     write_json(
@@ -31,7 +31,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_one_cell_and_two(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    a, b = made(0.3, 0, tiny.bert()), made(0.5, 1, tiny.bert())
+    a, b = learned_masks(0.3, 0, tiny.bert()), learned_masks(0.5, 1, tiny.bert())
     assert command.main(["bert.mt.bmt.s0"]) == 0
     out = capsys.readouterr().out
     assert f"| A, B | {a.jaccard('A', 'B'):.4f} | {a.chance_jaccard('A', 'B'):.4f} |" in out
@@ -60,7 +60,7 @@ def test_what_it_cannot_show_is_named(root: Path) -> None:
 
 def test_masks_of_one_dataset_overlap_with_none_and_cells_may_share_no_dataset(root: Path) -> None:
     model = tiny.bert()
-    whole = made(0.3, 0, model)
+    whole = learned_masks(0.3, 0, model)
     of = {
         name: Masks.of(
             {name: {key: whole.mask(name, key) for key in whole.shapes}}, model, {"kind": "learned"}

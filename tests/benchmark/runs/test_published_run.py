@@ -18,7 +18,7 @@ from bmt.errors import ConfigError, DataError
 from bmt.qa.generation import GenerationSettings
 from bmt.qa.mrqa import Example
 from bmt.runtime.files import write_json
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 RECORD = {"answers": ["a", "b"], "tokens": 9, "cut": 1, "seconds": 2.0}
 

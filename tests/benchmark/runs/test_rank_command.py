@@ -24,8 +24,8 @@ from benchmark.runs.training_run import train_cell
 from bmt.errors import ConfigError
 from bmt.masks import Masks
 from bmt.runtime.ranks import launched
-from tests.conftest import ROOT
 from tests.support import project
+from tests.support.repository import ROOT
 
 CELL = "bert.mt.bmt.s0"
 ACCELERATE = (

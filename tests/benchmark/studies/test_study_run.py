@@ -33,7 +33,7 @@ from benchmark.studies.training import Trained, check_validation, union_density
 from benchmark.studies.worker import TrialBudget, trial_line, work
 from bmt.errors import BMTError, ConfigError, ModelError
 from bmt.random_mask import RandomMask
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 from tests.support.study_maker import SPACE, Formula, enter, search, unrecorded
 
 SAMPLE = ROOT / "profiles" / "sample.yaml"

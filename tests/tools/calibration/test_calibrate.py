@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.statistics.reproduction import judge_arrays
 from bmt.errors import ConfigError
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 from tools.calibration import __main__ as calibrate
 from tools.calibration import simulated_tables
 from tools.calibration.page import bounds_markdown, rates_table

@@ -25,13 +25,12 @@ from bmt.qa.windows import WINDOWS
 from bmt.settings import DataSettings, DecodeSettings
 from bmt.training.data import TrainingData
 from bmt.training.validation import Questions
-from tests.conftest import ROOT
 from tests.support import tiny
 from tests.support.mrqa_files import HEADER, write
 from tests.support.mrqa_files import passage as line
 from tests.support.mrqa_files import question as asked
+from tests.support.repository import ROOT
 from tests.support.silent_bar import silent_bar
-from tests.support.tiny_tokenizers import fast
 from tools.performance import __main__ as speed
 from tools.performance import answers, data, recipe
 from tools.performance import feature_building as building
@@ -43,13 +42,6 @@ from tools.performance.subject import Subject, SubjectSizes, minilm_subject
 
 DATA = DataSettings(window=200, overlap=60, question=130)
 """Room for the longest question: the recipe cuts none."""
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    made = fast("bert")
-    made.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
-    return made
 
 
 @pytest.fixture
@@ -383,7 +375,7 @@ def test_the_command_measures_every_part_and_keeps_the_page(
     names = [
         "real files: prepare to the tokenizer alone",
         "real files: prepare to the recipe",
-        "generated, five questions a context: prepare to the recipe",
+        "generated, five questions per context: prepare to the recipe",
         "a step's windows padded to the longest of them",
         "ours",
         "decoding and scoring: times as fast as the recipe",
@@ -402,7 +394,7 @@ def test_the_command_measures_every_part_and_keeps_the_page(
     assert list(record) == sorted(speed.DATA)
     assert set(record["features"]["seconds"]) == {
         f"{where}: {name}"
-        for where in ("real files", "generated, five questions a context")
+        for where in ("real files", "generated, five questions per context")
         for name in ("tokenizer alone", "prepare", "recipe")
     }
     assert (

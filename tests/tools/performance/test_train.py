@@ -19,11 +19,10 @@ from bmt.errors import ConfigError, DataError
 from bmt.qa.batches import Vocabulary
 from bmt.settings import DataSettings, LossSettings, SamplingSettings, TrainingSettings
 from bmt.training.sampling import Sampler
-from tests.conftest import ROOT
 from tests.support import tiny
 from tests.support.mrqa_files import HEADER, passage, question, write
+from tests.support.repository import ROOT
 from tests.support.silent_bar import silent_bar
-from tests.support.tiny_tokenizers import fast
 from tools.performance import __main__ as speed
 from tools.performance import core, hf_trainer, on_gpu, training
 from tools.performance import same_windows as paired
@@ -37,13 +36,6 @@ from tools.performance.subject import Subject, SubjectSizes
 DATA = DataSettings(window=200, overlap=60, question=130)
 """Room for the longest question: the recipe cuts none."""
 TRAINING = TrainingSettings(batch=4, precision="fp32", lr=1e-3)
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    made = fast("bert")
-    made.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
-    return made
 
 
 @pytest.fixture(scope="module")
