@@ -70,7 +70,7 @@ def test_the_command_writes_the_page_of_the_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "docs").mkdir()
-    monkeypatch.setattr(deviations, "repository_root", lambda: tmp_path)
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["deviations"])
     deviations.main()
     page = (tmp_path / "docs" / "deviations.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import pytest
 
 from benchmark import masks as command
 from benchmark.runs.mask_report import masks_document, overlap_document, overlap_table
-from bmt.errors import ConfigError, ModelError
+from bmt.errors import ConfigError, DataError, ModelError
 from bmt.masks import Masks
 from bmt.runtime.files import write_json
 from tests.support import project, tiny
@@ -77,6 +77,13 @@ def test_masks_of_one_dataset_overlap_with_none_and_cells_may_share_no_dataset(r
     write_json(root / "runs" / "tiny" / "bert.mt.none.s0" / "masks" / "masks.json", None)
     with pytest.raises(ModelError, match="the arm none has no masks, none that stay"):
         command.main(["bert.mt.none.s0"])
+    for damaged, line in (
+        ([1], r"the whole file: \[1\] is not allowed: keys and values"),
+        ({"kind": 3}, "kind: 3 is not allowed: a text"),
+    ):
+        write_json(root / "runs" / "tiny" / "bert.mt.none.s0" / "masks" / "masks.json", damaged)
+        with pytest.raises(DataError, match=rf"masks\.json: {line}: train the cell again$"):
+            command.main(["bert.mt.none.s0"])
 
 
 def test_a_ratio_is_of_the_overlap_to_that_of_independent_masks() -> None:

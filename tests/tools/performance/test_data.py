@@ -32,7 +32,7 @@ from tests.support.mrqa_files import question as asked
 from tests.support.repository import ROOT
 from tests.support.silent_bar import silent_bar
 from tools.performance import __main__ as speed
-from tools.performance import answers, data, recipe
+from tools.performance import answers, data, experiments, recipe
 from tools.performance import feature_building as building
 from tools.performance import separate_process as apart
 from tools.performance.bench import Bench, ratios
@@ -391,7 +391,7 @@ def test_the_command_measures_every_part_and_keeps_the_page(
     assert "old" not in kept and "30 windows of" in kept
     assert ": too little work to judge; the same bytes." in kept
     record = json.loads((tmp_path / "reports" / "speed" / "data.json").read_text())
-    assert list(record) == sorted(speed.DATA)
+    assert list(record) == sorted(experiments.DATA)
     assert set(record["features"]["seconds"]) == {
         f"{where}: {name}"
         for where in ("real files", "generated, five questions per context")
@@ -507,9 +507,9 @@ def test_parts_that_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.performance.subject.minilm_subject", lambda folder, params: None)
 
     def wanted(*options: str) -> list[str]:
-        return list(speed.data_experiments(speed.parse_arguments(["data", *options]))[2])
+        return list(experiments.data_experiments(speed.parse_arguments(["data", *options]))[2])
 
-    assert wanted() == ["features", "padding", "answers"] and wanted("--long") == list(speed.DATA)
+    assert wanted() == ["features", "padding", "answers"] and wanted("--long") == list(experiments.DATA)
     assert wanted("--only", "memory", "--only", "padding") == ["padding", "memory"]
 
 

@@ -24,7 +24,7 @@ from tests.support.mrqa_files import HEADER, passage, question, write
 from tests.support.repository import ROOT
 from tests.support.silent_bar import silent_bar
 from tools.performance import __main__ as speed
-from tools.performance import core, hf_trainer, on_gpu, training
+from tools.performance import core, experiments, hf_trainer, on_gpu, training
 from tools.performance import same_windows as paired
 from tools.performance.bench import Bench
 from tools.performance.figures import MeasuredFigure
@@ -297,7 +297,7 @@ def test_the_command_measures_every_part_and_keeps_the_page(
         "a\n<!-- train cpu:begin -->\n`python -m tools.performance train --rounds 1`"
     ) and kept.endswith("<!-- train cpu:end -->\nb\n")
     record = json.loads((tmp_path / "reports" / "speed" / "train-cpu.json").read_text())
-    assert list(record) == sorted(speed.TRAIN)
+    assert list(record) == sorted(experiments.TRAIN)
     for part in ("steps", "undropped"):
         runs = record[part]["runs"]
         assert {run["tokens"] for own in runs.values() for run in own} == {runs["ours"][0]["tokens"]}
@@ -433,14 +433,14 @@ def test_the_gpus_part_is_measured_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     )
 
     def wanted(*options: str) -> tuple[str, list[str], list[str]]:
-        part, order, chosen = speed.train_experiments(speed.parse_arguments(["train", *options]))
+        part, order, chosen = experiments.train_experiments(speed.parse_arguments(["train", *options]))
         return part, list(order), list(chosen)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert wanted("--steps", "7") == ("train cuda", ["gpu"], ["gpu"])
     assert wanted("--only", "aside", "--only", "steps") == (
         "train cpu",
-        list(speed.TRAIN),
+        list(experiments.TRAIN),
         ["steps", "aside"],
     )
     with pytest.raises(ConfigError, match=r"^--only gpu: not allowed beside other parts: run it alone$"):
@@ -448,7 +448,7 @@ def test_the_gpus_part_is_measured_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ConfigError, match=r"--rounds 3, --steps 0: not allowed: at least 1 of each"):
         wanted("--steps", "0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert wanted() == ("train cpu", list(speed.TRAIN), list(speed.TRAIN))
+    assert wanted() == ("train cpu", list(experiments.TRAIN), list(experiments.TRAIN))
     assert sizes == [{"steps": 7}, {"steps": 12}, {"steps": 12}]
 
 
