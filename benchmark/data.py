@@ -27,7 +27,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         return made
 
     sizes = "Sizes of MRQA files: contexts, questions, mean words."
-    stats = subcommand("stats", sizes, "stats ../shared/data/mrqa_real")
+    stats = subcommand("stats", sizes, "stats data/raw/sample")
     stats.add_argument("folder", nargs="?", help=FOLDER)
     table = "write Table 1 to results/<profile>/table_1.json, for benchmark.compare"
     stats.add_argument("--json", action="store_true", help=table)
@@ -59,19 +59,19 @@ def main(arguments: list[str] | None = None) -> int:
     from bmt.runtime.files import write_json
 
     status = 0
-    folder, places = inspection.inspected(options.folder, params_file(options.params, options.profile))
+    folder, layout = inspection.inspected(options.folder, params_file(options.params, options.profile))
     if options.command == "stats":
-        document, table = inspection.size_document(folder, places.profile)
+        document, table = inspection.size_document(folder, layout.profile)
     elif options.command == "check":
         if options.list < 0:
             raise ConfigError(f"--list: {options.list} is not allowed: at least 0")
         document, status = inspection.irregularity_document(folder, options.strict, options.list)
     else:
-        features = options.features or places.features("any").parent
+        features = options.features or layout.features("any").parent
         document = inspection.question_document(options.id, folder, features, options.backbone)
     print_document(document)
     if options.command == "stats" and options.json:
-        path = places.results / "table_1.json"
+        path = layout.results / "table_1.json"
         write_json(path, table)
         say(f"wrote {path}")
     return status

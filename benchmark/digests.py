@@ -26,22 +26,22 @@ def main(arguments: list[str] | None = None) -> int:
     if (options.what == "scores") != (options.cell is not None):
         raise ConfigError(f"{options.what}: {'needs a' if options.cell is None else 'takes no'} cell")
 
-    from benchmark.config.folders import Places
+    from benchmark.config.folders import Folders
     from benchmark.config.params import find_cell
     from benchmark.config.profiles import chosen_config
     from benchmark.pipeline import digest_files
 
     config, _ = chosen_config(options)
-    places = Places.of(config)
+    folders = Folders.of(config)
     writers = {
         "settings": digest_files.write_digests,
         "inputs": digest_files.write_inputs,
         "references": digest_files.write_references,
     }
     if options.what == "scores":
-        count = digest_files.write_scores(find_cell(config, options.cell), places)
+        count = digest_files.write_scores(find_cell(config, options.cell), folders)
     else:
-        count = writers[options.what](config, places)
+        count = writers[options.what](config, folders)
     say(f"{count} files of {options.what} written")
     return 0
 

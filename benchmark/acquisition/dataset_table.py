@@ -12,7 +12,7 @@ from benchmark.rendering.document import Column, Paragraph, TextTable, text_tabl
 from bmt.qa.irregularities import ReadingReport
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
 
-Facts = Mapping[str, Mapping[str, float | None]]
+SizesByDataset = Mapping[str, Mapping[str, float | None]]
 COLUMNS = ("Q", "C", "Train", "Dev", "Test")
 COUNTED = ("Train", "Dev")
 
@@ -42,7 +42,7 @@ def table_1(reports: Sequence[tuple[str, ReadingReport]], profile: str) -> dict[
     return {"schema": 1, "table": "1", "profile": profile, "backbone": None, "rows": rows}
 
 
-def beside_the_paper(ours: Facts, paper: papers.Table) -> tuple[TextTable, Paragraph]:
+def beside_the_paper(ours: SizesByDataset, paper: papers.Table) -> tuple[TextTable, Paragraph]:
     """The paper's Table 1 with `ours` (the rows of `table_1`) beside it, and how many counts are equal.
 
     "-": the paper prints nothing there; "no data": it does, and there is no such file.

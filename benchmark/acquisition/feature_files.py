@@ -12,7 +12,7 @@ from benchmark.cli.messages import say
 from benchmark.cli.progress import progress
 from benchmark.config.backbones import locate
 from benchmark.config.cells import domain_of, known_name
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config
 from bmt.errors import DataError
 from bmt.qa.irregularities import KINDS
@@ -83,22 +83,22 @@ def prepare(config: Config, workers: int, strict: bool = False, only: str | None
     Raises:
         ConfigError: a backbone that the profile does not have. DataError: as `wanted_files`.
     """
-    places = Places.of(config)
+    folders = Folders.of(config)
     if only is not None:
         known_name(only, tuple(config.backbones), "backbone")
     for name in config.backbones if only is None else [only]:
         if config.backbones[name].head == "generate":
             say(f"{name} reads whole contexts as text: nothing to prepare")
-            write_json(places.features(name) / "features.json", {"files": {}})
+            write_json(folders.features(name) / "features.json", {"files": {}})
         else:
-            _prepare_backbone(config, name, places, workers, strict)
+            _prepare_backbone(config, name, folders, workers, strict)
 
 
-def _prepare_backbone(config: Config, backbone: str, places: Places, workers: int, strict: bool) -> None:
+def _prepare_backbone(config: Config, backbone: str, folders: Folders, workers: int, strict: bool) -> None:
     from bmt.qa.features import BuildOptions, build
     from bmt.qa.model import open_tokenizer
 
-    files, absent = wanted_files(config, places.raw)
+    files, absent = wanted_files(config, folders.raw)
     place = locate(backbone, config.backbones[backbone])
     tokenizer = open_tokenizer(place.source, revision=place.revision, markers=config.data.special_tokens)
     made: dict[str, dict[str, Any]] = {}
@@ -107,7 +107,7 @@ def _prepare_backbone(config: Config, backbone: str, places: Places, workers: in
         for dataset, split, path in files:
             name, size = f"{dataset}.{split}", path.stat().st_size
             out, options = (
-                places.features(backbone) / name,
+                folders.features(backbone) / name,
                 BuildOptions(workers if size > WORTH_PROCESSES else 1, strict),
             )
             with advice(": `python -m benchmark.data check` says why", only="no usable question"):
@@ -117,20 +117,20 @@ def _prepare_backbone(config: Config, backbone: str, places: Places, workers: in
     for dataset in absent:
         say(f"{dataset}: no dev file in this profile's data: shown as no data, left out of the averages")
     told = [line for name, meta in made.items() for line in said_of(name, meta)]
-    listed = f"{places.features(backbone).relative_to(places.root)}/<file>/features.json lists each"
+    listed = f"{folders.features(backbone).relative_to(folders.root)}/<file>/features.json lists each"
     say(*([*told, listed] if told else ["nothing irregular, no question cut or dropped"]))
-    known = origins(places.raw)
+    known = origins(folders.raw)
     brief = {
         name: {key: value for key, value in meta.items() if key not in LISTS}
         | {
             "source": known.get(meta["inputs"]["file_sha256"]),
-            "content_sha256": content_digest(places.features(backbone) / name),
+            "content_sha256": content_digest(folders.features(backbone) / name),
         }
         for name, meta in made.items()
     }
     if hub := [name for name, meta in brief.items() if meta["source"] == "hub"]:
         say(f"from the hub: {', '.join(hub)}: {NOT_COMPARABLE}")
-    write_json(places.features(backbone) / "features.json", {"files": brief})
+    write_json(folders.features(backbone) / "features.json", {"files": brief})
     windows = sum(int(meta["counts"]["windows"]) for meta in made.values())
     questions = sum(int(meta["counts"]["examples"]) for meta in made.values())
     say(

@@ -10,7 +10,7 @@ from benchmark.acquisition.dataset_table import beside_the_paper, table_1
 from benchmark.cli.advice import PREPARE, advice
 from benchmark.cli.progress import progress
 from benchmark.cli.text import short
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import load, repository_root
 from benchmark.paper import tables as papers
 from benchmark.rendering.document import (
@@ -42,14 +42,14 @@ SIZES = (
 )
 
 
-def inspected(folder: str | None, params: str | None) -> tuple[Path, Places]:
+def inspected(folder: str | None, params: str | None) -> tuple[Path, Folders]:
     """The folder that a command looks at (None: the raw files of the profile in `params`, default: the root's
-    params.yaml), and the places of that profile; a folder that was named goes by its name.
+    params.yaml), and the folders of that profile; a folder that was named goes by its name.
     """
     if folder is None:
-        places = Places.of(load(params))
-        return places.raw, places
-    return Path(folder), Places(repository_root(), Path(folder).resolve().name)
+        folders = Folders.of(load(params))
+        return folders.raw, folders
+    return Path(folder), Folders(repository_root(), Path(folder).resolve().name)
 
 
 def mrqa_files(folder: Path) -> list[Path]:

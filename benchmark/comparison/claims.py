@@ -34,7 +34,7 @@ from benchmark.statistics.paired import Interval, PairedScores
 
 T = TypeVar("T")
 
-FACTS = "exact numbers"
+EXACT_NUMBERS = "exact numbers"
 DIRECTIONS = {"greater": 1, "less": -1, "comparable": 0}
 
 
@@ -148,10 +148,10 @@ def _fact(claim: Claim, paper: Paper, facts: dict[str, Any] | None) -> ClaimResu
     holds = ours * direction > 0 if direction else abs(ours) <= (claim.size or 0)
     return ClaimResult(
         UPHELD if holds else CONTRADICTED,
-        f"{FACTS}: {ours:+g}",
+        f"{EXACT_NUMBERS}: {ours:+g}",
         claim=claim,
         paper_delta=printed,
-        interval=Interval(ours, None, None, None, 0, FACTS),
+        interval=Interval(ours, None, None, None, 0, EXACT_NUMBERS),
     )
 
 

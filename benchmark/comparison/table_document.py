@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from benchmark.comparison.claims import FACTS, ClaimResult
+from benchmark.comparison.claims import EXACT_NUMBERS, ClaimResult
 from benchmark.comparison.mask_density import Density
 from benchmark.comparison.matching import LITERATURE, MISSING, NO_DATA, NOT_COMPARABLE
 from benchmark.comparison.report import DIFFERS, EXACT, CellResult, TableReport
@@ -137,7 +137,7 @@ def claim_remark(result: ClaimResult) -> str:
     """What qualifies a claim's verdict; empty where nothing does."""
     # A judged claim's reason repeats its interval and p.
     interval = result.interval
-    reason = result.reason if result.p_holm is None and not (interval and interval.method == FACTS) else ""
+    reason = result.reason if result.p_holm is None and not (interval and interval.method == EXACT_NUMBERS) else ""
     return "; ".join(part for part in (result.note, reason, _needed(result)) if part)
 
 

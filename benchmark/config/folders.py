@@ -12,16 +12,16 @@ from bmt.runtime.files import json_digest
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Folders:
     """The folders of one profile under a root (the repository's, unless a test says otherwise)."""
 
     root: Path
     profile: str
 
     @staticmethod
-    def of(config: Config) -> Places:
-        """The places of a configuration's profile."""
-        return Places(repository_root(), config.profile)
+    def of(config: Config) -> Folders:
+        """The folders of a configuration's profile."""
+        return Folders(repository_root(), config.profile)
 
     @property
     def raw(self) -> Path:

@@ -33,13 +33,13 @@ ALIKE = 0.9
 NEARLY = 80.0
 FEW_SHARED = 0.2
 
-_COMPARED = (
+_COMPARATIVES = (
     r"more|less|fewer|most|least|fewest|first|last|earlier|earliest|later|latest|sooner|older|"
     r"oldest|younger|youngest|newer|larger|largest|bigger|biggest|smaller|smallest|higher|highest|"
     r"lower|lowest|greater|greatest|longer|longest|shorter|shortest|taller|tallest|closer|closest|"
     r"farther|further|before|after"
 )
-_COMPARISON = re.compile(rf"\b(?:{_COMPARED})\b.*\bor\b|\bor\b.*\b(?:{_COMPARED})\b", re.IGNORECASE)
+_COMPARISON = re.compile(rf"\b(?:{_COMPARATIVES})\b.*\bor\b|\bor\b.*\b(?:{_COMPARATIVES})\b", re.IGNORECASE)
 _BOTH = re.compile(
     r"^\W*(?:are|were|is|was|do|does|did|have|has)\b.*\b(?:both|same|either|and|or)\b", re.IGNORECASE
 )

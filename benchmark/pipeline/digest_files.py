@@ -20,7 +20,7 @@ from benchmark.config.cells import Cell, parse
 from benchmark.config.code_closure import CodeTree
 from benchmark.config.conditions import SOURCE_SEED
 from benchmark.config.deciding_code import cell_traits, stage_code
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config, find_cell, repository_root
 from benchmark.config.record_file import read_record
 from benchmark.config.schema import Text
@@ -31,7 +31,7 @@ from bmt.runtime.files import file_digest, json_digest, write_folder_aside, writ
 Json = dict[str, Any]
 
 
-def write_digests(config: Config, places: Places, tree: CodeTree | None = None) -> int:
+def write_digests(config: Config, folders: Folders, tree: CodeTree | None = None) -> int:
     """Write what decides every instance of every stage; the number of files.
 
     Args:
@@ -43,9 +43,9 @@ def write_digests(config: Config, places: Places, tree: CodeTree | None = None) 
     """
     needed = {name: [cell.name for cell in reference_cells(config, parse(name))] for name in config.cells}
     _check_references(config, needed)
-    count = _write(places.digests, _instances(config, tree))
+    count = _write(folders.digests, _instances(config, tree))
     held = {name: references for name, references in needed.items() if references}
-    write_json(places.scores / "needed.json", held)
+    write_json(folders.scores / "needed.json", held)
     return count + 1
 
 
@@ -131,7 +131,7 @@ def _check_references(config: Config, needed: Mapping[str, list[str]]) -> None:
             )
 
 
-def write_inputs(config: Config, places: Places) -> int:
+def write_inputs(config: Config, folders: Folders) -> int:
     """Write which data each cell trains on, is scored on and is transferred to, by digest; the number of
     files.
 
@@ -139,7 +139,7 @@ def write_inputs(config: Config, places: Places) -> int:
         DataError: the features of a backbone are not there.
     """
     prepared = {
-        name: _prepared(places.features(name))
+        name: _prepared(folders.features(name))
         for name in {parse(cell).backbone for cell in config.every_cell}
     }
     data, files = config.data, dict[str, Json]()
@@ -158,7 +158,7 @@ def write_inputs(config: Config, places: Places) -> int:
         files[f"transfer/{source}"] = _chosen(
             there, [f"{dataset}.dev" for dataset in digests.targets(config)]
         )
-    return _write(places.inputs, files)
+    return _write(folders.inputs, files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,23 +208,23 @@ def _chosen(prepared: Mapping[str, Json], names: Iterable[str]) -> Json:
     }
 
 
-def write_scores(cell: Cell, places: Places) -> int:
+def write_scores(cell: Cell, folders: Folders) -> int:
     """Write the validation scores of a trained ST cell, for the cells whose sampling is held against it; the
     number of files.
     """
-    path = places.run(cell) / "training.json"
+    path = folders.run(cell) / "training.json"
     validation = read_record(path, ValidationFields, f"train {cell.name} again")["validation"]
-    write_json(places.scores / f"{cell.name}.json", validation)
+    write_json(folders.scores / f"{cell.name}.json", validation)
     return 1
 
 
-def write_references(config: Config, places: Places) -> int:
+def write_references(config: Config, folders: Folders) -> int:
     """Write the scores that each cell's sampling is held against, none for most; the number of files."""
     files = {
         name: {
-            cell.name: json.loads((places.scores / f"{cell.name}.json").read_text(encoding="utf-8"))
+            cell.name: json.loads((folders.scores / f"{cell.name}.json").read_text(encoding="utf-8"))
             for cell in reference_cells(config, parse(name))
         }
         for name in config.every_cell
     }
-    return _write(places.references, files)
+    return _write(folders.references, files)

@@ -120,7 +120,7 @@ def assemble(
 
 def jobs_of(plan: TablePlan, present: ProfileFiles) -> list[Job]:
     """What `--run` runs, in order."""
-    places = present.places
+    folders = present.folders
     jobs = [Job(DATA, plan.preparation, READING, guessed=True)] if plan.preparation else []
     for item in plan.to_run:
         needed = item.needed
@@ -133,8 +133,8 @@ def jobs_of(plan: TablePlan, present: ProfileFiles) -> list[Job]:
                 item.seconds,
                 item.needs,
                 item.after,
-                expects=tuple(places.results / f"{needed.name}.{suffix}" for suffix in suffixes),
-                model=places.run(parse(needed.name)) / "model" if needed.is_cell else None,
+                expects=tuple(folders.results / f"{needed.name}.{suffix}" for suffix in suffixes),
+                model=folders.run(parse(needed.name)) / "model" if needed.is_cell else None,
                 guessed=counted,
             )
         )
@@ -156,7 +156,7 @@ def _item(
         to_do = () if finished else (tuple((needed.command or "").split()),)
         return Item(needed, state, to_do, READING if to_do else 0.0)
     cell = Cell(identity.backbone, identity.regime, identity.arm, identity.adapter, needed.seed)
-    features, weights = present.places.features(cell.backbone), weights_of(config, cell.backbone)
+    features, weights = present.folders.features(cell.backbone), weights_of(config, cell.backbone)
     scored = config.data.evaluate
     if not needed.is_cell:
         scored = [name for name in needed.datasets if name in scored]
@@ -230,7 +230,7 @@ def _references(needed: PlannedRun, present: ProfileFiles) -> list[str]:
     return [
         name
         for name in needed.references
-        if not (present.places.run(parse(name)) / "training.json").is_file()
+        if not (present.folders.run(parse(name)) / "training.json").is_file()
     ]
 
 
@@ -253,11 +253,11 @@ def _after_others(item: Item, items: dict[str, Item]) -> Item:
 def _lacks_data(needed: PlannedRun, present: ProfileFiles) -> bool:
     """Whether a run's features, or the files of a table of counted numbers, are not there."""
     if needed.identity is None:
-        return not any(present.places.raw.rglob("*.jsonl*"))
+        return not any(present.folders.raw.rglob("*.jsonl*"))
     if needed.identity.published:
-        return not any(present.places.raw.rglob("*.dev.jsonl.gz"))
+        return not any(present.folders.raw.rglob("*.dev.jsonl.gz"))
     regime, data = needed.identity.regime, present.config.data
     train = data.train if regime == "mt" else [regime.removeprefix("st-")]
-    folder = present.places.features(needed.identity.backbone)
+    folder = present.folders.features(needed.identity.backbone)
     dev = any((folder / f"{name}.dev" / "features.json").is_file() for name in data.evaluate)
     return not dev or not all((folder / f"{name}.train" / "features.json").is_file() for name in train)

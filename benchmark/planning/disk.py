@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmark.config.cells import Cell, parse
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config, repository_root
 from bmt.errors import ConfigError
 
@@ -63,16 +63,16 @@ class RunFolder:
     masks: int
 
 
-def run_folders(places: Places) -> list[RunFolder]:
+def run_folders(folders: Folders) -> list[RunFolder]:
     """The cells of a profile that have a run folder with a model."""
-    folders = []
-    for path in sorted((places.root / "runs" / places.profile).glob("*/model")):
+    cells = []
+    for path in sorted((folders.root / "runs" / folders.profile).glob("*/model")):
         try:
             cell = parse(path.parent.name)
         except ConfigError:
             continue
-        folders.append(RunFolder(cell, size(path), size(path.parent / "masks")))
-    return folders
+        cells.append(RunFolder(cell, size(path), size(path.parent / "masks")))
+    return cells
 
 
 def disk_of(
@@ -98,17 +98,17 @@ def disk_of(
     alike = [
         other for other in there if (other.cell.backbone, other.cell.adapter) == (cell.backbone, cell.adapter)
     ]
-    sources = 1 if cell.dataset else len(config.data.train)
+    learned_for = 1 if cell.dataset else len(config.data.train)
     base = weights or HUB["FacebookAI/roberta-base"] * BYTES_A_WEIGHT
     model = round(
         median(other.model for other in alike)
         if alike
-        else base * (1 + (ADAPTER * sources if cell.adapter else 0))
+        else base * (1 + (ADAPTER * learned_for if cell.adapter else 0))
     )
     kind = config.arms[cell.arm].mask
     masks = 0
     if kind not in ("none", "random"):
-        count = 1 if config.mask.scope != "per_dataset" or kind == "magnitude" else sources
+        count = 1 if config.mask.scope != "per_dataset" or kind == "magnitude" else learned_for
         same = [
             other.masks
             for other in alike

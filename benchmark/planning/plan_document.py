@@ -124,7 +124,7 @@ def _closing(requested: RequestedPlan, sums: Totals) -> list[str]:
             f"disk: {size(left)} in the end (--keep {other}: {size(sums.kept[other])}), and up to "
             f"{size(sums.running)} more while they run"
         )
-    free = shutil.disk_usage(requested.present.places.root).free
+    free = shutil.disk_usage(requested.present.folders.root).free
     if left + sums.running > free:
         lines.append(f"disk: only {size(free)} are free here")
     if config.training.threads and slots > 1:

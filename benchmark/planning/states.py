@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmark.config.cells import parse
 from benchmark.config.digests import section_digest
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config
 from benchmark.planning.cells import PlannedRun
 from benchmark.runs.results import Identity, Results
@@ -32,30 +32,30 @@ class ProfileFiles:
     """The files of one profile that decide what exists."""
 
     config: Config
-    places: Places
+    folders: Folders
     results: Results
 
     @property
     def logs(self) -> Path:
         """Where `--run` writes what runs print."""
-        return self.places.root / "runs" / self.places.profile / LOGS
+        return self.folders.root / "runs" / self.folders.profile / LOGS
 
     def trained(self, cell: str) -> bool:
         """Whether a cell's model can be opened and evaluated."""
-        folder = self.places.run(parse(cell))
+        folder = self.folders.run(parse(cell))
         return (folder / "training.json").is_file() and (folder / "model").is_dir()
 
     def lacking(self, needed: PlannedRun) -> list[str] | None:
         """Datasets that should be scored and are not, in spite of their features; None: no results at all."""
         if needed.identity is None:
-            return [] if (self.places.results / f"{needed.name}.json").is_file() else None
+            return [] if (self.folders.results / f"{needed.name}.json").is_file() else None
         runs = [
             run for run in self.results.runs if (run.identity, run.seed) == (needed.identity, needed.seed)
         ]
         if not runs:
             return None
         there = {*runs[0].datasets, *runs[0].empty}
-        features = self.places.features(needed.identity.backbone)
+        features = self.folders.features(needed.identity.backbone)
         wanted = [name for name in needed.datasets if name in self.config.data.evaluate and name not in there]
         return [name for name in wanted if (features / f"{name}.dev" / "features.json").is_file()]
 
@@ -72,7 +72,7 @@ class ProfileFiles:
 
     def checkpoint(self, cell: str) -> int | None:
         """The step of a cell's newest checkpoint under these settings, or None."""
-        folders = (self.places.root / ".checkpoints").glob(
+        folders = (self.folders.root / ".checkpoints").glob(
             f"{cell}-{section_digest(self.config, cell)[:12]}-*"
         )
         steps = [

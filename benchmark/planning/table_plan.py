@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.comparison.matching import Matcher, Setting, find_stand_in
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import load, repository_root
 from benchmark.config.profiles import as_seen
 from benchmark.paper import tables as papers
@@ -80,7 +80,7 @@ def plan_table(request: PlanRequest) -> RequestedPlan:
     paper = papers.load()
     table = paper.table(request.paper_table)
     config = load(request.params)
-    present = ProfileFiles(config, places := Places.of(config), results.read(places.results))
+    present = ProfileFiles(config, folders := Folders.of(config), results.read(folders.results))
     listed = tuple(config.every_cell)
     stand_in = find_stand_in(table, present.results, paper.requires, listed)
     setting = Setting(config.profile, listed=listed)
@@ -90,8 +90,8 @@ def plan_table(request: PlanRequest) -> RequestedPlan:
     if request.run and request.gpus and not gpu:
         gpus = ",".join(request.gpus)
         raise ConfigError(f"--gpus {gpus}: not allowed with --run: no GPU is seen on this machine ({device})")
-    machine = Machine(device, gpu or bool(request.gpus), throughput.speed_records(places.root))
-    plan = assembly.assemble(needed, unavailable, present, machine, disk.run_folders(places))
+    machine = Machine(device, gpu or bool(request.gpus), throughput.speed_records(folders.root))
+    plan = assembly.assemble(needed, unavailable, present, machine, disk.run_folders(folders))
     return RequestedPlan(request, table, stand_in, plan, present)
 
 

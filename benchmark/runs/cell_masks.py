@@ -75,7 +75,7 @@ def masks_of_cell(
             control, stop=stop_alone(control)
         )  # other ranks would wait for masks that do not come
         return mask_schedule(model, data, mask, run.plan, seed=run.cell.seed, control=alone)
-    path = run.places.masks(run.config, run.cell, run.data.digest, run.backbone.identity)
+    path = run.folders.masks(run.config, run.cell, run.data.digest, run.backbone.identity)
     moved = mask.keep_delta and arm.mask == "learned"
     theta = path.with_suffix(".theta.safetensors") if moved else None  # theta_0 + delta
     with run.ranks.first_before_others():

@@ -10,7 +10,7 @@ from benchmark.cli.progress import Bar, progress
 from benchmark.config.backbones import Located, locate
 from benchmark.config.cells import Cell
 from benchmark.config.digests import section_digest
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Arm, Config
 from benchmark.runs.cell_data import SourceData, training_data
 from benchmark.runs.single_task_reference import with_reference
@@ -27,14 +27,14 @@ class CellRun:
 
     Attributes:
         config: with the scores of single-task runs, where the cell's sampling is held against them.
-        places: where it reads and writes.
+        folders: where it reads and writes.
         backbone: the pretrained weights.
         ranks: of the processes that train it together.
     """
 
     config: Config
     cell: Cell
-    places: Places
+    folders: Folders
     backbone: Located
     data: SourceData
     ranks: Ranks
@@ -46,12 +46,12 @@ class CellRun:
         Raises:
             DataError: no features. ModelError: no backbone, no single-task run that the cell needs.
         """
-        places = Places.of(config)
-        config = with_reference(config, cell, places)
+        folders = Folders.of(config)
+        config = with_reference(config, cell, folders)
         use_threads(config)
         backbone = locate(cell.backbone, config.backbones[cell.backbone])
-        data = training_data(config, cell, places.features(cell.backbone))
-        return CellRun(config, cell, places, backbone, data, ranks)
+        data = training_data(config, cell, folders.features(cell.backbone))
+        return CellRun(config, cell, folders, backbone, data, ranks)
 
     @property
     def arm(self) -> Arm:
@@ -66,12 +66,12 @@ class CellRun:
     @property
     def folder(self) -> Path:
         """Where its outputs go."""
-        return self.places.run(self.cell)
+        return self.folders.run(self.cell)
 
     @property
     def checkpoints(self) -> Checkpoints:
         """Of the loop and of what comes before it; the fingerprint is of all that decides the run."""
-        folder = self.places.checkpoints(self.config, self.cell, self.data.digest)
+        folder = self.folders.checkpoints(self.config, self.cell, self.data.digest)
         decides = section_digest(self.config, self.cell)
         return Checkpoints(folder, f"{decides}:{self.data.digest}:{self.backbone.identity}")
 

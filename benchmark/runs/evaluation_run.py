@@ -8,7 +8,7 @@ from typing import Any
 from benchmark.cli.advice import TRAIN, advice
 from benchmark.cli.progress import Bar, progress
 from benchmark.config.cells import Cell
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config
 from benchmark.rendering import print_document
 from benchmark.runs.cell_data import dev_features, dev_questions, file_digests
@@ -38,15 +38,15 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
     Raises:
         ModelError: the cell was not trained. DataError: no features.
     """
-    ranks, places = ranks or Ranks(), Places.of(config)
+    ranks, folders = ranks or Ranks(), Folders.of(config)
     use_threads(config)
-    folder = places.run(cell)
+    folder = folders.run(cell)
     with advice(TRAIN):
         model, tokenizer = load_model(folder)
     trained = read_training(folder)
     model.to(rank_device())
     features = dev_features(
-        places.features(cell.backbone),
+        folders.features(cell.backbone),
         config.data.evaluate,
         config.data,
         "there: run `python -m benchmark.prepare`",
@@ -69,7 +69,7 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
             if ranks.first:
                 tables[name] = predictions_table(name, part.examples, predictions, features[name].examples)
                 digest = sha256[name][:32]
-                tracker.data_input(f"{name}.dev", str(places.raw), digest=digest, context="evaluation")
+                tracker.data_input(f"{name}.dev", str(folders.raw), digest=digest, context="evaluation")
         if not ranks.first:
             return
         scores = DatasetScores.of(tables, sha256, config.data.evaluate)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmark.cli.advice import TRAIN, advice
 from benchmark.config.cells import Cell
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config
 from benchmark.config.record_file import read_record
 from benchmark.config.schema import Text
@@ -24,7 +24,7 @@ def kept_masks(config: Config, cell: Cell) -> Masks:
     Raises:
         ModelError: the cell was not trained, or its arm has no fixed masks.
     """
-    folder = Places.of(config).run(cell) / "masks"
+    folder = Folders.of(config).run(cell) / "masks"
     if (folder / "masks.json").is_file() and not (folder / "masks.safetensors").is_file():
         kind = _kind(folder / "masks.json")
         raise ModelError(

@@ -25,7 +25,7 @@ from benchmark.config.backbones import locate
 from benchmark.config.cells import ZERO_SHOT, Cell, domain_of
 from benchmark.config.deciding_code import stage_code
 from benchmark.config.digests import targets
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.generators import generator_of
 from benchmark.config.params import Backbone, Config
 from benchmark.rendering import print_document
@@ -70,13 +70,13 @@ def score_published(
         DataError: no dev file.
     """
     name, backbone = generator_of(config, name)
-    places, cell = Places.of(config), Cell(name, "mt", ZERO_SHOT, False, 0)
+    folders, cell = Folders.of(config), Cell(name, "mt", ZERO_SHOT, False, 0)
     use_threads(config)
-    files = dev_files(config, places.raw)
+    files = dev_files(config, folders.raw)
     generator = _open(config, name, backbone, settings)
     sha256 = {dataset: file_digest(path) for dataset, path in files.items()}
     examples = {dataset: list(read_mrqa(path))[: config.data.dev_cap] for dataset, path in files.items()}
-    folder, kept = places.run(cell), places.root / ".checkpoints" / "zero_shot" / cell.name
+    folder, kept = folders.run(cell), folders.root / ".checkpoints" / "zero_shot" / cell.name
     records, tables = {}, {}
     generation = {f"generation.{key}": value for key, value in asdict(settings).items()}
     tags = {"stage": "unifiedqa", "backbone.identity": generator.identity}
@@ -86,14 +86,14 @@ def score_published(
     ):
         for dataset, rows in examples.items():
             digest = sha256[dataset]
-            tracker.data_input(f"{dataset}.dev", str(places.raw), digest=digest[:32], context="evaluation")
+            tracker.data_input(f"{dataset}.dev", str(folders.raw), digest=digest[:32], context="evaluation")
             record = _record(generator, kept, dataset, digest, rows, bar)
             records[dataset] = record
             answers = [WrittenAnswer(row, text) for row, text in enumerate(record["answers"])]
             tables[dataset] = predictions_table(dataset, np.arange(len(rows)), answers, table_of(rows))
         scores = DatasetScores.of(tables, sha256, targets(config))
         tracker.log(scores.metrics(), step=0)
-        known = origins(places.raw)
+        known = origins(folders.raw)
         hub = [f"{dataset}.dev" for dataset, digest in sha256.items() if known.get(digest) == "hub"]
         about = {"profile": config.profile, "from_hub": hub, "mlflow_run_id": tracker.reference}
         keep_results(config, scores, params, result_record(cell, generator, records) | about)

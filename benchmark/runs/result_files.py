@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from benchmark.config.cells import Cell
 from benchmark.config.digests import params_digest
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config
 from benchmark.runs.dataset_scores import DatasetScores
 from benchmark.runs.result_schema import KEPT, SCHEMA
@@ -53,7 +53,7 @@ def keep_results(config: Config, scores: DatasetScores, params: str | None, reco
     """Write `<cell>.parquet`, and as `<cell>.json` the `record` of the run with its scores, what they were
     made with, the digest of the predictions and the seal of both.
     """
-    described, folder = environment.describe(), Places.of(config).results
+    described, folder = environment.describe(), Folders.of(config).results
     whole = {
         "schema": SCHEMA,
         "datasets": scores.datasets,
@@ -77,6 +77,6 @@ def hub_files(config: Config, cell: Cell, names: list[str]) -> list[str]:
     """Those of the files `<Dataset>.<split>` that came from the Hugging Face hub's copy, as
     `benchmark.prepare` noted.
     """
-    path = Places.of(config).features(cell.backbone) / "features.json"
+    path = Folders.of(config).features(cell.backbone) / "features.json"
     noted = json.loads(path.read_text(encoding="utf-8"))["files"]
     return [name for name in names if noted.get(name, {}).get("source") == "hub"]

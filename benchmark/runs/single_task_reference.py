@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.config.cells import Cell
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config
 from benchmark.runs.training_record import NAME
 from bmt.errors import ModelError
@@ -35,7 +35,7 @@ def reference_cells(config: Config, cell: Cell) -> list[Cell]:
     return [Cell(cell.backbone, f"st-{dataset}", arm, False, cell.seed) for dataset in config.data.train]
 
 
-def with_reference(config: Config, cell: Cell, places: Places) -> Config:
+def with_reference(config: Config, cell: Cell, folders: Folders) -> Config:
     """The configuration with `sampling.single_task_scores` filled from the ST cells' runs, if this cell's
     sampling needs them.
 
@@ -50,7 +50,7 @@ def with_reference(config: Config, cell: Cell, places: Places) -> Config:
         return config
     scores, missing = {}, []
     for single in cells:
-        path = places.run(single) / NAME
+        path = folders.run(single) / NAME
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -66,8 +66,8 @@ def with_reference(config: Config, cell: Cell, places: Places) -> Config:
     if missing:
         raise ModelError(
             f"cell {cell.name!r}: sampling.kind dynamic_single_task is held against ST runs, and "
-            f"{places.run(cell).parent} has no {', '.join(missing)}: `python -m benchmark.train {missing[0]}`"
-            f"{' and so on' if len(missing) > 1 else ''}, name another arm in sampling."
+            f"{folders.run(cell).parent} has no {', '.join(missing)}: `python -m benchmark.train "
+            f"{missing[0]}`{' and so on' if len(missing) > 1 else ''}, name another arm in sampling."
             "single_task_arm, or give sampling.single_task_scores"
         )
     return replace(config, sampling=replace(config.sampling, single_task_scores=scores))

@@ -57,7 +57,7 @@ def train_cell(
         _examples_kept(run),
     ):
         for name, digest in run.data.sha256.items():
-            source = str(run.places.raw)
+            source = str(run.folders.raw)
             tracker.data_input(name=name, source=source, digest=digest[:32], context="training")
         control = RunControl(
             report=lambda step, metrics: tracker.log(metrics, step=step),

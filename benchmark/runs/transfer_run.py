@@ -14,7 +14,7 @@ from benchmark.cli.signals import stoppable
 from benchmark.config.cells import Cell
 from benchmark.config.deciding_code import cell_traits, stage_code
 from benchmark.config.digests import section_digest, targets
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config
 from benchmark.rendering import print_document
 from benchmark.runs import nonfinite
@@ -61,7 +61,7 @@ class TransferRun:
 
     config: Config
     cell: Cell
-    places: Places
+    folders: Folders
     trained: dict[str, Any]
     features: dict[str, Features]
     params: str | None
@@ -77,19 +77,19 @@ def transfer_cell(config: Config, cell: Cell, settings: FewShotSettings, params:
         DataError: no target.
     """
     use_threads(config)
-    arm, places = config.arms[cell.arm], Places.of(config)
+    arm, folders = config.arms[cell.arm], Folders.of(config)
     if arm.regularizer != "none":
         raise ConfigError(
             f"cell {cell.name!r}: an arm with a regularizer ({arm.regularizer}) has no few-shot transfer: "
             "name another"
         )
-    folder = places.run(cell)
+    folder = folders.run(cell)
     with advice(TRAIN):
         model, tokenizer = load_model(folder)
     trained = read_training(folder)
     model.to(rank_device())
-    features = target_features(config, places, cell)
-    run = TransferRun(config, cell, places, trained, features, params)
+    features = target_features(config, folders, cell)
+    run = TransferRun(config, cell, folders, trained, features, params)
     protocol = FewShotProtocol(Vocabulary.of(tokenizer), plan_of(config), settings, config.data)
     records = _transferred(run, model, protocol)
     for k in settings.sizes:
@@ -97,7 +97,7 @@ def transfer_cell(config: Config, cell: Cell, settings: FewShotSettings, params:
             _write_one(run, k, seed, [one for one in records if (one["k"], one["seed"]) == (k, seed)])
 
 
-def target_features(config: Config, places: Places, cell: Cell) -> dict[str, Features]:
+def target_features(config: Config, folders: Folders, cell: Cell) -> dict[str, Features]:
     """Of the datasets out of domain that the profile scores, those that were prepared. Raises DataError where
     none was.
     """
@@ -106,7 +106,7 @@ def target_features(config: Config, places: Places, cell: Cell) -> dict[str, Fea
         f"of {', '.join(wanted) or 'a dataset out of domain'}: name some in data.evaluate, and run `python "
         "-m benchmark.prepare`"
     )
-    return dev_features(places.features(cell.backbone), wanted, config.data, otherwise)
+    return dev_features(folders.features(cell.backbone), wanted, config.data, otherwise)
 
 
 def _transferred(run: TransferRun, model: Any, protocol: FewShotProtocol) -> list[dict[str, Any]]:
@@ -114,12 +114,12 @@ def _transferred(run: TransferRun, model: Any, protocol: FewShotProtocol) -> lis
     config, cell, settings = run.config, run.cell, protocol.settings
     parts = list(dev_questions(run.features, config.data).values())
     ids = {name: entry.examples["id"] for name, entry in run.features.items()}
-    folder = run.places.run(cell)
+    folder = run.folders.run(cell)
     weights = file_digest(folder / "model" / "model.safetensors")
     data = ",".join(entry.meta["key"] for entry in run.features.values())
     code = json_digest(stage_code("transfer", cell_traits(config, cell)))
     kept = Checkpoints(
-        run.places.root / ".checkpoints" / "transfer" / cell.name,
+        run.folders.root / ".checkpoints" / "transfer" / cell.name,
         f"{section_digest(config, cell)}:{code}:{weights}:{data}",
     )
     count = len(settings.sizes) * len(settings.seeds) * len(parts)
@@ -142,7 +142,7 @@ def _transferred(run: TransferRun, model: Any, protocol: FewShotProtocol) -> lis
 def _masks_of_seed(run: TransferRun, protocol: FewShotProtocol, stop: Stop) -> MasksOfSeed:
     """What the arm's updates on a target are under, by seed."""
     arm, mask = run.config.arms[run.cell.arm], run.config.mask
-    path = run.places.run(run.cell) / "masks" / "masks.safetensors"
+    path = run.folders.run(run.cell) / "masks" / "masks.safetensors"
     source = Masks.load(path) if path.is_file() else None
 
     def masks(seed: int, checkpoints: Checkpoints) -> TargetMasks | None:
@@ -157,7 +157,7 @@ def _masks_of_seed(run: TransferRun, protocol: FewShotProtocol, stop: Stop) -> M
 
 def _write_one(run: TransferRun, k: int, seed: int, records: list[dict[str, Any]]) -> None:
     """Score one (K, seed) on every target, write its result and log it to a run of its own."""
-    config, cell, places = run.config, run.cell, run.places
+    config, cell, folders = run.config, run.cell, run.folders
     name = f"{Identity(cell.backbone, cell.regime, cell.arm, cell.adapter, k).stem}.s{seed}"
     tables = {
         record["dataset"]: predictions_table(
@@ -179,7 +179,7 @@ def _write_one(run: TransferRun, k: int, seed: int, records: list[dict[str, Any]
         "mlflow_run_id": _tracked(run, name, k, seed, scores, tuned),
         "few_shot": {"settings": {"test": config.fewshot.test, "mask": config.fewshot.mask}, "runs": tuned},
     }
-    remove_half_written(places.results, f"{name}.json", f"{name}.parquet")
+    remove_half_written(folders.results, f"{name}.json", f"{name}.parquet")
     write_results(config, cell, run.trained, scores, run.params, more)
     updates = Counter(entry["steps"] for entry in tuned.values())
     told = ", ".join(f"{steps} on {count} datasets" for steps, count in sorted(updates.items()))
@@ -191,7 +191,7 @@ def _tracked(
 ) -> str | None:
     """Log a transfer to a tracker's run of its own: the run's name there."""
     config, cell = run.config, run.cell
-    folder = run.places.run(cell) / "transfer" / f"k{k}.s{seed}"
+    folder = run.folders.run(cell) / "transfer" / f"k{k}.s{seed}"
     known = {"K": k, "seed": seed}
     with tracked_run(
         config, cell, folder, interrupted(folder), known, {"stage": "transfer"}, name

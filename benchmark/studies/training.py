@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.runs.cell_masks import masks_and_anchor
 from benchmark.runs.cell_run import CellRun
 from benchmark.runs.single_task_reference import with_reference
@@ -54,7 +54,7 @@ class Trained:
         """Train with these values and this seed."""
         config = self.settings.config(self.space.changes(values))
         cell = replace(self.run.cell, seed=seed)
-        config = with_reference(config, cell, Places.of(config))
+        config = with_reference(config, cell, Folders.of(config))
 
         def report(step: int, metrics: dict[str, float]) -> None:
             recorder.log(metrics, step)
@@ -62,8 +62,8 @@ class Trained:
                 evaluated(math.ceil(step / config.training.evaluate_every), metrics["validation/f1/macro"])
 
         with tempfile.TemporaryDirectory() as scratch:  # masks of one trial are of no use to another
-            places = Places(Path(scratch), config.profile)
-            run = replace(self.run, config=config, cell=cell, places=places)
+            folders = Folders(Path(scratch), config.profile)
+            run = replace(self.run, config=config, cell=cell, folders=folders)
             model, tokenizer = run.open_model()
             data, control = run.data.for_model(tokenizer), RunControl(report)
             masks, anchor = masks_and_anchor(run, model, data, recorder, fresh=True, control=control)

@@ -59,7 +59,7 @@ class StoredRun:
 
 
 @dataclass(slots=True)
-class Delivery:
+class JournalUpload:
     """Brings one journal to one store. What was delivered when a method raises stays delivered, and is not
     sent again.
     """
@@ -297,7 +297,7 @@ class Courier:
         self.path, self._connect, self._sample, self._tell = path, connect, sample, tell
         self.settled = threading.Event()  # the first attempt has succeeded or failed
         self.failure: str | None = None
-        self._delivery: Delivery | None = None
+        self._delivery: JournalUpload | None = None
         self._wake, self._stopping = threading.Event(), False
         self._told: set[str] = set()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
@@ -341,7 +341,7 @@ class Courier:
             self._wake.wait(FLUSH_SECONDS)
 
     def _attempt(self, seconds: float) -> None:
-        delivery = self._delivery = self._delivery or Delivery(self.path, self._connect())
+        delivery = self._delivery = self._delivery or JournalUpload(self.path, self._connect())
         delivery.deliver(time.monotonic() + seconds)
         if self.failure is not None:
             self._say("MLflow answers again")
@@ -383,7 +383,7 @@ def _sync(path: Path, store: MlflowStore) -> SyncResult:
     with locked(path) as free:
         if not free:
             return SyncResult(path, "live")
-        delivery = Delivery(path, store)
+        delivery = JournalUpload(path, store)
         try:
             entries = delivery.deliver()
             buried = delivery.bury()

@@ -39,9 +39,9 @@ class SourceSelection:
     def __call__(self, course: Course) -> bool:
         """Score the present weights, move the sampling weights, note both; whether macro F1 is the best."""
         ranks = self.control.ranks
-        asked = until(stop_alone(self.control))
+        stop = until(stop_alone(self.control))
         scores = ranks.of_first(
-            evaluate(self.model, self.data.validation, self.data.vocabulary, self.plan, asked, ranks)
+            evaluate(self.model, self.data.validation, self.data.vocabulary, self.plan, stop, ranks)
         )
         macro = float(np.mean([f1 for _, f1 in scores.values()]))
         weights = self._sampling_weights()  # those that the steps before were drawn by

@@ -120,10 +120,10 @@ def _tune_adapter(
         control.report(step, {f"phase_2/{name}/{key}": value for key, value in metrics.items()})
 
     kept_in = None if control.checkpoints is None else control.checkpoints.within(f"phase-2-{name}")
-    asked = until(stop_alone(control))
+    stop = until(stop_alone(control))
     with only_adapter(model, name):
         start = {key: value.clone() for key, value in tensors(model).items()}
-        scores = evaluate(model, data.validation, data.vocabulary, plan, asked, control.ranks)
+        scores = evaluate(model, data.validation, data.vocabulary, plan, stop, control.ranks)
         before = control.ranks.of_first(scores)[name][1]
         outcome = train(
             model,

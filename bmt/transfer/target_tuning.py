@@ -83,8 +83,8 @@ class TargetSelection:
     def __call__(self, course: Course) -> bool:
         """Score the present weights and note it: the `evaluate` of a `Procedure`."""
         [questions] = self.data.validation
-        asked = until(self.control.stop)
-        scores = evaluate(self.model, [questions], self.data.vocabulary, self.plan, asked)
+        stop = until(self.control.stop)
+        scores = evaluate(self.model, [questions], self.data.vocabulary, self.plan, stop)
         em, f1 = scores[questions.windows.dataset]
         row = {"step": float(course.step)} | ({"loss": course.loss} if course.step else {})
         row |= {"em": em, "f1": f1}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.config.backbones import Located
 from benchmark.config.cells import parse
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import load
 from benchmark.runs.cell_data import SourceData
 from benchmark.runs.cell_run import CellRun
@@ -19,4 +19,4 @@ def cell_run(root: Path, name: str = "minilm.mt.bmt.s0", weights: str = "w", dat
     config = load(ROOT / "profiles" / "sample.yaml")
     source = SourceData([], {}, [], data, {}, {})
     located = Located(root, None, weights)
-    return CellRun(config, parse(name), Places(root, config.profile), located, source, Ranks())
+    return CellRun(config, parse(name), Folders(root, config.profile), located, source, Ranks())

@@ -22,7 +22,7 @@ from dvc.repo import Repo
 
 from benchmark.config.code_closure import CodeTree
 from benchmark.config.deciding_code import STARTS
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import load
 from benchmark.pipeline.digest_files import write_digests, write_inputs, write_references
 from tests.support.repository import ROOT
@@ -40,14 +40,14 @@ class PipelineProject:
     def digests(self, edited: str = "") -> None:
         """What the stages `digests`, `inputs` and `references` do, after an edit of one file."""
         config = load(self.root / "params.yaml")
-        places = Places(self.root, config.profile)
+        folders = Folders(self.root, config.profile)
         name = edited.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         kept = {
             module: code for module, code in self.tree._modules.items() if module != name
         }  # read once for all edits
-        write_digests(config, places, CodeTree(self.root, _modules=kept))
-        write_inputs(config, places)
-        write_references(config, places)
+        write_digests(config, folders, CodeTree(self.root, _modules=kept))
+        write_inputs(config, folders)
+        write_references(config, folders)
 
     @contextlib.contextmanager
     def repository(self) -> Iterator[Repo]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.config import digests
-from benchmark.config import folders as places
 from benchmark.config.cells import parse
+from benchmark.config.folders import Folders
 from benchmark.config.params import find_cell, load
 from tests.support.repository import ROOT
 
@@ -18,7 +18,7 @@ def test_kept_masks_are_shared_by_what_uses_the_same_ones_and_by_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = load(ROOT / "profiles" / "sample.yaml")
-    where = places.Places(Path("root"), "sample")
+    where = Folders(Path("root"), "sample")
 
     def path(name: str, data: str = "d", backbone: str = "b", settings: object = config) -> Path:
         return where.masks(settings, find_cell(config, name), data, backbone)  # type: ignore[arg-type]
@@ -46,7 +46,7 @@ def test_kept_masks_are_shared_by_what_uses_the_same_ones_and_by_nothing_else(
 
 
 def test_a_profile_s_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    where, cell = places.Places(Path("root"), "mini"), parse("minilm.mt.bmt.adapter.s3")
+    where, cell = Folders(Path("root"), "mini"), parse("minilm.mt.bmt.adapter.s3")
     folders = {
         "raw": where.raw,
         "features": where.features("t5-base"),
@@ -76,4 +76,4 @@ def test_a_profile_s_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert masks.parent.as_posix() == "root/.checkpoints/masks"
     assert masks.name.startswith("s3-") and len(masks.name) == len("s3-.safetensors") + 20
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
-    assert places.Places.of(config) == places.Places(tmp_path, "sample")
+    assert Folders.of(config) == Folders(tmp_path, "sample")

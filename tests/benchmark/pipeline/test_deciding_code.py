@@ -37,7 +37,7 @@ from benchmark.config.deciding_code import (
     installed,
     stage_code,
 )
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config, checked, load
 from benchmark.pipeline.digest_files import write_inputs, write_references, write_scores
 from benchmark.runs.evaluation_run import evaluate_cell
@@ -417,7 +417,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Traced]
 def all_runs(root: Path) -> dict[str, Traced]:
     """The runs of the project in `root`, by their names."""
     config = load()
-    places, runs = Places.of(config), dict[str, Traced]()
+    folders, runs = Folders.of(config), dict[str, Traced]()
 
     def run(
         name: str, command: Callable[..., Any], *given: Any, traits: frozenset[str] = frozenset()
@@ -427,7 +427,7 @@ def all_runs(root: Path) -> dict[str, Traced]:
 
     run("fetch", fetch.main, [], traits=frozenset({"sample"}))
     run("prepare", prepare, config, 1)
-    run("inputs", write_inputs, config, places)
+    run("inputs", write_inputs, config, folders)
     for name, settings in TRAINED.items():
         its_config, cell = config_of(config, name, settings), parse(name)
         traits = cell_traits(its_config, cell)
@@ -440,9 +440,9 @@ def all_runs(root: Path) -> dict[str, Traced]:
         run(f"transfer {name}", transfer_cell, its_config, cell, its_config.fewshot, traits=traits)
     held, against = "bert.mt.none.s0", [name for name in TRAINED if ".st-" in name]
     for name in against:
-        run("scores", write_scores, parse(name), places)
+        run("scores", write_scores, parse(name), folders)
     config_of_held = replace(config_of(config, held, TRAINED[held]), references=against)
-    run("references", write_references, config_of_held, places)
+    run("references", write_references, config_of_held, folders)
     run("published", unifiedqa.main, ["--answer-tokens", "2"])
     folder, data = inspected(None, None)
     run("statistics", size_document, folder, data.profile)

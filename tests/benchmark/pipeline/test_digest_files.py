@@ -14,7 +14,7 @@ from benchmark.acquisition.manifest import OFFICIAL
 from benchmark.config import digests
 from benchmark.config.cells import parse
 from benchmark.config.deciding_code import cell_traits
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config, load
 from benchmark.pipeline import digest_files
 from benchmark.pipeline.digest_files import write_digests, write_inputs, write_references, write_scores
@@ -33,7 +33,7 @@ FILES = {
 }
 
 
-def project(root: Path, **data: Any) -> tuple[Config, Places]:
+def project(root: Path, **data: Any) -> tuple[Config, Folders]:
     """An MT and an ST cell of two datasets, a transfer, and features as they are noted."""
     config = load(ROOT / "profiles" / "sample.yaml")
     kept = replace(config.data, train=["SQuAD", "NewsQA"], evaluate=["NewsQA", "DROP", "BioASQ"])
@@ -45,13 +45,13 @@ def project(root: Path, **data: Any) -> tuple[Config, Places]:
         transfers=[MT.removesuffix(".s0")],
         sampling=replace(config.sampling, kind="dynamic", single_task_scores=None),
     )
-    places = Places(root, config.profile)
+    folders = Folders(root, config.profile)
     noted = {
         name: {"content_sha256": f"c {name}", "inputs": {"file_sha256": f"f {name}"}, "source": source}
         for name, source in FILES.items()
     }
-    write_json(places.features("minilm") / "features.json", {"files": noted})
-    return config, places
+    write_json(folders.features("minilm") / "features.json", {"files": noted})
+    return config, folders
 
 
 def content(path: Path) -> Any:
@@ -64,16 +64,16 @@ def of(*names: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("source", ["train", "dev"])
 def test_a_cell_s_inputs_are_the_files_that_it_reads(source: str, tmp_path: Path) -> None:
-    config, places = project(tmp_path, val_source=source)
-    assert write_inputs(config, places) == 5
+    config, folders = project(tmp_path, val_source=source)
+    assert write_inputs(config, folders) == 5
     dev = ("SQuAD.dev", "NewsQA.dev") if source == "dev" else ()
-    assert content(places.inputs / "train" / f"{MT}.json") == of("SQuAD.train", "NewsQA.train", *dev)
-    assert content(places.inputs / "train" / f"{SINGLE}.json") == of("SQuAD.train", *dev[:1])
+    assert content(folders.inputs / "train" / f"{MT}.json") == of("SQuAD.train", "NewsQA.train", *dev)
+    assert content(folders.inputs / "train" / f"{SINGLE}.json") == of("SQuAD.train", *dev[:1])
     scored = of("NewsQA.dev", "DROP.dev") | {"BioASQ.dev": None}  # of which there is no file
     hub = ["SQuAD.train", "NewsQA.dev", "DROP.dev"]
     for cell in (MT, SINGLE):
-        assert content(places.inputs / "evaluate" / f"{cell}.json") == scored | {"from_hub": hub}
-    moved = content(places.inputs / "transfer" / "minilm.mt.bmt.json")
+        assert content(folders.inputs / "evaluate" / f"{cell}.json") == scored | {"from_hub": hub}
+    moved = content(folders.inputs / "transfer" / "minilm.mt.bmt.json")
     assert moved == of("DROP.dev") | {"BioASQ.dev": None}
     for damaged, line in (
         ("{}", r"files: missing: names and their settings"),
@@ -81,34 +81,34 @@ def test_a_cell_s_inputs_are_the_files_that_it_reads(source: str, tmp_path: Path
         ('{"files": {"a": 3}}', r"files\.a: 3 is not allowed: keys and values"),
         ("{", r"cannot be read \(JSONDecodeError\)"),
     ):
-        (places.features("minilm") / "features.json").write_text(damaged)
+        (folders.features("minilm") / "features.json").write_text(damaged)
         with pytest.raises(DataError, match=rf"features\.json: {line}: run `python -m benchmark\.prepare`$"):
-            write_inputs(config, places)
-    assert content(places.inputs / "transfer" / "minilm.mt.bmt.json") == moved  # as it was
+            write_inputs(config, folders)
+    assert content(folders.inputs / "transfer" / "minilm.mt.bmt.json") == moved  # as it was
 
 
 def test_scores_are_the_validation_s_alone_and_go_to_the_cells_that_need_them(tmp_path: Path) -> None:
-    config, places = project(tmp_path)
+    config, folders = project(tmp_path)
     singles = [f"minilm.st-{dataset}.bmt.s0" for dataset in config.data.train]
     with pytest.raises(DataError, match=rf"cannot be read \(FileNotFoundError\): train {singles[0]} again"):
-        write_scores(parse(singles[0]), places)
+        write_scores(parse(singles[0]), folders)
     for number, name in enumerate(singles):
         scores = {parse(name).dataset: {"em": 10.0 + number, "f1": 20.0}}
-        path = places.run(parse(name)) / "training.json"
+        path = folders.run(parse(name)) / "training.json"
         write_json(path, {"seconds": 1.0})
         with pytest.raises(DataError, match=r"training\.json: validation: missing: "):
-            write_scores(parse(name), places)
+            write_scores(parse(name), folders)
         write_json(path, {"seconds": 1.0, "validation": scores})
-        assert write_scores(parse(name), places) == 1
-        assert content(places.scores / f"{name}.json") == scores
+        assert write_scores(parse(name), folders) == 1
+        assert content(folders.scores / f"{name}.json") == scores
     held = replace(config, sampling=replace(config.sampling, kind="dynamic_single_task"))
-    assert write_references(held, places) == 2
-    assert content(places.references / f"{MT}.json") == {
+    assert write_references(held, folders) == 2
+    assert content(folders.references / f"{MT}.json") == {
         name: {parse(name).dataset: {"em": 10.0 + number, "f1": 20.0}} for number, name in enumerate(singles)
     }
-    assert content(places.references / f"{SINGLE}.json") == {}
-    assert write_references(config, places) == 2
-    assert content(places.references / f"{MT}.json") == {}
+    assert content(folders.references / f"{SINGLE}.json") == {}
+    assert write_references(config, folders) == 2
+    assert content(folders.references / f"{MT}.json") == {}
 
 
 def stub_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_each_instance_of_each_stage_has_a_file_of_what_decides_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stub_code(monkeypatch)
-    config, places = project(tmp_path)
+    config, folders = project(tmp_path)
     writer = replace(config.backbones["minilm"], head="generate")
     single = SINGLE.replace(".s0", ".s1")
     config = replace(
@@ -137,10 +137,10 @@ def test_each_instance_of_each_stage_has_a_file_of_what_decides_it(
         sampling=replace(config.sampling, kind="dynamic_single_task"),
     )
     tree: Any = "the tree"
-    count = write_digests(config, places, tree)
+    count = write_digests(config, folders, tree)
     files = {
-        path.relative_to(places.digests).as_posix().removesuffix(".json"): content(path)
-        for path in places.digests.rglob("*.json")
+        path.relative_to(folders.digests).as_posix().removesuffix(".json"): content(path)
+        for path in folders.digests.rglob("*.json")
     }
     every = config.every_cell
     assert set(files) == {
@@ -188,14 +188,14 @@ def test_each_instance_of_each_stage_has_a_file_of_what_decides_it(
             "code": code("transfer", cell_traits(config, parse(MT))),
             "training": trained[MT],  # of seed 0, whatever the transfer's
         }
-    assert content(places.scores / "needed.json") == {
+    assert content(folders.scores / "needed.json") == {
         f"minilm.mt.bmt.s{seed}": [f"minilm.st-{dataset}.bmt.s{seed}" for dataset in config.data.train]
         for seed in (0, 1)
     }
     fewer = replace(config, references=[], sampling=replace(config.sampling, kind="dynamic"))
-    write_digests(fewer, places, tree)
-    assert not (places.digests / "train" / f"{single}.json").exists()  # written anew as a whole
-    assert content(places.scores / "needed.json") == {}
+    write_digests(fewer, folders, tree)
+    assert not (folders.digests / "train" / f"{single}.json").exists()  # written anew as a whole
+    assert content(folders.scores / "needed.json") == {}
 
 
 def test_of_a_manifest_of_the_user_s_the_content_decides_and_of_ours_the_code(
@@ -219,7 +219,7 @@ def test_of_a_manifest_of_the_user_s_the_content_decides_and_of_ours_the_code(
 
 
 def test_references_that_no_cell_needs_are_refused_by_their_place(tmp_path: Path) -> None:
-    config, places = project(tmp_path)
+    config, folders = project(tmp_path)
     config = replace(
         config,
         cells=[MT],
@@ -227,9 +227,9 @@ def test_references_that_no_cell_needs_are_refused_by_their_place(tmp_path: Path
         sampling=replace(config.sampling, kind="dynamic_single_task"),
     )
     with pytest.raises(ConfigError) as caught:
-        write_digests(config, places)
+        write_digests(config, folders)
     assert str(caught.value) == (
         "references[2]: 'minilm.st-NewsQA.bmt.s1' is not allowed: "
         "no cell's sampling is held against it: move it to cells"
     )
-    assert not places.digests.exists()
+    assert not folders.digests.exists()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import load
 from benchmark.pipeline.digest_files import write_digests
 from bmt.errors import ConfigError
@@ -244,14 +244,14 @@ def test_a_manifest_of_the_user_s_is_watched(tmp_path: Path) -> None:
     values = project.params(["bert"], [NONE], manifest="mine")
     project.write_params(tmp_path, values)
     (tmp_path / "mine").mkdir()
-    config, places = load(tmp_path / "params.yaml"), Places(tmp_path, "tiny")
+    config, folders = load(tmp_path / "params.yaml"), Folders(tmp_path, "tiny")
     written = set()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BMT_ROOT", str(tmp_path))
         for text in ("version: a\n", "version: b\n"):
             (tmp_path / "mine" / "manifest.yaml").write_text(text)
-            write_digests(config, places)
-            written.add((places.digests / "fetch.json").read_text())
+            write_digests(config, folders)
+            written.add((folders.digests / "fetch.json").read_text())
     assert len(written) == 2
 
 
@@ -333,4 +333,4 @@ def test_which_cells_are_references_is_checked(changes: dict[str, Any], message:
     values["sampling"] |= {"kind": changes.pop("kind", "dynamic_single_task")}
     project.write_params(tmp_path, values | changes)
     with pytest.raises(ConfigError, match=message):
-        write_digests(load(tmp_path / "params.yaml"), Places(tmp_path, "tiny"))
+        write_digests(load(tmp_path / "params.yaml"), Folders(tmp_path, "tiny"))

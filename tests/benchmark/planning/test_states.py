@@ -12,7 +12,7 @@ import pytest
 
 from benchmark.config.cells import parse
 from benchmark.config.digests import section_digest
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import load
 from benchmark.planning import cells
 from benchmark.planning.assembly import DATA, READING, TablePlan, assemble, jobs_of
@@ -39,7 +39,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def present(root: Path, *runs: Run, faults: tuple[Fault, ...] = ()) -> ProfileFiles:
     """The profile's files with these results."""
-    return ProfileFiles(load(), Places(root, "tiny"), Results(root / "results" / "tiny", runs, faults))
+    return ProfileFiles(load(), Folders(root, "tiny"), Results(root / "results" / "tiny", runs, faults))
 
 
 def scored(name: str, *datasets: str, empty: tuple[str, ...] = ()) -> Run:

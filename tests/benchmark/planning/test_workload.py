@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmark.config.cells import parse
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config, load
 from benchmark.planning import throughput as speed
 from benchmark.planning.disk import Disk, RunFolder, disk_of, run_folders, weights_of
@@ -261,7 +261,7 @@ def test_run_folders_are_those_of_the_profile_s_cells_that_have_a_model(root: Pa
         path = root / "runs" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    assert run_folders(Places(root, "tiny")) == [RunFolder(parse("bert.mt.bmt.s0"), 8, 2)]
+    assert run_folders(Folders(root, "tiny")) == [RunFolder(parse("bert.mt.bmt.s0"), 8, 2)]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import torch
 
 from benchmark.config.backbones import Located
 from benchmark.config.cells import parse
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import load
 from benchmark.runs import adapters, cell_masks, training_run
 from benchmark.runs import cell_run as cell_runs
@@ -230,9 +230,9 @@ def test_a_run_reads_its_own_backbone_s_features_and_weights(
     monkeypatch.setattr(cell_runs, "training_data", lambda *given: given)
     cell, ranks = parse("minilm.mt.bmt.s0"), Ranks(1, 2)
     run: Any = CellRun.of(config, cell, ranks)
-    places = Places(tmp_path, "sample")
-    assert asked == [(config, cell, places), held]
-    assert (run.config, run.cell, run.places, run.ranks) == (held, cell, places, ranks)
+    folders = Folders(tmp_path, "sample")
+    assert asked == [(config, cell, folders), held]
+    assert (run.config, run.cell, run.folders, run.ranks) == (held, cell, folders, ranks)
     assert run.backbone == ("minilm", config.backbones["minilm"])
     assert run.data == (held, cell, tmp_path / "data" / "features" / "sample" / "minilm")
 
@@ -289,7 +289,7 @@ def test_masks_that_take_steps_are_made_as_the_settings_say_and_kept(
     run = with_windows(cell_run(tmp_path, name))
     mask = replace(run.config.mask, scope=scope, steps=5, batch=3, keep_delta=kind != "learned")
     run = replace(run, config=replace(run.config, mask=mask))
-    path = run.places.masks(run.config, run.cell, "d", "w")
+    path = run.folders.masks(run.config, run.cell, "d", "w")
     made_masks, bars, model = learned_masks(0.3, 0, tiny.bert()), list[Any](), tiny.bert()
     kept = Checkpoints(tmp_path / "kept", "of the cell")
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmark.config.cells import parse
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config, load
 from benchmark.runs import result_files
 from benchmark.runs.dataset_scores import DatasetScores
@@ -30,7 +30,7 @@ def test_files_of_the_hub_s_copy_are_named_whether_trained_or_scored_on(
     config, cell = load(ROOT / "profiles" / "sample.yaml"), parse("minilm.mt.bmt.s0")
     sources = {"SQuAD.train": "hub", "NewsQA.train": "files", "SQuAD.dev": "hub", "DROP.dev": None}
     write_json(
-        Places.of(config).features("minilm") / "features.json",
+        Folders.of(config).features("minilm") / "features.json",
         {"files": {name: {"source": source} for name, source in sources.items()}},
     )
     written: list[dict[str, Any]] = []
@@ -116,7 +116,7 @@ def test_a_result_repeats_its_training_and_what_is_added_stands_in_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, cell = config_at(tmp_path, monkeypatch), parse("minilm.mt.bmt.s0")
-    write_json(Places.of(config).features("minilm") / "features.json", {"files": {}})
+    write_json(Folders.of(config).features("minilm") / "features.json", {"files": {}})
     written: list[Any] = []
     monkeypatch.setattr(result_files, "keep_results", lambda *given: written.append(given))
     kept = {key: f"trained {key}" for key in result_files.OF_TRAINING}

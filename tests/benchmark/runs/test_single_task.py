@@ -20,7 +20,7 @@ from benchmark.acquisition.feature_files import prepare
 from benchmark.acquisition.sample_corpus import write as write_corpus
 from benchmark.config.cells import parse
 from benchmark.config.digests import section_digest
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config, find_cell, load
 from benchmark.runs.single_task_reference import reference_cells, validation_scores, with_reference
 from benchmark.runs.training_run import train_cell
@@ -115,9 +115,9 @@ def test_the_reference_is_read_from_the_named_arm_s_runs_and_decides_the_digest(
     root: Path, tmp_path: Path
 ) -> None:
     plain = load()
-    cell, places = find_cell(plain, MT), Places.of(plain)
+    cell, folders = find_cell(plain, MT), Folders.of(plain)
     assert [own.name for own in reference_cells(plain, cell)] == SINGLE
-    filled = with_reference(plain, cell, places)
+    filled = with_reference(plain, cell, folders)
     assert filled.sampling.single_task_scores == kept_scores(root)
     assert section_digest(filled, cell) != section_digest(plain, cell)
     other = changed(root, single_task_arm="none")
@@ -128,11 +128,11 @@ def test_the_reference_is_read_from_the_named_arm_s_runs_and_decides_the_digest(
     ]
     for kind in ("dynamic", "uniform", "size", "temperature"):
         config = changed(root, kind=kind)
-        assert with_reference(config, cell, places) is config
+        assert with_reference(config, cell, folders) is config
     # an ST cell samples from one dataset
-    assert with_reference(plain, find_cell(plain, SINGLE[0]), places) is plain
+    assert with_reference(plain, find_cell(plain, SINGLE[0]), folders) is plain
     given = changed(root, single_task_scores={"SQuAD": 150, "HotpotQA": 120.5})
-    assert with_reference(given, cell, places) is given and given.sampling.single_task_scores == {
+    assert with_reference(given, cell, folders) is given and given.sampling.single_task_scores == {
         "SQuAD": 150.0,
         "HotpotQA": 120.5,
     }

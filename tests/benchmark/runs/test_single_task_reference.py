@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmark.config.cells import parse
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config, load
 from benchmark.runs.single_task_reference import reference_cells, validation_scores, with_reference
 from bmt.errors import ModelError
@@ -30,8 +30,8 @@ def configured(**sampling: Any) -> Config:
     )
 
 
-def write(places: Places, name: str, record: Any) -> None:
-    write_json(places.run(parse(name)) / "training.json", record)
+def write(folders: Folders, name: str, record: Any) -> None:
+    write_json(folders.run(parse(name)) / "training.json", record)
 
 
 def test_the_runs_are_of_the_cell_s_own_backbone_arm_and_seed_without_adapters() -> None:
@@ -45,7 +45,7 @@ def test_the_runs_are_of_the_cell_s_own_backbone_arm_and_seed_without_adapters()
 def test_a_cell_that_needs_no_reference_has_none(tmp_path: Path) -> None:
     one = configured()
     one = replace(one, data=replace(one.data, train=["SQuAD"]))
-    places = Places(tmp_path, "sample")
+    folders = Folders(tmp_path, "sample")
     for config, name in (
         (one, "minilm.mt.bmt.s3"),
         (configured(kind="dynamic"), "minilm.mt.bmt.s3"),
@@ -53,15 +53,15 @@ def test_a_cell_that_needs_no_reference_has_none(tmp_path: Path) -> None:
         (configured(), "minilm.st-SQuAD.bmt.s3"),
     ):
         assert reference_cells(config, parse(name)) == []
-        assert with_reference(config, parse(name), places) is config
+        assert with_reference(config, parse(name), folders) is config
 
 
 def test_the_reference_is_em_and_f1_of_the_run_s_own_dataset(tmp_path: Path) -> None:
-    config, places = configured(), Places(tmp_path, "sample")
+    config, folders = configured(), Folders(tmp_path, "sample")
     for number, name in enumerate(SINGLE):
         scores = {"em": 10.0 + number, "f1": 20.5}
-        write(places, name, {"validation": {parse(name).dataset: scores, "DROP": {"em": 1.0, "f1": 1.0}}})
-    held = with_reference(config, MT, places)
+        write(folders, name, {"validation": {parse(name).dataset: scores, "DROP": {"em": 1.0, "f1": 1.0}}})
+    held = with_reference(config, MT, folders)
     assert held.sampling.single_task_scores == {"SQuAD": 30.5, "NewsQA": 31.5}
     assert replace(held, sampling=config.sampling) == config and config.sampling.single_task_scores is None
 
@@ -77,39 +77,39 @@ def test_the_reference_is_em_and_f1_of_the_run_s_own_dataset(tmp_path: Path) -> 
     ],
 )
 def test_a_record_without_its_dataset_s_scores_is_refused(validation: Any, tmp_path: Path) -> None:
-    config, places = configured(), Places(tmp_path, "sample")
-    write(places, SINGLE[0], {"validation": {"SQuAD": {"em": 1.0, "f1": 2.0}}})
-    write(places, SINGLE[1], {"validation": validation})
-    path = places.run(parse(SINGLE[1])) / "training.json"
+    config, folders = configured(), Folders(tmp_path, "sample")
+    write(folders, SINGLE[0], {"validation": {"SQuAD": {"em": 1.0, "f1": 2.0}}})
+    write(folders, SINGLE[1], {"validation": validation})
+    path = folders.run(parse(SINGLE[1])) / "training.json"
     message = f"{path}: no validation EM and F1 of NewsQA in it: train {SINGLE[1]} again (--fresh)"
     with pytest.raises(ModelError) as caught:
-        with_reference(config, MT, places)
+        with_reference(config, MT, folders)
     assert str(caught.value) == message
     for number in ("NaN", "Infinity"):  # as json.loads takes them
         path.write_text(f'{{"validation": {{"NewsQA": {{"em": 1.0, "f1": {number}}}}}}}')
         with pytest.raises(ModelError, match="no validation EM and F1 of NewsQA"):
-            with_reference(config, MT, places)
+            with_reference(config, MT, folders)
 
 
 def test_runs_that_are_missing_or_half_written_are_all_named_with_the_first_one_s_command(
     tmp_path: Path,
 ) -> None:
-    config, places = configured(), Places(tmp_path, "sample")
+    config, folders = configured(), Folders(tmp_path, "sample")
     said = (
         f"cell 'minilm.mt.bmt.s3': sampling.kind dynamic_single_task is held against ST runs, and "
         f"{tmp_path}/runs/sample has no "
     )
     with pytest.raises(ModelError) as caught:
-        with_reference(config, MT, places)
+        with_reference(config, MT, folders)
     assert str(caught.value).startswith(
         f"{said}{SINGLE[0]}, {SINGLE[1]}: `python -m benchmark.train {SINGLE[0]}` and so on, name another arm"
     )
-    write(places, SINGLE[0], {"validation": {"SQuAD": {"em": 1.0, "f1": 2.0}}})
-    half = places.run(parse(SINGLE[1])) / "training.json"
+    write(folders, SINGLE[0], {"validation": {"SQuAD": {"em": 1.0, "f1": 2.0}}})
+    half = folders.run(parse(SINGLE[1])) / "training.json"
     half.parent.mkdir(parents=True)
     half.write_text('{"validation": {"NewsQA"')
     with pytest.raises(ModelError) as caught:
-        with_reference(config, MT, places)
+        with_reference(config, MT, folders)
     assert str(caught.value).startswith(
         f"{said}{SINGLE[1]}: `python -m benchmark.train {SINGLE[1]}`, name another arm"
     )

@@ -14,7 +14,7 @@ import pytest
 
 from benchmark.config.backbones import Located
 from benchmark.config.cells import parse
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import load
 from benchmark.runs import training_outputs
 from benchmark.runs.cell_data import SourceData
@@ -117,7 +117,7 @@ def run_of(root: Path, name: str = "minilm.mt.bmt.s3") -> CellRun:
     config = load(ROOT / "profiles" / "sample.yaml")
     data = SourceData([], {}, [], "d", {"SQuAD.train": {"inputs": {"file_sha256": "f"}}}, {})
     located = Located(root, None, "sha256:w")
-    return CellRun(config, parse(name), Places(root, config.profile), located, data, Ranks(0, 2))
+    return CellRun(config, parse(name), Folders(root, config.profile), located, data, Ranks(0, 2))
 
 
 def outcome_of(run: CellRun, masks: Any = None) -> CellOutcome:
@@ -128,7 +128,7 @@ def outcome_of(run: CellRun, masks: Any = None) -> CellOutcome:
     ]
     parts = {"total": Deviation(1, 0.01234, 1, 1), "layer/layer_00": Deviation(0.5, 0.25, 0.125, 0.75)}
     outcome = replace(OUTCOME, curve=curve, deviation=parts)
-    params = run.places.root / "p.yaml"
+    params = run.folders.root / "p.yaml"
     params.write_bytes(b"params")
     return CellOutcome(None, None, masks, outcome, {"epochs": 2.0}, str(params), "the tracker's run")
 

@@ -139,7 +139,7 @@ def test_a_training_ends_with_its_outputs_and_then_without_checkpoints(
             "data",
             {
                 "name": "SQuAD.train",
-                "source": str(of.run.places.raw),
+                "source": str(of.run.folders.raw),
                 "digest": "a" * 32,
                 "context": "training",
             },

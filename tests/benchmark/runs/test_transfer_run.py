@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from benchmark.config.cells import parse
-from benchmark.config.folders import Places
+from benchmark.config.folders import Folders
 from benchmark.config.params import Config, load
 from benchmark.runs import cell_data, transfer_run
 from bmt.errors import ConfigError, DataError, ModelError
@@ -30,8 +30,8 @@ def test_transfers_are_of_the_cell_s_settings_the_code_its_trained_weights_and_t
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = load(ROOT / "profiles" / "sample.yaml")
-    places = Places(tmp_path, config.profile)
-    model = places.run(CELL) / "model" / "model.safetensors"
+    folders = Folders(tmp_path, config.profile)
+    model = folders.run(CELL) / "model" / "model.safetensors"
     model.parent.mkdir(parents=True)
     model.write_bytes(b"weights")
     monkeypatch.setattr(transfer_run, "few_shot_runs", lambda model, targets, protocol, kept, **_: kept)
@@ -39,7 +39,7 @@ def test_transfers_are_of_the_cell_s_settings_the_code_its_trained_weights_and_t
 
     def kept(settings: Config = config, data: str = "k") -> Any:
         features: Any = {"BioASQ": SimpleNamespace(examples={"id": []}, meta={"key": data})}
-        run = transfer_run.TransferRun(settings, CELL, places, {}, features, None)
+        run = transfer_run.TransferRun(settings, CELL, folders, {}, features, None)
         protocol: Any = SimpleNamespace(settings=settings.fewshot)
         return transfer_run._transferred(run, None, protocol)
 
@@ -70,14 +70,14 @@ def test_targets_are_the_prepared_datasets_out_of_domain_that_the_profile_scores
 ) -> None:
     config = load(ROOT / "profiles" / "sample.yaml")
     config = replace(config, data=replace(config.data, evaluate=["SQuAD", "DROP", "BioASQ"]))
-    places = Places(tmp_path, config.profile)
+    folders = Folders(tmp_path, config.profile)
     monkeypatch.setattr(cell_data, "read_features", lambda folder, name, split, data: f"{name}.{split}")
     with pytest.raises(DataError, match=r"no dev features of BioASQ, DROP: name some in data\.evaluate"):
-        transfer_run.target_features(config, places, CELL)
+        transfer_run.target_features(config, folders, CELL)
     for name in ("SQuAD.dev", "DROP.dev", "RACE.dev", "BioASQ.train"):
-        (places.features("minilm") / name).mkdir(parents=True)
-        (places.features("minilm") / name / "features.json").write_text("{}")
-    features: dict[str, Any] = transfer_run.target_features(config, places, CELL)  # type: ignore[assignment]
+        (folders.features("minilm") / name).mkdir(parents=True)
+        (folders.features("minilm") / name / "features.json").write_text("{}")
+    features: dict[str, Any] = transfer_run.target_features(config, folders, CELL)  # type: ignore[assignment]
     assert features == {"DROP": "DROP.dev"}
 
 
@@ -112,7 +112,7 @@ def transfer_of(root: Path, config: Config | None = None, cell: Any = CELL) -> t
         for name in ("BioASQ", "DROP")
     }
     trained = {"mlflow_run_id": "the trained run"}
-    return transfer_run.TransferRun(config, cell, Places(root, "sample"), trained, features, "p.yaml")
+    return transfer_run.TransferRun(config, cell, Folders(root, "sample"), trained, features, "p.yaml")
 
 
 def test_each_k_and_seed_is_a_result_of_its_own_on_every_target(
@@ -137,7 +137,7 @@ def test_each_k_and_seed_is_a_result_of_its_own_on_every_target(
         log = lambda values, step: logged.append((values, step))  # noqa: E731
         yield SimpleNamespace(reference="a run of its own", log=log)
 
-    half = run.places.results / ".minilm.mt.bmt.adapter.k16.s7.json.1.part"
+    half = run.folders.results / ".minilm.mt.bmt.adapter.k16.s7.json.1.part"
     half.parent.mkdir(parents=True)
     half.touch()
     monkeypatch.setattr(transfer_run, "write_results", lambda *given: written.append(given))
@@ -167,7 +167,7 @@ def test_each_k_and_seed_is_a_result_of_its_own_on_every_target(
         ("DROP", "e1", ""),
     ]
     assert (scores.missing, scores.datasets["DROP"]["data_sha256"]) == (["RACE"], "D" * 64)
-    folder = run.places.run(run.cell) / "transfer" / "k16.s7"
+    folder = run.folders.run(run.cell) / "transfer" / "k16.s7"
     known = {"K": 16, "seed": 7}
     assert asked == [(run.cell, folder, "left open in k16.s7", known, {"stage": "transfer"}, name)]
     few = {"windows": 8.0, "steps_per_epoch": 2.0, "best_step": 2.0}
@@ -229,7 +229,7 @@ def test_a_target_s_masks_are_of_the_arm_the_transfer_s_seed_and_the_masks_that_
     for name in ("minilm.mt.bmt.s0", "minilm.mt.mask.s0"):
         run = transfer_of(tmp_path, config, parse(name))
         if kept:
-            source.save(run.places.run(run.cell) / "masks" / "masks.safetensors")
+            source.save(run.folders.run(run.cell) / "masks" / "masks.safetensors")
         checkpoints = Checkpoints(tmp_path / "kept", "f")
         transfer_run._masks_of_seed(run, "protocol", lambda: True)(7, checkpoints)  # type: ignore[arg-type]
     (given, learned), (_, drawn) = asked
@@ -246,7 +246,7 @@ def test_transfers_are_all_counted_and_told_where_a_loss_is_not_finite(
     config = load(ROOT / "profiles" / "sample.yaml")
     settings = replace(config.fewshot, sizes=[2, 4], seeds=[7, 8, 9])
     run = transfer_of(tmp_path, config)
-    model = run.places.run(CELL) / "model" / "model.safetensors"
+    model = run.folders.run(CELL) / "model" / "model.safetensors"
     model.parent.mkdir(parents=True)
     model.write_bytes(b"weights")
     for name, entry in run.features.items():
@@ -271,4 +271,4 @@ def test_transfers_are_all_counted_and_told_where_a_loss_is_not_finite(
     with pytest.raises(ModelError, match="no loss; its examples"):
         transfer_run._transferred(run, None, SimpleNamespace(settings=settings))  # type: ignore[arg-type]
     assert told == [(f"transfer {CELL.name}", 12, "transfers"), (1, "DROP K=4")]
-    assert (run.places.run(CELL) / "transfer" / "nonfinite.json").is_file()
+    assert (run.folders.run(CELL) / "transfer" / "nonfinite.json").is_file()

@@ -13,8 +13,8 @@ from benchmark.tracking import mlflow_store as tracking
 from benchmark.tracking.journal import Journal
 from benchmark.tracking.journal_upload import (
     DeletedError,
-    Delivery,
     Item,
+    JournalUpload,
     RejectedError,
     StoredRun,
     UnreachableError,
@@ -82,7 +82,7 @@ class Faulty:
 
 def test_a_delivered_journal_is_all_there_with_its_own_times(tmp_path):
     path, uri = write(tmp_path), make(tmp_path)
-    assert Delivery(path, tracking.connect(uri)).deliver() == 10
+    assert JournalUpload(path, tracking.connect(uri)).deliver() == 10
     lines = entries(path)
     run = contents(uri)["k1"]
     assert run["status"] == "FINISHED"
@@ -123,15 +123,15 @@ def test_an_interruption_at_any_request_doubles_and_loses_nothing(tmp_path, afte
     uri = make(tmp_path)
     store = tracking.connect(uri)
     clean = Faulty(store, 0, False)
-    Delivery(write(tmp_path, "clean", end="FAILED", failure="ValueError: x"), clean).deliver()
+    JournalUpload(write(tmp_path, "clean", end="FAILED", failure="ValueError: x"), clean).deliver()
     for fail in range(1, clean.calls + 1):
         path = write(tmp_path, f"k{fail}", end="FAILED", failure="ValueError: x")
         with pytest.raises(UnreachableError, match="lost after" if after else "lost before"):
-            Delivery(path, Faulty(store, fail, after)).deliver()
+            JournalUpload(path, Faulty(store, fail, after)).deliver()
         if fail % 2:
             journal.state_path(path).unlink(missing_ok=True)
-        Delivery(path, store).deliver()
-        assert Delivery(path, store).deliver() == 0
+        JournalUpload(path, store).deliver()
+        assert JournalUpload(path, store).deliver() == 0
     runs = contents(uri)
     wanted = runs.pop("clean")
     assert len(runs) == clean.calls >= 12
@@ -189,7 +189,7 @@ def test_a_run_deleted_in_mlflow_stays_deleted(tmp_path):
         journal.state_path(path).unlink(missing_ok=True)
     assert contents(uri)["k1"]["stage"] == "deleted"
     with pytest.raises(DeletedError, match="was deleted in MLflow"):
-        Delivery(path, store).deliver()
+        JournalUpload(path, store).deliver()
 
 
 def test_a_dead_process_is_ended_as_killed_at_its_last_entry(tmp_path):
@@ -216,14 +216,14 @@ def test_a_dead_process_is_ended_as_killed_at_its_last_entry(tmp_path):
 def test_a_note_that_a_person_wrote_outlives_the_failure_before_it(tmp_path):
     path, uri = write(tmp_path, end="FAILED", failure="ValueError: x"), make(tmp_path)
     store = tracking.connect(uri)
-    upload = Delivery(path, store)
+    upload = JournalUpload(path, store)
     upload.deliver()
     store.send(upload.run_id, [("tag", "mlflow.note.content", "the learning rate was too high")])
     opened = Journal(path)
     opened.append("resume", params={}, tags={})
     opened.append("end", status="FINISHED", failure=None)
     opened.close()
-    Delivery(path, store).deliver()
+    JournalUpload(path, store).deliver()
     tags = contents(uri)["k1"]["tags"]
     assert tags["mlflow.note.content"] == "the learning rate was too high" and "failure" not in tags
 
@@ -234,7 +234,7 @@ def test_a_run_to_go_on_with_that_was_deleted_is_not_gone_on_with(tmp_path):
     store = tracking.connect(uri)
     delivery.sync([tmp_path], store)
     store.remove(contents(uri)["k1"]["id"])
-    Delivery(write(tmp_path / "other", "k2", resume="k1"), store).deliver()
+    JournalUpload(write(tmp_path / "other", "k2", resume="k1"), store).deliver()
     runs = contents(uri)
     assert (runs["k1"]["stage"], runs["k2"]["stage"]) == ("deleted", "active")
     assert (runs["k2"]["tags"]["restored_from"], runs["k2"]["tags"]["journal.id"]) == ("k1", "k2")
@@ -281,7 +281,7 @@ def test_a_parameter_that_changed_on_resume_becomes_a_tag(tmp_path):
     opened.append("resume", params={"lr": "2e-05"}, tags={"arm": "bmt2"})
     opened.append("end", status="FINISHED", failure=None)
     opened.close()
-    Delivery(path, tracking.connect(uri)).deliver()
+    JournalUpload(path, tracking.connect(uri)).deliver()
     run = contents(uri)["k1"]
     assert run["params"] == {"lr": "1e-05"}
     assert (run["tags"]["resumed.lr"], run["tags"]["arm"]) == ("2e-05", "bmt2")
@@ -302,7 +302,7 @@ def test_more_than_a_request_holds_arrives_complete(tmp_path):
             sizes.append(Counter(item[0] for item in items))
             self.store.send(run_id, items)
 
-    Delivery(opened.path, Counting(tracking.connect(uri), 0, False)).deliver()
+    JournalUpload(opened.path, Counting(tracking.connect(uri), 0, False)).deliver()
     for kind, most in (("metric", 1000), ("param", 100), ("tag", 100)):  # that MLflow takes in one request
         assert most // 2 < max(size[kind] for size in sizes) <= most
     run = contents(uri)["k1"]
@@ -324,7 +324,7 @@ def test_what_the_store_refuses_does_not_hold_up_the_rest(tmp_path):
         def artifact(self, run_id: str, path: Path, folder: str) -> None:
             raise RejectedError("no such place")
 
-    delivered = Delivery(path, Picky(tracking.connect(uri), 0, False))
+    delivered = JournalUpload(path, Picky(tracking.connect(uri), 0, False))
     assert delivered.deliver() == 10
     assert delivered.rejected == ["metric f1/SQuAD: no such name"] * 3 + [
         "artifact mask/a.txt: no such place"
@@ -351,10 +351,10 @@ def test_entries_in_two_requests_count_as_delivered_after_the_second(tmp_path):
 
     store = tracking.connect(uri)
     with pytest.raises(UnreachableError):
-        Delivery(opened.path, Broken(store, 0, False)).deliver()
+        JournalUpload(opened.path, Broken(store, 0, False)).deliver()
     tags = contents(uri)["k1"]["tags"]
     assert ("t0" in tags, last in tags, tags[delivery.MARK]) == (True, False, "k1:1")
-    Delivery(opened.path, store).deliver()
+    JournalUpload(opened.path, store).deliver()
     tags = contents(uri)["k1"]["tags"]
     assert (tags[last], tags[delivery.MARK]) == (str(delivery.FEW_ITEMS + 4), f"k1:{delivery.FEW_ITEMS + 6}")
 
@@ -389,7 +389,7 @@ def test_a_run_that_a_slow_server_made_twice_is_one_in_the_end(tmp_path):
             return []
 
     with pytest.raises(UnreachableError):
-        Delivery(path, Slow(store, 0, False)).deliver()
+        JournalUpload(path, Slow(store, 0, False)).deliver()
 
     class Late(Faulty):
         """The first search still does not see it."""
@@ -401,7 +401,7 @@ def test_a_run_that_a_slow_server_made_twice_is_one_in_the_end(tmp_path):
         def create(self, *arguments: Any) -> StoredRun:
             return self.store.create(*arguments)
 
-    Delivery(path, Late(store, -1, False)).deliver()
+    JournalUpload(path, Late(store, -1, False)).deliver()
     experiment = store.client.get_experiment_by_name("bmt-test")
     runs = store.client.search_runs([experiment.experiment_id])
     assert [(run.info.status, len(run.data.metrics)) for run in runs] == [("FINISHED", 3)]
@@ -413,7 +413,7 @@ def test_what_another_run_was_delivered_does_not_count_for_the_one_that_is_found
     store = tracking.connect(uri)
     made = store.create("bmt-test", "k1", entries(path)[0]["time"], {"journal.id": "k1"})
     journal.write_state(path, store.uri, {"run_id": "0" * 32, "delivered": 7, "status": "RUNNING"})
-    upload = Delivery(path, store)
+    upload = JournalUpload(path, store)
     assert (upload.deliver(), upload.run_id) == (10, made.id)
     assert len(contents(uri)["k1"]["metrics"]["train/loss"]) == 4
 
@@ -424,7 +424,7 @@ def test_of_two_runs_that_both_have_entries_none_is_removed(tmp_path):
     ours, other, _ = (store.create("bmt-test", name, 1, {"journal.id": "k1"}) for name in ("k1", "k2", "k3"))
     store.send(other.id, [("tag", delivery.MARK, "k1:3")])
     journal.write_state(path, store.uri, {"run_id": ours.id, "delivered": 0, "creating": True})
-    Delivery(path, store).deliver()
+    JournalUpload(path, store).deliver()
     stages = {name: run["stage"] for name, run in contents(uri).items()}
     assert stages == {"k1": "active", "k2": "active", "k3": "deleted"}
 
@@ -446,9 +446,9 @@ def test_a_parent_that_comes_later_is_found_at_the_end(tmp_path):
     uri = make(tmp_path)
     store = tracking.connect(uri)
     opened = Journal(write(tmp_path, "child", end=None, parent="parent"))
-    child = Delivery(opened.path, store)
+    child = JournalUpload(opened.path, store)
     child.deliver()
-    Delivery(write(tmp_path, "parent"), store).deliver()
+    JournalUpload(write(tmp_path, "parent"), store).deliver()
     opened.append("end", status="FINISHED", failure=None)
     child.deliver()
     opened.close()
@@ -466,7 +466,7 @@ def test_a_missing_file_is_told_and_skipped(tmp_path):
 
 def test_entries_written_after_a_deadline_wait(tmp_path):
     path, uri = write(tmp_path), make(tmp_path)
-    one = Delivery(path, tracking.connect(uri))
+    one = JournalUpload(path, tracking.connect(uri))
     assert one.deliver(deadline=0) == 0
     assert one.waiting == 10
     assert one.deliver() == 10
