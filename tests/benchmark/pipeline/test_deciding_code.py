@@ -460,8 +460,8 @@ def all_runs(root: Path) -> dict[str, Traced]:
 def traced(command: Callable[..., Any], *given: Any) -> tuple[set[str], set[tuple[str, str]]]:
     """The definitions whose bodies run while a command does, threads included, and which called which."""
     codes = dict[int, tuple[CodeType, str]]()
-    # By id: a digest of a code object for every call would take seconds. Kept in `codes`, so that no other
-    # object gets its id.
+    # By id: a digest of a code object for every call would take seconds. `codes` keeps it alive, so that no
+    # other gets its id.
     pairs, foreign = set[tuple[int, int]](), set[str]()
 
     def tracer(frame: FrameType, event: str, argument: Any) -> None:
@@ -474,7 +474,7 @@ def traced(command: Callable[..., Any], *given: Any) -> tuple[set[str], set[tupl
                 foreign.add(code.co_filename)
                 return
             codes[key] = code, _definition(code)
-        if codes[key][1] and frame.f_back is not None:
+        if codes[key][1] and frame.f_back is not None and id(frame.f_back.f_code) in codes:
             pairs.add((id(frame.f_back.f_code), key))
 
     threading.settrace(tracer)
@@ -510,8 +510,11 @@ def _reached(run: Traced) -> set[str]:
     return installed().names([STARTS[run.stage]], lambda definition: not counts(definition, run.traits))
 
 
-PRINTED = ("benchmark.paper", "benchmark.rendering")
-"""What `statistics` runs beside what it keeps."""
+PRINTED = {
+    "statistics": ("benchmark.paper", "benchmark.rendering"),
+    **dict.fromkeys(("evaluate", "transfer", "published"), ("benchmark.rendering",)),
+}
+"""What a stage runs beside what it keeps."""
 HANDED_IN = ("benchmark.config.cells.Cell",)
 """Made by the reading of settings, which does not count, and asked for the cell's name."""
 
@@ -522,7 +525,7 @@ def test_all_that_runs_is_in_the_digest_or_in_the_list_of_what_does_not_decide(
 ) -> None:
     run = runs[name]
     reached = _reached(run)
-    beside = PRINTED if run.stage == "statistics" else HANDED_IN
+    beside = (*PRINTED.get(run.stage, ()), *(HANDED_IN if run.stage != "statistics" else ()))
     unlisted = {one for one in run.ran - reached if not _listed(one, [*NOT_DECIDING, *beside])}
     assert not unlisted, "neither reached from the command, nor listed as not deciding"
     called = {called for caller, called in run.calls if caller in reached} - reached
