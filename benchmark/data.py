@@ -58,17 +58,16 @@ def main(arguments: list[str] | None = None) -> int:
     from benchmark.rendering import print_document
     from bmt.runtime.files import write_json
 
-    status = 0
     folder, layout = inspection.inspected(options.folder, params_file(options.params, options.profile))
     if options.command == "stats":
-        document, table = inspection.size_document(folder, layout.profile)
+        (document, table), status = inspection.size_document(folder, layout.profile), 0
     elif options.command == "check":
         if options.list < 0:
             raise ConfigError(f"--list: {options.list} is not allowed: at least 0")
         document, status = inspection.irregularity_document(folder, options.strict, options.list)
     else:
         features = options.features or layout.features("any").parent
-        document = inspection.question_document(options.id, folder, features, options.backbone)
+        document, status = inspection.question_document(options.id, folder, features, options.backbone), 0
     print_document(document)
     if options.command == "stats" and options.json:
         path = layout.results / "table_1.json"

@@ -136,8 +136,8 @@ def claims_table(report: TableReport) -> TextTable:
 def claim_remark(result: ClaimResult) -> str:
     """What qualifies a claim's verdict; empty where nothing does."""
     # A judged claim's reason repeats its interval and p.
-    interval = result.interval
-    reason = result.reason if result.p_holm is None and not (interval and interval.method == EXACT_NUMBERS) else ""
+    exact = result.interval is not None and result.interval.method == EXACT_NUMBERS
+    reason = result.reason if result.p_holm is None and not exact else ""
     return "; ".join(part for part in (result.note, reason, _needed(result)) if part)
 
 
