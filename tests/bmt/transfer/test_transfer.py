@@ -64,7 +64,7 @@ def model_with(names: tuple[str, ...] = NAMES, seed: int = 0) -> PreTrainedModel
 
 
 def tiny_bert() -> PreTrainedModel:
-    return tiny.bert(dropout=True)
+    return tiny.bert(dropout=True, layers=1)
 
 
 def questions(name: str = "T", count: int = 80, seed: int = 9) -> Questions:
