@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict
 
 from benchmark.cli.commands import command_parser, run_command
+from benchmark.cli.messages import say
 
 EXAMPLE = (
     'python -m benchmark.ask sample/minilm.mt.bmt.s0 --question "Who built the mill?" \\\n'
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps(asdict(answer), ensure_ascii=False))
     else:
         place = f"characters {answer.start} to {answer.end}, log-probability {answer.score:.3f}"
-        print(f"{answer.text}\n  {place}")
+        say(answer.text, f"  {place}")
     return 0
 
 

@@ -6,10 +6,10 @@ formats.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from benchmark.cli.commands import add_results_options, command_parser, run_command
+from benchmark.cli.messages import tell
 
 FORMATS = ("terminal", "markdown", "latex", "json", "html")
 EXAMPLE = "python -m benchmark.compare --paper-table 3 --format markdown,json --out reports/mini/table_3"
@@ -32,19 +32,23 @@ def main(arguments: list[str] | None = None) -> int:
     add("--out", type=Path, metavar="FILE", help=out_help)
     options = parser.parse_args(arguments)
 
+    from benchmark.config.results_options import chosen_seeds
+    from benchmark.paper.table_files import check_table
+    from benchmark.rendering.output import chosen_formats, write_document
+
+    check_table(options.paper_table, options.paper)
+    forms, seeds = chosen_formats(options.format, FORMATS, options.out), chosen_seeds(options.seeds)
+
     from benchmark.comparison.inputs import read_inputs
     from benchmark.comparison.report_json import to_json
     from benchmark.comparison.table_comparison import compare
     from benchmark.comparison.table_document import table_document
-    from benchmark.config.results_options import chosen_seeds
-    from benchmark.rendering.output import chosen_formats, write_document
 
-    forms, seeds = chosen_formats(options.format, FORMATS, options.out), chosen_seeds(options.seeds)
     inputs = read_inputs(options.results, options.profile, options.paper, seeds, options.params)
     report = compare(inputs, inputs.paper.table(options.paper_table))
     write_document(table_document(report), forms, options.out, {"json": lambda: to_json(report)})
     for fault in report.faults:
-        print(f"error: {inputs.results.folder / fault.file}: {fault.reason}", file=sys.stderr)
+        tell(f"error: {inputs.results.folder / fault.file}: {fault.reason}")
     return report.status(options.strict)
 
 

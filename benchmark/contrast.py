@@ -9,10 +9,8 @@ and p-values are of single comparisons: not adjusted for their number.
 
 from __future__ import annotations
 
-import sys
-
 from benchmark.cli.commands import add_format_option, add_results_options, command_parser, run_command
-from benchmark.cli.text import printable
+from benchmark.cli.messages import tell
 from bmt.errors import ConfigError
 
 EXAMPLE = "python -m benchmark.contrast bmt fixed_random --profile mini"
@@ -49,10 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
         whole=ours,
         commands=ours,
     )
-    contrasts = contrast_arms(results, arms, setting, options.backbone)
+    known = tuple(config.arms) if config and ours else ()
+    contrasts = contrast_arms(results, arms, setting, options.backbone, known)
     write_document(contrast_document(contrasts), [options.format or usual_format()])
     for fault in results.faults:
-        print(printable(f"error: {folder / fault.file}: {fault.reason}"), file=sys.stderr)
+        tell(f"error: {folder / fault.file}: {fault.reason}")
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from benchmark.cli.commands import add_params_options, command_parser, run_command
+from benchmark.cli.messages import say
 from bmt.errors import ConfigError
 
 FOLDER = "folder of MRQA files, or one file (default: the raw data of the profile)"
@@ -21,7 +22,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     def subcommand(name: str, text: str, example: str) -> argparse.ArgumentParser:
         epilog = f"example:\n  python -m benchmark.data {example}"
         plain = argparse.RawDescriptionHelpFormatter
-        return commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=plain)
+        made = commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=plain)
+        add_params_options(made, default=argparse.SUPPRESS)
+        return made
 
     sizes = "Sizes of MRQA files: contexts, questions, mean words."
     stats = subcommand("stats", sizes, "stats ../shared/data/mrqa_real")
@@ -32,18 +35,19 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     check = subcommand("check", read, "check data/raw/mini --strict")
     check.add_argument("folder", nargs="?", help=FOLDER)
     check.add_argument("--strict", action="store_true", help="a file's first irregularity is an error")
-    places = "places shown per file (default: %(default)s)"
-    check.add_argument("--list", type=int, default=10, metavar="N", help=places)
+    check.add_argument("--list", type=int, default=10, metavar="N", help="places per file (default: 10)")
     example = "show 5733be284776f41900661182 --backbone minilm"
     show = subcommand("show", "One question with its windows and spans marked.", example)
     show.add_argument("id", help="the question's id")
     show.add_argument("--data", metavar="FOLDER", dest="folder", help=FOLDER)
     features = "features of a profile (default: data/features/<profile>)"
     show.add_argument("--features", type=Path, metavar="FOLDER", help=features)
-    show.add_argument(
-        "--backbone", metavar="NAME", help="whose windows (default: the first backbone with some)"
-    )
-    return parser.parse_args(arguments)
+    whose = "whose windows (default: the first backbone with some)"
+    show.add_argument("--backbone", metavar="NAME", help=whose)
+    options = parser.parse_args(arguments)
+    if options.params is not None and options.profile is not None:  # one before the subcommand, one after
+        parser.error("argument --profile: not allowed with argument --params")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,8 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     from bmt.runtime.files import write_json
 
     status = 0
-    params = params_file(options.params, options.profile)
-    folder, places = inspection.inspected(options.folder, params)
+    folder, places = inspection.inspected(options.folder, params_file(options.params, options.profile))
     if options.command == "stats":
         document, table = inspection.size_document(folder, places.profile)
     elif options.command == "check":
@@ -70,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "stats" and options.json:
         path = places.results / "table_1.json"
         write_json(path, table)
-        print(f"wrote {path}")
+        say(f"wrote {path}")
     return status
 
 

@@ -10,6 +10,7 @@ python -m benchmark.digests references      # the same by the cells that need it
 from __future__ import annotations
 
 from benchmark.cli.commands import add_params_options, command_parser, run_command
+from benchmark.cli.messages import say
 from bmt.errors import ConfigError
 
 
@@ -38,10 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
         "references": digest_files.write_references,
     }
     if options.what == "scores":
-        count = digest_files.write_scores(config, find_cell(config, options.cell), places)
+        count = digest_files.write_scores(find_cell(config, options.cell), places)
     else:
         count = writers[options.what](config, places)
-    print(f"{count} files of {options.what} written")
+    say(f"{count} files of {options.what} written")
     return 0
 
 

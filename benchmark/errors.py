@@ -7,11 +7,11 @@ MLflow only for `--track`.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from benchmark.cli.command_line import command_line
 from benchmark.cli.commands import Parser, add_params_options, command_parser, run_command
+from benchmark.cli.messages import tell
 from bmt.errors import ConfigError
 
 ABOUT = """List the dev examples that all arms get wrong and those where arms differ, with a guess at the
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = command_line(parser, options)
     write_text(out, render(error_document(analysis, command), "markdown"))
     print_document(error_document(analysis, first=1))
-    print(f"wrote {out}", file=sys.stderr)
+    tell(f"wrote {out}")
     if options.track:
         log_errors(analysis, out, name, config)
     return 0

@@ -27,10 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
     from benchmark.config.params import find_cell
     from benchmark.config.profiles import chosen_config
     from benchmark.rendering.output import usual_format, write_document
-    from benchmark.runs.mask_report import kept_masks, masks_document, overlap_document
 
     config, _ = chosen_config(options)
-    masks = [kept_masks(config, find_cell(config, name)) for name in options.cells]
+    cells = [find_cell(config, name) for name in options.cells]
+
+    from benchmark.runs.mask_report import kept_masks, masks_document, overlap_document
+
+    masks = [kept_masks(config, cell) for cell in cells]
     document = masks_document(masks[0]) if len(masks) == 1 else overlap_document(*masks)
     write_document(document, [options.format or usual_format()])
     return 0

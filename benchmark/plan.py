@@ -11,6 +11,7 @@ import json
 import sys
 
 from benchmark.cli.commands import add_params_options, command_parser, run_command
+from benchmark.cli.messages import tell
 
 EXAMPLE = (
     "python -m benchmark.plan --paper-table 3\n"
@@ -46,29 +47,30 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     from benchmark.config.profiles import params_file
     from benchmark.config.results_options import chosen_seeds
+    from benchmark.paper.table_files import check_table
+
+    check_table(options.paper_table)
+    seeds = chosen_seeds(options.seeds)
+
+    from benchmark.planning import table_plan
     from benchmark.planning.plan_document import plan_document, plan_json
     from benchmark.planning.schedule import DONE
-    from benchmark.planning.table_plan import (
-        PlanRequest,
-        chosen_gpus,
-        chosen_jobs,
-        make_missing_runs,
-        plan_table,
-    )
     from benchmark.rendering import print_document
 
-    seeds, gpus = chosen_seeds(options.seeds), chosen_gpus(options.gpus)
-    slots, also = chosen_jobs(options.jobs, gpus), tuple(options.also)
+    gpus, also = table_plan.chosen_gpus(options.gpus), tuple(options.also)
+    slots = table_plan.chosen_jobs(options.jobs, gpus)
     params = params_file(options.params, options.profile)
-    request = PlanRequest(options.paper_table, params, seeds, also, options.keep, slots, gpus, options.run)
-    requested = plan_table(request)
+    request = table_plan.PlanRequest(
+        options.paper_table, params, seeds, also, options.keep, slots, gpus, options.run
+    )
+    requested = table_plan.plan_table(request)
     if not options.json:
         print_document(plan_document(requested))
         sys.stdout.flush()  # before the runs' own lines
-    outcomes = make_missing_runs(requested) if options.run else {}
+    outcomes = table_plan.make_missing_runs(requested) if options.run else {}
     failed = {name: outcome for name, outcome in outcomes.items() if outcome.state != DONE}
     for name, outcome in failed.items():
-        print(f"error: {name}: {outcome.state}: {outcome.text.splitlines()[0]}", file=sys.stderr)
+        tell(f"error: {name}: {outcome.state}: {outcome.text.splitlines()[0]}")
     if options.json:
         print(json.dumps(plan_json(requested, outcomes), indent=1, ensure_ascii=False))
     return int(bool(failed))

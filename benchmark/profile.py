@@ -7,6 +7,7 @@ it copies `profiles/<name>.yaml` over params.yaml and says what that overwrites.
 from __future__ import annotations
 
 from benchmark.cli.commands import command_parser, run_command
+from benchmark.cli.messages import say
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     from benchmark.config.profiles import show, switch
 
-    print("\n".join(show() if name is None else switch(name)))
+    say(*(show() if name is None else switch(name)))
     return 0
 
 

@@ -7,11 +7,11 @@ DVC, no torch, and MLflow only for `--track`.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from benchmark.cli.command_line import command_line
 from benchmark.cli.commands import add_results_options, command_parser, run_command
+from benchmark.cli.messages import tell
 from bmt.errors import ConfigError
 
 ABOUT = "Write one HTML page of all that the results say; it loads nothing and runs no script."
@@ -47,9 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     out = options.out or repository_root() / "reports" / name / "report.html"
     command = command_line(parser, options)
     write_text(out, report_page(data, command))
-    print(f"wrote {out}", file=sys.stderr)
+    tell(f"wrote {out}")
     for fault in data.faults:
-        print(f"warning: {data.source}/{fault}", file=sys.stderr)
+        tell(f"warning: {data.source}/{fault}")
     if options.track:
         log_report(data, out, name)
     return 0

@@ -14,9 +14,13 @@ def main(arguments: list[str] | None = None) -> int:
     command_line = list(sys.argv[1:] if arguments is None else arguments)
     options = parse_arguments(command_line)
     if options.trials is not None:
+        from benchmark.studies.request import read_request
+
+        request = read_request(options)
+
         from benchmark.studies.study_run import run
 
-        run(options, command_line)  # its workers are called with the same arguments
+        run(request, command_line)  # its workers are called with the same arguments
     if options.status or options.export or options.figures:
         from benchmark.studies.outputs import show_study
 

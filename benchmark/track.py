@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.cli.commands import command_parser, run_command
+from benchmark.cli.messages import say
 from bmt.errors import DataError
 
 EXAMPLES = """python -m benchmark.track sync
@@ -32,15 +33,20 @@ def main(arguments: list[str] | None = None) -> int:
             raise DataError(f"{folder}: no such folder: name a run's folder, or one that holds runs")
 
     from benchmark.config.params import repository_root
+    from benchmark.rendering import print_document
     from benchmark.tracking.journal import journals
     from benchmark.tracking.journal_overview import deliver, overview
 
     folders = options.folders or [repository_root() / "runs"]
     if not journals(folders):
-        print(f"no journal below {', '.join(map(str, folders))}")
+        say(f"no journal below {', '.join(map(str, folders))}")
         return 0
-    lines, good = overview(folders) if options.action == "list" else deliver(folders)
-    print("\n".join(lines))
+    if options.action == "list":
+        document, good = overview(folders)
+        print_document(document)
+    else:
+        lines, good = deliver(folders)
+        say(*lines)
     return 0 if good else 1
 
 

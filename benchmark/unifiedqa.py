@@ -13,7 +13,7 @@ from benchmark.cli.commands import add_params_options, command_parser, run_comma
 
 EXAMPLE = "python -m benchmark.unifiedqa unifiedqa-base --profile paper"
 DEFAULTS = {"beams": 1, "answer_tokens": 64, "input_tokens": 512}
-"""Of `bmt.qa.generation.GenerationSettings`, whose module is too large to be imported for `--help`."""
+"""Of `bmt.qa.generation_settings.GenerationSettings`."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,15 +29,17 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from benchmark.cli.allocator import keep_freed_memory
+    from benchmark.config.generators import generator_of
     from benchmark.config.profiles import chosen_config
+    from bmt.qa.generation_settings import GenerationSettings
 
     keep_freed_memory()
+    settings = GenerationSettings(**{name: getattr(options, name) for name in DEFAULTS})
     config, file = chosen_config(options)
+    generator_of(config, options.backbone)
 
     from benchmark.runs.published_run import score_published
-    from bmt.qa.generation import GenerationSettings
 
-    settings = GenerationSettings(**{name: getattr(options, name) for name in DEFAULTS})
     score_published(config, options.backbone, settings, file)
     return 0
 

@@ -138,16 +138,6 @@ class HardConcrete:
         """P(s > 0), eq. 11's summand."""
         return torch.sigmoid(_wide(alpha) - self.half_open).to(alpha.dtype)
 
-    def prob_zero(self, alpha: Tensor) -> Tensor:
-        """P(s = 0) = 1 - P(s > 0), without cancellation."""
-        return torch.sigmoid(self.half_open - _wide(alpha)).to(alpha.dtype)
-
-    def prob_one(self, alpha: Tensor) -> Tensor:
-        """P(s = 1) = sigmoid(alpha - beta log((1 - gamma) / (zeta - 1)))."""
-        return torch.sigmoid(_wide(alpha) - self.beta * float(np.log((1 - self.gamma) / (self.zeta - 1)))).to(
-            alpha.dtype
-        )
-
     def expected_l0(self, alpha: Tensor) -> Tensor:
         """E||delta||_0, eq. 11: the sum of P(s > 0), a float64 scalar on alpha's device."""
         return self.prob_open(_wide(alpha)).sum(dtype=torch.float64)

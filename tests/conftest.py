@@ -16,8 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 import benchmark  # noqa: F401  (its telemetry defaults)
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.repository import ROOT
 
 # Tiny models gain nothing from a second thread, and two processes of two threads each on two cores wait for
 # each other.

@@ -12,9 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.cli.commands import command_parser, run_command
-from benchmark.config.params import Config, repository_root
-from bmt.runtime.files import write_text
-from bmt.settings import allowed
 
 HEAD = """# Deviations: what the paper leaves open, and what we chose
 
@@ -92,6 +89,9 @@ FIXED = (
 
 def document() -> str:
     """The text of docs/deviations.md."""
+    from benchmark.config.params import Config
+    from bmt.settings import allowed
+
     blocks = [HEAD]
     for section, kind in typing.get_type_hints(Config).items():
         key = section
@@ -150,6 +150,10 @@ def main() -> None:
     """Write docs/deviations.md."""
     about, example = "Write docs/deviations.md from the knobs' documentation.", "python -m tools.deviations"
     command_parser("deviations", about, example, package="tools").parse_args()
+
+    from benchmark.config.params import repository_root
+    from bmt.runtime.files import write_text
+
     path = repository_root() / "docs" / "deviations.md"
     write_text(path, document())
     print(f"docs/deviations.md: {path.read_text(encoding='utf-8').count(chr(10))} lines")

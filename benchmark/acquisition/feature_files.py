@@ -8,6 +8,7 @@ from typing import Any
 from benchmark.acquisition.fetch import NOT_COMPARABLE
 from benchmark.acquisition.file_origins import origins
 from benchmark.cli.advice import advice
+from benchmark.cli.messages import say
 from benchmark.cli.progress import progress
 from benchmark.config.backbones import locate
 from benchmark.config.cells import domain_of, known_name
@@ -87,7 +88,7 @@ def prepare(config: Config, workers: int, strict: bool = False, only: str | None
         known_name(only, tuple(config.backbones), "backbone")
     for name in config.backbones if only is None else [only]:
         if config.backbones[name].head == "generate":
-            print(f"{name} reads whole contexts as text: nothing to prepare")
+            say(f"{name} reads whole contexts as text: nothing to prepare")
             write_json(places.features(name) / "features.json", {"files": {}})
         else:
             _prepare_backbone(config, name, places, workers, strict)
@@ -114,10 +115,10 @@ def _prepare_backbone(config: Config, backbone: str, places: Places, workers: in
             made[name] = features.meta
             bar.advance(size, note=name)
     for dataset in absent:
-        print(f"{dataset}: no dev file in this profile's data: shown as no data, left out of the averages")
+        say(f"{dataset}: no dev file in this profile's data: shown as no data, left out of the averages")
     told = [line for name, meta in made.items() for line in said_of(name, meta)]
     listed = f"{places.features(backbone).relative_to(places.root)}/<file>/features.json lists each"
-    print("\n".join([*told, listed] if told else ["nothing irregular, no question cut or dropped"]))
+    say(*([*told, listed] if told else ["nothing irregular, no question cut or dropped"]))
     known = origins(places.raw)
     brief = {
         name: {key: value for key, value in meta.items() if key not in LISTS}
@@ -128,11 +129,11 @@ def _prepare_backbone(config: Config, backbone: str, places: Places, workers: in
         for name, meta in made.items()
     }
     if hub := [name for name, meta in brief.items() if meta["source"] == "hub"]:
-        print(f"from the hub: {', '.join(hub)}: {NOT_COMPARABLE}")
+        say(f"from the hub: {', '.join(hub)}: {NOT_COMPARABLE}")
     write_json(places.features(backbone) / "features.json", {"files": brief})
     windows = sum(int(meta["counts"]["windows"]) for meta in made.values())
     questions = sum(int(meta["counts"]["examples"]) for meta in made.values())
-    print(
+    say(
         f"prepared {questions} questions as {windows} windows of at most {config.data.window} tokens for "
         f"{backbone}"
     )

@@ -6,7 +6,6 @@ Writes `<out>/<domain>/<Dataset>.<split>.jsonl.gz`, `<out>/manifest.yaml` (a cop
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from benchmark.acquisition.acquisition import Acquisition, FetchReport
 from benchmark.acquisition.download import Network, Patience, UnavailableError
 from benchmark.acquisition.manifest import Manifest, location, parse, read_local
+from benchmark.cli.messages import say, tell
 from benchmark.cli.text import short
 from bmt.errors import ConfigError, DataError
 
@@ -102,14 +102,14 @@ def print_report(report: FetchReport, out: Path) -> int:
     new = sum(file.action == "fetched" for file in report.files)
     total = len(report.files) + len(report.missing)
     megabytes = sum(file.record["bytes"] for file in report.files) / 1e6
-    print(
+    say(
         f"{shown}: {len(report.files)} of {total} files of {manifest.setting} ({manifest.version}) verified, "
         f"{megabytes:.1f} MB: {new} fetched, {len(report.files) - new} already there"
     )
     if unlisted := manifest.unlisted():
-        print(f"not in this manifest: {', '.join(unlisted)}")
+        say(f"not in this manifest: {', '.join(unlisted)}")
     if hub := [file.entry.label for file in report.files if file.record["source"] == "hub"]:
-        print(f"from the hub: {', '.join(hub)}: {NOT_COMPARABLE}")
+        say(f"from the hub: {', '.join(hub)}: {NOT_COMPARABLE}")
     if not report.missing:
         return 0
     for entry, reason in ((file.entry, file.reason) for file in report.missing):
@@ -117,9 +117,9 @@ def print_report(report: FetchReport, out: Path) -> int:
         lines = [f"missing: {entry.label}: {reason}", f"  from {entry.shown_url}"]
         lines += [f"  or by hand as {shown}/{entry.name} ({', '.join(digests)})"]
         lines += [f"  by hand: {entry.by_hand}"] if entry.by_hand not in (None, manifest.by_hand) else []
-        print("\n".join(lines), file=sys.stderr)
+        tell(*lines)
     if manifest.by_hand:
-        print(f"by hand: {manifest.by_hand}", file=sys.stderr)
+        tell(f"by hand: {manifest.by_hand}")
     raise DataError(
         f"{len(report.missing)} of {total} files are missing in {shown}: run the same command again, or put "
         "them there by hand"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from benchmark.cli import signals
+from benchmark.cli.messages import tell
 from benchmark.cli.text import nearest, printable
 from bmt.errors import BMTError
 
@@ -40,8 +41,9 @@ class Parser(argparse.ArgumentParser):
         if option is None:
             namespace, unknown = self.parse_known_args(args, namespace)
         if unknown:
+            word = (option or unknown[0]).partition("=")[0]
             known = [name for parser in self._family() for name in parser._option_string_actions]
-            meant = nearest((option or unknown[0]).partition("=")[0], known)
+            meant = nearest(word, [name for name in known if name != word])
             self.error(f"unknown: {' '.join(unknown)}{meant}")
         return namespace
 
@@ -65,17 +67,18 @@ def command_parser(verb: str, description: str | None, example: str, package: st
     )
 
 
-def add_params_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """`--params FILE` or `--profile NAME`, the same in every command (`config.profiles.params_file`)."""
+def add_params_options(
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup, default: str | None = None
+) -> None:
+    """`--params FILE` or `--profile NAME`, the same in every command (`config.profiles.params_file`).
+
+    default: argparse.SUPPRESS under a parser that has them too, whose values stay where none is given here.
+    """
     either = parser.add_mutually_exclusive_group()
-    either.add_argument(
-        "--params", metavar="FILE", help="the params file (default: params.yaml at the repository's root)"
-    )
-    either.add_argument(
-        "--profile",
-        metavar="NAME",
-        help="a profile's params file: params.yaml where that profile is active, else profiles/NAME.yaml",
-    )
+    params = "the params file (default: params.yaml at the repository's root)"
+    either.add_argument("--params", metavar="FILE", default=default, help=params)
+    profile = "a profile's params file: params.yaml where that profile is active, else profiles/NAME.yaml"
+    either.add_argument("--profile", metavar="NAME", default=default, help=profile)
 
 
 def add_results_options(parser: argparse.ArgumentParser) -> None:
@@ -104,7 +107,7 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
                 status = main() or 0
             except SystemExit as left:  # argparse's, a signal's
                 if interrupted() and left.code == 130:
-                    print("interrupted", file=sys.stderr)
+                    tell("interrupted")
                 sys.stdout.flush()
                 raise
             sys.stdout.flush()
@@ -116,9 +119,9 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
                 line, status = "interrupted", 130
             else:
                 line, status = _line(error)
-            print(line, file=sys.stderr)
+            tell(line)
         except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
+            tell("interrupted")
             status = 130
     sys.exit(status)
 
@@ -126,12 +129,12 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
 def _line(error: Exception) -> tuple[str, int]:
     """What is said of an error, and the exit status. Raises the error itself where it is a defect of ours."""
     if isinstance(error, BMTError):
-        return f"error: {printable(str(error))}", error.status
+        return f"error: {error}", error.status
     if isinstance(error, OSError):
-        return f"error: {printable(os_error_line(error))}", 1
+        return f"error: {os_error_line(error)}", 1
     if isinstance(error, ImportError) and (error.name or OURS[0]).partition(".")[0] not in OURS:
         absent = isinstance(error, ModuleNotFoundError)
-        what = "is not installed" if absent else f"cannot be imported ({printable(str(error))})"
+        what = "is not installed" if absent else f"cannot be imported ({error})"
         todo = "activate the project's environment (source .venv/bin/activate), which `make setup` makes"
         return f"error: {error.name} {what} in {sys.executable}: {todo}", 1
     raise error

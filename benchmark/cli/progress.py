@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
+from benchmark.cli.text import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -41,7 +43,7 @@ class Bar:
     def __init__(
         self, display: _Display, clock: Clock, name: str, total: int | None, unit: str, level: int = 0
     ) -> None:
-        self.name, self.total, self.unit, self.level = name, total, unit, level
+        self.name, self.total, self.unit, self.level = printable(name), total, unit, level
         self.first, self.count, self.note = 0, 0, ""
         self._display, self._clock, self._lock = display, clock, threading.Lock()
         self._began = clock()
@@ -50,7 +52,7 @@ class Bar:
         """Count `n` more units; a non-empty `note` replaces the one that is shown."""
         with self._lock:
             self.count += n
-            self.note = note or self.note
+            self.note = printable(note) or self.note
             self._display.update(self)
 
     def resume_at(self, done: int, total: int | None) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
+
+from benchmark.cli.messages import tell
 
 if TYPE_CHECKING:
     from bmt.runtime.stopping import Stop
@@ -118,12 +119,12 @@ def stoppable(alone: bool = True) -> Iterator[Stop]:
     try:
         yield requested.is_set
     except StoppedError as stopped:
-        print(f"{stopped}; the same command goes on from there", file=sys.stderr)
+        tell(f"{stopped}; the same command goes on from there")
         raise SystemExit(STATUS) from None
     except RuntimeError as error:
         if alone or not requested.is_set():
             raise
-        print(f"SIGTERM: another rank has ended ({type(error).__name__})", file=sys.stderr)
+        tell(f"SIGTERM: another rank has ended ({type(error).__name__})")
         raise SystemExit(STATUS) from None
     finally:
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)

@@ -10,6 +10,7 @@ from statistics import fmean
 from benchmark.comparison.claims import ClaimResult, claim_results
 from benchmark.comparison.matching import Matcher, Setting
 from benchmark.comparison.table_comparison import matched_runs
+from benchmark.config.cells import known_name
 from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import AVERAGE, Claim, Ours, Paper, Requirements, Row, Table
 from benchmark.rendering.document import Block, Column, Document, Inline, Paragraph, Phrase, text_table
@@ -32,13 +33,18 @@ class DomainContrast:
 
 
 def contrast_arms(
-    results: Results, arms: tuple[str, str], setting: Setting, backbone: str | None
+    results: Results,
+    arms: tuple[str, str],
+    setting: Setting,
+    backbone: str | None,
+    known: tuple[str, ...] = (),
 ) -> list[DomainContrast]:
     """Every difference of two arms, by domain: of each dataset and metric, the average, and (once) the
-    deviation. backbone: whose runs; None: the only one that has some.
+    deviation. backbone: whose runs; None: the only one that has some. known: the arms of the params file, if
+    there is one.
 
     Raises:
-        ConfigError: an arm without results, or a backbone that has to be named.
+        ConfigError: an arm without results or that is not known, or a backbone that has to be named.
         DataError: no dataset that both have.
     """
     backbone = backbone or _only_backbone(results, setting)
@@ -46,6 +52,8 @@ def contrast_arms(
     runs = [[run for run in results.runs if run.identity == identity] for identity in identities]
     if not all(runs):
         lacking = [identity for identity, its_runs in zip(identities, runs, strict=True) if not its_runs]
+        for identity in lacking if known else []:
+            known_name(identity.arm, known, "arm")
         raise _no_results(lacking, results, setting)
     scored = set.intersection(*({name for run in its_runs for name in run.datasets} for its_runs in runs))
     tables = domain_tables(tuple(map(arm_row, arms, identities)), scored)

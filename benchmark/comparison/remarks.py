@@ -67,7 +67,7 @@ def assumptions(rule: ReproductionRule) -> tuple[str, ...]:
     meant = "the mean behind the printed number is meant"
     if rule.estimand == "printed":
         meant = "the printed number is taken as fixed"
-    margins = f"within ±{rule.margin_cell:g} a cell, ±{rule.margin_average:g} an average"
+    margins = f"within ±{rule.margin_cell:g} per cell, ±{rule.margin_average:g} per average"
     return (
         f"a printed number is the mean of {runs} of the paper's, with the spread of ours",
         f"reproduced: {margins} or half of a claimed gain where that is tighter; {meant}",

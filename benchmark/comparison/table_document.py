@@ -94,8 +94,9 @@ def numbers_table(report: TableReport) -> TextTable:
     cells' order.
     """
     counted = report.table.kind == "facts"
-    group = _counted_group if counted else _group
-    groups = tuple(group(report, cells, row) for row, cells in report.by_row)
+    groups = tuple(
+        _counted_group(cells, row) if counted else _group(report, cells, row) for row, cells in report.by_row
+    )
     return TextTable(COUNTED_COLUMNS if counted else COLUMNS, groups)
 
 
@@ -206,7 +207,7 @@ def _printed(cells: Sequence[CellResult], metrics: Sequence[str]) -> str:
     )
 
 
-def _counted_group(report: TableReport, cells: Sequence[CellResult], row: Row) -> RowGroup:
+def _counted_group(cells: Sequence[CellResult], row: Row) -> RowGroup:
     """A row of counted numbers."""
     lines = tuple(
         TextRow(

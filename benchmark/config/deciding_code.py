@@ -39,6 +39,7 @@ NOT_DECIDING: Mapping[str, str] = {
     "benchmark.cli": "what is printed while a command works, and its exit status",
     "benchmark.config": "how settings are read; the values stand in the digest",
     "benchmark.tracking": "what MLflow gets",
+    "benchmark.runs.score_table": "printed, and not kept",
     "benchmark.acquisition.dataset_table.beside_the_paper": "printed, and not kept",
     "benchmark.acquisition.dataset_table._ours": "printed, and not kept",
 }

@@ -4,6 +4,7 @@ error.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def parse_yaml(text: str, shown: str, error_type: type[BMTError], as_text: bool 
         as_text: every scalar stays text: a digest of digits only is no number.
     """
     try:
-        return yaml.load(text, _TextLoader if as_text else _Loader)
+        return _values(text, as_text)
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise error_type(f"{shown}:{line} no YAML: {error.problem}") from None
@@ -47,8 +48,32 @@ def parse_yaml(text: str, shown: str, error_type: type[BMTError], as_text: bool 
         raise error_type(f"{shown}: a value that YAML cannot read: {_one_line(error)}") from None
 
 
+def _values(text: str, as_text: bool) -> Any:
+    """The values, by libyaml (nine times as fast) where it reads as PyYAML's own loader does.
+
+    It differs in three ways: it takes tabs; it has other words for what is wrong; and a text that is nested
+    without end ends the process, as nothing counts its depth.
+    """
+    if "\t" not in text and _depth(text) < DEEPEST:
+        with contextlib.suppress(Exception):  # raised again below, with a line and in PyYAML's words
+            return yaml.load(text, _FastTextLoader if as_text else _FastLoader)
+    return yaml.load(text, _TextLoader if as_text else _Loader)
+
+
+def _depth(text: str) -> int:
+    """No value of a YAML text is nested deeper: a level takes a bracket, a dash, a question mark or a column
+    of white space.
+    """
+    columns = max((len(line) - len(line.lstrip(" ")) for line in text.splitlines()), default=0)
+    return columns + sum(map(text.count, ("[", "{", "- ", "? ")))
+
+
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+DEEPEST = 2000
+"""Levels that fit any thread's stack; by the bound of `_depth` the largest file here has 358."""
 
 
 class _KeysOnce:
@@ -72,3 +97,11 @@ class _Loader(_KeysOnce, yaml.SafeLoader):
 
 class _TextLoader(_KeysOnce, yaml.BaseLoader):
     """YAML's loader that knows texts only."""
+
+
+class _FastLoader(_KeysOnce, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader on libyaml, where PyYAML was built with it."""
+
+
+class _FastTextLoader(_KeysOnce, getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # type: ignore[misc]
+    """The loader of texts on libyaml."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmark.cli.text import short
 from benchmark.config.cells import known_name, nearest
 from benchmark.runs.results import Identity, Results, Run
 from bmt.errors import ConfigError, DataError
@@ -15,7 +16,7 @@ PAPER_ARMS = ("none", "mask", "bmt", "bmt.adapter")
 
 @dataclass(frozen=True, slots=True)
 class ArmRuns:
-    """name: as it was asked for. runs: one a seed, in the order of the seeds."""
+    """name: as it was asked for. runs: one per seed, in the order of the seeds."""
 
     name: str
     identity: Identity
@@ -73,6 +74,9 @@ def choose_arms(
         )
     identities = [run.identity for run in results.runs]
     identities += [fault.identity for fault in results.faults if fault.identity]
+    if not identities:
+        check = f"python -m benchmark.check {short(results.folder)}"
+        raise ConfigError(f"{where}: no usable result: `{check}` says why")
     backbones = tuple(dict.fromkeys([*results.backbones, *(one.backbone for one in identities)]))
     if backbone is not None:
         known_name(backbone, backbones, "--backbone")

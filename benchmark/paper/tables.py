@@ -34,9 +34,9 @@ from benchmark.paper.schema import (
     checked,
     same_keys,
 )
+from benchmark.paper.table_files import OWN_PAPER, known_table, table_id, table_paths
 from bmt.errors import ConfigError
 
-OWN_PAPER = Path(__file__).parent
 AVERAGE = "average"
 RUN_METRICS = ("deviation.relative", "deviation.l2")
 SPREAD = "spread."
@@ -165,19 +165,11 @@ class Paper:
         Raises:
             ConfigError: there is no such table.
         """
-        table = self.tables.get(table_id(name))
-        if table is None:
-            raise ConfigError(f"--paper-table {name}: not allowed: one of {', '.join(self.tables)}")
-        return table
+        return self.tables[known_table(name, self.tables)]
 
     def rows(self, claim: Claim) -> list[tuple[Table, Row]]:
         """The rows that a claim needs, a first, each with its table."""
         return [self.row(claim, row) for row in claim.rows]
-
-
-def table_id(text: str) -> str:
-    """`A.10`, `a10`, `3` → the id in the file's name: lower case, letters and digits."""
-    return "".join(character for character in text.lower() if character.isalnum())
 
 
 def table_name(table: str) -> str:
@@ -201,7 +193,7 @@ def load(folder: str | Path | None = None) -> Paper:
             f"{folder}: no such folder: --paper takes a folder of table_<id>.yaml and claims.yaml "
             "(docs/compare.md)"
         )
-    paths = sorted(folder.glob("table_*.yaml"), key=lambda path: (len(path.stem), path.stem))
+    paths = table_paths(folder)
     if not paths:
         raise ConfigError(
             f"{folder}: no table_<id>.yaml in it: a paper is a folder of tables and claims (docs/compare.md)"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from benchmark.config.conditions import SOURCE_SEED
 from benchmark.config.deciding_code import cell_traits, stage_code
 from benchmark.config.folders import Places
 from benchmark.config.params import Config, find_cell, repository_root
+from benchmark.config.record_file import read_record
+from benchmark.config.schema import Text
 from benchmark.runs.single_task_reference import reference_cells
-from bmt.errors import ConfigError, DataError
+from bmt.errors import ConfigError
 from bmt.runtime.files import file_digest, json_digest, write_folder_aside, write_json
 
 Json = dict[str, Any]
@@ -158,14 +161,38 @@ def write_inputs(config: Config, places: Places) -> int:
     return _write(places.inputs, files)
 
 
+@dataclass(frozen=True, slots=True)
+class MadeFromFields:
+    """`files.*.inputs` of features.json."""
+
+    file_sha256: Text
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedFields:
+    """`files.*` of features.json."""
+
+    content_sha256: Text
+    inputs: MadeFromFields
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationFields:
+    """features.json of a backbone."""
+
+    files: dict[str, PreparedFields]
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationFields:
+    """training.json, as far as other cells' sampling is held against it."""
+
+    validation: dict[str, dict[str, float]]
+
+
 def _prepared(folder: Path) -> dict[str, Json]:
-    try:
-        files: dict[str, Json] = json.loads((folder / "features.json").read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"{folder / 'features.json'}: cannot be read ({type(error).__name__}): run `python -m "
-            "benchmark.prepare`"
-        ) from None
+    path, remedy = folder / "features.json", "run `python -m benchmark.prepare`"
+    files: dict[str, Json] = read_record(path, PreparationFields, remedy)["files"]
     return files
 
 
@@ -181,15 +208,12 @@ def _chosen(prepared: Mapping[str, Json], names: Iterable[str]) -> Json:
     }
 
 
-def write_scores(config: Config, cell: Cell, places: Places) -> int:
+def write_scores(cell: Cell, places: Places) -> int:
     """Write the validation scores of a trained ST cell, for the cells whose sampling is held against it; the
     number of files.
     """
     path = places.run(cell) / "training.json"
-    try:
-        validation = json.loads(path.read_text(encoding="utf-8"))["validation"]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: cannot be read ({type(error).__name__}): train {cell.name} again") from None
+    validation = read_record(path, ValidationFields, f"train {cell.name} again")["validation"]
     write_json(places.scores / f"{cell.name}.json", validation)
     return 1
 

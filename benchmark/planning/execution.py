@@ -8,13 +8,13 @@ import os
 import queue
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from benchmark.cli.messages import tell
 from benchmark.cli.progress import duration
 from benchmark.cli.signals import ended
 from benchmark.planning.processes import Processes, children_environment
@@ -42,15 +42,15 @@ class Announcer:
     def started(self, job: Job, slot: str | None) -> None:
         """One line."""
         self._began[job.name] = self.clock()
-        _tell(f"start {job.name}" + (f" on GPU {slot}" if slot is not None else ""))
+        tell(f"start {job.name}" + (f" on GPU {slot}" if slot is not None else ""))
 
     def ended(self, job: Job, outcome: JobOutcome) -> None:
         """One line, and a failed job's log's tail."""
         self._began.pop(job.name, None)
         self.over[job.name] = outcome
-        state, newline, tail = f"{outcome.state}: {outcome.text}".removesuffix(": ").partition("\n")
+        state, *tail = f"{outcome.state}: {outcome.text}".removesuffix(": ").split("\n")
         took = f" in {duration(outcome.seconds)}" if outcome.seconds else ""
-        _tell(f"[{len(self.over)} of {len(self.jobs)}] {job.name}{took} {state}{self._left()}{newline}{tail}")
+        tell(f"[{len(self.over)} of {len(self.jobs)}] {job.name}{took} {state}{self._left()}", *tail)
         if self.keep == "none":
             self._remove_models()
 
@@ -58,7 +58,7 @@ class Announcer:
         """A sign of life."""
         now = self.clock()
         running = [f"{name} for {duration(now - began)}" for name, began in self._began.items()]
-        _tell(f"running {', '.join(running)}{self._left()}")
+        tell(f"running {', '.join(running)}{self._left()}")
 
     def seconds_left(self) -> float:
         """By the estimates of what is not over, corrected by how the estimates of what is over were."""
@@ -163,7 +163,7 @@ def run_jobs(
     if slots > 1 and work is None:
         _open_store()
     work = work or Processes(logs, children_environment(slots))
-    _tell(f"{len(jobs)} to run, {slots} at a time; logs: {logs}")
+    tell(f"{len(jobs)} to run, {slots} at a time; logs: {logs}")
     announcer = Announcer(jobs, slots, 1.0 if gpus else float(slots), keep)
     with ended(signal.SIGHUP):  # SIGTERM and a closed terminal, as Ctrl-C does
         return run_all(jobs, tuple(gpus) or (None,) * slots, work, announcer)
@@ -191,8 +191,4 @@ def _open_store() -> None:
     try:
         tracking.connect()
     except (RejectedError, UnreachableError) as error:
-        _tell(f"tracking: {error}: the runs go on, `python -m benchmark.track sync` delivers them later")
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+        tell(f"tracking: {error}: the runs go on, `python -m benchmark.track sync` delivers them later")

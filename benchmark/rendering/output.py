@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from benchmark.cli.messages import tell
 from benchmark.rendering import SUFFIXES, print_document, render
 from benchmark.rendering.document import Document
 from bmt.errors import ConfigError
@@ -56,7 +57,7 @@ def write_document(
 
             path = output_path(out, form, len(forms) > 1)
             write_text(path, text)
-            print(f"wrote {path}", file=sys.stderr)
+            tell(f"wrote {path}")
 
 
 def usual_format() -> str:

@@ -154,8 +154,8 @@ def _figure(
 def _numbers(
     estimate: Estimate, unit: str, decimals: int, result: ClaimResult
 ) -> tuple[list[str], str, list[str]]:
-    """Ours with its interval, the paper's, and p: beneath the drawing, for who hears the page, and as what
-    follows a claim in the table.
+    """Ours with its interval, the paper's, and p: beneath the drawing, for those who hear the page, and as
+    what follows a claim in the table.
     """
     ours, low, high, paper = (
         fixed(value, decimals, True)

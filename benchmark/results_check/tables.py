@@ -169,7 +169,7 @@ def _place(
     if len(counts) < len(ids):
         twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
         stands = f"{quoted(twice.to_pylist())} more than once"
-        findings.fault("examples", record.parquet.name, name, stands, "one row an example")
+        findings.fault("examples", record.parquet.name, name, stands, "one row per example")
         return None
     shared = tables.examples.setdefault(name, SharedExamples(ids, contexts, [None] * len(ids)))
     rows = _positions(ids, contexts, shared)

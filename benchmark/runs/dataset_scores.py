@@ -125,13 +125,3 @@ class DatasetScores:
             for name, entry in entries.items()
             for metric in ("em", "f1")
         }
-
-    def lines(self, name: str) -> list[str]:
-        """What a command prints of the run `name` when it is done."""
-        lines = [name]
-        for key, entry in (self.datasets | self.averages).items():
-            over = entry.get("datasets")
-            count = f"mean of {len(over)} datasets" if over else f"{entry['examples']} questions"
-            label, em, f1 = key.replace("_", "-"), entry["em"], entry["f1"]
-            lines.append(f"  {label:<20} EM {em:5.1f}  F1 {f1:5.1f}  ({count})")
-        return [*lines, *(f"  {dataset:<20} no data" for dataset in self.missing)]

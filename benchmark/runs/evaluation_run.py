@@ -10,9 +10,11 @@ from benchmark.cli.progress import Bar, progress
 from benchmark.config.cells import Cell
 from benchmark.config.folders import Places
 from benchmark.config.params import Config
+from benchmark.rendering import print_document
 from benchmark.runs.cell_data import dev_features, dev_questions, file_digests
 from benchmark.runs.dataset_scores import DatasetScores, predictions_table
 from benchmark.runs.result_files import write_results
+from benchmark.runs.score_table import score_document
 from benchmark.runs.tracked_run import tracked_run
 from benchmark.runs.training_plan import plan_of, use_threads
 from benchmark.runs.training_record import read_training
@@ -74,7 +76,7 @@ def evaluate_cell(config: Config, cell: Cell, params: str | None = None, ranks: 
         write_results(config, cell, trained, scores, params, {"K": None})
         tracker.log(scores.metrics(), step=trained["budget"]["steps"])
         write_json(folder / "metrics.json", headline(scores, trained))
-    print("\n".join(scores.lines(cell.name)))
+    print_document(score_document(cell.name, scores))
 
 
 def _advance(bar: Bar, name: str, count: int, note: str) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 
 from benchmark.cli.advice import TRAIN, advice
 from benchmark.config.cells import Cell
 from benchmark.config.folders import Places
 from benchmark.config.params import Config
+from benchmark.config.record_file import read_record
+from benchmark.config.schema import Text
 from benchmark.rendering.document import Block, Document, Paragraph, TextTable, text_table
 from bmt.errors import ModelError
 from bmt.masks import Masks
@@ -23,13 +26,27 @@ def kept_masks(config: Config, cell: Cell) -> Masks:
     """
     folder = Places.of(config).run(cell) / "masks"
     if (folder / "masks.json").is_file() and not (folder / "masks.safetensors").is_file():
-        kind = (json.loads((folder / "masks.json").read_text(encoding="utf-8")) or {}).get("kind", "no")
+        kind = _kind(folder / "masks.json")
         raise ModelError(
             f"{folder}: the arm {cell.arm} has {kind} masks, none that stay: "
             "name a cell with learned, Fisher or fixed random ones"
         )
     with advice(TRAIN):
         return Masks.load(folder / "masks.safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class MasksFields:
+    """masks.json, as far as it is read here."""
+
+    kind: Text
+
+
+def _kind(path: Path) -> str:
+    """The kind of masks of which masks.json tells, "no" where it holds null: the arm has none."""
+    if path.read_bytes().strip() == b"null":
+        return "no"
+    return str(read_record(path, MasksFields, "train the cell again")["kind"])
 
 
 def masks_document(masks: Masks) -> Document:

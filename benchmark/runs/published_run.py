@@ -22,24 +22,26 @@ import pyarrow as pa
 from benchmark.acquisition.file_origins import origins
 from benchmark.cli.progress import Bar, progress
 from benchmark.config.backbones import locate
-from benchmark.config.cells import ZERO_SHOT, Cell, domain_of, known_name
+from benchmark.config.cells import ZERO_SHOT, Cell, domain_of
 from benchmark.config.deciding_code import stage_code
 from benchmark.config.digests import targets
 from benchmark.config.folders import Places
+from benchmark.config.generators import generator_of
 from benchmark.config.params import Backbone, Config
+from benchmark.rendering import print_document
 from benchmark.runs.dataset_scores import DatasetScores, WrittenAnswer, predictions_table
 from benchmark.runs.result_files import keep_results
+from benchmark.runs.score_table import score_document
 from benchmark.runs.tracked_run import tracked_run
 from benchmark.runs.training_plan import use_threads
 from benchmark.tracking import environment
 from benchmark.tracking.journal import interrupted
-from bmt.errors import ConfigError, DataError
-from bmt.qa.generation import GenerationSettings, input_text, open_generator, write_answers
+from bmt.errors import DataError
+from bmt.qa.generation import input_text, open_generator, write_answers
+from bmt.qa.generation_settings import GenerationSettings
 from bmt.qa.mrqa import Example, read_mrqa
 from bmt.runtime.files import file_digest, json_digest, write_json
 from bmt.runtime.ranks import rank_device
-
-HEAD = "generate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +57,6 @@ class Generator:
     identity: str
     settings: GenerationSettings
     batch: int
-
-
-def generator_of(config: Config, name: str | None) -> tuple[str, Backbone]:
-    """The backbone that is asked for, or the profile's only one that writes answers.
-
-    Raises:
-        ConfigError: none, several, an unknown one, or one with another head.
-    """
-    there = [key for key, backbone in config.backbones.items() if backbone.head == HEAD]
-    if name is None:
-        if len(there) != 1:
-            none = "none: profile paper has one, --params profiles/paper.yaml"
-            count = f"several ({', '.join(there)}): name one" if there else none
-            raise ConfigError(
-                f"backbones: of the profile {config.profile} those with head {HEAD} are {count}"
-            )
-        name = there[0]
-    known_name(name, tuple(config.backbones), "backbone")
-    if config.backbones[name].head != HEAD:
-        raise ConfigError(
-            f"backbones.{name}.head: {config.backbones[name].head} is not allowed here: {HEAD}, of a model "
-            f"that writes its answers ({', '.join(there) or 'profile paper has one'})"
-        )
-    return name, config.backbones[name]
 
 
 def score_published(
@@ -120,11 +98,11 @@ def score_published(
         about = {"profile": config.profile, "from_hub": hub, "mlflow_run_id": tracker.reference}
         keep_results(config, scores, params, result_record(cell, generator, records) | about)
     shutil.rmtree(kept, ignore_errors=True)
-    print("\n".join(scores.lines(cell.name)))
     shortened = ", ".join(
         f"{dataset} {record['cut']}" for dataset, record in records.items() if record["cut"]
     )
-    print(f"  inputs cut to {settings.input_tokens} tokens: {shortened or 'none'}")
+    cut = f"inputs cut to {settings.input_tokens} tokens: {shortened or 'none'}"
+    print_document(score_document(cell.name, scores, cut))
 
 
 def _open(config: Config, name: str, backbone: Backbone, settings: GenerationSettings) -> Generator:

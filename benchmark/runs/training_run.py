@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cli.messages import say
 from benchmark.cli.signals import stoppable
 from benchmark.config.cells import Cell
 from benchmark.config.digests import params_digest
@@ -94,7 +95,7 @@ def train_cell(
         if run.config.tracking.figures:
             log_figures(tracker, outcome)
     checkpoints.remove()
-    print(summary(run, trained))
+    say(*summary(run, trained).splitlines())
 
 
 def _at_last(masks: UpdateMasks | None) -> Masks | RandomMask | None:

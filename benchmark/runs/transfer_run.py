@@ -16,11 +16,13 @@ from benchmark.config.deciding_code import cell_traits, stage_code
 from benchmark.config.digests import section_digest, targets
 from benchmark.config.folders import Places
 from benchmark.config.params import Config
+from benchmark.rendering import print_document
 from benchmark.runs import nonfinite
 from benchmark.runs.cell_data import dev_features, dev_questions, file_digests
 from benchmark.runs.dataset_scores import DatasetScores, predictions_table
 from benchmark.runs.result_files import write_results
 from benchmark.runs.results import Identity
+from benchmark.runs.score_table import score_document
 from benchmark.runs.tracked_run import tracked_run
 from benchmark.runs.training_plan import plan_of, use_threads
 from benchmark.runs.training_record import read_training
@@ -43,7 +45,7 @@ from bmt.transfer.protocol import FewShotProtocol
 from bmt.transfer.target_masks import target_masks
 from bmt.transfer.transfer_runs import MasksOfSeed, few_shot_runs
 
-TUNED = ("losses", "weights", "windows", "steps", "steps_an_epoch", "best_step", "best_f1")
+TUNED = ("losses", "weights", "windows", "steps", "steps_per_epoch", "best_step", "best_f1")
 """What a result says of the tuning on each dataset; all but the first two are numbers for the tracker."""
 
 
@@ -179,10 +181,9 @@ def _write_one(run: TransferRun, k: int, seed: int, records: list[dict[str, Any]
     }
     remove_half_written(places.results, f"{name}.json", f"{name}.parquet")
     write_results(config, cell, run.trained, scores, run.params, more)
-    print("\n".join(scores.lines(name)))
     updates = Counter(entry["steps"] for entry in tuned.values())
     told = ", ".join(f"{steps} on {count} datasets" for steps, count in sorted(updates.items()))
-    print(f"  updates: {told}")
+    print_document(score_document(name, scores, f"updates: {told}"))
 
 
 def _tracked(

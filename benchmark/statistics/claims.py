@@ -140,7 +140,7 @@ def seed_interval(a: Sequence[float], b: Sequence[float], paired_seeds: bool = T
         raise ValueError(f"seed_interval: paired arms have {x.size} and {y.size} seeds")
     seeds, estimate = min(x.size, y.size), float(x.mean() - y.mean())
     if seeds == 1:
-        return Interval(estimate, None, None, None, 1, f"one value a side, {CONDITIONAL}")
+        return Interval(estimate, None, None, None, 1, f"one value per side, {CONDITIONAL}")
     observed, method = ([x - y], "seeds (t)") if paired_seeds else ([x, y], "seeds (Welch's t)")
     components = [_variance_of_mean(values) for values in observed]
     return _t_interval(estimate, components, [], seeds, method)
@@ -265,14 +265,14 @@ def _early_verdict(claim: ClaimData) -> tuple[str, str] | None:
     if interval is None:
         return NO_DATA, claim.reason or "no runs of both rows"
     if interval.se is None:  # one seed per arm, or resampled
-        return NO_VERDICT, ("one seed a side: " if interval.n_seeds == 1 else "") + interval.method
+        return NO_VERDICT, ("one seed per side: " if interval.n_seeds == 1 else "") + interval.method
     if not interval.seed_sd:
         return (
             UNDECIDED,
             "every seed gives the same difference: no variance to judge with (is the seed used?)",
         )
     if interval.n_seeds < FEWEST_SEEDS:
-        return UNDECIDED, f"{interval.n_seeds} seeds a side: a verdict needs at least {FEWEST_SEEDS}"
+        return UNDECIDED, f"{interval.n_seeds} seeds per side: a verdict needs at least {FEWEST_SEEDS}"
     return None
 
 

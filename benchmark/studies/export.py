@@ -4,6 +4,7 @@ carry.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import yaml
 from optuna.trial import FrozenTrial
 
 from benchmark.config.params import repository_root
+from benchmark.config.record_file import refusal
+from benchmark.config.schema import Count, Mapping, Text, read
 from benchmark.config.yaml_file import read_yaml
 from benchmark.studies.identity import StudyIdentity, identity_of
 from benchmark.studies.space import Space
@@ -23,7 +26,19 @@ HEAD = (
     "# Written by `python -m benchmark.search --study {name} --export`: the best values of a study,"
     " on validation carved from train.\n"
 )
-FIELDS = ("study", "profile", "cell", "objective", "trial", "values")
+
+
+@dataclass(frozen=True, slots=True)
+class BestFields:
+    """What the file must say; more of it is for people."""
+
+    study: Text
+    profile: Text
+    cell: Text
+    objective: Text
+    trial: Count
+    values: dict[str, float]
+    changed: Mapping | None = None
 
 
 def best_path(study: str) -> Path:
@@ -102,12 +117,7 @@ def read_best(study: str) -> dict[str, Any]:
     """
     path = best_path(study)
     shown = path.relative_to(repository_root()).as_posix()
-    said = read_yaml(
-        path,
-        shown,
-        f"`python -m benchmark.search --study {study} --export` writes it from the study's database",
-    )
-    whole = isinstance(said, dict) and all(key in said for key in FIELDS)
-    if not whole or not isinstance(said["values"], dict):
-        raise ConfigError(f"{shown}: not a study's best values: {', '.join(FIELDS)} are expected")
+    remedy = f"`python -m benchmark.search --study {study} --export` writes it from the study's database"
+    said: dict[str, Any] = read_yaml(path, shown, remedy)
+    read(BestFields, said, lambda fault: ConfigError(f"{shown}: {refusal(fault)}; {remedy}"), foreign=True)
     return said

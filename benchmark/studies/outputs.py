@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from benchmark.cli.messages import say
 from benchmark.config.params import repository_root
 from benchmark.rendering import print_document
 from benchmark.studies import apply, export, status, study_page
@@ -29,7 +30,7 @@ def show_study(options: argparse.Namespace) -> None:
         if written:
             log_files(study, written)
     for path in written:
-        print(f"written: {path.relative_to(repository_root())}")
+        say(f"written: {path.relative_to(repository_root())}")
 
 
 def apply_best(options: argparse.Namespace) -> None:
@@ -38,14 +39,14 @@ def apply_best(options: argparse.Namespace) -> None:
     target = read_settings(options.params, options.profile)
     text, lines = apply.difference(target.path, target.shown, best["profile"], best["values"])
     if not lines:
-        print(f"{target.shown} has the values of study {options.study} already")
+        say(f"{target.shown} has the values of study {options.study} already")
         return
-    print(lines, end="")
+    say(*lines.splitlines())
     if best.get("changed"):
         changes = ", ".join(f"{key}={value}" for key, value in best["changed"].items())
-        print(f"the study itself ran with {changes}; that is not applied")
+        say(f"the study itself ran with {changes}; that is not applied")
     if options.yes:
         write_text(target.path, text)
-        print(f"{target.shown}: written; `dvc repro` runs what depends on it")
+        say(f"{target.shown}: written; `dvc repro` runs what depends on it")
     else:
-        print("nothing written: the same command with --yes writes it")
+        say("nothing written: the same command with --yes writes it")

@@ -12,9 +12,11 @@ from typing import Any
 
 import yaml
 
+from benchmark.config import schema
 from benchmark.config.cells import nearest
 from benchmark.config.params import Config, checked, repository_root
 from benchmark.config.profiles import params_file
+from benchmark.config.record_file import refusal
 from benchmark.config.yaml_file import read_yaml
 from bmt.errors import ConfigError
 
@@ -66,8 +68,8 @@ def read_settings(
     named = params_file(params, profile)
     path, shown = Path(named) if named else repository_root() / "params.yaml", named or "params.yaml"
     values = read_yaml(path, shown, "`python -m benchmark.profile sample` writes a params.yaml")
-    if not isinstance(values, dict):
-        raise ConfigError(f"{shown}: keys and values expected; profiles/sample.yaml shows the form")
+    form = "profiles/sample.yaml shows the form"
+    schema.read(schema.Mapping, values, lambda fault: ConfigError(f"{shown}: {refusal(fault)}; {form}"))
     changed: dict[str, Any] = {}
     for text in changes:
         key, sign, value = text.partition("=")

@@ -16,14 +16,15 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
-
-import optuna
+from typing import TYPE_CHECKING, Any
 
 from benchmark.config.cells import known_name
 from benchmark.config.params import Arm, Config, as_flat
 from bmt.errors import ConfigError
 from bmt.settings import MaskSettings, allowed
+
+if TYPE_CHECKING:
+    import optuna
 
 Values = dict[str, float]
 """{parameter: value}; whole numbers are ints."""
@@ -147,7 +148,7 @@ def space_of(
             names.append("density")
     searched = list(dict.fromkeys([*names, *ranges_by_name]))
     for name in searched:
-        known_name(name, tuple({*GATES, "p_f"}), "search parameter")
+        known_name(name, (*GATES, "p_f"), "search parameter")
         if name not in matters:
             raise ConfigError(
                 f"search parameter {name}: changes nothing for arm {arm} (mask {kind}): one of "

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import threading
 import time
 import warnings
@@ -27,6 +26,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial
 
+from benchmark.cli.messages import tell
 from benchmark.config.params import repository_root
 from benchmark.studies import mlflow_runs
 from benchmark.tracking import mlflow_store as tracking
@@ -159,7 +159,7 @@ def _tell_of_silence(failed: threading.ExceptHookArgs) -> None:
     if cause is None:
         threading.__excepthook__(failed)
     else:
-        print(f"study: no sign of life could be written: {_line(cause)}", file=sys.stderr, flush=True)
+        tell(f"study: no sign of life could be written: {_line(cause)}")
 
 
 def _no_driver(error: ImportError) -> str:

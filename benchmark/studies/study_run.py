@@ -1,4 +1,4 @@
-"""A call that runs trials: the settings checked, the study made or joined, one worker or several."""
+"""A call that runs trials: the study made or joined, one worker or several."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import sys
 from collections.abc import Sequence
 
 from benchmark.cli.allocator import keep_freed_memory
+from benchmark.cli.messages import say
 from benchmark.config.digests import params_digest, section_digest
-from benchmark.config.params import Config, find_cell
 from benchmark.runs.cell_run import CellRun
 from benchmark.studies import mlflow_runs
 from benchmark.studies.identity import StudyIdentity
 from benchmark.studies.objective import Objective
 from benchmark.studies.pruning import check_pruner
-from benchmark.studies.settings import Settings, read_settings
-from benchmark.studies.space import Space, present, space_of
+from benchmark.studies.request import StudyRequest
+from benchmark.studies.space import present
 from benchmark.studies.status import counts_text, front, front_text
 from benchmark.studies.storage import HEARTBEAT, open_storage, reachable, storage_url
-from benchmark.studies.training import Trained, check_validation
-from benchmark.studies.worker import TrialBudget, enter_study, say, work
+from benchmark.studies.training import Trained
+from benchmark.studies.worker import TrialBudget, enter_study, work
 from benchmark.tracking.environment import cpu_count
 from bmt.errors import BMTError
 from bmt.runtime.files import json_digest
@@ -32,20 +32,16 @@ OF_THE_CALL = (*WITH_VALUE, "--status", "--export", "--figures", "--apply", "--y
 """Options that are this call's own and not its workers'."""
 
 
-def run(options: argparse.Namespace, command_line: Sequence[str]) -> None:
-    """Run the trials that `options` ask for; `command_line` are the arguments that they came from.
+def run(request: StudyRequest, command_line: Sequence[str]) -> None:
+    """Run the trials that are asked for; `command_line` are the arguments that the request came from.
 
     Raises:
-        ConfigError: something in the call, the params file or the study does not fit. DataError: no features.
+        ConfigError: something in the call or the study does not fit. DataError: no features.
         BMTError: the database cannot be reached.
     """
     keep_freed_memory()
-    settings = read_settings(options.params, options.profile, options.changes)
-    config = settings.config()
-    check_validation(config)
-    backbone = options.backbone or next(iter(config.backbones))
-    cell = find_cell(config, f"{backbone}.{options.regime}.{options.arm}.s{options.seeds[0]}")
-    space = _space(options, settings, config)
+    options, settings, space = request.options, request.settings, request.space
+    config, cell = request.config, request.cell
     trained = Trained(settings, space, CellRun.of(config, cell, Ranks()))
     kind = options.pruner or ("hyperband" if options.objective == "f1" else "none")
     check_pruner(kind, options.objective, len(options.seeds), trained.evaluations)
@@ -80,16 +76,6 @@ def run(options: argparse.Namespace, command_line: Sequence[str]) -> None:
         else:
             reached = front_text(study) or f"best macro F1 {best[0].value:.2f}, trial {best[0].number}"
         say(f"study {options.study}: {counts_text(study)}; {reached}")
-
-
-def _space(options: argparse.Namespace, settings: Settings, config: Config) -> Space:
-    names = None
-    if options.search is not None:
-        names = [name.strip() for name in options.search.split(",") if name.strip()]
-    space = space_of(config, options.arm, names, options.ranges, options.objective == "f1_density")
-    for end in ("low", "high"):  # what the params file's other checks say of the ends
-        settings.config({part.key: getattr(part, end) for part in space.ranges})
-    return space
 
 
 def _identity(options: argparse.Namespace, trained: Trained, kind: str) -> StudyIdentity:

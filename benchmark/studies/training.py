@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.config.folders import Places
-from benchmark.config.params import Config
 from benchmark.runs.cell_masks import masks_and_anchor
 from benchmark.runs.cell_run import CellRun
 from benchmark.runs.single_task_reference import with_reference
 from benchmark.studies.objective import Recorder, Score
 from benchmark.studies.settings import Settings
 from benchmark.studies.space import Space, Values
-from bmt.errors import ConfigError
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from bmt.runtime.control import RunControl
@@ -30,15 +28,6 @@ from bmt.training.loop import train
 
 if TYPE_CHECKING:
     from bmt.training.applied_masks import UpdateMasks
-
-
-def check_validation(config: Config) -> None:
-    """Raises ConfigError where validation questions would be dev questions."""
-    if config.data.val_source != "train":
-        raise ConfigError(
-            f"data.val_source: {config.data.val_source} is not allowed for a study: train, or it would "
-            "be tuned on the dev sets that the tables report"
-        )
 
 
 @dataclass(frozen=True, slots=True)

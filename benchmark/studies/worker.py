@@ -14,6 +14,7 @@ import optuna
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from benchmark.cli.messages import say
 from benchmark.cli.progress import duration
 from benchmark.studies.identity import StudyIdentity, claim
 from benchmark.studies.objective import Objective
@@ -26,11 +27,6 @@ from bmt.errors import ModelError
 
 FAILURES = 3  # one after the other, and the worker gives up: it is not the values
 POLL_SECONDS = 1.0  # between two looks at what the other workers do
-
-
-def say(line: str) -> None:
-    """A line for the person at the terminal."""
-    print(line, flush=True)
 
 
 @dataclass(frozen=True, slots=True)

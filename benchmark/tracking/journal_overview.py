@@ -1,4 +1,4 @@
-"""The journals below some folders as lines: what waits in each, and what a delivery came to."""
+"""The journals below some folders: what waits in each as a document, what a delivery came to as lines."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmark.rendering.document import Column, Document, Remark, text_table
 from benchmark.tracking.journal import journals, read_entries, read_state
 from benchmark.tracking.journal_upload import UnreachableError, sync
 from benchmark.tracking.mlflow_store import connect, public, store_uri
 from bmt.errors import BMTError, DataError
 
-COLUMNS = "{:<28} {:<9} {:>7} {:>9}  {:<32}  {}"
+COLUMNS = (
+    Column("run", "left"),
+    Column("status", "left"),
+    Column("entries"),
+    Column("delivered"),
+    Column("MLflow run", "left", least=8),
+    Column("journal", "left", least=20),
+)
 
 
 def deliver(folders: Sequence[Path]) -> tuple[list[str], bool]:
@@ -35,20 +43,16 @@ def deliver(folders: Sequence[Path]) -> tuple[list[str], bool]:
     return [*lines, f"{len(outcomes)} journals: {states}"], not counts["failed"]
 
 
-def overview(folders: Sequence[Path]) -> tuple[list[str], bool]:
-    """A line per journal: run, status, entries, delivered, MLflow run; and whether each could be read."""
+def overview(folders: Sequence[Path]) -> tuple[Document, bool]:
+    """A row per journal: run, status, entries, delivered, MLflow run; and whether each could be read."""
     uri = public(store_uri())
-    lines = [
-        f"store: {uri}",
-        COLUMNS.format("run", "status", "entries", "delivered", "MLflow run", "journal"),
-    ]
-    good = True
+    rows: list[tuple[str, ...]] = []
+    faults: list[Remark] = []
     for path in journals(folders):
         try:
             entries, _ = read_entries(path)
         except DataError as error:
-            lines.append(str(error))
-            good = False
+            faults.append(Remark(str(error), tone="bad"))
             continue
         state = read_state(path, uri)
         name, status, seq = "?", "empty", 0
@@ -56,5 +60,6 @@ def overview(folders: Sequence[Path]) -> tuple[list[str], bool]:
             name, seq = entries[0].get("name", "?"), entries[-1]["seq"]
             status = entries[-1].get("status") or state.get("status", "RUNNING")
         delivered, run = state.get("delivered", 0), state.get("run_id") or "-"
-        lines.append(COLUMNS.format(name, status, seq, delivered, run, path))
-    return lines, good
+        rows.append((str(name), str(status), str(seq), str(delivered), str(run), str(path)))
+    table = text_table(COLUMNS, rows)
+    return Document(f"store: {uri}", (table, *faults), wrapped=False), not faults

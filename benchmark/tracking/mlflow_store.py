@@ -21,13 +21,13 @@ import os
 import re
 import signal
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from benchmark.cli.messages import tell
 from benchmark.cli.signals import ended
 from benchmark.config.params import repository_root
 from benchmark.tracking import environment as machine
@@ -457,4 +457,4 @@ def _number(value: Any) -> float | None:
 
 
 def _tell(line: str) -> None:
-    print(f"tracking: {line}", file=sys.stderr, flush=True)
+    tell(f"tracking: {line}")

@@ -55,8 +55,7 @@ class Adapters:
             return dataset
         raise ModelError(
             f"dataset {dataset!r} has no adapter: there are adapters for {', '.join(self.datasets)}; for a "
-            "dataset that was not trained on take their mean, bmt.qa.adapters.averaged(model) or "
-            "bmt.load(folder, adapter='average')"
+            "dataset that was not trained on take their mean: bmt.load(folder, adapter='average')"
         )
 
     def rows(self, datasets: Sequence[str] | Sequence[int] | Tensor) -> None:

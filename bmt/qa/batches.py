@@ -87,7 +87,7 @@ class Windows:
         Args:
             examples: example rows.
             negatives: "drop" leaves out windows that hold no gold span.
-            windows: "one" takes one window an example, the first that holds a gold span (the first of all
+            windows: "one" takes one window per example, the first that holds a gold span (the first of all
                 where none does).
         """
         order = np.argsort(self.example, kind="stable")

@@ -80,19 +80,6 @@ class BuildOptions:
     progress: Progress | None = None
 
 
-def features_key(
-    path: str | Path, tokenizer: Any, data: DataSettings, train: bool, limit: int | None = None
-) -> str:
-    """The key of the features that `build` would make: a digest of the file, the tokenizer, the settings and
-    the code.
-
-    Raises:
-        DataError: the file cannot be read.
-        ConfigError: as `build`.
-    """
-    return json_digest(_inputs(path, encoder(tokenizer, data.special_tokens), data, train, limit))
-
-
 def build(
     path: str | Path,
     tokenizer: Any,
@@ -159,7 +146,7 @@ def load(folder: str | Path, key: str | None = None) -> Features:
 
     Args:
         folder: what `build` wrote.
-        key: if given, the features must have it (`features_key`).
+        key: if given, the features must have it: `meta["key"]`, a digest of `meta["inputs"]`.
 
     Raises:
         DataError: absent, damaged, or made from something else.

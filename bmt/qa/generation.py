@@ -19,28 +19,14 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from bmt.errors import ModelError
+from bmt.qa.generation_settings import GenerationSettings
 from bmt.qa.model import open_tokenizer, quiet_transformers
-from bmt.settings import check_settings, knob
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 SEPARATOR = " \\n "
 Progress = Callable[[int, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationSettings:
-    """How an answer is written."""
-
-    beams: int = knob(1, "beams of the search; 1: greedy", low=1)
-    answer_tokens: int = knob(64, "tokens that an answer has at most", low=1)
-    input_tokens: int = knob(
-        512, "tokens that are read at most, </s> included; a tokenizer that says less decides", low=8
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self, "generation")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 """The training losses since the last look at them, and whose they are: the first that is not finite is named,
-without a sync a step.
+without a sync per step.
 """
 
 from __future__ import annotations

@@ -41,14 +41,14 @@ class TuningOutcome:
     Attributes:
         windows: training windows.
         steps: updates that were made.
-        steps_an_epoch: ceil(windows / batch).
+        steps_per_epoch: ceil(windows / batch).
         curve: one row per epoch, the first before any update: step, em, f1 in percent, loss where it was
             trained, validation_loss where F1 tied with the best or beat it.
     """
 
     windows: int
     steps: int
-    steps_an_epoch: int
+    steps_per_epoch: int
     best_step: int
     best_f1: float
     curve: list[dict[str, float]]

@@ -49,7 +49,7 @@ def few_shot_runs(
 
     Returns:
         the records: dataset, k, seed, losses, weights, train, validation, test (example rows), windows,
-        steps, steps_an_epoch, best_step, best_f1, curve, and predictions: {example, text, start, end, score}
+        steps, steps_per_epoch, best_step, best_f1, curve, and predictions: {example, text, start, end, score}
         of each test example that has a window.
 
     Raises:

@@ -9,8 +9,9 @@ from torch import nn
 from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.runtime.checkpoints import load_optimizer_tensors, optimizer_tensors
-from tests.bmt.test_masked_updates import ids, loss_on, masks_for
 from tests.support import tiny
+from tests.support.logit_regression import ids, loss_on
+from tests.support.random_masks import masks_for
 
 
 def go(

@@ -23,6 +23,16 @@ CASES = [
 ]
 
 
+def masses(alpha: float, gamma: float, zeta: float, beta: float) -> tuple[float, float]:
+    """P(s = 0) and P(s = 1): where v of eq. 10 is at most -gamma / (zeta - gamma), and at least (1 - gamma)
+    / (zeta - gamma).
+    """
+    return (
+        1 / (1 + math.exp(alpha - beta * math.log(-gamma / zeta))),
+        1 / (1 + math.exp(beta * math.log((1 - gamma) / (zeta - 1)) - alpha)),
+    )
+
+
 @pytest.mark.parametrize(("alpha", "gamma", "zeta", "beta"), CASES)
 def test_draws_follow_the_closed_form(alpha: float, gamma: float, zeta: float, beta: float) -> None:
     """Kolmogorov-Smirnov on 1e6 draws in the open interval, binomial masses at 0 and 1, and the mean."""
@@ -30,7 +40,7 @@ def test_draws_follow_the_closed_form(alpha: float, gamma: float, zeta: float, b
     at = torch.full((n,), alpha)
     s = law.at(at, uniform((n,), ("gate", str((alpha, gamma, zeta, beta))))).double().numpy()
     one = torch.tensor([alpha], dtype=torch.float64)
-    zero_mass, one_mass = float(law.prob_zero(one)), float(law.prob_one(one))
+    zero_mass, one_mass = masses(alpha, gamma, zeta, beta)
     for found, mass in ((np.mean(s == 0), zero_mass), (np.mean(s == 1), one_mass)):
         assert abs(found - mass) <= 5 * math.sqrt(mass * (1 - mass) / n) + 1e-6
     inside = s[(s > 0) & (s < 1)]
@@ -96,7 +106,7 @@ def test_the_mean_is_the_integral_of_the_probability_of_being_above() -> None:
     grid = np.linspace(0, 1, 20001)[:-1]
     above = np.array([float(law.prob_above(alpha, float(x))) for x in grid])
     assert above[0] == pytest.approx(float(law.prob_open(alpha)), abs=1e-12)
-    assert above[-1] == pytest.approx(float(law.prob_one(alpha)), abs=1e-4) and (np.diff(above) < 0).all()
+    assert above[-1] == pytest.approx(masses(0.4, -0.7, 1.3, 0.8)[1], abs=1e-4) and (np.diff(above) < 0).all()
     assert float(law.mean(alpha)) == pytest.approx(np.trapezoid(above, grid), abs=1e-4)
 
 
@@ -105,14 +115,7 @@ def test_every_precision_keeps_its_dtype_and_range(dtype: torch.dtype) -> None:
     law = HardConcrete()
     alpha = torch.linspace(-200, 200, 401, dtype=dtype)
     s = law.sample(alpha, torch.Generator().manual_seed(1))
-    for value in (
-        s,
-        law.deterministic(alpha),
-        law.mean(alpha),
-        law.prob_open(alpha),
-        law.prob_zero(alpha),
-        law.prob_one(alpha),
-    ):
+    for value in (s, law.deterministic(alpha), law.mean(alpha), law.prob_open(alpha)):
         assert value.dtype == dtype
         assert bool(((value >= 0) & (value <= 1)).all())
     assert float(s[0]) == 0 and float(s[-1]) == 1
@@ -122,7 +125,8 @@ def test_every_precision_keeps_its_dtype_and_range(dtype: torch.dtype) -> None:
 @settings(max_examples=200, deadline=None)
 def test_probabilities_are_a_law(alpha: float, gamma: float, zeta: float, beta: float) -> None:
     law, at = HardConcrete(gamma, zeta, beta), torch.tensor([alpha], dtype=torch.float64)
-    zero, one, open_ = float(law.prob_zero(at)), float(law.prob_one(at)), float(law.prob_open(at))
+    zero, one = masses(alpha, gamma, zeta, beta)
+    open_ = float(law.prob_open(at))
     assert zero + open_ == pytest.approx(1, abs=1e-12)
     assert one <= open_ + 1e-12
     assert one - 1e-9 <= float(law.mean(at)) <= open_ + 1e-9
@@ -157,7 +161,7 @@ def test_half_precisions_are_computed_in_float32_and_rounded_once(dtype: torch.d
     alpha = torch.linspace(-9, 9, 301).to(dtype)
     u, w, g = (torch.linspace(*ends, 301).to(dtype) for ends in ((0.01, 0.99), (-2, 3), (4, -3)))
     wide = alpha.float()
-    functions = (law.deterministic, law.mean, law.prob_open, law.prob_zero, law.prob_one)
+    functions = (law.deterministic, law.mean, law.prob_open)
     pairs = [(function(alpha), function(wide)) for function in functions]
     pairs += [(law.prob_above(alpha, 0.3), law.prob_above(wide, 0.3))]
     pairs += [(law.at(alpha, u), law.at(wide, u.float()))]

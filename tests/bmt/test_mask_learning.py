@@ -28,41 +28,7 @@ from bmt.runtime.keyed_random import uniform
 from bmt.runtime.stopping import StoppedError
 from bmt.settings import MaskSettings
 from tests.support import tiny
-
-
-class Regression(nn.Module):
-    """y = x . theta, theta 0; the right mask is the support of the planted weights."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = nn.Linear(200, 1, bias=False)
-        nn.init.zeros_(self.encoder.weight)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.encoder(x).squeeze(-1)
-
-
-def planted(seed: int = 0):
-    """True weights with 10 % support, and a batch function."""
-    generator = torch.Generator().manual_seed(seed)
-    weights = torch.zeros(200)
-    support = torch.randperm(200, generator=generator)[:20]
-    weights[support] = (torch.randint(0, 2, (20,), generator=generator) * 2 - 1) * (
-        1 + torch.rand(20, generator=generator)
-    )
-
-    def batch_at(step: int) -> dict[str, torch.Tensor]:
-        x = torch.randn(64, 200, generator=torch.Generator().manual_seed(1000 + step))
-        return {"x": x, "y": x @ weights}
-
-    return weights != 0, batch_at
-
-
-def squared(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    return ((model(batch["x"]) - batch["y"]) ** 2).mean()
-
-
-TOY = {"alpha0": 0.0, "w_lr": 0.05, "alpha_lr": 0.05, "steps": 500, "loss": squared, "gate": "deterministic"}
+from tests.support.planted_support import TOY, Regression, planted, squared
 
 
 @cache

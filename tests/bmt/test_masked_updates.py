@@ -11,45 +11,13 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from bmt.errors import ConfigError, ModelError
-from bmt.layers import target_names
 from bmt.masked_updates import MaskedUpdates, mask_updates
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from bmt.runtime.finite_gradients import FiniteGradients
 from tests.support import tiny
-
-
-def masks_for(model: nn.Module, density: float = 0.3, datasets: str = "ABC") -> Masks:
-    generator = torch.Generator().manual_seed(0)
-    parameters = dict(model.named_parameters())
-    return Masks.of(
-        {
-            d: {
-                name: torch.rand(parameters[name].shape, generator=generator) < density
-                for name in target_names(model)
-            }
-            for d in datasets
-        },
-        model,
-    )
-
-
-def ids(rows: int = 7, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    tokens = torch.randint(5, 90, (rows, 11), generator=generator)
-    attention = torch.ones_like(tokens)
-    attention[2, 8:] = 0
-    return tokens, attention, torch.randn(rows, 11, 2, generator=generator)
-
-
-def loss_on(
-    model: nn.Module, tokens: torch.Tensor, attention: torch.Tensor, target: torch.Tensor
-) -> torch.Tensor:
-    out = model(input_ids=tokens, attention_mask=attention)
-    logits = (
-        torch.stack([out.start_logits, out.end_logits], -1) if hasattr(out, "start_logits") else out.logits
-    )
-    return ((logits - target) ** 2).sum()
+from tests.support.logit_regression import ids, loss_on
+from tests.support.random_masks import masks_for
 
 
 @pytest.mark.parametrize("build", [tiny.bert, tiny.roberta, tiny.t5, tiny.t5_decoder])

@@ -18,18 +18,7 @@ from bmt.errors import ConfigError, ModelError
 from bmt.layers import in_encoder, is_head, kind_of, layer_of, target_names
 from bmt.masks import Masks, count_open, pack, unpack
 from tests.support import tiny
-
-
-def made(density: float = 0.3, seed: int = 0, model: torch.nn.Module | None = None) -> Masks:
-    model = tiny.bert() if model is None else model
-    generator = torch.Generator().manual_seed(seed)
-    parameters = dict(model.named_parameters())
-    names = target_names(model)
-    masks = {
-        d: {name: torch.rand(parameters[name].shape, generator=generator) < density for name in names}
-        for d in ("A", "B", "C")
-    }
-    return Masks.of(masks, model, {"kind": "learned"})
+from tests.support.random_masks import learned_masks
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=70))
@@ -43,13 +32,13 @@ def test_pack_and_unpack_are_inverse(values: list[bool]) -> None:
 
 
 def test_a_weight_takes_one_bit() -> None:
-    masks = made()
+    masks = learned_masks()
     held = sum(bits.numel() for bits in masks.bits.values())
     assert held <= 3 * (masks.total / 8 + len(masks.shapes))
 
 
 def test_densities_overlaps_and_set_operations_equal_those_of_bool_tensors() -> None:
-    masks = made()
+    masks = learned_masks()
     dense = {d: torch.cat([masks.mask(d, name).reshape(-1) for name in masks.shapes]) for d in masks.datasets}
     for d, mask in dense.items():
         assert masks.density(d) == pytest.approx(mask.double().mean().item(), abs=1e-15)
@@ -70,7 +59,7 @@ def test_densities_overlaps_and_set_operations_equal_those_of_bool_tensors() -> 
 
 
 def test_permuted_masks_keep_density_per_tensor_and_every_overlap() -> None:
-    masks = made()
+    masks = learned_masks()
     control = masks.permuted(5)
     assert control.density_by("tensor") == masks.density_by("tensor")
     assert control.overlaps() == masks.overlaps()
@@ -103,7 +92,7 @@ def test_the_overlap_of_chance_is_that_of_independent_masks_with_the_densities_o
 
 def test_masks_come_back_from_a_file(tmp_path: Path) -> None:
     model = tiny.bert()
-    masks = made(model=model)
+    masks = learned_masks(model=model)
     masks.save(tmp_path / "masks.safetensors")
     back = Masks.load(tmp_path / "masks.safetensors", model)
     assert back.equals(masks) and back.about == masks.about
@@ -111,7 +100,7 @@ def test_masks_come_back_from_a_file(tmp_path: Path) -> None:
 
 
 def test_masks_for_another_model_are_refused(tmp_path: Path) -> None:
-    made().save(tmp_path / "masks.safetensors")
+    learned_masks().save(tmp_path / "masks.safetensors")
     with pytest.raises(
         ModelError,
         match=r"another model: tensor bert\.embeddings\.word_embeddings\.weight .* "
@@ -125,7 +114,7 @@ def test_masks_for_another_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a file of masks"):
         Masks.load(tmp_path / "cut.safetensors")
     with pytest.raises(ModelError, match="dataset 'D' has no mask: there are masks for A, B, C"):
-        made().density("D")
+        learned_masks().density("D")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +181,7 @@ def test_two_empty_masks_overlap_wholly() -> None:
 
 def test_masks_of_another_format_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "masks.safetensors"
-    made().save(path)
+    learned_masks().save(path)
     with safe_open(path, framework="pt") as stream:
         index = json.loads(stream.metadata()["masks"])
     assert index["format"] == "bmt-masks-1"
@@ -270,7 +259,7 @@ def test_two_objects_are_compared_each_with_its_own_densities() -> None:
 
 def test_masks_are_grouped_by_layer_and_kind_of_their_tensors() -> None:
     model = tiny.bert()
-    masks = made(model=model)
+    masks = learned_masks(model=model)
     for group, of in (("layer", layer_of), ("kind", kind_of)):
         densities = masks.density_by(group)
         assert list(densities) == ["A", "B", "C"] and list(densities["B"]) == sorted(densities["B"])

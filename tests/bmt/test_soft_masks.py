@@ -12,8 +12,9 @@ from bmt.layers import target_names
 from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
-from tests.bmt.test_masked_updates import ids, loss_on, masks_for
 from tests.support import tiny
+from tests.support.logit_regression import ids, loss_on
+from tests.support.random_masks import masks_for
 
 NAME = "bert.encoder.layer.0.intermediate.dense.weight"
 

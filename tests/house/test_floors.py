@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 
-from tests.support.source_code import ROOT
+from tests.support.repository import ROOT
 
 LINT = (
     sys.executable,

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import bmt
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 INSIDE = {"architecture.md"}  # for those who change bmt itself: it names rooms and modules
 PAGES = [
     ROOT / "README.md",

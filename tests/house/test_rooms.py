@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.support.source_code import PACKAGES, ROOT, source_files
+import pytest
+
+from tests.support.repository import ROOT
+from tests.support.source_code import PACKAGES, SourceFile, source_files
 
 # Rooms that have no folder of tests yet. Lines only go from here.
 PENDING: set[str] = set()
@@ -33,3 +39,43 @@ def test_no_test_stands_outside_a_folder() -> None:
 
 def test_support_holds_no_tests() -> None:
     assert not list((ROOT / "tests" / "support").rglob("test_*.py"))
+
+
+def imports_beside_support(files: Sequence[SourceFile]) -> Iterator[str]:
+    """Imports from the tests that are not from tests.support; plugins and modules that are named by a string
+    count too.
+    """
+    for file in files:
+        modules = (str(string.value) for string in file.strings())
+        for name in [*file.imports(), *(name for name in modules if re.fullmatch(r"tests(\.\w+)+", name))]:
+            parts = name.split(".")
+            if "conftest" in parts or (parts[0] == "tests" and len(parts) > 1 and parts[1] != "support"):
+                yield f"{file.path} imports {name}"
+
+
+def test_tests_share_what_stands_in_support_and_nothing_else() -> None:
+    """No test file, nor a helper, imports another test file or a conftest.py."""
+    assert not list(imports_beside_support(source_files("tests")))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import tests.bmt.test_masks",
+        "from tests import conftest",
+        "from tests.conftest import NAME",
+        "def f():\n    from tests.benchmark.runs.test_kill import NAME",
+        "from . import test_masks",
+        "from ..test_masks import NAME",
+        "import conftest",
+        'pytest_plugins = ("tests.bmt.test_masks",)',
+    ],
+)
+def test_an_import_of_another_test_file_is_seen(text: str) -> None:
+    assert list(imports_beside_support([SourceFile("tests/bmt/qa/some.py", text, ast.parse(text))]))
+
+
+def test_an_import_from_support_is_allowed() -> None:
+    text = 'import tests\nfrom tests.support import tiny\npytest_plugins = ("tests.support.fixtures",)\n'
+    text += '"""As in tests.bmt.test_masks."""\nimport bmt\nname = "tests of bmt"\n'
+    assert not list(imports_beside_support([SourceFile("tests/bmt/qa/some.py", text, ast.parse(text))]))

@@ -23,8 +23,8 @@ class Outer:
 '''
 
 
-def source(text: str = TEXT) -> SourceFile:
-    return SourceFile("bmt/qa/some.py", text, ast.parse(text))
+def source(text: str = TEXT, path: str = "bmt/qa/some.py") -> SourceFile:
+    return SourceFile(path, text, ast.parse(text))
 
 
 def test_functions_are_seen_in_classes_functions_and_async() -> None:
@@ -40,6 +40,15 @@ def test_docstrings_stand_alone_and_strings_do_not() -> None:
     file = source()
     assert {constant.value for constant in file.docstrings()} == {"Head.", "Of what.", "Class.", "Method."}
     assert {constant.value for constant in file.strings()} == {"said so ", "made"}
+
+
+def test_imports_are_seen_in_every_form() -> None:
+    text = "import benchmark.train\nfrom benchmark import plan\nfrom benchmark.data import x\n"
+    text += "def f():\n    from . import ask\n"
+    names = set(source(text, "benchmark/some.py").imports())
+    assert {"benchmark.train", "benchmark.plan", "benchmark.data", "benchmark.ask"} <= names
+    assert "benchmark.ask" in set(source("from .. import ask", "benchmark/runs/some.py").imports())
+    assert "benchmark.ask" in set(source("from ..ask import x", "benchmark/runs/some.py").imports())
 
 
 def test_names_of_a_file() -> None:

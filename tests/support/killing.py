@@ -19,12 +19,16 @@ from unittest import mock
 
 from benchmark import fetch, train, transfer
 from benchmark.acquisition.feature_files import prepare
+from benchmark.cli import allocator  # noqa: F401  (what children import, once and before they are forked)
 from benchmark.cli.commands import run_command
+from benchmark.config.cells import parse
+from benchmark.config.deciding_code import cell_traits, stage_code
 from benchmark.config.params import load
+from benchmark.runs import training_run, transfer_run  # noqa: F401  (likewise)
 from bmt.gate_learner import GateLearner
 from bmt.training.step import Stepper
-from tests.conftest import ROOT
 from tests.support import project
+from tests.support.repository import ROOT
 
 CELL = "bert.mt.bmt.adapter.s0"
 ENVIRONMENT = {"BMT_TRACKING": "journal", "OMP_NUM_THREADS": "1"}
@@ -43,7 +47,7 @@ MAINS: dict[str, Callable[[], int]] = {"train": train.main, "transfer": transfer
 
 def make(root: Path, corpus: Path, **training: Any) -> None:
     """A project in `root`: a cell with masks and adapters, few-shot transfers of it, its features."""
-    project.write_bert(root / "backbones" / "bert", project.corpus_texts(corpus))
+    project.write_bert(root / "backbones" / "bert", project.corpus_texts(corpus), num_hidden_layers=1)
     values = project.params(["bert"], [CELL], manifest=str(corpus))
     values["mask"] |= {"steps": 6}
     values["training"] |= {
@@ -59,7 +63,10 @@ def make(root: Path, corpus: Path, **training: Any) -> None:
     project.write_params(root, values)
     with mock.patch.dict(os.environ, {"BMT_ROOT": str(root), **ENVIRONMENT}):
         assert fetch.main([]) == 0
-        prepare(load(), workers=1)
+        config = load()
+        prepare(config, workers=1)
+    for stage in MAINS:  # kept by this process, and so by its forks: most of a second in each of them
+        stage_code(stage, cell_traits(config, parse(CELL)))
 
 
 def start(root: Path, verb: str) -> subprocess.Popen[bytes]:
@@ -79,7 +86,7 @@ def working(root: Path, verb: str, process: subprocess.Popen[bytes]) -> float:
     """Wait until a started command has told of its first work: the time."""
     signs = [f"{word} {CELL}:".encode() for word in ("masks", "train", "transfer")]
     while process.poll() is None and not any(sign in (root / f"{verb}.told").read_bytes() for sign in signs):
-        time.sleep(0.005)
+        time.sleep(0.02)
     return time.monotonic()
 
 

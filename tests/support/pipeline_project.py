@@ -25,7 +25,7 @@ from benchmark.config.deciding_code import STARTS
 from benchmark.config.folders import Places
 from benchmark.config.params import load
 from benchmark.pipeline.digest_files import write_digests, write_inputs, write_references
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 
 IGNORED = shutil.ignore_patterns("__pycache__", "cache", "tmp", "config.local")
 

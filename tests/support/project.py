@@ -25,7 +25,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 DATASETS = ("SQuAD", "HotpotQA")
@@ -47,8 +47,8 @@ def corpus_texts(corpus: Path) -> list[str]:
     return texts
 
 
-def write_bert(folder: Path, texts: list[str]) -> None:
-    """A random BERT and its WordPiece tokenizer."""
+def write_bert(folder: Path, texts: list[str], **sizes: int) -> None:
+    """A random BERT and its WordPiece tokenizer. sizes: of its configuration, where they are not SMALL's."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -70,9 +70,8 @@ def write_bert(folder: Path, texts: list[str]) -> None:
     )
     fast.save_pretrained(folder)
     torch.manual_seed(0)
-    BertForMaskedLM(BertConfig(vocab_size=len(fast), max_position_embeddings=130, **SMALL)).save_pretrained(
-        folder
-    )
+    config = BertConfig(vocab_size=len(fast), max_position_embeddings=130, **SMALL | sizes)
+    BertForMaskedLM(config).save_pretrained(folder)
 
 
 def write_roberta(folder: Path, texts: list[str]) -> None:

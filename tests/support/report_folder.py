@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import report
-from tests.conftest import ROOT
 from tests.support.html_tree import Node, parse
+from tests.support.repository import ROOT
 from tests.support.results_maker import IN_DOMAIN, make_results, seed_noise
 
 LAYERS = ("embeddings", *(f"layer_{index:02d}" for index in range(6)))

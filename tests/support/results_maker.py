@@ -45,6 +45,8 @@ REVISIONS = {
     "roberta-large": "FacebookAI/roberta-large@722cf37b1afa9454edce342e7895e588b6ff1d59",
     "t5-base": "google-t5/t5-base@a9723ea7f1b39c1eae772870f3b547bf6ef7e6c1",
 }
+ORDER = ["dataset", "example_id", "context_id", "prediction", "score", "em", "f1", "answers"]
+"""Of the columns of predictions."""
 P_F = {"mask": 0.5, "mask_p30": 0.3, "mask_p70": 0.7}
 Level = Callable[[str, str, int], float]
 
@@ -174,12 +176,19 @@ def scores_with_mean(order: np.ndarray, mean: float) -> np.ndarray:
 
 
 @cache
-def _examples(dataset: str, count: int, per_context: int) -> tuple[np.ndarray, pa.Array, pa.Array]:
-    """Difficulty, ids and contexts of a dataset's examples: the same for every run."""
+def _examples(dataset: str, count: int, per_context: int) -> tuple[np.ndarray, int, dict[str, pa.Array]]:
+    """Difficulty, number of contexts and columns of a dataset's examples: the same for every run."""
     difficulty = np.random.default_rng(sum(map(ord, dataset))).random(count)
-    ids = pa.array([f"{dataset}-{number:06d}" for number in range(count)], pa.string())
     contexts = pa.array([f"{dataset}-c{number // per_context:06d}" for number in range(count)], pa.string())
-    return difficulty, ids, contexts
+    texts = pa.array(["an answer"] * count)
+    columns = {
+        "dataset": pa.array([dataset] * count),
+        "example_id": pa.array([f"{dataset}-{number:06d}" for number in range(count)], pa.string()),
+        "context_id": contexts,
+        "prediction": texts,
+        "answers": pa.ListArray.from_arrays(np.arange(count + 1, dtype=np.int32), texts),
+    }
+    return difficulty, len(contexts.unique()), columns
 
 
 def _predictions(
@@ -202,7 +211,7 @@ def _predictions(
                 "data_sha256": "0" * 64,
             }
             continue
-        difficulty, ids, contexts = _examples(dataset, count, per_context)
+        difficulty, contexts, columns = _examples(dataset, count, per_context)
         noise = np.random.default_rng(
             int.from_bytes(hashlib.sha256(f"{salt}/{dataset}".encode()).digest()[:8], "big")
         ).random(count)
@@ -211,27 +220,14 @@ def _predictions(
             scores_with_mean(order, levels[dataset] / 100),
             scores_with_mean(order, max(0.0, levels[dataset] - em_below) / 100),
         )
-        texts = pa.array(["an answer"] * count)
-        tables.append(
-            pa.table(
-                {
-                    "dataset": pa.array([dataset] * count),
-                    "example_id": ids,
-                    "context_id": contexts,
-                    "prediction": texts,
-                    "score": noise,
-                    "em": em,
-                    "f1": f1,
-                    "answers": pa.ListArray.from_arrays(np.arange(count + 1, dtype=np.int32), texts),
-                }
-            )
-        )
+        scores = {"score": noise, "em": em, "f1": f1}
+        tables.append(pa.table(columns | scores).select(ORDER))
         datasets[dataset] = {
             "domain": _domain(dataset),
             "em": 100 * float(em.mean()),
             "f1": 100 * float(f1.mean()),
             "examples": count,
-            "contexts": len(contexts.unique()),
+            "contexts": contexts,
             "data_sha256": hashlib.sha256(dataset.encode()).hexdigest(),
         }
     return pa.concat_tables(tables), datasets

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.repository import ROOT
+
 PACKAGES = ("bmt", "benchmark", "tools")
 
 
@@ -49,6 +50,18 @@ class SourceFile:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
                 yield node
+
+    def imports(self) -> Iterator[str]:
+        """Every module, and every name taken from one, that is imported, wherever the import stands."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                package = self.room.split("/")
+                home = ".".join(package[: -node.level + 1 or None]) if node.level else ""
+                module = ".".join(part for part in (home, node.module) if part)
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:

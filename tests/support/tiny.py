@@ -62,7 +62,7 @@ def t5(seed: int = 0) -> PreTrainedModel:
 
 
 def t5_decoder(seed: int = 0) -> PreTrainedModel:
-    """A whole T5 of two layers a side and 32 dimensions, its span head on the decoder's outputs."""
+    """A whole T5 of two layers per side and 32 dimensions, its span head on the decoder's outputs."""
     torch.manual_seed(seed)
     return T5ForQuestionAnswering(T5Config(**T5_SIZE, decoder_start_token_id=0, use_cache=False))
 

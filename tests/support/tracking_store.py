@@ -19,6 +19,10 @@ def _template() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = Path(folder) / "mlflow.db"
     tracking.connect(f"sqlite:///{path}")
+    import mlflow.store.db.utils as schema
+
+    # Every opening of a store loads the 70 scripts of MLflow's migrations to learn the last one's name.
+    schema._get_latest_schema_revision = functools.cache(schema._get_latest_schema_revision)
     return path
 
 

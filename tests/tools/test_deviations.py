@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmark.config.params import Config, load
+from tests.support.repository import ROOT
 from tests.support.sections import SECTIONS
 from tools import deviations
 from tools.deviations import document
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_committed_document_is_what_the_knobs_generate() -> None:
@@ -71,7 +70,7 @@ def test_the_command_writes_the_page_of_the_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "docs").mkdir()
-    monkeypatch.setattr(deviations, "repository_root", lambda: tmp_path)
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["deviations"])
     deviations.main()
     page = (tmp_path / "docs" / "deviations.md").read_text(encoding="utf-8")

@@ -10,49 +10,15 @@ where.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from benchmark.cli.commands import command_parser, run_command
-from benchmark.cli.progress import progress
 from bmt.errors import ConfigError
-from bmt.runtime.files import write_json, write_text
-from tools.calibration.claim_tables import claim_tables
-from tools.calibration.page import bounds_markdown, document
-from tools.calibration.promises import bounds
-from tools.calibration.rate_tables import RateTable, Row
-from tools.calibration.reproduction_tables import reproduction_tables
-from tools.markers import with_new_part
 
 FULL, QUICK = 20_000, 1_000
 """Simulated tables per row; a row of claims, each of which has its examples, takes a tenth of them."""
-
-
-def tables(repetitions: int) -> list[RateTable]:
-    """The tables of the report."""
-    return [*reproduction_tables(repetitions), *claim_tables(claims_per_row(repetitions))]
-
-
-def claims_per_row(repetitions: int) -> int:
-    """Simulated claims, or tables of claims, of a row."""
-    return max(1, repetitions // 10)
-
-
-def simulate(tables: Sequence[RateTable], seed: int) -> dict[str, list[Row]]:
-    """The rows of every table with their rates, by its key; `seed` fixes every figure."""
-    rows: dict[str, list[Row]] = {table.key: [] for table in tables}
-    with progress("calibrate", total=sum(len(table.simulations) for table in tables), unit="rows") as bar:
-        for table in tables:
-            for world, simulation in table.simulations:
-                label = f"{table.key}: " + ", ".join(f"{name} {value}" for name, value in world.items())
-                rates = simulation(np.random.default_rng([seed, zlib.crc32(label.encode())]))
-                rows[table.key].append({**world, **rates})
-                bar.advance(1, note=table.key)
-    return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,6 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise ConfigError(
             f"--repetitions {repetitions} must be at least 10 and --seed {options.seed} at least 0"
         )
+
+    from bmt.runtime.files import write_json, write_text
+    from tools.calibration.page import bounds_markdown, document
+    from tools.calibration.promises import bounds
+    from tools.calibration.simulation import claims_per_row, simulate, tables
+    from tools.markers import with_new_part
+
     claims, all_tables = claims_per_row(repetitions), tables(repetitions)
     rows = simulate(all_tables, options.seed)
     promises = bounds(rows, repetitions, claims)

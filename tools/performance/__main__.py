@@ -16,23 +16,12 @@ RoBERTa-base's shape in bf16.
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
-from benchmark.cli.allocator import keep_freed_memory
 from benchmark.cli.commands import command_parser, run_command
-from benchmark.cli.progress import progress
-from benchmark.config.params import repository_root
 from bmt.errors import ConfigError
-from tools.performance import core, data, on_gpu, subject, training
-from tools.performance.bench import Bench
-from tools.performance.figures import Measurement
-from tools.performance.page import keep_measurements, print_measurement
 
 COMMAND = "python -m tools.performance"
 EXAMPLES = {
@@ -40,90 +29,10 @@ EXAMPLES = {
     "data": f"{COMMAND} data --long --write",
     "train": f"{COMMAND} train --rounds 5 --write",
 }
-ROWS = {"cpu": (8,), "cuda": (48, 8)}
-"""Windows per step of `core`, by device."""
-GPU = "gpu"
-"""The part of `train` that is measured on a GPU, alone."""
-
-Experiment = Callable[[Bench], Measurement]
-OfSubject = Callable[[subject.Subject, Bench], Measurement]
-Experiments = tuple[str, Iterable[str], Mapping[str, Experiment]]
-"""The part of the page that they renew, the names that it holds, and those that are measured now."""
-DATA: dict[str, OfSubject] = {
-    "features": data.features,
-    "padding": data.padded,
-    "answers": data.decoded,
-    "processes": data.processes,
-    "memory": data.memory,
-}
-LONG = ("processes", "memory")
-"""What `--long` is needed for."""
-TRAIN: dict[str, OfSubject] = {
-    "steps": training.trained,
-    "undropped": partial(training.trained, title="Training steps without dropout", dropout=0.0),
-    "evaluation": training.evaluated,
-    "aside": training.aside,
-}
-
-
-def core_experiments(options: argparse.Namespace) -> Experiments:
-    """Masked steps and mask learning, and the sizes of masks and optimizer state."""
-    if options.rounds < 1 or options.tokens < 16 or options.tokens > 512:
-        raise ConfigError(
-            f"--rounds {options.rounds}, --tokens {options.tokens}: not allowed: at least 1 round, 16 to 512 "
-            "tokens"
-        )
-    device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
-    on_cuda = device.type == "cuda"
-    shape, precision = ("roberta-base", "bf16") if on_cuda else ("minilm", "fp32")
-    shape = options.shape or shape
-    chosen: dict[str, Experiment] = {}
-    for rows in [options.rows] if options.rows else ROWS[device.type]:
-        setting = core.CoreSetting(shape, rows, options.tokens, device, precision)
-        chosen[f"{rows} windows"] = partial(core.measured_steps, setting)
-    chosen["sizes"] = partial(core.measured_sizes, shape, device)
-    return f"core {device.type}", chosen, chosen
-
-
-def data_experiments(options: argparse.Namespace) -> Experiments:
-    """Features, padding, answers; with --long processes and memory."""
-    if options.rounds < 1:
-        raise ConfigError(f"--rounds {options.rounds}: not allowed: at least 1")
-    wanted = options.only or [name for name in DATA if options.long or name not in LONG]
-    measured = _subject(options)
-    chosen = {name: partial(measure, measured) for name, measure in DATA.items() if name in wanted}
-    return "data cpu", DATA, chosen
-
-
-def train_experiments(options: argparse.Namespace) -> Experiments:
-    """Training and evaluation against HF Trainer; on a GPU the paper's scale."""
-    if options.rounds < 1 or options.steps < 1:
-        raise ConfigError(
-            f"--rounds {options.rounds}, --steps {options.steps}: not allowed: at least 1 of each"
-        )
-    there = torch.cuda.is_available()
-    wanted = options.only or ([GPU] if there else list(TRAIN))
-    if GPU in wanted and (not there or len(wanted) > 1):
-        why = (
-            "not allowed beside other parts: run it alone" if there else "no GPU is there that torch can use"
-        )
-        raise ConfigError(f"--only {GPU}: {why}")
-    measured = _subject(options, steps=options.steps)
-    if GPU in wanted:
-        scale = on_gpu.PaperScale(torch.device("cuda"))
-        return "train cuda", wanted, {GPU: partial(on_gpu.measured, measured, scale)}
-    chosen = {name: partial(measure, measured) for name, measure in TRAIN.items() if name in wanted}
-    return "train cpu", TRAIN, chosen
-
-
-def _subject(options: argparse.Namespace, **sizes: int) -> subject.Subject:
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # before the worker that loads batches is forked
-    root = repository_root()
-    folder = options.data or root / "data" / "raw" / "mini"
-    return subject.minilm_subject(folder, root / "profiles" / "mini.yaml", **sizes)
-
-
-VERBS = {"core": core_experiments, "data": data_experiments, "train": train_experiments}
+SHAPES = ("minilm", "roberta-base")
+DATA = ("features", "padding", "answers", "processes", "memory")
+TRAIN = ("steps", "undropped", "evaluation", "aside", "gpu")
+"""What may be chosen of `tools.performance.experiments`, which is too large to be imported for `--help`."""
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -149,7 +58,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         if verb != "data":
             verb_parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
     shape = "whose shape (default: minilm on a CPU, roberta-base on a GPU)"
-    of["core"].add_argument("--shape", choices=list(core.SHAPES), help=shape)
+    of["core"].add_argument("--shape", choices=SHAPES, help=shape)
     rows = "windows per step (default: 8 on a CPU; 48, then 8, on a GPU)"
     of["core"].add_argument("--rows", type=int, help=rows)
     of["core"].add_argument("--tokens", type=int, default=384, help="tokens per window (default: 384)")
@@ -157,18 +66,39 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     long = "also a second process and a large file's memory: ten minutes more"
     of["data"].add_argument("--long", action="store_true", help=long)
     only = "this part alone; may be given again"
-    of["data"].add_argument("--only", action="append", choices=list(DATA), help=only)
+    of["data"].add_argument("--only", action="append", choices=DATA, help=only)
     of["train"].add_argument("--steps", type=int, default=12, help="training steps per round (default: 12)")
-    parts = [*TRAIN, GPU]
-    of["train"].add_argument(
-        "--only", action="append", choices=parts, help=f"{only} ({GPU}: alone, on a GPU)"
-    )
-    return parser.parse_args(arguments)
+    alone = f"{only} (gpu: alone, on a GPU)"
+    of["train"].add_argument("--only", action="append", choices=TRAIN, help=alone)
+    options = parser.parse_args(arguments)
+    _check_sizes(options)
+    return options
+
+
+def _check_sizes(options: argparse.Namespace) -> None:
+    """Raise ConfigError where rounds, steps or tokens are out of their range."""
+    if options.what == "core" and (options.rounds < 1 or not 16 <= options.tokens <= 512):
+        given = f"--rounds {options.rounds}, --tokens {options.tokens}"
+        raise ConfigError(f"{given}: not allowed: at least 1 round, 16 to 512 tokens")
+    if options.what == "data" and options.rounds < 1:
+        raise ConfigError(f"--rounds {options.rounds}: not allowed: at least 1")
+    if options.what == "train" and (options.rounds < 1 or options.steps < 1):
+        given = f"--rounds {options.rounds}, --steps {options.steps}"
+        raise ConfigError(f"{given}: not allowed: at least 1 of each")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and measure: print, and with --write keep docs/performance.md's part."""
     options = parse_arguments(arguments)
+
+    import torch
+
+    from benchmark.cli.allocator import keep_freed_memory
+    from benchmark.cli.progress import progress
+    from tools.performance.bench import Bench
+    from tools.performance.experiments import VERBS
+    from tools.performance.page import keep_measurements, print_measurement
+
     if options.what != "data":
         keep_freed_memory()
         if options.threads:

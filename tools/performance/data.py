@@ -56,7 +56,7 @@ def features(subject: Subject, bench: Bench) -> Measurement:
     made = squad_like(bench.folder / "SQuAD.train.jsonl.gz", subject.sizes.contexts)
     for where, paths, *targets in (
         ("real files", real, TO_FLOOR, TO_RECIPE),
-        ("generated, five questions a context", [made], None, TO_RECIPE_GENERATED),
+        ("generated, five questions per context", [made], None, TO_RECIPE_GENERATED),
     ):
         seconds, windows = building.timed(subject, paths, bench)
         bench.seconds.update({f"{where}: {name}": taken for name, taken in seconds.items()})

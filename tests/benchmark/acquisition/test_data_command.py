@@ -60,6 +60,26 @@ def run(*arguments):
     return data.main(list(map(str, arguments)))
 
 
+@pytest.mark.parametrize("words", [["stats"], ["check"], ["show", "7"]])
+def test_params_and_profile_stand_before_the_subcommand_or_after_it(words, capsys):
+    for option, value in (("--params", "x.yaml"), ("--profile", "mini")):
+        wanted = {"params": None, "profile": None} | {option.removeprefix("--"): value}
+        for line in ([option, value, *words], [*words, option, value]):
+            options = vars(data.parse_arguments(line))
+            assert {name: options[name] for name in wanted} == wanted
+    options = data.parse_arguments(words)
+    assert (options.params, options.profile) == (None, None)
+    for line in (
+        ["--params", "x", *words, "--profile", "y"],
+        ["--profile", "y", *words, "--params", "x"],
+        [*words, "--params", "x", "--profile", "y"],
+    ):
+        with pytest.raises(SystemExit) as left:
+            data.parse_arguments(line)
+        assert left.value.code == 2
+        assert re.match(r"error: argument --(params|profile): not allowed with ", capsys.readouterr().err)
+
+
 def test_stats_prints_a_line_a_file_in_the_papers_order(folder, capsys):
     assert run("stats", folder) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -38,9 +38,9 @@ from tests.support.file_server import (
     truncated,
     without_length,
 )
+from tests.support.repository import ROOT
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).resolve().parents[3]
 QUICK = Patience(timeout=60.0, attempts=3, first_wait=0.001, longest_wait=0.002)
 FILES = {"in_domain/SQuAD.train": 3, "in_domain/SQuAD.dev": 2, "out_of_domain/DROP.dev": 4}
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.benchmark.pipeline.test_dvc import command, dvc, ran
-from tests.conftest import ROOT
 from tests.support import project
+from tests.support.dvc_command import command, dvc, ran
 from tests.support.mrqa_files import as_bytes, passage, question
+from tests.support.repository import ROOT
 
 FILES = ("in_domain/SQuAD.train", "in_domain/SQuAD.dev", "in_domain/NewsQA.dev")
 

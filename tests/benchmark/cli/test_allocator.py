@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 
 CODE = """
 import resource, sys

@@ -21,9 +21,12 @@ from benchmark.cli.commands import (
 )
 from benchmark.cli.verbs import GROUPS
 from bmt.errors import ConfigError, DataError
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
+from tools import GROUPS as TOOLS
 
 VERBS = [verb for verbs in GROUPS.values() for verb in verbs]
+COMMANDS = [f"benchmark.{verb}" for verb in VERBS]
+COMMANDS += [f"tools.{verb}" for verbs in TOOLS.values() for verb in verbs]
 FULL = (
     "error: runs/x: No space left on device: free some space and run the same command again; nothing "
     "half-written was kept\n"
@@ -207,6 +210,19 @@ def test_a_misspelt_option_of_a_parser_below_is_told_before_what_that_one_needs(
     assert parser.parse_args(["show", "7"]).id == "7"
 
 
+def test_an_option_of_another_place_is_not_suggested_in_its_own_place(capsys):
+    parser = command_parser("x", "", "")
+    parser.add_argument("--backbone")
+    parser.add_argument("--zzz")
+    parser.add_subparsers().add_parser("show").add_argument("--backbonds")
+    meant_by_words = {("show", "--backbone", "a"): " (did you mean --backbonds?)", ("show", "--zzz"): ""}
+    for words, meant in meant_by_words.items():
+        with pytest.raises(SystemExit):
+            parser.parse_args(words)
+        told = capsys.readouterr().err
+        assert f"unknown: {' '.join(words[1:])}{meant};" in told
+
+
 def test_the_options_of_a_parser_below_are_known_too(capsys):
     parser = command_parser("x", "", "")
     parser.add_subparsers().add_parser("show").add_argument("--backbone")
@@ -273,15 +289,62 @@ def without_packages(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-S", "-m", *words], cwd=ROOT, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_and_a_malformed_argument_need_no_package(verb: str) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_and_a_malformed_argument_need_no_package(command: str) -> None:
     """Neither torch nor anything else is imported before the command line is read."""
-    done = without_packages(f"benchmark.{verb}", "--help")
+    done = without_packages(command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"python -m benchmark.{verb}" in done.stdout.split("example", 1)[1]
-    done = without_packages(f"benchmark.{verb}", "--no-such-option")
+    assert f"python -m {command}" in done.stdout.split("example", 1)[1]
+    done = without_packages(command, "--no-such-option")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("error: ")
+
+
+LARGE = {"torch", "transformers", "optuna", "mlflow", "pandas", "pyarrow", "numpy", "scipy", "statsmodels"}
+TRIALS = ["search", "--study", "x", "--trials", "1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["masks", "nocell"], "cell 'nocell': not of the form <backbone>."),
+        (["masks", "minilm.mt.bmt.s0", "minilm.mt.bmmt.s0"], "arm: 'bmmt' is not known (did you mean bmt?)"),
+        (["unifiedqa", "nope"], "backbone: 'nope' is not known: one of minilm"),
+        (["unifiedqa"], "of the profile sample those with head generate are none"),
+        (["unifiedqa", "--beams", "0"], "generation.beams: 0 is not allowed: at least 1"),
+        (
+            [*TRIALS, "--search", "nope"],
+            "search parameter: 'nope' is not known: one of lam, gamma, zeta, steps",
+        ),
+        ([*TRIALS, "--range", "foo"], "--range foo: not of the form NAME=LOW:HIGH"),
+        ([*TRIALS, "--set", "nope=3"], "--set nope=3: a study cannot change nope"),
+        ([*TRIALS, "--set", "mask.lam=abc"], "mask.lam: 'abc' is not allowed: a number, at least 0"),
+        ([*TRIALS, "--arm", "nope"], "arm: 'nope' is not known (did you mean none?)"),
+        ([*TRIALS, "--backbone", "minilmm"], "backbone: 'minilmm' is not known (did you mean minilm?)"),
+        (
+            ["compare", "--paper-table", "77"],
+            "--paper-table 77: not allowed: one of 1, 2, 3, 4, 5, 6, 7, 8, 9",
+        ),
+        (["compare", "--paper-table", "3", "--seeds", "x"], "--seeds 'x': not allowed"),
+        (["compare", "--paper-table", "3", "--format", "pdf"], "--format 'pdf': not allowed"),
+        (["plan", "--paper-table", "99"], "--paper-table 99: not allowed: one of 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+        (["plan", "--paper-table", "3", "--seeds", "x"], "--seeds 'x': not allowed"),
+    ],
+)
+def test_a_malformed_argument_waits_for_no_large_package(words: list[str], says: str, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes((ROOT / "profiles" / "sample.yaml").read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", f"benchmark.{words[0]}", *words[1:]],
+        cwd=ROOT,
+        env=os.environ | {"BMT_ROOT": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    lines = done.stderr.splitlines()
+    told = [line for line in lines if not line.startswith("import time:")]
+    assert (done.returncode, done.stdout, len(told)) == (2, "", 1), told
+    assert told[0].startswith("error: ") and says in told[0]
+    assert {line.rpartition("|")[2].strip() for line in lines} & LARGE == set()
 
 
 WORDS = {
@@ -296,13 +359,23 @@ WORDS = {
     "contrast": ["bmt", "none"],
     "ask": ["x", "--question", "Who?", "--context", "Ada."],
     "track": ["list"],
+    "performance": ["core"],
 }
 """What a command needs to be whole."""
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_outside_the_environment_a_command_says_in_one_line_what_to_do(verb: str) -> None:
-    done = without_packages(f"benchmark.{verb}", *WORDS.get(verb, []))
+@pytest.mark.parametrize(
+    "words", [["core", "--tokens", "8"], ["data", "--rounds", "0"], ["train", "--steps", "0"]]
+)
+def test_a_size_that_is_not_allowed_needs_no_package_either(words: list[str]) -> None:
+    done = without_packages("tools.performance", *words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("error: --rounds ") and ": not allowed: at least 1" in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_outside_the_environment_a_command_says_in_one_line_what_to_do(command: str) -> None:
+    done = without_packages(command, *WORDS.get(command.partition(".")[2], []))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ") and done.stderr.endswith(f" is not installed {ABSENT}")
     assert done.stderr.count("\n") == 1
@@ -325,7 +398,7 @@ def test_a_reader_that_has_gone_is_no_traceback(words: list[str], statuses: set[
 
 def test_help_shows_the_defaults_of_the_settings() -> None:
     from benchmark.unifiedqa import DEFAULTS
-    from bmt.qa.generation import GenerationSettings
+    from bmt.qa.generation_settings import GenerationSettings
 
     assert GenerationSettings(**DEFAULTS) == GenerationSettings()
 

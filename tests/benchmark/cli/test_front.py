@@ -13,7 +13,7 @@ import pytest
 
 from benchmark.cli.front import check_module, listing
 from benchmark.cli.verbs import GROUPS
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 
 LINES = {verb: line for verbs in GROUPS.values() for verb, line in verbs.items()}
 
@@ -31,7 +31,11 @@ def test_the_list_is_the_files_at_the_top_of_benchmark() -> None:
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
 def test_without_a_verb_the_verbs_are_listed_by_group(words: list[str]) -> None:
     done = call("-m", "benchmark", *words)
-    assert (done.returncode, done.stderr, done.stdout) == (0, "", listing("benchmark", GROUPS) + "\n")
+    assert (done.returncode, done.stderr, done.stdout) == (
+        0,
+        "",
+        "\n".join(listing("benchmark", GROUPS)) + "\n",
+    )
     lines = done.stdout.splitlines()
     for group, verbs in GROUPS.items():
         at = lines.index(group)
@@ -95,6 +99,7 @@ def test_a_misspelt_verb_gets_the_nearest(verb: str, says: str, script: Path) ->
         ["python", "-m", "benchmark"],
         ["python", "-m", "benchmark.train", "x"],
         ["python", "-X", "dev", "-m", "benchmark.studies.worker"],
+        ["python", "-m", "tools.performance"],  # which is left to tools
         ["python", "x.py", "-m"],
     ],
 )
@@ -119,11 +124,10 @@ def test_the_makers_commands_are_listed_too() -> None:
     rooms = {path.parent.name for path in (ROOT / "tools").glob("*/__main__.py")}
     files = {path.stem for path in (ROOT / "tools").glob("*.py") if "run_command(main)" in path.read_text()}
     assert verbs == rooms | files
-    done = call("-m", "tools", "perfomance")
-    assert (
-        done.stderr
-        == "error: perfomance: no such verb (did you mean performance?): `python -m tools` lists them\n"
-    )
+    says = "error: perfomance: no such verb (did you mean performance?): `python -m tools` lists them\n"
+    for door in (["tools", "perfomance"], ["tools.perfomance"]):
+        done = call("-m", *door)
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", says), door
     assert call("-m", "tools", "deviations", "--help").stdout.startswith("usage: ")
 
 
@@ -149,9 +153,10 @@ def test_nothing_reports_to_anybody_and_threads_sleep_unless_the_user_says_other
     assert json.loads(done.stdout) == QUIET | own
 
 
-def test_another_python_says_in_one_line_what_to_do() -> None:
+@pytest.mark.parametrize("package", ["benchmark", "tools"])
+def test_another_python_says_in_one_line_what_to_do(package: str) -> None:
     older = "sys.argv, sys.version_info, sys.version = ['-m'], (3, 10, 1), '3.10.1 (x)'"
-    code = f"import sys; {older}; import benchmark"
+    code = f"import sys; {older}; import {package}"
     done = call("-c", code)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (

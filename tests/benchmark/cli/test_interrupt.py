@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.cli.signals import ended, interruptible
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 
 F_SETPIPE_SZ = 1031
 
@@ -73,6 +73,11 @@ ASK = ("benchmark.ask", "minilm.mt.bmt.s0", "--question", "Who?")  # which then 
         ("benchmark.runs.trained_runs", ASK),  # at work
         ("argparse", ("benchmark", "ask", *ASK[1:])),
         ("benchmark.cli.verbs", ("benchmark", "ask", *ASK[1:])),
+        ("benchmark.cli", ("tools.performance", "core")),
+        ("numpy", ("tools.performance", "core")),
+        ("torch.nn", ("tools.performance", "core")),
+        ("numpy", ("tools.calibration", "--quick")),
+        ("msgspec", ("tools.deviations",)),
     ],
 )
 def test_one_line_and_status_130_at_any_moment(module: str, words: tuple[str, ...], root: Path) -> None:

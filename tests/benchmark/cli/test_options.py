@@ -37,7 +37,7 @@ from benchmark.acquisition import fetch as fetching
 from benchmark.cli import allocator
 from benchmark.comparison import inputs as comparison_inputs
 from benchmark.comparison import table_comparison, table_document
-from benchmark.config import profiles
+from benchmark.config import generators, profiles
 from benchmark.config.params import load, repository_root
 from benchmark.paper import tables
 from benchmark.paper_audit import audit as paper_audit
@@ -60,10 +60,10 @@ from benchmark.runs import (
 from benchmark.studies import outputs, study_run
 from bmt.errors import ConfigError
 from bmt.qa.answering import Answer
-from bmt.qa.generation import GenerationSettings
+from bmt.qa.generation_settings import GenerationSettings
 from bmt.runtime import ranks
 from bmt.runtime.ranks import Ranks
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 PARAMS = str(ROOT / "profiles" / "mini.yaml")  # not the root's
 CELL = "minilm.mt.bmt.s0"
@@ -183,6 +183,7 @@ def test_a_published_model_is_scored_with_the_numbers_that_are_asked_for(
     kept: list[Any] = []
     monkeypatch.setattr(allocator, "keep_freed_memory", lambda: None)
     monkeypatch.setattr(published_run, "score_published", lambda *given: kept.append(given))
+    monkeypatch.setattr(generators, "generator_of", lambda config, name: None)
     assert unifiedqa.main(["--params", PARAMS]) == 0
     words = ["t5", "--profile", "mini", "--beams", "4", "--answer-tokens", "9", "--input-tokens", "99"]
     assert unifiedqa.main(words) == 0
@@ -311,7 +312,7 @@ def test_each_kind_of_digests_is_written_by_its_own_word(
 ) -> None:
     cells: list[str] = []
 
-    def scores(config: Any, cell: SimpleNamespace, places: Any) -> int:
+    def scores(cell: SimpleNamespace, places: Any) -> int:
         cells.append(cell.name)
         return 4
 

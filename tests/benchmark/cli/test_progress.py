@@ -250,3 +250,15 @@ def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch):
 )
 def test_durations(seconds: float, text: str):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_name_and_a_note_from_a_file_steer_no_terminal(terminal: bool) -> None:
+    stream = Terminal() if terminal else io.StringIO()
+    with progress("a\x1b[31mname", total=1, unit="files", stream=stream) as bar:
+        bar.advance(note="a\x1b]0;note\nb")
+        with bar.task("in\x9b2Jner"):
+            pass
+    printed = stream.getvalue()
+    assert "a\ufffd[31mname" in printed and "a\ufffd]0;note b" in printed
+    assert not any(part in printed for part in ("\x1b[31mname", "\x1b]0;note", "\x9b"))

@@ -14,8 +14,8 @@ import yaml
 from benchmark.compare import main
 from benchmark.statistics.reproduction import CellData, judge_cells
 from bmt.errors import ConfigError
-from tests.conftest import ROOT
 from tests.support.comparing import PUBLISHED, cells_of, claim_of, compared, copy_of, read, strict_json
+from tests.support.repository import ROOT
 from tests.support.results_maker import IN_DOMAIN, make_results
 
 pytest_plugins = ("tests.support.compare_fixtures",)

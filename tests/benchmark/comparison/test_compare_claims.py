@@ -106,7 +106,7 @@ def test_two_seeds_leave_a_claim_undecided_and_one_without_verdict(capsys, mini)
     two = claim_of(compared(capsys, mini, None, "3", "--seeds", "0,1"), "bmt-over-mask-roberta-base")
     assert (two["verdict"], two["details"]["reason"]) == (
         "undecided",
-        "2 seeds a side: a verdict needs at least 3",
+        "2 seeds per side: a verdict needs at least 3",
     )
     assert two["ci95"][0] < two["our_delta"] < two["ci95"][1]
     one = claim_of(compared(capsys, mini, None, "3", "--seeds", "1"), "bmt-over-mask-roberta-base")

@@ -20,9 +20,9 @@ from benchmark.paper import schema as paper_schema
 from benchmark.paper import tables as papers
 from benchmark.runs import predictions
 from bmt.errors import ConfigError
-from tests.conftest import ROOT
 from tests.support import html_tree
 from tests.support.comparing import CELL_KEYS, CLAIM_KEYS, claim_of, compared, facts
+from tests.support.repository import ROOT
 from tests.support.results_maker import make_results
 
 pytest_plugins = ("tests.support.compare_fixtures",)

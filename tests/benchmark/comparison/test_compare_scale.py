@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.support.comparing import hold_out
+from tests.support.repository import ROOT
 from tests.support.results_maker import IN_DOMAIN, OUT_OF_DOMAIN, make_paper_scale, make_results
 
 pytest_plugins = ("tests.support.compare_fixtures",)

@@ -24,8 +24,8 @@ from benchmark.runs.results import DatasetScore, Identity, Results, Run, read
 from benchmark.statistics.paired import Interval
 from bmt.errors import ConfigError, DataError
 from tests.support.comparing import claim_of, compared, copy_of, edit
+from tests.support.repository import ROOT
 from tests.support.results_maker import make_results
-from tests.support.source_code import ROOT
 
 pytest_plugins = ("tests.support.compare_fixtures",)
 
@@ -117,6 +117,11 @@ def test_arms_without_results_are_named_with_the_folder_and_what_makes_them(
         f"{tmp_path / 'results' / 'sample'}; to run: `dvc repro` and "
         f"`python -m benchmark.train {cell} && python -m benchmark.evaluate {cell}`"
     )
+    for words in (["bmt", "fixd_random"], ["fixd_random.adapter", "none"]):
+        with pytest.raises(ConfigError) as caught:
+            contrast.main([*words, "--profile", "sample"])
+        said = "arm: 'fixd_random' is not known (did you mean fixed_random?): one of none, mask, "
+        assert str(caught.value).startswith(said)
 
 
 def test_the_same_in_other_formats(faithful: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from benchmark.comparison.report import TableReport
 from benchmark.config.params import CompareSettings
 from benchmark.paper.tables import Claim, Ours, Paper, Requirements, Row, Table, load
 from benchmark.runs.results import Identity, Results, Run
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 from tests.support.results_maker import make_results
 
 OURS = Ours("m", "mt", "none")

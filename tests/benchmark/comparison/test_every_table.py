@@ -51,7 +51,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(papers, "load", cache(papers.load))
         patch.setattr(running, "Processes", InProcess)
         write_corpus(folder / "corpus")
-        project.write_bert(folder / "backbones" / "bert", project.corpus_texts(folder / "corpus"))
+        project.write_bert(
+            folder / "backbones" / "bert", project.corpus_texts(folder / "corpus"), num_hidden_layers=1
+        )
         write(folder, SIZES, SEEDS)
         yield folder
 

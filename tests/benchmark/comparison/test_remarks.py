@@ -98,8 +98,8 @@ def test_the_assumptions_state_the_rule_that_judged():
     printed = assumptions(ReproductionRule(margin_cell=1.5, margin_average=0.25, d0=2.5, n_pub=3))
     assert printed[0] == "a printed number is the mean of 3 runs of the paper's, with the spread of ours"
     assert printed[1] == (
-        "reproduced: within ±1.5 a cell, ±0.25 an average or half of a claimed gain where that is tighter; "
-        "the printed number is taken as fixed"
+        "reproduced: within ±1.5 per cell, ±0.25 per average or half of a claimed gain where that is "
+        "tighter; the printed number is taken as fixed"
     )
     assert "with 2.5 prior degrees of freedom" in printed[3]
     mean = assumptions(ReproductionRule(estimand="mean"))

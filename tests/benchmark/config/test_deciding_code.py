@@ -10,7 +10,7 @@ import pytest
 from benchmark.config.cells import parse
 from benchmark.config.deciding_code import cell_traits, counts
 from benchmark.config.params import load
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 CONFIG = load(ROOT / "profiles" / "sample.yaml")
 

@@ -12,7 +12,8 @@ from benchmark.config import digests
 from benchmark.config.cells import parse
 from benchmark.config.digests import masks_digest, section_digest, training_settings
 from benchmark.config.params import Config, load
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
+from tests.support.setting_values import another
 
 CELL = parse("minilm.mt.bmt.s0")
 SECTIONS = ("data", "mask", "tuning", "training", "sampling", "loss", "decode")
@@ -38,19 +39,6 @@ def config() -> Config:
 
 def keys() -> list[tuple[str, Field[Any]]]:
     return [(section, entry) for section in SECTIONS for entry in fields(getattr(config(), section))]
-
-
-def another(value: Any, entry: Field[Any]) -> Any:
-    """A value of the same kind that is not this one."""
-    if entry.metadata["choices"]:
-        return next(choice for choice in entry.metadata["choices"] if choice != value)
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, list):
-        return [*value, "another"]
-    if isinstance(value, int | float):
-        return value + 1
-    return 0.5 if value is None else f"{value} another"
 
 
 @pytest.mark.parametrize(("section", "entry"), keys(), ids=lambda part: getattr(part, "name", part))

@@ -11,7 +11,7 @@ from benchmark.config import digests
 from benchmark.config import folders as places
 from benchmark.config.cells import parse
 from benchmark.config.params import find_cell, load
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 
 
 def test_kept_masks_are_shared_by_what_uses_the_same_ones_and_by_nothing_else(

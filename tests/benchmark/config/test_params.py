@@ -20,8 +20,8 @@ from benchmark.config.params import Config, as_flat, find_cell, load, repository
 from benchmark.config.schema import shown
 from bmt.errors import ConfigError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN, FewShotSettings
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = yaml.safe_load((ROOT / "profiles" / "sample.yaml").read_text(encoding="utf-8"))
 GONE = object()
 ALL = dict.fromkeys(IN_DOMAIN, 100.0)

@@ -13,8 +13,7 @@ from benchmark.config.params import load
 from benchmark.config.profiles import chosen_config, differences, params_file, profiles, show, switch
 from benchmark.config.results_options import configuration, results_place
 from bmt.errors import ConfigError
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.repository import ROOT
 
 
 @pytest.fixture

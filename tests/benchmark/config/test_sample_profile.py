@@ -18,7 +18,7 @@ from bmt.qa.model import span_model
 from bmt.settings import IN_DOMAIN
 from bmt.training.plan import Plan, total_steps
 from bmt.training.validation import evaluate
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 
 
 def test_the_sample_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,8 @@ import pytest
 from benchmark.config import digests
 from benchmark.config.cells import parse
 from benchmark.config.params import Config, load
-from tests.benchmark.config.test_digests import another
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
+from tests.support.setting_values import another
 
 CELL, PLAIN = parse("minilm.mt.bmt.s0"), parse("minilm.mt.none.s0")
 CONFIG = load(ROOT / "profiles" / "sample.yaml")

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from benchmark.config import yaml_file
 from benchmark.config.yaml_file import parse_yaml, read_yaml
 from bmt.errors import ConfigError, DataError
 
@@ -47,3 +50,46 @@ def test_equal_keys_in_two_mappings_and_keys_that_are_no_scalars(tmp_path: Path)
     (tmp_path / "f.yaml").write_text("é: {b: 1}\nc: {b: 2}\n", encoding="utf-8")
     values: Any = read_yaml(tmp_path / "f.yaml", "f")
     assert values == {"é": {"b": 1}, "c": {"b": 2}}
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 100_000, "? " * 100_000])
+def test_a_text_nested_without_end_is_one_line(text: str) -> None:
+    """libyaml alone would end the process."""
+    with pytest.raises(DataError, match=r"^f: a value that YAML cannot read: maximum recursion depth"):
+        parse_yaml(text, "f", DataError)
+
+
+def test_nested_block_mappings_count_by_their_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "".join(" " * level + "a:\n" for level in range(60))
+    assert yaml_file._depth(text) == 59 and yaml_file._depth("- ? - [{a: b-c}]\n") == 5
+    monkeypatch.setattr(yaml_file, "DEEPEST", 59)
+    monkeypatch.setattr(yaml_file, "_FastLoader", None)
+    assert parse_yaml(text, "f", DataError) == yaml_file.yaml.safe_load(text)
+
+
+def test_a_tab_is_named_by_its_line() -> None:
+    with pytest.raises(DataError, match=r"^f: line 2 no YAML: found character '\\t' that cannot start"):
+        parse_yaml("a: 1\nb:\t2\n", "f", DataError)
+
+
+MARKS = " \t\n:-?[]{},#&*!|>'\"%@`a1~<.é"
+START = "a: {b: [1, 2.5, 'x']}\nlist:\n- 1\n- &k {c: 0x1f}\n- *k\ntext: >\n  two\n  lines\nday: 2026-01-02\n"
+
+
+@given(st.lists(st.tuples(st.integers(0, len(START)), st.text(MARKS, max_size=3)), max_size=4), st.booleans())
+def test_libyaml_reads_what_pyyaml_reads(edits: list[tuple[int, str]], as_text: bool) -> None:
+    """Values, and words for what is wrong, whichever loader reads a text."""
+    text = START
+    for place, mark in edits:
+        text = text[:place] + mark + text[place + 1 :]
+
+    def read() -> Any:
+        try:
+            return repr(parse_yaml(text, "f", DataError, as_text))
+        except DataError as error:
+            return str(error)
+
+    fast = read()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml_file, "DEEPEST", 0)
+        assert read() == fast

@@ -134,6 +134,13 @@ def test_an_arm_that_has_only_files_that_cannot_be_used_is_named_by_them():
         chosen(results_of())
     with pytest.raises(DataError, match=r"mini.mt.bmt.s1.json: no JSON"):
         chosen(results_of(faults=(lost,)))
+    no_cell = results_of(faults=(other,))
+    for names in (None, ["bmt"]):
+        with pytest.raises(ConfigError) as caught:
+            chosen(no_cell, names)
+        assert str(caught.value) == (
+            f"results/x: no usable result: `python -m benchmark.check {no_cell.folder}` says why"
+        )
 
 
 # --- datasets and outcomes ----------------------------------------------------------------------------------

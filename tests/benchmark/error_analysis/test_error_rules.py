@@ -23,7 +23,7 @@ from benchmark.error_analysis.outcomes import (
 from benchmark.error_analysis.rules import ANNOTATION, KNOWLEDGE, REASONING, UNDECIDED, category, fired
 from bmt.qa.metrics import exact_match, f1
 from bmt.qa.mrqa import Example
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 
 # --- words, sentences, excerpts -----------------------------------------------------------------------------
 

@@ -23,8 +23,8 @@ from benchmark.error_analysis.error_document import answer_line, shortened
 from bmt.errors import ConfigError, DataError
 from bmt.qa.metrics import score
 from bmt.runtime.files import file_digest
-from tests.conftest import ROOT
 from tests.support.mrqa_files import passage, write
+from tests.support.repository import ROOT
 from tests.support.tracking_store import contents, make
 
 # --- a project of two datasets ------------------------------------------------------------------------------

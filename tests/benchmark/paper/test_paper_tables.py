@@ -21,8 +21,8 @@ from benchmark.paper.tables import AVERAGE, OWN_PAPER, Claim, Ours, Row, Table, 
 from benchmark.runs.results import Identity
 from bmt.errors import ConfigError
 from bmt.settings import IN_DOMAIN, OUT_OF_DOMAIN
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / "shared" / "paper"
 needs_paper = pytest.mark.skipif(not (SHARED / "tables.json").exists(), reason="../shared/paper is not here")
 

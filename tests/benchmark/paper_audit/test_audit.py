@@ -28,8 +28,8 @@ from benchmark.paper_audit.findings import BEYOND, CHECKS, IMPLAUSIBLE, IMPOSSIB
 from benchmark.paper_audit.printed_numbers import mean, percent, printed, spread, stated
 from benchmark.rendering import print_document, render
 from bmt.errors import ConfigError
-from tests.conftest import ROOT
 from tests.support.paper_maker import AVG, IN, KS, MadePaper, make_paper
+from tests.support.repository import ROOT
 
 SHARED = ROOT.parent / "shared" / "paper"
 Random = np.random.Generator

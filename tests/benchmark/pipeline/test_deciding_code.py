@@ -44,8 +44,8 @@ from benchmark.runs.evaluation_run import evaluate_cell
 from benchmark.runs.training_run import train_cell
 from benchmark.runs.transfer_run import transfer_cell
 from bmt.runtime.source_code import source_digest
-from tests.conftest import ROOT
 from tests.support import project
+from tests.support.repository import ROOT
 
 ALL = frozenset().union(*DOORS.values()) | {"span", "sample"}
 PACKAGES = ("bmt", "benchmark", "tools")  # an environment may lie in the repository too
@@ -399,7 +399,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Traced]
     root, corpus = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("corpus")
     write_corpus(corpus)
     texts = project.corpus_texts(corpus)
-    project.write_bert(root / "backbones" / "bert", texts)
+    project.write_bert(root / "backbones" / "bert", texts, num_hidden_layers=1)
     project.write_whole_t5(root / "backbones" / "reader", texts)
     values = project.params(["bert", "reader", "writer"], list(TRAINED))
     values["backbones"]["reader"]["head"] = "span_decoder"
@@ -440,7 +440,7 @@ def all_runs(root: Path) -> dict[str, Traced]:
         run(f"transfer {name}", transfer_cell, its_config, cell, its_config.fewshot, traits=traits)
     held, against = "bert.mt.none.s0", [name for name in TRAINED if ".st-" in name]
     for name in against:
-        run("scores", write_scores, config, parse(name), places)
+        run("scores", write_scores, parse(name), places)
     config_of_held = replace(config_of(config, held, TRAINED[held]), references=against)
     run("references", write_references, config_of_held, places)
     run("published", unifiedqa.main, ["--answer-tokens", "2"])
@@ -459,17 +459,23 @@ def all_runs(root: Path) -> dict[str, Traced]:
 
 def traced(command: Callable[..., Any], *given: Any) -> tuple[set[str], set[tuple[str, str]]]:
     """The definitions whose bodies run while a command does, threads included, and which called which."""
-    codes = dict[
-        int, tuple[CodeType, str]
-    ]()  # by id: a digest of a code object for every call would take seconds
-    pairs = set[tuple[int, int]]()
+    codes = dict[int, tuple[CodeType, str]]()
+    # By id: a digest of a code object for every call would take seconds. Kept in `codes`, so that no other
+    # object gets its id.
+    pairs, foreign = set[tuple[int, int]](), set[str]()
 
     def tracer(frame: FrameType, event: str, argument: Any) -> None:
-        code, around = frame.f_code, frame.f_back
-        if id(code) not in codes:
-            codes[id(code)] = code, _definition(code)
-        if codes[id(code)][1] and around is not None:
-            pairs.add((id(around.f_code), id(code)))
+        code = frame.f_code
+        if code.co_filename in foreign:  # nearly every call is one of PyTorch's or Transformers'
+            return
+        key = id(code)
+        if key not in codes:
+            if not _module(code.co_filename):
+                foreign.add(code.co_filename)
+                return
+            codes[key] = code, _definition(code)
+        if codes[key][1] and frame.f_back is not None:
+            pairs.add((id(frame.f_back.f_code), key))
 
     threading.settrace(tracer)
     sys.settrace(tracer)

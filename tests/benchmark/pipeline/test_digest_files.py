@@ -20,7 +20,7 @@ from benchmark.pipeline import digest_files
 from benchmark.pipeline.digest_files import write_digests, write_inputs, write_references, write_scores
 from bmt.errors import ConfigError, DataError
 from bmt.runtime.files import json_digest, write_json
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 MT, SINGLE = "minilm.mt.bmt.s0", "minilm.st-SQuAD.bmt.s0"
 FILES = {
@@ -75,9 +75,15 @@ def test_a_cell_s_inputs_are_the_files_that_it_reads(source: str, tmp_path: Path
         assert content(places.inputs / "evaluate" / f"{cell}.json") == scored | {"from_hub": hub}
     moved = content(places.inputs / "transfer" / "minilm.mt.bmt.json")
     assert moved == of("DROP.dev") | {"BioASQ.dev": None}
-    (places.features("minilm") / "features.json").write_text("{}")
-    with pytest.raises(DataError, match=r"features\.json: cannot be read \(KeyError\): run `python -m"):
-        write_inputs(config, places)
+    for damaged, line in (
+        ("{}", r"files: missing: names and their settings"),
+        ("[]", r"the whole file: \[\] is not allowed: keys and values"),
+        ('{"files": {"a": 3}}', r"files\.a: 3 is not allowed: keys and values"),
+        ("{", r"cannot be read \(JSONDecodeError\)"),
+    ):
+        (places.features("minilm") / "features.json").write_text(damaged)
+        with pytest.raises(DataError, match=rf"features\.json: {line}: run `python -m benchmark\.prepare`$"):
+            write_inputs(config, places)
     assert content(places.inputs / "transfer" / "minilm.mt.bmt.json") == moved  # as it was
 
 
@@ -85,15 +91,15 @@ def test_scores_are_the_validation_s_alone_and_go_to_the_cells_that_need_them(tm
     config, places = project(tmp_path)
     singles = [f"minilm.st-{dataset}.bmt.s0" for dataset in config.data.train]
     with pytest.raises(DataError, match=rf"cannot be read \(FileNotFoundError\): train {singles[0]} again"):
-        write_scores(config, parse(singles[0]), places)
+        write_scores(parse(singles[0]), places)
     for number, name in enumerate(singles):
         scores = {parse(name).dataset: {"em": 10.0 + number, "f1": 20.0}}
         path = places.run(parse(name)) / "training.json"
         write_json(path, {"seconds": 1.0})
-        with pytest.raises(DataError, match=r"training\.json: cannot be read \(KeyError\)"):
-            write_scores(config, parse(name), places)
+        with pytest.raises(DataError, match=r"training\.json: validation: missing: "):
+            write_scores(parse(name), places)
         write_json(path, {"seconds": 1.0, "validation": scores})
-        assert write_scores(config, parse(name), places) == 1
+        assert write_scores(parse(name), places) == 1
         assert content(places.scores / f"{name}.json") == scores
     held = replace(config, sampling=replace(config.sampling, kind="dynamic_single_task"))
     assert write_references(held, places) == 2

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,9 @@ import yaml
 
 from benchmark.acquisition.sample_corpus import write as write_corpus
 from benchmark.config.params import load
-from tests.conftest import ROOT
 from tests.support import project
+from tests.support.dvc_command import command, dvc, ran
+from tests.support.repository import ROOT
 
 CELL, ADAPTER = "bert.mt.bmt.s0", "bert.mt.bmt.adapter.s0"
 TRANSFER = "bert.mt.bmt.adapter.k2.s7"
@@ -49,42 +48,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / BEST).write_text(STUDY)
     command(root, "git", "init", "-q")
     return root
-
-
-def command(root: Path, *words: str, status: int = 0) -> str:
-    """Run a command in the repository; its output, once its exit status is the one asked for."""
-    environment = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in ("BMT_ROOT", "PYTHONPATH", "MLFLOW_TRACKING_URI")
-    }
-    environment |= {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "BMT_TRACKING": "journal",
-        "OMP_NUM_THREADS": "1",
-        "DVC_NO_ANALYTICS": "1",
-    }
-    done = subprocess.run(
-        words,
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=600,
-    )
-    assert done.returncode == status, f"{' '.join(words)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout + done.stderr
-
-
-def dvc(root: Path, *words: str, status: int = 0) -> str:
-    """Run a DVC command."""
-    return command(root, sys.executable, "-m", "dvc", *words, status=status)
-
-
-def ran(output: str) -> list[str]:
-    """The stages that a `dvc repro` ran."""
-    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
 
 
 def with_a_transfer(values: dict[str, Any], *seeds: int) -> dict[str, Any]:

@@ -485,7 +485,7 @@ def few_shot_results(root: Path, name: str, folder: Path) -> None:
             one = result["few_shot"]["runs"][dataset]
             assert (
                 sum(one["weights"].values()) == pytest.approx(1)
-                and one["steps_an_epoch"] == 1
+                and one["steps_per_epoch"] == 1
                 and 1 <= one["steps"] <= 3
             )
         found = pq.read_table(stem.with_suffix(f".s{seed}.parquet")).to_pylist()

@@ -19,7 +19,7 @@ from benchmark.planning.processes import Processes, children_environment
 from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, Job, JobOutcome, makespan
 from benchmark.tracking import mlflow_store
 from benchmark.tracking.journal_upload import UnreachableError
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 from tests.support.waiting import wait_until
 
 
@@ -429,13 +429,16 @@ def test_every_run_has_a_gpu_of_its_own_where_they_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slots: list[str | None] = []
+    both = threading.Barrier(2)
 
     class Noting(Fake):
         def __call__(self, job: Job, slot: str | None) -> JobOutcome:
             slots.append(slot)
+            both.wait(120)
             return super().__call__(job, slot)
 
-    assert len(run_jobs([job("a"), job("b")], ("7", "2"), 2, "best", tmp_path, Noting(together=2))) == 2
+    outcomes = run_jobs([job("a"), job("b")], ("7", "2"), 2, "best", tmp_path, Noting())
+    assert [outcome.state for outcome in outcomes.values()] == [DONE, DONE]
     assert sorted(map(str, slots)) == ["2", "7"]
     assert capsys.readouterr().err.splitlines()[0] == f"2 to run, 2 at a time; logs: {tmp_path}"
 

@@ -20,9 +20,9 @@ from benchmark import report
 from benchmark.paper import tables as papers
 from benchmark.tracking import environment
 from bmt.errors import ConfigError
-from tests.conftest import ROOT
 from tests.support.html_tree import parse
 from tests.support.report_folder import ARMS, density, make_root, page_of, table_of
+from tests.support.repository import ROOT
 from tests.support.results_maker import IN_DOMAIN, make_paper_scale, make_results
 from tests.support.tracking_store import contents, make
 

@@ -27,7 +27,7 @@ from benchmark.results_check.findings import CHECKS
 from benchmark.results_check.folder_check import check_folder
 from benchmark.runs.seal import OWNER, SEAL, seal
 from bmt.errors import ConfigError
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 from tests.support.results_maker import make_results, seed_noise
 
 SIZES = {"SQuAD": 60, "HotpotQA": 40, "BioASQ": 30}
@@ -388,7 +388,7 @@ DOCTORED: dict[str, dict[str, tuple[Doctor, str]]] = {
         ),
         "twice": (
             rewrite(value("example_id", 2, "SQuAD-000003")),
-            'SQuAD: "SQuAD-000003" more than once; one row an example',
+            'SQuAD: "SQuAD-000003" more than once; one row per example',
         ),
         "of another context": (
             rewrite(value("context_id", 2, "SQuAD-c000009")),

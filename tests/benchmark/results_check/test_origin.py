@@ -15,8 +15,8 @@ from benchmark.results_check.origin import check_declared, check_trained
 from benchmark.runs.result_schema import KEPT
 from benchmark.runs.seal import SEAL
 from bmt.errors import ConfigError
-from tests.conftest import ROOT
 from tests.support.records import make_record, said
+from tests.support.repository import ROOT
 from tests.support.results_maker import make_results
 
 CELL = "m.mt.bmt.s0"

@@ -128,7 +128,7 @@ def test_counts_and_means_are_those_of_the_table(tmp_path, stated, fault):
         ({"score": [None, -700.5, 1.0, 2.0]}, ""),
         (
             {"example_id": ["q0", "q1", "q1", "q0"]},
-            'one: "q0", "q1" more than once; one row an example',
+            'one: "q0", "q1" more than once; one row per example',
         ),
     ],
 )

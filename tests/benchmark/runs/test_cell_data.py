@@ -20,7 +20,7 @@ from bmt.qa.batches import Vocabulary, Windows
 from bmt.qa.windows import WINDOWS
 from bmt.settings import DataSettings
 from tests.support import tiny
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 
 def test_features_of_other_settings_or_code_are_refused(

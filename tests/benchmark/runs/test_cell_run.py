@@ -19,7 +19,6 @@ from benchmark.config.folders import Places
 from benchmark.config.params import load
 from benchmark.runs import adapters, cell_masks, training_run
 from benchmark.runs import cell_run as cell_runs
-from benchmark.runs.cell_data import SourceData
 from benchmark.runs.cell_run import CellRun
 from bmt.errors import ModelError
 from bmt.masks import Masks
@@ -29,17 +28,10 @@ from bmt.runtime.control import RunControl
 from bmt.runtime.ranks import Ranks
 from bmt.training.loop import TrainingOutcome
 from bmt.transfer.adapter_tuning import TunedAdapter
-from tests.bmt.test_masks import made
 from tests.support import tiny
-from tests.support.project import ROOT
-
-
-def cell_run(root: Path, name: str = "minilm.mt.bmt.s0", weights: str = "w", data: str = "d") -> CellRun:
-    """A run whose data are a digest alone."""
-    config = load(ROOT / "profiles" / "sample.yaml")
-    source = SourceData([], {}, [], data, {}, {})
-    located = Located(root, None, weights)
-    return CellRun(config, parse(name), Places(root, config.profile), located, source, Ranks())
+from tests.support.cell_run import cell_run
+from tests.support.random_masks import learned_masks
+from tests.support.repository import ROOT
 
 
 def save(run: CellRun) -> None:
@@ -81,7 +73,7 @@ def test_kept_masks_are_read_again_but_made_anew_in_a_fresh_training(
     model, made_masks = tiny.bert(), []
 
     def learn(*_: object) -> Masks:
-        made_masks.append(made(0.3, len(made_masks), model))
+        made_masks.append(learned_masks(0.3, len(made_masks), model))
         return made_masks[-1]
 
     monkeypatch.setattr(cell_masks, "_learn", learn)
@@ -120,10 +112,10 @@ def test_masks_that_move_the_model_are_kept_with_the_weights_that_they_moved(
 ) -> None:
     run, learned = cell_run(tmp_path), []
     run = replace(run, config=replace(run.config, mask=replace(run.config.mask, keep_delta=True)))
-    name = next(iter(made(0.3, 0, tiny.bert()).shapes))
+    name = next(iter(learned_masks(0.3, 0, tiny.bert()).shapes))
 
     def learn(run: CellRun, model: Any, *_: object) -> Masks:
-        masks = made(0.3, 0, model)
+        masks = learned_masks(0.3, 0, model)
         with torch.no_grad():
             model.get_parameter(name).add_(1.0)
         learned.append(masks)
@@ -298,7 +290,7 @@ def test_masks_that_take_steps_are_made_as_the_settings_say_and_kept(
     mask = replace(run.config.mask, scope=scope, steps=5, batch=3, keep_delta=kind != "learned")
     run = replace(run, config=replace(run.config, mask=mask))
     path = run.places.masks(run.config, run.cell, "d", "w")
-    made_masks, bars, model = made(0.3, 0, tiny.bert()), list[Any](), tiny.bert()
+    made_masks, bars, model = learned_masks(0.3, 0, tiny.bert()), list[Any](), tiny.bert()
     kept = Checkpoints(tmp_path / "kept", "of the cell")
 
     def learn(*given: Any, seed: int, control: RunControl) -> Masks:
@@ -339,7 +331,7 @@ def test_the_other_ranks_read_what_a_fresh_first_one_has_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Ranks, "wait", lambda self: None)
-    monkeypatch.setattr(cell_masks, "_learn", lambda *_: made(0.3, 0, tiny.bert()))
+    monkeypatch.setattr(cell_masks, "_learn", lambda *_: learned_masks(0.3, 0, tiny.bert()))
     first, second = (replace(cell_run(tmp_path), ranks=Ranks(rank, 2)) for rank in (0, 1))
 
     def masks(run: CellRun) -> Any:
@@ -359,7 +351,7 @@ def test_masks_that_another_cell_may_be_writing_are_left_alone_for_an_hour(
     half.touch()
     os.utime(half, (time.time() - age,) * 2)
     model = tiny.bert()
-    cell_masks._keep(made(0.3, 0, model), model, path, None)
+    cell_masks._keep(learned_masks(0.3, 0, model), model, path, None)
     assert half.exists() == there and path.is_file() and not theta.exists()
 
 

@@ -133,7 +133,7 @@ def test_averages_are_of_datasets_by_domain_however_many_questions_each_has() ->
     assert list(only.averages) == ["out_of_domain"]
 
 
-def test_metrics_and_lines_of_a_run() -> None:
+def test_metrics_of_a_run() -> None:
     got = scores()
     assert got.metrics() == {
         "em/DROP": 100.0,
@@ -147,13 +147,3 @@ def test_metrics_and_lines_of_a_run() -> None:
         "em/avg_ood": 100.0,
         "f1/avg_ood": 100.0,
     }
-    assert got.lines("minilm.mt.bmt.s0") == [
-        "minilm.mt.bmt.s0",
-        "  DROP                 EM 100.0  F1 100.0  (1 questions)",
-        "  NewsQA               EM   0.0  F1  25.0  (2 questions)",
-        "  SQuAD                EM  50.0  F1  62.5  (4 questions)",
-        "  in-domain            EM  25.0  F1  43.8  (mean of 2 datasets)",
-        "  out-of-domain        EM 100.0  F1 100.0  (mean of 1 datasets)",
-        "  TextbookQA           no data",
-        "  BioASQ               no data",
-    ]

@@ -20,7 +20,7 @@ from bmt.errors import ModelError
 from bmt.qa.decoding import Prediction
 from bmt.runtime.files import write_json
 from bmt.runtime.ranks import Ranks
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 CELL = parse("minilm.mt.bmt.s0")
 TRAINED = {

@@ -8,11 +8,11 @@ import pytest
 
 from benchmark import masks as command
 from benchmark.runs.mask_report import masks_document, overlap_document, overlap_table
-from bmt.errors import ConfigError, ModelError
+from bmt.errors import ConfigError, DataError, ModelError
 from bmt.masks import Masks
 from bmt.runtime.files import write_json
-from tests.bmt.test_masks import made
 from tests.support import project, tiny
+from tests.support.random_masks import learned_masks
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
     project.write_params(tmp_path, project.params(["bert"], ["bert.mt.bmt.s0"], manifest="corpus"))
     for seed, density in ((0, 0.3), (1, 0.5)):
-        made(density, seed, tiny.bert()).save(
+        learned_masks(density, seed, tiny.bert()).save(
             tmp_path / "runs" / "tiny" / f"bert.mt.bmt.s{seed}" / "masks" / "masks.safetensors"
         )
     write_json(
@@ -31,7 +31,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_one_cell_and_two(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    a, b = made(0.3, 0, tiny.bert()), made(0.5, 1, tiny.bert())
+    a, b = learned_masks(0.3, 0, tiny.bert()), learned_masks(0.5, 1, tiny.bert())
     assert command.main(["bert.mt.bmt.s0"]) == 0
     out = capsys.readouterr().out
     assert f"| A, B | {a.jaccard('A', 'B'):.4f} | {a.chance_jaccard('A', 'B'):.4f} |" in out
@@ -60,7 +60,7 @@ def test_what_it_cannot_show_is_named(root: Path) -> None:
 
 def test_masks_of_one_dataset_overlap_with_none_and_cells_may_share_no_dataset(root: Path) -> None:
     model = tiny.bert()
-    whole = made(0.3, 0, model)
+    whole = learned_masks(0.3, 0, model)
     of = {
         name: Masks.of(
             {name: {key: whole.mask(name, key) for key in whole.shapes}}, model, {"kind": "learned"}
@@ -77,6 +77,13 @@ def test_masks_of_one_dataset_overlap_with_none_and_cells_may_share_no_dataset(r
     write_json(root / "runs" / "tiny" / "bert.mt.none.s0" / "masks" / "masks.json", None)
     with pytest.raises(ModelError, match="the arm none has no masks, none that stay"):
         command.main(["bert.mt.none.s0"])
+    for damaged, line in (
+        ([1], r"the whole file: \[1\] is not allowed: keys and values"),
+        ({"kind": 3}, "kind: 3 is not allowed: a text"),
+    ):
+        write_json(root / "runs" / "tiny" / "bert.mt.none.s0" / "masks" / "masks.json", damaged)
+        with pytest.raises(DataError, match=rf"masks\.json: {line}: train the cell again$"):
+            command.main(["bert.mt.none.s0"])
 
 
 def test_a_ratio_is_of_the_overlap_to_that_of_independent_masks() -> None:

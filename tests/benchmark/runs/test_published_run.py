@@ -14,11 +14,11 @@ from benchmark.config.cells import Cell
 from benchmark.config.params import Config, load
 from benchmark.runs import published_run
 from benchmark.runs.published_run import Generator
-from bmt.errors import ConfigError, DataError
-from bmt.qa.generation import GenerationSettings
+from bmt.errors import DataError
+from bmt.qa.generation_settings import GenerationSettings
 from bmt.qa.mrqa import Example
 from bmt.runtime.files import write_json
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 RECORD = {"answers": ["a", "b"], "tokens": 9, "cut": 1, "seconds": 2.0}
 
@@ -28,21 +28,6 @@ def config_with(**heads: str) -> Config:
     config = load(ROOT / "profiles" / "sample.yaml")
     minilm = config.backbones["minilm"]
     return replace(config, backbones={name: replace(minilm, head=head) for name, head in heads.items()})
-
-
-def test_the_only_model_that_writes_is_meant_and_of_several_one_is_named() -> None:
-    config = config_with(bert="span", writer="generate")
-    assert published_run.generator_of(config, None)[0] == "writer"
-    several = config_with(a="generate", b="generate")
-    assert published_run.generator_of(several, "b") == ("b", several.backbones["b"])
-    for name, given, said in (
-        (None, several, "of the profile sample those with head generate are several (a, b): name one"),
-        (None, config_with(a="span"), "are none: profile paper has one, --params profiles/paper.yaml"),
-        ("a", config_with(a="span"), "a model that writes its answers (profile paper has one)"),
-    ):
-        with pytest.raises(ConfigError) as caught:
-            published_run.generator_of(given, name)
-        assert str(caught.value).endswith(said)
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ from benchmark.runs.training_run import train_cell
 from bmt.errors import ConfigError
 from bmt.masks import Masks
 from bmt.runtime.ranks import launched
-from tests.conftest import ROOT
 from tests.support import project
+from tests.support.repository import ROOT
 
 CELL = "bert.mt.bmt.s0"
 ACCELERATE = (
@@ -66,7 +66,9 @@ def test_two_ranks_train_and_score_a_cell_as_one_process(
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
     monkeypatch.setenv("BMT_TRACKING", "journal")
     write_corpus(tmp_path / "corpus")
-    project.write_bert(tmp_path / "backbones" / "bert", project.corpus_texts(tmp_path / "corpus"))
+    project.write_bert(
+        tmp_path / "backbones" / "bert", project.corpus_texts(tmp_path / "corpus"), num_hidden_layers=1
+    )
     project.write_params(tmp_path, project.params(["bert"], [CELL], manifest=str(tmp_path / "corpus")))
     assert fetch.main([]) == 0
     prepare(load(), workers=1)

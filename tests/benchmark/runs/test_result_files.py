@@ -20,7 +20,7 @@ from benchmark.runs.seal import seal
 from benchmark.tracking import environment
 from bmt.qa.metrics import EVALUATOR_VERSION
 from bmt.runtime.files import write_json
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 
 def test_files_of_the_hub_s_copy_are_named_whether_trained_or_scored_on(

@@ -14,7 +14,7 @@ from benchmark.config.params import Config, load
 from benchmark.runs.single_task_reference import reference_cells, validation_scores, with_reference
 from bmt.errors import ModelError
 from bmt.runtime.files import write_json
-from tests.support.project import ROOT
+from tests.support.repository import ROOT
 
 MT = parse("minilm.mt.bmt.s3")
 SINGLE = ["minilm.st-SQuAD.bmt.s3", "minilm.st-NewsQA.bmt.s3"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,8 +44,30 @@ def test_a_training_without_a_whole_record_is_an_error(text: str | None, tmp_pat
         DataError, match=r"training\.json: cannot be read \((FileNotFound|JSONDecode)Error\): train"
     ):
         read_training(tmp_path)
-    (tmp_path / "training.json").write_text('{"cell": "c"}')
-    assert read_training(tmp_path) == {"cell": "c"}
+    whole = {
+        "cell": "c",
+        "mask": None,
+        "deviation": {"total": {"relative": 0.5}},
+        "budget": {"steps": 3},
+        "seconds": 1.5,
+        "tokens_per_second": 2.0,
+        "data": {},
+        "environment": {},
+        "mlflow_run_id": None,
+        "more": [1],
+    }
+    (tmp_path / "training.json").write_text(json.dumps(whole))
+    assert read_training(tmp_path) == whole
+    for damaged, line in (
+        ([], "the whole file: [] is not allowed: keys and values"),
+        (whole | {"budget": {"steps": "3"}}, "budget.steps: '3' is not allowed: a whole number, at least 0"),
+        (whole | {"deviation": {}}, "deviation.total: missing: keys and values"),
+    ):
+        (tmp_path / "training.json").write_text(json.dumps(damaged))
+        with pytest.raises(DataError) as refused:
+            read_training(tmp_path)
+        remedy = "train the cell again, or `dvc pull` its outputs"
+        assert str(refused.value) == f"{tmp_path / 'training.json'}: {line}: {remedy}"
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,9 @@ from bmt.deviation import Deviation
 from bmt.random_mask import RandomMask
 from bmt.runtime.ranks import Ranks
 from bmt.training.loop import TrainingOutcome
-from tests.bmt.test_masks import made
 from tests.support import tiny
-from tests.support.project import ROOT
+from tests.support.random_masks import learned_masks
+from tests.support.repository import ROOT
 
 RUN: Any = SimpleNamespace(cell=parse("minilm.mt.bmt.s0"))
 OUTCOME = TrainingOutcome(
@@ -54,7 +54,7 @@ OUTCOME = TrainingOutcome(
 def test_a_training_ends_with_its_scores_and_densities_and_says_where_masks_mask_next_to_nothing(
     density: float, inactive: bool
 ) -> None:
-    masks = made(density, 0, tiny.bert())  # three: open together 1 - (1 - density)^3
+    masks = learned_masks(density, 0, tiny.bert())  # three: open together 1 - (1 - density)^3
     first, second = summary(RUN, CellOutcome(None, None, masks, OUTCOME, None, None, None)).splitlines()
     assert first == (
         "minilm.mt.bmt.s0: validation macro F1 41.3 at step 6 of 9, relative deviation 0.0123, 2,500 tokens/s"
@@ -136,7 +136,7 @@ def outcome_of(run: CellRun, masks: Any = None) -> CellOutcome:
 def test_training_json_says_all_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "describe", lambda: {"device": "d"})
     monkeypatch.setattr(environment, "peak_memory_mb", lambda: 7.5)
-    run, masks = run_of(tmp_path), made(0.3, 0, tiny.bert())
+    run, masks = run_of(tmp_path), learned_masks(0.3, 0, tiny.bert())
     record = training_record(run, outcome_of(run, masks))
     assert record == {
         "cell": "minilm.mt.bmt.s3",
@@ -227,7 +227,7 @@ def test_the_outputs_are_model_masks_course_and_record_and_those_of_an_older_run
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(environment, "describe", dict)
-    run, masks = run_of(tmp_path), made(0.3, 0, tiny.bert())
+    run, masks = run_of(tmp_path), learned_masks(0.3, 0, tiny.bert())
     model, tokenizer = Saved("model.safetensors"), Saved("tokenizer.json")
     for masked in (masks, None):
         trained = replace(outcome_of(run, masked), model=model, tokenizer=tokenizer)

@@ -19,8 +19,8 @@ from bmt.random_mask import RandomMask
 from bmt.runtime.control import RunControl
 from bmt.runtime.ranks import Ranks
 from bmt.training.losses import NonFiniteLossError
-from tests.benchmark.runs.test_cell_run import cell_run
-from tests.support.project import ROOT
+from tests.support.cell_run import cell_run
+from tests.support.repository import ROOT
 
 DATA = {"SQuAD.train": {"inputs": {"file_sha256": "a" * 64}}}
 

@@ -19,9 +19,9 @@ from benchmark.runs import cell_data, transfer_run
 from bmt.errors import ConfigError, DataError, ModelError
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
-from tests.bmt.test_masks import made
 from tests.support import tiny
-from tests.support.project import ROOT
+from tests.support.random_masks import learned_masks
+from tests.support.repository import ROOT
 
 CELL = parse("minilm.mt.bmt.s0")
 
@@ -91,7 +91,7 @@ def record_of(dataset: str, k: int, seed: int, **more: Any) -> dict[str, Any]:
         "weights": [1.0],
         "windows": 8,
         "steps": 4,
-        "steps_an_epoch": 2,
+        "steps_per_epoch": 2,
         "best_step": 2,
         "best_f1": 50.0,
         "curve": [],
@@ -147,7 +147,7 @@ def test_each_k_and_seed_is_a_result_of_its_own_on_every_target(
     name = "minilm.mt.bmt.adapter.k16.s7"
     ((_, cell, trained, scores, params, more),) = written
     assert (cell, trained, params) == (run.cell, run.trained, "p.yaml")
-    kept = ("losses", "weights", "windows", "steps", "steps_an_epoch", "best_step", "best_f1")
+    kept = ("losses", "weights", "windows", "steps", "steps_per_epoch", "best_step", "best_f1")
     assert more == {
         "cell": name,
         "seed": 7,
@@ -170,7 +170,7 @@ def test_each_k_and_seed_is_a_result_of_its_own_on_every_target(
     folder = run.places.run(run.cell) / "transfer" / "k16.s7"
     known = {"K": 16, "seed": 7}
     assert asked == [(run.cell, folder, "left open in k16.s7", known, {"stage": "transfer"}, name)]
-    few = {"windows": 8.0, "steps_an_epoch": 2.0, "best_step": 2.0}
+    few = {"windows": 8.0, "steps_per_epoch": 2.0, "best_step": 2.0}
     bio, drop = few | {"steps": 4.0, "best_f1": 40.0}, few | {"steps": 6.0, "best_f1": 50.0}
     assert logged == [
         ({f"few_shot/{key}/BioASQ": value for key, value in bio.items()}, 4),
@@ -225,7 +225,7 @@ def test_a_target_s_masks_are_of_the_arm_the_transfer_s_seed_and_the_masks_that_
     config = replace(config, arms=arms, mask=replace(config.mask, targets=["query"]))
     asked: list[Any] = []
     monkeypatch.setattr(transfer_run, "target_masks", lambda *given, **more: asked.append((given, more)))
-    source = made(0.3, 0, tiny.bert())
+    source = learned_masks(0.3, 0, tiny.bert())
     for name in ("minilm.mt.bmt.s0", "minilm.mt.mask.s0"):
         run = transfer_of(tmp_path, config, parse(name))
         if kept:

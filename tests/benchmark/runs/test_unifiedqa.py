@@ -24,7 +24,8 @@ from benchmark.config.params import Config, find_cell, load
 from benchmark.paper import tables as papers
 from benchmark.runs import published_run
 from bmt.errors import ConfigError, DataError, ModelError
-from bmt.qa.generation import GenerationSettings, input_text, open_generator, write_answers
+from bmt.qa.generation import input_text, open_generator, write_answers
+from bmt.qa.generation_settings import GenerationSettings
 from bmt.qa.metrics import f1
 from bmt.qa.mrqa import read_mrqa
 from tests.support import project

@@ -261,7 +261,7 @@ def test_seed_interval_agrees_with_scipy() -> None:
 def test_seed_interval_of_one_seed_and_bad_values() -> None:
     one = seed_interval([2.0], [1.5])
     assert (one.estimate, one.low, one.p, one.n_seeds) == (0.5, None, None, 1) and "conditional" in one.method
-    assert one.method == "one value a side, conditional on these seeds"
+    assert one.method == "one value per side, conditional on these seeds"
     few = seed_interval([2.0, 4.0], [1.0], paired_seeds=False)  # one seed of either arm allows no interval
     assert (few.estimate, few.low, few.se, few.n_seeds) == (2.0, None, None, 1)
     assert seed_interval([1.0, 2.0], [0.0, 0.5], paired_seeds=False).method == "seeds (Welch's t)"
@@ -286,7 +286,7 @@ def test_one_seed_gives_a_conditional_bootstrap_and_no_verdict() -> None:
     assert approximate_randomization(close, 300, 5) != approximate_randomization(close, 300)
     verdict = judge_claims([ClaimData("c", 1, interval, 2.0)])[0]
     assert (verdict.verdict, verdict.p_holm) == ("no verdict", None)
-    assert verdict.reason == f"one seed a side: {interval.method}"
+    assert verdict.reason == f"one seed per side: {interval.method}"
     one = seed_interval([2.0], [1.0])
     scalar = judge_claims([ClaimData("c", 1, one, 2.0)])[0]
     assert (scalar.verdict, scalar.effect_ratio, one.estimate, one.p) == ("no verdict", 0.5, 1.0, None)
@@ -464,7 +464,7 @@ def test_claim_verdicts() -> None:
         (
             ClaimData("c", 1, interval(9.0, 0.5, n=2)),
             "undecided",
-            "2 seeds a side: a verdict needs at least 3",
+            "2 seeds per side: a verdict needs at least 3",
         ),
     ],
 )

@@ -11,7 +11,7 @@ import yaml
 from optuna.trial import TrialState
 
 from benchmark.studies import study_page
-from benchmark.studies.export import FIELDS, best, best_path, export, read_best, score
+from benchmark.studies.export import best, best_path, export, read_best, score
 from benchmark.studies.identity import claim, identity_of
 from benchmark.studies.pruning import REDUCTION, THRESHOLD, pruner
 from benchmark.studies.search_options import parse_arguments, parser
@@ -75,7 +75,14 @@ def test_the_file_has_the_best_trial_rounded_and_what_the_others_came_to(root: P
     }
     assert said["trials"] == {"finished": 3, "pruned": 1, "failed": 1}
     assert "pareto" not in said and "params_file" not in said
-    assert said["study_digest"] == identity_of(made).digest and list(said)[:6] == list(FIELDS)
+    assert said["study_digest"] == identity_of(made).digest and list(said)[:6] == [
+        "study",
+        "profile",
+        "cell",
+        "objective",
+        "trial",
+        "values",
+    ]
     assert best(made, 0)["score"] == score(made.get_trials()[0]) == {"macro_f1": 50.1235}
     for number in (1, 2, 9):  # failed, pruned, absent
         with pytest.raises(ConfigError, match=rf"--trial {number}: not a finished trial: one of 0, 3, 4$"):
@@ -101,20 +108,45 @@ def test_the_file_of_a_front_has_all_of_it_best_f1_first(root: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("key", [*FIELDS, "not a mapping", "values are a list"])
-def test_a_file_that_lacks_a_field_is_no_study_s_best_values(root: Path, key: str) -> None:
-    said: Any = dict.fromkeys(FIELDS, "x") | {"values": {"mask.lam": 1e-7}}
+BEST = {
+    "study": "first",
+    "profile": "sample",
+    "cell": "minilm.mt.bmt",
+    "objective": "f1",
+    "trial": 3,
+    "values": {"mask.lam": 1e-7},
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        *(
+            ({name: value for name, value in BEST.items() if name != key}, f"{key}: missing: ")
+            for key in BEST
+        ),
+        ([1], "the whole file: [1] is not allowed: keys and values"),
+        (BEST | {"profile": 3}, "profile: 3 is not allowed: a text"),
+        (BEST | {"trial": "x"}, "trial: 'x' is not allowed: a whole number, at least 0"),
+        (BEST | {"values": [1]}, "values: [1] is not allowed: names and their numbers"),
+        (BEST | {"values": {"mask.lam": "x"}}, "values.mask.lam: 'x' is not allowed: a number"),
+        (BEST | {"changed": [1]}, "changed: [1] is not allowed: keys and values"),
+    ],
+)
+def test_a_file_that_is_no_study_s_best_values_is_told_key_and_value(
+    root: Path, said: Any, line: str
+) -> None:
     path = best_path("first")
     path.parent.mkdir()
+    path.write_text(yaml.safe_dump(BEST | {"changed": {}, "more": 1}))
+    assert read_best("first") == BEST | {"changed": {}, "more": 1}
     path.write_text(yaml.safe_dump(said))
-    assert read_best("first") == said
-    if key in FIELDS:
-        del said[key]
-    else:
-        said = [1] if key == "not a mapping" else said | {"values": [1]}
-    path.write_text(yaml.safe_dump(said))
-    with pytest.raises(ConfigError, match=r"^studies/first.best.yaml: not a study's best values: study, "):
+    with pytest.raises(ConfigError) as refused:
         read_best("first")
+    assert str(refused.value).startswith(f"studies/first.best.yaml: {line}")
+    assert str(refused.value).endswith(
+        "; `python -m benchmark.search --study first --export` writes it from the study's database"
+    )
 
 
 def test_every_field_but_what_is_told_alone_decides_which_study_it_is(root: Path) -> None:

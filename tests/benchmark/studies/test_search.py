@@ -28,8 +28,8 @@ from benchmark.studies.storage import find_study, open_storage, storage_url
 from benchmark.studies.study_page import interpolated
 from benchmark.studies.worker import TrialBudget, work
 from bmt.errors import BMTError, ConfigError, ModelError
-from tests.conftest import ROOT
 from tests.support.html_tree import parse
+from tests.support.repository import ROOT
 from tests.support.study_maker import DATASETS, EVALUATIONS, SPACE, Formula, enter, macro, search, unrecorded
 
 SAMPLE = ROOT / "profiles" / "sample.yaml"

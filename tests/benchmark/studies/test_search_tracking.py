@@ -21,7 +21,7 @@ from benchmark.tracking import journal_upload as delivery
 from benchmark.tracking import mlflow_store as tracking
 from benchmark.tracking.journal import Journal
 from bmt.errors import ModelError
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 from tests.support.study_maker import SPACE, Formula, enter, search
 from tests.support.tracking_store import contents, make
 

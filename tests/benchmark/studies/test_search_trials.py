@@ -40,7 +40,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BMT_ROOT", str(root))
         patch.setenv("BMT_TRACKING", "journal")
-        project.write_bert(root / "backbones" / "bert", project.corpus_texts(corpus))
+        project.write_bert(root / "backbones" / "bert", project.corpus_texts(corpus), num_hidden_layers=1)
         values = project.params(["bert"], ["bert.mt.bmt.s0"], manifest=str(corpus))
         values["training"]["evaluate_every"] = 2
         project.write_params(root, values)

@@ -21,8 +21,8 @@ from benchmark.studies.objective import Objective
 from benchmark.studies.status import counts, status_document
 from benchmark.studies.worker import TrialBudget, work
 from bmt.errors import BMTError
-from tests.conftest import ROOT
 from tests.support import postgres
+from tests.support.repository import ROOT
 from tests.support.study_maker import SPACE, Formula, enter, search, unrecorded
 from tests.support.waiting import wait_until
 

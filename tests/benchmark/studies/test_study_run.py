@@ -23,17 +23,18 @@ from optuna.trial import TrialState
 from benchmark.studies import mlflow_runs, storage, study_run, worker
 from benchmark.studies.identity import identity_of
 from benchmark.studies.objective import Objective
+from benchmark.studies.request import check_validation, read_request
 from benchmark.studies.samplers import sampler
 from benchmark.studies.search_options import parse_arguments
 from benchmark.studies.settings import read_settings
 from benchmark.studies.space import Range, Space, present, space_of, words
 from benchmark.studies.status import front, status_document
 from benchmark.studies.storage import open_storage, reachable, storage_url
-from benchmark.studies.training import Trained, check_validation, union_density
+from benchmark.studies.training import Trained, union_density
 from benchmark.studies.worker import TrialBudget, trial_line, work
 from bmt.errors import BMTError, ConfigError, ModelError
 from bmt.random_mask import RandomMask
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 from tests.support.study_maker import SPACE, Formula, enter, search, unrecorded
 
 SAMPLE = ROOT / "profiles" / "sample.yaml"
@@ -78,7 +79,7 @@ def works(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Works:
 
 def call(*words: str) -> None:
     arguments = ["--study", "first", *words]
-    study_run.run(parse_arguments(arguments), arguments)
+    study_run.run(read_request(parse_arguments(arguments)), arguments)
 
 
 def test_a_call_s_options_reach_the_study_and_its_worker(works: Works, repository: Path) -> None:
@@ -435,7 +436,10 @@ def test_a_params_file_is_read_where_it_is_named_and_must_hold_keys(repository: 
     read = read_settings(str(other))
     assert (read.path, read.config().profile) == (other, "mine")
     other.write_text("- 1\n")
-    with pytest.raises(ConfigError, match=r"keys and values expected; profiles/sample.yaml shows the form"):
+    with pytest.raises(
+        ConfigError,
+        match=r"whole file: \[1\] is not allowed: keys and values; profiles/sample.yaml shows the form$",
+    ):
         read_settings(str(other))
 
 

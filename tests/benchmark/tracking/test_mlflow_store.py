@@ -25,9 +25,8 @@ from benchmark.tracking import journal_upload as delivery
 from benchmark.tracking import mlflow_store as tracking
 from benchmark.tracking.mlflow_store import TrackedRun
 from bmt.errors import DataError
+from tests.support.repository import ROOT
 from tests.support.tracking_store import contents, make
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)

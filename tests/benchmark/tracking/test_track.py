@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import track
+from benchmark.rendering import render
 from benchmark.tracking import journal_overview
 from benchmark.tracking.journal import FOLDER, Journal, journals, write_state
 from benchmark.tracking.journal_overview import overview
@@ -31,7 +32,9 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_sync_delivers_what_waits_and_list_shows_it(repository, capsys):
     assert track.main(["list"]) == 0
     before = capsys.readouterr().out.splitlines()
-    assert [line.split()[:5] for line in before[2:]] == [
+    assert before[:3] == [f"store: sqlite:///{repository}/mlflow.db", "", before[2]]
+    assert before[2].split() == ["run", "status", "entries", "delivered", "MLflow", "run", "journal"]
+    assert [line.split()[:5] for line in before[3:]] == [
         ["a", "FINISHED", "2", "0", "-"],
         ["b", "RUNNING", "1", "0", "-"],
     ]
@@ -45,7 +48,7 @@ def test_sync_delivers_what_waits_and_list_shows_it(repository, capsys):
     assert {name: run["status"] for name, run in runs.items()} == {"a": "FINISHED", "b": "KILLED"}
     track.main(["list"])
     after = capsys.readouterr().out.splitlines()
-    assert [line.split()[:5] for line in after[2:]] == [
+    assert [line.split()[:5] for line in after[3:]] == [
         ["a", "FINISHED", "2", "2", runs["a"]["id"]],
         ["b", "KILLED", "1", "1", runs["b"]["id"]],
     ]
@@ -56,9 +59,10 @@ def test_the_list_asks_no_store_and_shows_no_password(repository, monkeypatch):
     Journal(repository / "runs" / "sample" / "c" / FOLDER / "c.jsonl").close()
     state = {"run_id": "f" * 32, "delivered": 1, "status": "KILLED"}
     write_state(journals([repository])[1], "http://127.0.0.1:1", state)
-    lines, good = overview([repository])
+    document, good = overview([repository])
+    lines = render(document, "terminal").splitlines()
     assert good and lines[0] == "store: http://127.0.0.1:1"
-    assert [line.split()[:5] for line in lines[2:]] == [
+    assert [line.split()[:5] for line in lines[3:]] == [
         ["a", "FINISHED", "2", "0", "-"],
         ["b", "KILLED", "1", "1", "f" * 32],
         ["?", "empty", "0", "0", "-"],
@@ -104,6 +108,18 @@ def test_a_damaged_journal_is_named_and_a_failure(repository, capsys):
     assert track.main(["sync"]) == 1
     assert "a.jsonl, line 1: not an entry of a journal" in capsys.readouterr().out.replace("\n", " ")
     assert track.main(["list"]) == 1
+    assert "a.jsonl, line 1: not an entry of a journal" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_the_name_of_a_run_steers_no_terminal(tmp_path, monkeypatch, capsys):
+    make(tmp_path)
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path))
+    opened = Journal(tmp_path / "runs" / "sample" / "a" / FOLDER / "a.jsonl")
+    name = "a\x1b[31mred"
+    opened.append("run", key="a", name=name, experiment="x", params={}, tags={}, resume=None, parent=None)
+    opened.close()
+    assert track.main(["list"]) == 0
+    assert "a\ufffd[31mred  RUNNING" in capsys.readouterr().out
 
 
 def test_a_folder_that_is_not_there_and_one_without_journals(repository, tmp_path, capsys):

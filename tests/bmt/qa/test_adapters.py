@@ -200,7 +200,8 @@ def test_rows_that_were_not_said_are_an_error() -> None:
     with pytest.raises(ModelError, match=r"the batch has 6 rows and adapters_of\(model\).rows\(…\) named 2"):
         model(**given)
     with pytest.raises(
-        ModelError, match=r"dataset .TextbookQA. has no adapter: there are adapters for A, B, C; .*averaged"
+        ModelError,
+        match=r"dataset .TextbookQA. has no adapter: there are adapters for A, B, C; .*adapter='average'",
     ):
         handle.rows(["A", "TextbookQA"])
     with pytest.raises(ModelError, match="dataset 3 has no adapter"):

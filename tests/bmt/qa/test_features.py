@@ -10,12 +10,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,11 +27,11 @@ from hypothesis import strategies as st
 
 import bmt.qa.features
 from bmt.errors import ConfigError, DataError
-from bmt.qa.features import MAKERS, BuildOptions, build, carve, features_key, load, outdated
+from bmt.qa.features import MAKERS, BuildOptions, build, carve, load, outdated
 from bmt.qa.mrqa import passages, read_mrqa
 from bmt.qa.tokenizer import encoder, text_tokenizer
 from bmt.qa.windows import EXAMPLES, WINDOWS, Cut, cut_chunk
-from bmt.runtime.files import file_digest
+from bmt.runtime.files import file_digest, json_digest
 from bmt.runtime.source_code import source_digest
 from bmt.settings import DataSettings
 from tests.support.mrqa_files import HEADER, corpus, passage, question, write
@@ -80,7 +82,7 @@ def test_what_a_folder_holds(file, tokenizer, tmp_path):
         "SQuAD",
         "train",
     )
-    assert meta["key"] == features_key(file, tokenizer, DATA, train=False)
+    assert meta["key"] == json_digest(meta["inputs"])
     assert meta["inputs"]["file_sha256"] == file_digest(file)
     assert meta["counts"] == {
         "examples": len(examples),
@@ -144,6 +146,12 @@ def test_the_same_key_reuses_and_touches_nothing(file, tokenizer, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
 
 
+def key_of(path: Path, tokenizer: Any, data: DataSettings, train: bool, limit: int | None = None) -> str:
+    """The key of the features that are made anew of a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        return build(path, tokenizer, data, folder, train=train, limit=limit).meta["key"]
+
+
 def change_code(patch, folder, module, more):
     """Let a module that makes features have more source than it has."""
     place = folder / f"{module}.py"
@@ -156,30 +164,30 @@ def change_code(patch, folder, module, more):
 def test_everything_that_features_depend_on_is_in_the_key(file, tokenizer, tmp_path, monkeypatch):
     write(tmp_path / "other.jsonl.gz", corpus(20, seed=1))
     changes = {
-        "file": lambda: features_key(tmp_path / "other.jsonl.gz", tokenizer, DATA, True),
-        "window": lambda: features_key(file, tokenizer, replace(DATA, window=41), True),
-        "overlap": lambda: features_key(file, tokenizer, replace(DATA, overlap=9), True),
-        "question": lambda: features_key(file, tokenizer, replace(DATA, question=15), True),
-        "markers": lambda: features_key(file, tokenizer, replace(DATA, special_tokens=MARKERS[:2]), True),
-        "tokenizer": lambda: features_key(file, fast("t5"), DATA, True),
-        "train": lambda: features_key(file, tokenizer, DATA, False),
-        "limit": lambda: features_key(file, tokenizer, DATA, True, 5),
+        "file": lambda: key_of(tmp_path / "other.jsonl.gz", tokenizer, DATA, True),
+        "window": lambda: key_of(file, tokenizer, replace(DATA, window=41), True),
+        "overlap": lambda: key_of(file, tokenizer, replace(DATA, overlap=9), True),
+        "question": lambda: key_of(file, tokenizer, replace(DATA, question=15), True),
+        "markers": lambda: key_of(file, tokenizer, replace(DATA, special_tokens=MARKERS[:2]), True),
+        "tokenizer": lambda: key_of(file, fast("t5"), DATA, True),
+        "train": lambda: key_of(file, tokenizer, DATA, False),
+        "limit": lambda: key_of(file, tokenizer, DATA, True, 5),
     }
     keys = {name: change() for name, change in changes.items()}
-    keys["none"] = features_key(file, tokenizer, DATA, True)
+    keys["none"] = key_of(file, tokenizer, DATA, True)
     monkeypatch.setattr(bmt.qa.features.tokenizers, "__version__", "0.0")
-    keys["library"] = features_key(file, tokenizer, DATA, True)
+    keys["library"] = key_of(file, tokenizer, DATA, True)
     monkeypatch.undo()
     for module in MAKERS:
         with monkeypatch.context() as patch:
             change_code(patch, tmp_path, module, "\nCHANGED = 1\n")
-            keys[module] = features_key(file, tokenizer, DATA, True)
+            keys[module] = key_of(file, tokenizer, DATA, True)
     with monkeypatch.context() as patch:
         change_code(patch, tmp_path, "mrqa", "\n# a comment\n")
-        assert features_key(file, tokenizer, DATA, True) == keys["none"]
+        assert key_of(file, tokenizer, DATA, True) == keys["none"]
     assert len(set(keys.values())) == len(keys)
     same = replace(DATA, train=["SQuAD"], dev_cap=3, validation_cap=7)
-    assert features_key(file, fast("bert"), same, True) == keys["none"], (
+    assert key_of(file, fast("bert"), same, True) == keys["none"], (
         "what features do not depend on is not in it"
     )
 
@@ -187,7 +195,7 @@ def test_everything_that_features_depend_on_is_in_the_key(file, tokenizer, tmp_p
 def test_a_stale_folder_is_never_taken(file, tokenizer, tmp_path):
     out = tmp_path / "out"
     old = build(file, tokenizer, DATA, out, train=True)
-    key = features_key(file, tokenizer, replace(DATA, window=48), True)
+    key = key_of(file, tokenizer, replace(DATA, window=48), True)
     with pytest.raises(
         DataError,
         match=r"out: features of another file, tokenizer, window, overlap or code \(key [0-9a-f]{12}, not ",
@@ -468,6 +476,7 @@ INTERRUPTED = """
 import os, signal, sys
 from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 import bmt.qa.features as features
 from bmt.settings import DataSettings
 from tests.support.tiny_tokenizers import fast

@@ -8,7 +8,8 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from bmt.qa.generation import GenerationSettings, input_text, write_answers
+from bmt.qa.generation import input_text, write_answers
+from bmt.qa.generation_settings import GenerationSettings
 from tests.support.tiny import T5_SIZE
 from tests.support.tiny_tokenizers import fast
 

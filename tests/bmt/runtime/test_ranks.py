@@ -17,9 +17,10 @@ from bmt.errors import ConfigError
 from bmt.masked_updates import mask_updates
 from bmt.random_mask import RandomMask
 from bmt.runtime.ranks import GradientSum, Ranks, launched, rank_device
-from tests.bmt.test_masked_updates import ids, loss_on, masks_for
 from tests.support import tiny
 from tests.support.forks import two_ranks
+from tests.support.logit_regression import ids, loss_on
+from tests.support.random_masks import masks_for
 
 OWNER = [0, 0, 1, 1, 2, 2, 2, 0]
 

@@ -18,12 +18,10 @@ from bmt.errors import ConfigError, ModelError
 from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.qa.adapters import add_adapters
-from bmt.qa.batches import Windows
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
-from bmt.runtime.control import RunControl, unheard
+from bmt.runtime.control import RunControl
 from bmt.settings import MaskSettings, TrainingSettings, TuningSettings
-from bmt.training.data import TrainingData
 from bmt.training.loop import Anchor, TrainingOutcome, train
 from bmt.training.mask_batches import in_order, mixture_batches
 from bmt.training.microbatches import Limits, micro_batches
@@ -31,34 +29,9 @@ from bmt.training.plan import Plan, planned_steps, total_steps
 from bmt.training.source_masks import source_masks, warm_up_head
 from bmt.training.step import Stepper
 from bmt.training.validation import evaluate
-from tests.bmt.test_masked_updates import masks_for
 from tests.support import tiny
-
-PLAN = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=5, patience=50))
-NAMES = ("A", "B")
-
-
-def sets() -> list[Windows]:
-    return [tiny.windows("A", 60, 0, cue=7), tiny.windows("B", 60, 1, cue=8)]
-
-
-def data() -> TrainingData:
-    """Two datasets of 45 training windows and 15 validation questions each."""
-    return tiny.training_data(sets(), dict.fromkeys(NAMES, np.arange(45)), np.arange(45, 60))
-
-
-def run(
-    steps: int = 20,
-    plan: Plan = PLAN,
-    masks: Masks | RandomMask | None = None,
-    checkpoints: Checkpoints | None = None,
-    model: Any = None,
-    report: Any = None,
-) -> tuple[Any, TrainingOutcome]:
-    model = tiny.bert(dropout=True, layers=1) if model is None else model
-    control = RunControl(report or unheard, checkpoints=checkpoints)
-    outcome = train(model, data(), plan, steps=steps, seed=0, masks=masks, control=control)
-    return model, outcome
+from tests.support.random_masks import masks_for
+from tests.support.tiny_training import NAMES, PLAN, data, run, sets
 
 
 def same(a: Any, b: Any) -> bool:

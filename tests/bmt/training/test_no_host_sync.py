@@ -34,9 +34,9 @@ from bmt.runtime.finite_gradients import FiniteGradients
 from bmt.settings import DecodeSettings, MaskSettings
 from bmt.training.plan import Plan
 from bmt.training.step import Stepper
-from tests.bmt.test_masked_updates import masks_for
-from tests.bmt.training.test_loop import data, run
 from tests.support import tiny
+from tests.support.random_masks import masks_for
+from tests.support.tiny_training import data, run
 
 DEVICE = torch.device("meta")
 """Stands for a GPU: it has no values to read. What differs (generators, autocast, reading a scalar later) is

@@ -26,8 +26,8 @@ from bmt.training.source_masks import warm_up_head
 from bmt.training.validation import evaluate
 from bmt.transfer.protocol import FewShotProtocol
 from bmt.transfer.target_tuning import TuningOutcome, mean_loss, tune
-from tests.bmt.test_masked_updates import masks_for
 from tests.support import tiny
+from tests.support.random_masks import masks_for
 
 # One pass per step, its windows in order of falling length; some clipping.
 PLAN = Plan(
@@ -205,7 +205,7 @@ def test_few_shot_is_the_plain_loop(kind: str, steps: int, patience: int) -> Non
         want["best_f1"],
     )
     assert [(row["step"], row["f1"]) for row in outcome.curve] == want["curve"]
-    assert outcome.steps_an_epoch == 3 and (patience == 100 or outcome.steps < steps)
+    assert outcome.steps_per_epoch == 3 and (patience == 100 or outcome.steps < steps)
     for (name, p), q in zip(model.named_parameters(), plain.parameters(), strict=True):
         assert torch.equal(p, q), name
 

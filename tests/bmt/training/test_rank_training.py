@@ -30,9 +30,9 @@ from bmt.training.mask_schedules import mask_schedule
 from bmt.training.plan import Plan
 from bmt.training.sampling import Sampler
 from bmt.training.validation import answers
-from tests.bmt.test_masked_updates import masks_for
 from tests.support import tiny
 from tests.support.forks import two_ranks
+from tests.support.random_masks import masks_for
 
 NAMES = ("A", "B", "C")
 STEPS = 8

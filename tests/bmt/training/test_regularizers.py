@@ -16,8 +16,8 @@ from bmt.settings import TrainingSettings
 from bmt.training.loop import Anchor, TrainingOutcome, train
 from bmt.training.plan import Plan
 from bmt.training.regularizers import regularizer
-from tests.bmt.training.test_loop import data
 from tests.support import tiny
+from tests.support.tiny_training import data
 
 PLAN = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=4, patience=50))
 STRENGTHS = {"mixout": 0.3, "l2_sp": 0.5, "noisy_tune": 0.4}

@@ -15,8 +15,8 @@ from bmt.settings import TrainingSettings
 from bmt.training.loop import train
 from bmt.training.plan import Plan
 from bmt.training.procedure import stop_alone
-from tests.bmt.training.test_loop import data
 from tests.support import tiny
+from tests.support.tiny_training import data
 
 PLAN = Plan(TrainingSettings(batch=8, evaluate_every=20, patience=50))
 

@@ -32,8 +32,8 @@ from bmt.training.source_masks import source_masks, warm_up_head
 from bmt.transfer.protocol import FewShotProtocol
 from bmt.transfer.target_masks import target_masks
 from bmt.transfer.transfer_runs import few_shot_runs
-from tests.bmt.test_mask_learning import TOY, Regression, planted
 from tests.support import tiny
+from tests.support.planted_support import TOY, Regression, planted
 
 PLAN = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=20, patience=50))
 STEPS = 26  # more than two epochs of twelve
@@ -289,7 +289,7 @@ def test_few_shot_goes_on_from_the_update_that_it_was_stopped_at(kind: str, tmp_
         )
 
     whole = go(tmp_path / "whole")
-    assert whole[0]["steps"] == 9 and whole[0]["steps_an_epoch"] == 2
+    assert whole[0]["steps"] == 9 and whole[0]["steps_per_epoch"] == 2
     stops = 0
     for count in (3, 5, 4, 3, 3, 3, 3, 3, 3, 3, 3, 3):
         try:

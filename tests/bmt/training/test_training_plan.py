@@ -22,8 +22,8 @@ from bmt.training.microbatches import Limits
 from bmt.training.plan import Plan, autocast_for, pass_limits, planned_steps, step_size, total_steps
 from bmt.training.sampling import TokenBudget
 from bmt.training.validation import evaluate
-from tests.bmt.test_masked_updates import masks_for
 from tests.support import tiny
+from tests.support.random_masks import masks_for
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from bmt.transfer.few_shot import FewShot, few_shot
 from bmt.transfer.protocol import FewShotProtocol
 from bmt.transfer.target_tuning import tune
 from bmt.transfer.transfer_runs import few_shot_runs
-from tests.bmt.transfer.test_transfer import FEW, NAMES, model_with, protocol, questions
 from tests.support import tiny
+from tests.support.tiny_transfer import FEW, NAMES, model_with, protocol, questions
 
 SHORT = replace(FEW, sizes=[4], seeds=[7], steps=1)
 

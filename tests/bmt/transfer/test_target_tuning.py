@@ -39,7 +39,8 @@ from bmt.transfer.target_split import Split, draw, those_of
 from bmt.transfer.target_tuning import EpochOrder, TuningOutcome, mean_loss, tune
 from bmt.transfer.transfer_runs import few_shot_runs
 from bmt.transfer.zero_shot import zero_shot
-from tests.bmt.transfer.test_transfer import (
+from tests.support import tiny
+from tests.support.tiny_transfer import (
     FEW,
     NAMES,
     PLAN,
@@ -49,7 +50,6 @@ from tests.bmt.transfer.test_transfer import (
     source_like,
     values,
 )
-from tests.support import tiny
 
 
 def test_an_epoch_s_order_is_keyed_by_seed_and_epoch_and_any_step_can_be_drawn_first() -> None:
@@ -137,7 +137,7 @@ def test_an_update_s_row_of_the_curve_is_reported_and_em_and_f1_are_what_they_ar
     assert second == {"step": 1.0, "em": 10.0, "f1": 60.0, "validation_loss": 1.5} and loss > 0
     assert [step for step, _ in told] == [0, 1]
     assert told[1][1] == {f"few_shot/{key}": value for key, value in (second | {"loss": loss}).items()}
-    assert (tuned.windows, tuned.steps, tuned.steps_an_epoch) == (2, 1, 1)
+    assert (tuned.windows, tuned.steps, tuned.steps_per_epoch) == (2, 1, 1)
     assert (tuned.best_step, tuned.best_f1) == (1, 60.0) and not list(tmp_path.rglob("step-*"))
 
 
@@ -387,7 +387,7 @@ def test_a_record_has_the_keys_that_are_promised_and_all_are_json(
         tiny.bert(), [questions()], protocol(settings), Checkpoints(tmp_path, "f"), done=done.append
     )
     keys = (
-        "dataset k seed losses weights train validation test windows steps steps_an_epoch best_step best_f1 "
+        "dataset k seed losses weights train validation test windows steps steps_per_epoch best_step best_f1 "
         "curve predictions"
     )
     assert set(record) == set(keys.split()) and done == [record]

@@ -24,59 +24,30 @@ import bmt.transfer.transfer_runs
 from bmt.errors import ConfigError, ModelError
 from bmt.layers import in_encoder
 from bmt.masks import Masks
-from bmt.qa.adapters import AVERAGE, adapter_size, adapters_of, add_adapters, banks, datasets_of
+from bmt.qa.adapters import AVERAGE, adapter_size, adapters_of, datasets_of
 from bmt.qa.batches import collate
 from bmt.qa.model import span_logits, span_nll
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl, unheard
 from bmt.runtime.stopping import Stop, StoppedError, never
-from bmt.settings import FewShotSettings, MaskSettings, TrainingSettings
+from bmt.settings import FewShotSettings, MaskSettings
 from bmt.training.data import TrainingData
-from bmt.training.plan import Plan
 from bmt.training.step import Stepper
 from bmt.training.validation import Questions, evaluate
 from bmt.transfer.adapter_tuning import TunedAdapter, tune_adapters
 from bmt.transfer.few_shot import FewShot, adapter_losses, few_shot, loss_weights
-from bmt.transfer.protocol import FewShotProtocol
 from bmt.transfer.target_masks import target_masks
 from bmt.transfer.target_split import Split, draw, those_of
 from bmt.transfer.target_tuning import TuningOutcome, mean_loss, tune
 from bmt.transfer.transfer_runs import few_shot_runs
 from bmt.transfer.zero_shot import zero_shot
 from tests.support import tiny
-
-NAMES = ("A", "B", "C")
-PLAN = Plan(TrainingSettings(batch=8, lr=1e-3, head_lr=3e-3, evaluate_every=4, patience=50))
-FEW = FewShotSettings(steps=5, patience=100, lr=1e-3)
-
-
-def model_with(names: tuple[str, ...] = NAMES, seed: int = 0) -> PreTrainedModel:
-    """Adapters and heads of every dataset away from where they started."""
-    model = tiny_bert()
-    add_adapters(model, names, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for bank in banks(model):
-            for parameter in bank.parameters():
-                parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return model
+from tests.support.tiny_transfer import FEW, NAMES, PLAN, model_with, protocol, questions, source_like, values
 
 
 def tiny_bert() -> PreTrainedModel:
     return tiny.bert(dropout=True, layers=1)
-
-
-def questions(name: str = "T", count: int = 80, seed: int = 9) -> Questions:
-    return tiny.as_questions(tiny.windows(name, count, seed), np.arange(count))
-
-
-def values(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-
-
-def protocol(settings: FewShotSettings = FEW) -> FewShotProtocol:
-    return FewShotProtocol(tiny.VOCAB, PLAN, settings)
 
 
 def run_few(k: int = 16, seed: int = 7, settings: FewShotSettings = FEW, **options: Any) -> FewShot:
@@ -202,21 +173,21 @@ def counted(k: int, settings: FewShotSettings, count: int = 300) -> FewShot:
     return few_shot(model_with(), questions(count=count), k, 7, protocol(settings))
 
 
-def test_sixteen_examples_are_eight_to_train_on_and_one_update_an_epoch() -> None:
+def test_sixteen_examples_are_eight_to_train_on_and_one_update_per_epoch() -> None:
     run = counted(16, replace(FEW, steps=12))
-    assert run.tuned.windows == 8 and run.tuned.steps_an_epoch == 1 and run.tuned.steps == 12
+    assert run.tuned.windows == 8 and run.tuned.steps_per_epoch == 1 and run.tuned.steps == 12
     assert [row["step"] for row in run.tuned.curve] == list(range(13))  # the start, and every epoch
 
 
 @pytest.mark.parametrize(
-    ("k", "steps", "an_epoch", "looks"),
+    ("k", "steps", "per_epoch", "looks"),
     [(64, 10, 4, [0, 4, 8, 10]), (18, 5, 2, [0, 2, 4, 5]), (2, 3, 1, [0, 1, 2, 3])],
 )
-def test_n_windows_make_n_over_batch_updates_an_epoch(
-    k: int, steps: int, an_epoch: int, looks: list[int]
+def test_n_windows_make_n_over_batch_updates_per_epoch(
+    k: int, steps: int, per_epoch: int, looks: list[int]
 ) -> None:
     run = counted(k, replace(FEW, steps=steps))
-    assert run.tuned.steps == steps and run.tuned.steps_an_epoch == an_epoch == math.ceil(k / 2 / 8)
+    assert run.tuned.steps == steps and run.tuned.steps_per_epoch == per_epoch == math.ceil(k / 2 / 8)
     assert [row["step"] for row in run.tuned.curve] == looks
 
 
@@ -240,7 +211,7 @@ def test_the_default_protocol_is_three_hundred_updates_at_batch_eight() -> None:
     training = protocol(settings).target_plan.training
     assert training.batch == 8 and training.lr == training.head_lr == 1e-5
     assert (
-        counted(256, replace(settings, steps=17, patience=99)).tuned.steps_an_epoch == 16
+        counted(256, replace(settings, steps=17, patience=99)).tuned.steps_per_epoch == 16
     )  # 128 windows: 18.75 epochs are 300 updates
 
 
@@ -377,18 +348,6 @@ def test_the_same_dataset_k_and_seed_give_the_same_answers() -> None:
 # ---------------------------------------------------------------- masks
 
 LEARN = MaskSettings(alpha0=0.0, steps=3, batch=8, density=0.2)
-
-
-def source_like(model: PreTrainedModel) -> Masks:
-    generator = torch.Generator().manual_seed(0)
-    shapes = {name: parameter.shape for name, parameter in model.named_parameters() if in_encoder(name)}
-    return Masks.of(
-        {
-            name: {key: torch.rand(shape, generator=generator) < 0.1 for key, shape in shapes.items()}
-            for name in NAMES
-        },
-        model,
-    )
 
 
 @pytest.mark.parametrize("kind", ["learned", "fixed_random", "fisher", "magnitude"])

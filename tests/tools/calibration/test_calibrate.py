@@ -9,9 +9,9 @@ import pytest
 
 from benchmark.statistics.reproduction import judge_arrays
 from bmt.errors import ConfigError
-from tests.conftest import ROOT
+from tests.support.repository import ROOT
 from tools.calibration import __main__ as calibrate
-from tools.calibration import simulated_tables
+from tools.calibration import promises, simulated_tables, simulation
 from tools.calibration.page import bounds_markdown, rates_table
 from tools.calibration.promises import Bound, bounds
 from tools.calibration.rate_tables import RateTable
@@ -80,7 +80,7 @@ def test_document_holds_every_row_and_the_table_for_the_readme(written: tuple[in
     assert stated.endswith(f"| {largest:.1%} | none | - |")
     assert f"python -m tools.calibration --repetitions {REPETITIONS} --seed 0" in text
     assert sum(len(rows) for rows in figures["tables"].values()) == 126
-    for table in calibrate.tables(10):
+    for table in simulation.tables(10):
         assert len(figures["tables"][table.key]) == len(table.simulations)
         section = text.split(f"## {table.title}\n")[1].split("\n## ")[0]
         assert sum(line.startswith("|") for line in section.splitlines()) == 2 + len(
@@ -90,10 +90,10 @@ def test_document_holds_every_row_and_the_table_for_the_readme(written: tuple[in
 
 def test_rows_are_seeded_and_independent_of_each_other(written: tuple[int, str, dict]) -> None:
     rows = written[2]["tables"]["variance"]
-    [table] = [table for table in calibrate.tables(REPETITIONS) if table.key == "variance"]
+    [table] = [table for table in simulation.tables(REPETITIONS) if table.key == "variance"]
     chosen = [replace(table, simulations=table.simulations[:3])]
-    assert calibrate.simulate(chosen, 0) == {"variance": rows[:3]}
-    assert calibrate.simulate(chosen, 1)["variance"] != rows[:3]
+    assert simulation.simulate(chosen, 0) == {"variance": rows[:3]}
+    assert simulation.simulate(chosen, 1)["variance"] != rows[:3]
 
 
 def test_a_broken_statistic_is_noticed(
@@ -183,8 +183,8 @@ def test_quick_writes_no_document(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(calibrate, "tables", lambda repetitions: [])
-    monkeypatch.setattr(calibrate, "bounds", lambda *given: [Bound("made up", 0.5, 0.9, 1.0, 0.01)])
+    monkeypatch.setattr(simulation, "tables", lambda repetitions: [])
+    monkeypatch.setattr(promises, "bounds", lambda *given: [Bound("made up", 0.5, 0.9, 1.0, 0.01)])
     assert calibrate.main(["--quick"]) == 1 and list(tmp_path.iterdir()) == []
     readme = tmp_path / "README.md"
     readme.write_text("# Title\n\n<!-- calibration:begin -->\nold\n<!-- calibration:end -->\n\nMore\n")
@@ -205,7 +205,7 @@ def test_the_document_in_the_repository_is_the_full_run() -> None:
         f"python -m tools.calibration --repetitions {calibrate.FULL} --seed 0" in text
         and "**no**" not in text
     )
-    for table in calibrate.tables(calibrate.FULL):
+    for table in simulation.tables(calibrate.FULL):
         names = [*table.simulations[0][0], *table.rates]
         headings = " | ".join(table.heading(key) for key in names)
         assert f"## {table.title}\n\n{table.note}\n\n| {headings} |" in text

@@ -11,7 +11,7 @@ import torch
 from bmt.errors import ConfigError
 from tests.support.silent_bar import silent_bar
 from tools.performance import __main__ as speed
-from tools.performance import core
+from tools.performance import core, experiments
 from tools.performance import page as pages
 from tools.performance.bench import Bench, ratios, turns
 from tools.performance.figures import MeasuredFigure, Measurement
@@ -86,9 +86,15 @@ def test_a_measurement_says_on_what_and_how_often_it_was_made(
     assert made["lines"][0] == "### T" and made["lines"][-1] == ""
 
 
+def test_the_choices_are_those_of_the_experiments() -> None:
+    assert tuple(core.SHAPES) == speed.SHAPES and tuple(experiments.DATA) == speed.DATA
+    assert (*experiments.TRAIN, experiments.GPU) == speed.TRAIN
+    assert speed.EXAMPLES.keys() == experiments.VERBS.keys()
+
+
 def test_what_core_measures_by_device_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
     def wanted(*options: str) -> tuple[str, list[str], core.CoreSetting]:
-        part, order, chosen = speed.core_experiments(speed.parse_arguments(["core", *options]))
+        part, order, chosen = experiments.core_experiments(speed.parse_arguments(["core", *options]))
         assert list(order) == list(chosen)
         return part, list(chosen), next(iter(chosen.values())).args[0]
 

@@ -25,15 +25,14 @@ from bmt.qa.windows import WINDOWS
 from bmt.settings import DataSettings, DecodeSettings
 from bmt.training.data import TrainingData
 from bmt.training.validation import Questions
-from tests.conftest import ROOT
 from tests.support import tiny
 from tests.support.mrqa_files import HEADER, write
 from tests.support.mrqa_files import passage as line
 from tests.support.mrqa_files import question as asked
+from tests.support.repository import ROOT
 from tests.support.silent_bar import silent_bar
-from tests.support.tiny_tokenizers import fast
 from tools.performance import __main__ as speed
-from tools.performance import answers, data, recipe
+from tools.performance import answers, data, experiments, recipe
 from tools.performance import feature_building as building
 from tools.performance import separate_process as apart
 from tools.performance.bench import Bench, ratios
@@ -43,13 +42,6 @@ from tools.performance.subject import Subject, SubjectSizes, minilm_subject
 
 DATA = DataSettings(window=200, overlap=60, question=130)
 """Room for the longest question: the recipe cuts none."""
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    made = fast("bert")
-    made.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
-    return made
 
 
 @pytest.fixture
@@ -383,7 +375,7 @@ def test_the_command_measures_every_part_and_keeps_the_page(
     names = [
         "real files: prepare to the tokenizer alone",
         "real files: prepare to the recipe",
-        "generated, five questions a context: prepare to the recipe",
+        "generated, five questions per context: prepare to the recipe",
         "a step's windows padded to the longest of them",
         "ours",
         "decoding and scoring: times as fast as the recipe",
@@ -399,10 +391,10 @@ def test_the_command_measures_every_part_and_keeps_the_page(
     assert "old" not in kept and "30 windows of" in kept
     assert ": too little work to judge; the same bytes." in kept
     record = json.loads((tmp_path / "reports" / "speed" / "data.json").read_text())
-    assert list(record) == sorted(speed.DATA)
+    assert list(record) == sorted(experiments.DATA)
     assert set(record["features"]["seconds"]) == {
         f"{where}: {name}"
-        for where in ("real files", "generated, five questions a context")
+        for where in ("real files", "generated, five questions per context")
         for name in ("tokenizer alone", "prepare", "recipe")
     }
     assert (
@@ -515,9 +507,9 @@ def test_parts_that_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.performance.subject.minilm_subject", lambda folder, params: None)
 
     def wanted(*options: str) -> list[str]:
-        return list(speed.data_experiments(speed.parse_arguments(["data", *options]))[2])
+        return list(experiments.data_experiments(speed.parse_arguments(["data", *options]))[2])
 
-    assert wanted() == ["features", "padding", "answers"] and wanted("--long") == list(speed.DATA)
+    assert wanted() == ["features", "padding", "answers"] and wanted("--long") == list(experiments.DATA)
     assert wanted("--only", "memory", "--only", "padding") == ["padding", "memory"]
 
 

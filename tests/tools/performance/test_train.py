@@ -19,13 +19,12 @@ from bmt.errors import ConfigError, DataError
 from bmt.qa.batches import Vocabulary
 from bmt.settings import DataSettings, LossSettings, SamplingSettings, TrainingSettings
 from bmt.training.sampling import Sampler
-from tests.conftest import ROOT
 from tests.support import tiny
 from tests.support.mrqa_files import HEADER, passage, question, write
+from tests.support.repository import ROOT
 from tests.support.silent_bar import silent_bar
-from tests.support.tiny_tokenizers import fast
 from tools.performance import __main__ as speed
-from tools.performance import core, hf_trainer, on_gpu, training
+from tools.performance import core, experiments, hf_trainer, on_gpu, training
 from tools.performance import same_windows as paired
 from tools.performance.bench import Bench
 from tools.performance.figures import MeasuredFigure
@@ -37,13 +36,6 @@ from tools.performance.subject import Subject, SubjectSizes
 DATA = DataSettings(window=200, overlap=60, question=130)
 """Room for the longest question: the recipe cuts none."""
 TRAINING = TrainingSettings(batch=4, precision="fp32", lr=1e-3)
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    made = fast("bert")
-    made.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -305,7 +297,7 @@ def test_the_command_measures_every_part_and_keeps_the_page(
         "a\n<!-- train cpu:begin -->\n`python -m tools.performance train --rounds 1`"
     ) and kept.endswith("<!-- train cpu:end -->\nb\n")
     record = json.loads((tmp_path / "reports" / "speed" / "train-cpu.json").read_text())
-    assert list(record) == sorted(speed.TRAIN)
+    assert list(record) == sorted(experiments.TRAIN)
     for part in ("steps", "undropped"):
         runs = record[part]["runs"]
         assert {run["tokens"] for own in runs.values() for run in own} == {runs["ours"][0]["tokens"]}
@@ -441,14 +433,14 @@ def test_the_gpus_part_is_measured_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     )
 
     def wanted(*options: str) -> tuple[str, list[str], list[str]]:
-        part, order, chosen = speed.train_experiments(speed.parse_arguments(["train", *options]))
+        part, order, chosen = experiments.train_experiments(speed.parse_arguments(["train", *options]))
         return part, list(order), list(chosen)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert wanted("--steps", "7") == ("train cuda", ["gpu"], ["gpu"])
     assert wanted("--only", "aside", "--only", "steps") == (
         "train cpu",
-        list(speed.TRAIN),
+        list(experiments.TRAIN),
         ["steps", "aside"],
     )
     with pytest.raises(ConfigError, match=r"^--only gpu: not allowed beside other parts: run it alone$"):
@@ -456,7 +448,7 @@ def test_the_gpus_part_is_measured_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ConfigError, match=r"--rounds 3, --steps 0: not allowed: at least 1 of each"):
         wanted("--steps", "0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert wanted() == ("train cpu", list(speed.TRAIN), list(speed.TRAIN))
+    assert wanted() == ("train cpu", list(experiments.TRAIN), list(experiments.TRAIN))
     assert sizes == [{"steps": 7}, {"steps": 12}, {"steps": 12}]
 
 
