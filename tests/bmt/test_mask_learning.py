@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from bmt.errors import ConfigError, ModelError
 from bmt.gates import HardConcrete
 from bmt.mask_learning import gates_by_dataset, learn_masks, mask_settings, model_loss
 from bmt.mask_selection import gate_masks, kth_largest, top_density, top_share
+from bmt.masks import Masks
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.control import RunControl
 from bmt.runtime.keyed_random import uniform
@@ -29,14 +31,16 @@ from tests.support import tiny
 from tests.support.planted_support import TOY, Regression, planted, squared
 
 
+@cache
+def toy_masks(**changes: Any) -> Masks:
+    """Masks of one planted support, learned once for all tests that only read them."""
+    return learn_masks(Regression(), {"toy": planted()[1]}, lam=5e-3, **{**TOY, **changes})
+
+
 def test_the_planted_support_is_found() -> None:
     """Precision and recall above .9 at a support of 10 %; a random mask of that density has precision .1."""
-    support, batch_at = planted()
-    found = (
-        learn_masks(Regression(), {"toy": batch_at}, lam=5e-3, **TOY)
-        .mask("toy", "encoder.weight")
-        .reshape(-1)
-    )
+    support, _ = planted()
+    found = toy_masks().mask("toy", "encoder.weight").reshape(-1)
     hits = int((found & support).sum())
     assert hits / int(found.sum()) > 0.9
     assert hits / int(support.sum()) > 0.9
@@ -55,11 +59,7 @@ def test_more_lambda_gives_less_density() -> None:
 
 
 def test_masks_of_two_seeds_overlap_more_than_chance() -> None:
-    _, batch_at = planted()
-    a, b = (
-        learn_masks(Regression(), {"toy": batch_at}, lam=5e-3, density=0.1, seed=seed, **TOY)
-        for seed in (0, 1)
-    )
+    a, b = toy_masks(density=0.1), toy_masks(density=0.1, seed=1)
     assert a.density("toy") == b.density("toy") == 0.1
     assert a.jaccard("toy", "toy", b) > 0.8  # chance: .1 / 1.9 = .053
 
@@ -178,8 +178,8 @@ def test_a_mean_gate_opens_where_e_s_is_above_a_half() -> None:
 @pytest.mark.parametrize(("granularity", "density"), [("row", 1.0), ("column", 0.1), ("tensor", 1.0)])
 def test_gates_of_several_weights_open_them_together(granularity: str, density: float) -> None:
     """The planted weight is (1, 200): a column is one weight, a row and a tensor are all of it."""
-    support, batch_at = planted()
-    masks = learn_masks(Regression(), {"toy": batch_at}, lam=5e-3, granularity=granularity, **TOY)
+    support, _ = planted()
+    masks = toy_masks(granularity=granularity, steps=500 if granularity == "column" else 200)
     assert masks.density("toy") == pytest.approx(density, abs=0.02)
     if granularity == "column":
         assert int((masks.mask("toy", "encoder.weight").reshape(-1) & support).sum()) > 18
@@ -192,8 +192,7 @@ def test_top_share_of_larger_gates_takes_them_while_they_fit() -> None:
 
 
 def test_the_course_of_learning_is_kept_with_the_masks() -> None:
-    _, batch_at = planted()
-    masks = learn_masks(Regression(), {"toy": batch_at}, lam=5e-3, **TOY)
+    masks = toy_masks()
     rows = masks.about["course"]["toy"]
     assert [row["step"] for row in rows] == [*range(0, 500, 25), 499]
     assert rows[-1]["loss"] < 0.1 * rows[0]["loss"] and rows[-1]["density"] < rows[0]["density"]
@@ -211,8 +210,7 @@ def test_top_share_is_exact_and_breaks_ties_by_key() -> None:
 
 
 def test_the_histogram_of_alpha_counts_every_gate() -> None:
-    _, batch_at = planted()
-    alpha = learn_masks(Regression(), {"toy": batch_at}, lam=5e-3, density=0.1, **TOY).about["alpha"]
+    alpha = toy_masks(density=0.1).about["alpha"]
     assert len(alpha["edges"]) == 61 and sum(alpha["counts"]["toy"]) == 200
     cut = alpha["cuts"]["toy"]
     inner = sum(

@@ -55,7 +55,7 @@ def test_one_backward_equals_one_backward_a_dataset(
 @pytest.mark.parametrize("datasets", ["A", "ABC"])
 @pytest.mark.parametrize("kind", ["adamw", "sgd"])
 def test_weights_closed_in_every_mask_stay_bit_identical(datasets: str, kind: str) -> None:
-    """200 steps with weight decay and momentum; open weights move."""
+    """Thirty steps with weight decay and momentum; open weights move."""
     model = tiny.bert(dropout=True)
     masks = masks_for(model, datasets=datasets)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -64,12 +64,12 @@ def test_weights_closed_in_every_mask_stay_bit_identical(datasets: str, kind: st
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=0.1)
     tokens, attention, target = ids()
     with mask_updates(optimizer, model, masks) as masked:
-        for _ in range(200):
+        for _ in range(30):
             masked.rows([i % len(datasets) for i in range(7)])
             loss_on(model, tokens, attention, target).backward()
             optimizer.step()
             optimizer.zero_grad()
-        assert masked.step == 200
+        assert masked.step == 30
     union = masks.union()
     for name, parameter in model.named_parameters():
         if name in masks.shapes:

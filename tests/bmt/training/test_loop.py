@@ -47,7 +47,7 @@ def test_it_learns_and_says_what_it_did() -> None:
     )
     assert outcome.step == 150 and outcome.windows == 1200
     own = [tiny.as_questions(windows, np.arange(45, 60)) for windows in sets()]
-    untrained = evaluate(tiny.bert(dropout=True), own, tiny.VOCAB, PLAN)
+    untrained = evaluate(tiny.bert(dropout=True, layers=1), own, tiny.VOCAB, PLAN)
     assert np.mean([f1 for _, f1 in untrained.values()]) < 30 and outcome.best_f1 > 80
     assert outcome.best_f1 == max(row["macro_f1"] for row in outcome.curve)
     assert [row["step"] for row in outcome.curve] == list(range(5, 151, 5))
@@ -98,7 +98,7 @@ def test_a_resumed_run_ends_bit_for_bit_as_one_that_was_not_cut(tmp_path: Path) 
 
 def test_a_run_with_fixed_masks_and_compact_state_resumes_bit_for_bit(tmp_path: Path) -> None:
     settings = MaskSettings(alpha0=0.0, steps=3, batch=8, density=0.1)
-    masks = source_masks("learned", tiny.bert(dropout=True), data(), settings, PLAN, seed=0)
+    masks = source_masks("learned", tiny.bert(dropout=True, layers=1), data(), settings, PLAN, seed=0)
     whole, outcome = run(masks=masks, checkpoints=Checkpoints(tmp_path / "whole", "f"))
 
     def cut(step: int, metrics: dict[str, float]) -> None:
@@ -133,9 +133,9 @@ def test_a_damaged_checkpoint_is_passed_over_and_a_foreign_one_refused(tmp_path:
 
 def test_micro_batches_give_the_gradient_of_the_whole_batch() -> None:
     plan = Plan(TrainingSettings(batch=8, micro_batch=3, lr=3e-3, head_lr=3e-3, evaluate_every=5))
-    a, _ = run(steps=1, plan=PLAN, model=tiny.bert())
-    b, _ = run(steps=1, plan=plan, model=tiny.bert())
-    start = tiny.bert()
+    a, _ = run(steps=1, plan=PLAN, model=tiny.bert(layers=1))
+    b, _ = run(steps=1, plan=plan, model=tiny.bert(layers=1))
+    start = tiny.bert(layers=1)
     for p, q, r in zip(a.parameters(), b.parameters(), start.parameters(), strict=True):
         moved = (p - r).abs() > 2.9e-3  # Adam's first step has size lr wherever the gradient is not tiny
         assert (p - q)[moved].abs().max() < 1e-4 if bool(moved.any()) else True
@@ -151,7 +151,7 @@ def one_gradient(
     training: TrainingSettings, masks: Masks | RandomMask | None, picks: list[tuple[int, int]]
 ) -> tuple[float, Any]:
     """Loss and gradients of one step on `picks`, as the optimizer sees them."""
-    own, model = sets(), tiny.bert()
+    own, model = sets(), tiny.bert(layers=1)
     optimizer, seen = torch.optim.SGD(model.parameters(), lr=0.0), {}
 
     def keep(*_: object) -> None:
@@ -169,7 +169,7 @@ def one_gradient(
 @pytest.mark.parametrize("kind", ["none", "random", "several"])
 def test_the_gradient_is_that_of_one_padded_batch(kind: str) -> None:
     picks = [(0, row) for row in range(9)] + [(1, row) for row in range(7)]
-    kinds = {"none": None, "random": RandomMask(0.5, 3), "several": masks_for(tiny.bert(), 0.4, "AB")}
+    kinds = {"none": None, "random": RandomMask(0.5, 3), "several": masks_for(tiny.bert(layers=1), 0.4, "AB")}
     want_loss, want = one_gradient(TrainingSettings(padding=None), kinds[kind], picks)
     for training in (
         TrainingSettings(),
@@ -219,7 +219,7 @@ def test_windows_that_fit_no_step_or_no_pass_are_named() -> None:
 
 
 def test_learned_masks_hold_in_training() -> None:
-    model = tiny.bert(dropout=True)
+    model = tiny.bert(dropout=True, layers=1)
     before = pretrained_copy(model)
     settings = MaskSettings(alpha0=0.0, steps=6, batch=8, density=0.2)
     masks = source_masks("learned", model, data(), settings, PLAN, seed=0)
@@ -232,10 +232,10 @@ def test_learned_masks_hold_in_training() -> None:
             closed = ~union.mask("union", name)
             assert torch.equal(parameter[closed], before[name][closed])
     assert outcome.deviation["total"].changed <= masks.union_density()
-    again = source_masks("learned", tiny.bert(dropout=True), data(), settings, PLAN, seed=0)
+    again = source_masks("learned", tiny.bert(dropout=True, layers=1), data(), settings, PLAN, seed=0)
     assert again.equals(masks)
     mixture = MaskSettings(alpha0=0.0, steps=3, batch=8, scope="global")
-    one = source_masks("learned", tiny.bert(), data(), mixture, PLAN, seed=0)
+    one = source_masks("learned", tiny.bert(layers=1), data(), mixture, PLAN, seed=0)
     assert one.datasets == ("all",)
     run(steps=2, masks=one)
 
@@ -270,7 +270,7 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
 
 
 def test_the_head_warm_up_moves_the_head_alone() -> None:
-    model, few = tiny.bert(), tiny.training_data(sets(), dict.fromkeys(NAMES, np.arange(9)))
+    model, few = tiny.bert(layers=1), tiny.training_data(sets(), dict.fromkeys(NAMES, np.arange(9)))
     start = {name: p.detach().clone() for name, p in model.named_parameters()}
     warm_up_head(model, few, PLAN, steps=3, seed=0)
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, start[name])}
@@ -295,7 +295,7 @@ def test_small_arithmetic() -> None:
 
 
 def test_deviation_measures() -> None:
-    model = tiny.bert()
+    model = tiny.bert(layers=1)
     before = pretrained_copy(model)
     assert "qa_outputs.weight" not in before
     with torch.no_grad():
@@ -318,7 +318,7 @@ def test_progress_begins_with_what_a_checkpoint_has_done_and_counts_every_window
         control = RunControl(
             progress=lambda count, note: calls.append((count, note)), checkpoints=Checkpoints(tmp_path, "f")
         )
-        return train(tiny.bert(), data(), plan, steps=steps, seed=0, control=control)
+        return train(tiny.bert(layers=1), data(), plan, steps=steps, seed=0, control=control)
 
     first = go(2)
     assert [count for count, _ in calls] == [8, 0, 8, 0]  # a look at the loss after each step
@@ -330,7 +330,7 @@ def test_progress_begins_with_what_a_checkpoint_has_done_and_counts_every_window
 
 def test_the_deviation_is_of_the_best_weights_from_theta_0() -> None:
     """Not of the last ones, and not from where the run began."""
-    model = tiny.bert(dropout=True)
+    model = tiny.bert(dropout=True, layers=1)
     pretrained = pretrained_copy(model)
     with torch.no_grad():
         model.bert.embeddings.word_embeddings.weight[3, :4] += 0.5
@@ -343,7 +343,7 @@ def test_the_deviation_is_of_the_best_weights_from_theta_0() -> None:
 
 
 def test_a_model_with_adapters_is_trained_on_their_datasets_in_their_order_alone() -> None:
-    model = tiny.bert()
+    model = tiny.bert(layers=1)
     add_adapters(model, ("B", "A"))
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     with pytest.raises(

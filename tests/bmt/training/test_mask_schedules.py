@@ -45,9 +45,9 @@ def settings(kind: str) -> MaskSettings:
     return MaskSettings(alpha0=0.0, batch=4, alpha_lr=0.1, w_lr=1e-3, **KINDS[kind])  # type: ignore[arg-type]
 
 
-def data(names: tuple[str, str] = NAMES) -> TrainingData:
+def data(names: tuple[str, str] = NAMES, rows: int = 40) -> TrainingData:
     sets = [tiny.windows(names[0], 60, 1, 7), tiny.windows(names[1], 60, 2, 8)]
-    return tiny.training_data(sets, dict.fromkeys(names, np.arange(40)), np.arange(45, 60))
+    return tiny.training_data(sets, dict.fromkeys(names, np.arange(rows)), np.arange(45, 60))
 
 
 def kept_in(folder: Path) -> RunControl:
@@ -57,13 +57,16 @@ def kept_in(folder: Path) -> RunControl:
 def run(
     kind: str,
     folder: Path,
-    steps: int = 15,
+    steps: int = 9,
     stop_at: int | None = None,
     plan: Plan = PLAN,
     names: tuple[str, str] = NAMES,
 ) -> tuple[Any, Any, Any]:
-    model = tiny.bert(dropout=True)
-    schedule = mask_schedule(model, data(names), settings(kind), plan, seed=0, control=kept_in(folder))
+    """Train with an evaluation every third step, 24 windows per dataset: an epoch is six steps of eight."""
+    source = data(names, 24)
+    plan = replace(plan, training=replace(plan.training, evaluate_every=3))
+    model = tiny.bert(dropout=True, layers=1)
+    schedule = mask_schedule(model, source, settings(kind), plan, seed=0, control=kept_in(folder))
     seen: list[int] = []
 
     class CutOffError(Exception):
@@ -76,7 +79,7 @@ def run(
 
     try:
         control = RunControl(report, checkpoints=Checkpoints(folder, "f"))
-        outcome = train(model, data(names), plan, steps=steps, seed=0, masks=schedule, control=control)
+        outcome = train(model, source, plan, steps=steps, seed=0, masks=schedule, control=control)
     except CutOffError:
         return model, schedule, None
     return model, schedule, outcome
@@ -92,7 +95,7 @@ def test_a_run_that_was_cut_ends_bit_for_bit_as_one_that_was_not(
     """
     plan = replace(PLAN, training=replace(PLAN.training, batch=batch, weight_decay=0.1))
     whole, schedule, outcome = run(kind, tmp_path / "whole", plan=plan)
-    run(kind, tmp_path / "cut", stop_at=13, plan=plan)
+    run(kind, tmp_path / "cut", stop_at=8, plan=plan)
     resumed, again, second = run(kind, tmp_path / "cut", plan=plan)
     assert second.curve == outcome.curve
     for (name, p), (_, q) in zip(whole.named_parameters(), resumed.named_parameters(), strict=True):
@@ -104,20 +107,22 @@ def test_a_run_that_was_cut_ends_bit_for_bit_as_one_that_was_not(
 def test_a_run_is_resumed_whatever_its_datasets_are_called(kind: str, tmp_path: Path) -> None:
     names = ("A/alpha", "A")
     whole, _, outcome = run(kind, tmp_path / "whole", names=names)
-    run(kind, tmp_path / "cut", stop_at=13, names=names)
+    run(kind, tmp_path / "cut", stop_at=8, names=names)
     resumed, _, second = run(kind, tmp_path / "cut", names=names)
     assert second.curve == outcome.curve
     assert all(torch.equal(p, q) for p, q in zip(whole.parameters(), resumed.parameters(), strict=True))
 
 
 def test_a_refresh_learns_at_the_present_theta_each_epoch_and_closed_weights_stay(tmp_path: Path) -> None:
-    model, _, _ = run("refresh", tmp_path, steps=20)
+    model, _, _ = run("refresh", tmp_path, steps=12)
     kept = sorted(tmp_path.glob("masks-*.safetensors"))
     assert [path.name for path in kept] == ["masks-0000.safetensors", "masks-0001.safetensors"]
     first, second = (Masks.load(path, model) for path in kept)
-    fresh = source_masks("learned", tiny.bert(dropout=True), data(), settings("refresh"), PLAN, seed=0)
+    fresh = source_masks(
+        "learned", tiny.bert(dropout=True, layers=1), data(rows=24), settings("refresh"), PLAN, seed=0
+    )
     assert first.equals(fresh) and not second.equals(first)
-    start = pretrained_copy(tiny.bert(dropout=True))
+    start = pretrained_copy(tiny.bert(dropout=True, layers=1))
     either = [first.union(), second.union()]
     for name, p in model.named_parameters():
         if name in first.shapes:
@@ -127,7 +132,7 @@ def test_a_refresh_learns_at_the_present_theta_each_epoch_and_closed_weights_sta
 
 @pytest.mark.parametrize("kind", ["alternating", "per_batch"])
 def test_masks_follow_the_batches_and_theta_is_left_to_the_optimizer(kind: str, tmp_path: Path) -> None:
-    model = tiny.bert()
+    model = tiny.bert(layers=1)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     schedule = mask_schedule(model, data(), settings(kind), PLAN, seed=0)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -148,7 +153,7 @@ def test_masks_follow_the_batches_and_theta_is_left_to_the_optimizer(kind: str, 
 
 
 def test_resampled_masks_are_bernoulli_draws_of_gates_learned_once(tmp_path: Path) -> None:
-    model = tiny.bert()
+    model = tiny.bert(layers=1)
     made = settings("resampled")
     schedule = mask_schedule(model, data(), made, PLAN, seed=0, control=kept_in(tmp_path))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -174,7 +179,7 @@ def test_resampled_masks_are_bernoulli_draws_of_gates_learned_once(tmp_path: Pat
 
 def test_the_fixed_schedule_is_none_of_these() -> None:
     with pytest.raises(ConfigError, match=r"mask\.schedule: 'two_phase' has fixed masks"):
-        mask_schedule(tiny.bert(), data(), MaskSettings(), PLAN, seed=0)
+        mask_schedule(tiny.bert(layers=1), data(), MaskSettings(), PLAN, seed=0)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
@@ -182,7 +187,7 @@ def test_a_refresh_under_momentum_leaves_newly_closed_weights_where_they_are(
     decay: float, tmp_path: Path
 ) -> None:
     """An epoch is 10 steps: what the second epoch's masks close has moved, and its moments are not 0."""
-    model, after = tiny.bert(dropout=True), {}
+    model, after = tiny.bert(dropout=True, layers=1), {}
     plan = replace(PLAN, training=replace(PLAN.training, weight_decay=decay))
     schedule = mask_schedule(model, data(), settings("refresh"), plan, seed=0, control=kept_in(tmp_path))
     start = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -208,13 +213,13 @@ def test_a_refresh_keeps_its_masks_until_the_epoch_ends_and_learns_with_a_seed_o
     tmp_path: Path,
 ) -> None:
     learned: list[int] = []
-    masks = source_masks("learned", tiny.bert(), data(), settings("refresh"), PLAN, seed=0)
+    masks = source_masks("learned", tiny.bert(layers=1), data(), settings("refresh"), PLAN, seed=0)
 
     def learn(epoch: int) -> Masks:
         learned.append(epoch)
         return masks
 
-    schedule = Refresh(tiny.bert(), learn, 10, tmp_path)
+    schedule = Refresh(tiny.bert(layers=1), learn, 10, tmp_path)
     used: list[int] = []
 
     class Handle:
@@ -231,7 +236,7 @@ def test_a_refresh_keeps_its_masks_until_the_epoch_ends_and_learns_with_a_seed_o
     assert learned == [0, 1, 2] and used == [2, 2]
     assert [schedule.in_files(step) for step in (24, 29, 30)] == [False, False, True]
     again = Refresh(
-        tiny.bert(), learn, 10, tmp_path
+        tiny.bert(layers=1), learn, 10, tmp_path
     )  # a resume at the first step of an epoch: still the old ones
     assert again.start(20).equals(masks) and again.in_files(20) and learned == [0, 1, 2]
 
@@ -252,7 +257,7 @@ class Handle:
 def test_each_refresh_has_a_seed_and_a_place_of_its_own_and_the_place_before_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = source_masks("magnitude", tiny.bert(), data(), MaskSettings(density=0.5), PLAN, seed=0)
+    made = source_masks("magnitude", tiny.bert(layers=1), data(), MaskSettings(density=0.5), PLAN, seed=0)
     asked: list[tuple[Any, ...]] = []
 
     def learn(kind: str, model: Any, *given: Any, seed: int, control: RunControl) -> Masks:
@@ -267,7 +272,7 @@ def test_each_refresh_has_a_seed_and_a_place_of_its_own_and_the_place_before_goe
 
     monkeypatch.setattr(bmt.training.mask_schedules, "source_masks", learn)
     control = RunControl(checkpoints=Checkpoints(tmp_path, "f"), stop=stop)
-    schedule = mask_schedule(tiny.bert(), data(), settings("refresh"), PLAN, seed=7, control=control)
+    schedule = mask_schedule(tiny.bert(layers=1), data(), settings("refresh"), PLAN, seed=7, control=control)
     schedule.start(0)
     for step in range(21):  # an epoch is ten steps of eight windows
         schedule.before(step, [], Handle())  # type: ignore[arg-type]
@@ -285,13 +290,13 @@ def test_each_refresh_has_a_seed_and_a_place_of_its_own_and_the_place_before_goe
 
 def test_without_a_place_a_refresh_keeps_nothing() -> None:
     learned: list[int] = []
-    made = source_masks("magnitude", tiny.bert(), data(), MaskSettings(density=0.5), PLAN, seed=0)
+    made = source_masks("magnitude", tiny.bert(layers=1), data(), MaskSettings(density=0.5), PLAN, seed=0)
 
     def learn(epoch: int) -> Masks:
         learned.append(epoch)
         return made
 
-    schedule = Refresh(tiny.bert(), learn, 0, None)  # an epoch has a step at least
+    schedule = Refresh(tiny.bert(layers=1), learn, 0, None)  # an epoch has a step at least
     assert schedule.start(3) is made and learned == [2] and schedule.in_files(3)
     handle = Handle()
     schedule.before(3, [], handle)  # type: ignore[arg-type]
@@ -302,7 +307,7 @@ def test_without_a_place_a_refresh_keeps_nothing() -> None:
 @pytest.mark.parametrize("kind", ["alternating", "alternating global", "per_batch", "resampled"])
 def test_masks_that_are_drawn_say_how_they_were_made(kind: str) -> None:
     made = settings(kind)
-    schedule = mask_schedule(tiny.bert(), data(), replace(made, steps=1), PLAN, seed=3)
+    schedule = mask_schedule(tiny.bert(layers=1), data(), replace(made, steps=1), PLAN, seed=3)
     about = schedule.start(0).about
     assert about == {"kind": "learned", "seed": 3, **asdict(replace(made, steps=1))}
     assert schedule.masks().datasets == (NAMES if made.scope == "per_dataset" else ("all",))
@@ -311,7 +316,7 @@ def test_masks_that_are_drawn_say_how_they_were_made(kind: str) -> None:
 def test_windows_are_under_their_dataset_s_mask_or_all_under_one() -> None:
     picks = [(0, 3), (1, 5), (0, 4)]
     apart, together = (
-        mask_schedule(tiny.bert(), data(), settings(kind), PLAN, seed=0)
+        mask_schedule(tiny.bert(layers=1), data(), settings(kind), PLAN, seed=0)
         for kind in ("alternating", "alternating global")
     )
     assert apart.by_dataset(picks) == {"A": [(0, 3), (0, 4)], "B": [(1, 5)]}  # type: ignore[attr-defined]
@@ -329,7 +334,7 @@ def test_gates_of_a_batch_are_fresh_and_learn_as_many_steps_as_the_settings_say(
 
     monkeypatch.setattr(bmt.training.mask_schedules._LearnedOnBatches, "learn", learn)
     for steps in (4, 0):
-        schedule = mask_schedule(tiny.bert(), data(), replace(made, steps=steps), PLAN, seed=3)
+        schedule = mask_schedule(tiny.bert(layers=1), data(), replace(made, steps=steps), PLAN, seed=3)
         schedule.start(0)
         for step in (0, 1):
             schedule.before(step, [(0, 1), (1, 2)], Handle())  # type: ignore[arg-type]
@@ -342,7 +347,9 @@ def test_gates_that_are_drawn_from_count_the_windows_that_they_learn_on(tmp_path
     control = RunControl(
         progress=lambda windows, note: counted.append(windows), checkpoints=Checkpoints(tmp_path, "f")
     )
-    schedule = mask_schedule(tiny.bert(), data(), settings("resampled"), PLAN, seed=0, control=control)
+    schedule = mask_schedule(
+        tiny.bert(layers=1), data(), settings("resampled"), PLAN, seed=0, control=control
+    )
     schedule.start(0)
     assert counted == [4] * 3 * 2  # three steps of four windows for each dataset
     assert (tmp_path / "learning").is_dir() and (tmp_path / "gates.safetensors").is_file()

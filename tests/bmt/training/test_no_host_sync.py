@@ -120,7 +120,7 @@ def masked_step(
 
 @pytest.mark.parametrize("kind", ["none", "random", "one", "several", "adapters"])
 def test_a_step_of_tuning_waits_for_nothing(kind: str, without_values: None) -> None:
-    model = tiny.bert(dropout=True)
+    model = tiny.bert(dropout=True, layers=1)
     if kind == "adapters":
         add_adapters(model, ("A", "B"))
     masks: dict[str, Masks | RandomMask] = {
@@ -139,7 +139,7 @@ def test_a_step_of_tuning_waits_for_nothing(kind: str, without_values: None) -> 
 def test_masks_whose_setting_up_reads_them_wait_for_nothing_in_a_step(
     decay: float, compact: bool, without_values: None
 ) -> None:
-    model = tiny.bert()  # on the CPU: reads are seen there as well
+    model = tiny.bert(layers=1)  # on the CPU: reads are seen there as well
     masks = masks_for(model, 0.1, "AB")
     assert (
         masked_step(
@@ -151,7 +151,7 @@ def test_masks_whose_setting_up_reads_them_wait_for_nothing_in_a_step(
 
 @pytest.mark.parametrize("granularity", ["element", "row"])
 def test_a_step_of_mask_learning_waits_for_nothing(granularity: str, without_values: None) -> None:
-    model, own = tiny.bert(dropout=True).to(DEVICE), sets()
+    model, own = tiny.bert(dropout=True, layers=1).to(DEVICE), sets()
     learner = GateLearner(model, target_names(model), MaskSettings(granularity=granularity), (0, "mask", "A"))
 
     def take(step: int) -> object:
@@ -164,7 +164,7 @@ def test_an_evaluation_waits_for_nothing_but_its_scores(
     without_values: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bmt.qa.decoding, "best_predictions", lambda *given: [])
-    own, model = tiny.windows("A", 40), tiny.bert().to(DEVICE)
+    own, model = tiny.windows("A", 40), tiny.bert(layers=1).to(DEVICE)
     assert (
         waits_of(
             lambda _: predict(model, own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), passes=Passes(8)),
@@ -192,11 +192,14 @@ def test_an_evaluation_finds_spans_while_the_next_batch_is_computed(monkeypatch:
         seen.append("spans")
         return real(*given)
 
-    want = predict(tiny.bert(), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), passes=Passes(8))
+    want = predict(tiny.bert(layers=1), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), passes=Passes(8))
     monkeypatch.setattr(HostReads, "put", late)
     monkeypatch.setattr(HostReads, "arrived", found)
     monkeypatch.setattr(bmt.qa.decoding, "best_spans", spans)
-    assert predict(tiny.bert(), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), passes=Passes(8)) == want
+    assert (
+        predict(tiny.bert(layers=1), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), passes=Passes(8))
+        == want
+    )
     assert seen == ["scores"] * 3 + ["spans", "scores"] * 2 + ["spans"] * 3
 
 
@@ -338,7 +341,7 @@ def test_a_gradient_that_comes_late_leaves_no_broken_checkpoint(
         lambda self: [self._pending.popleft()[::2] for _ in range(len(self._pending))],
         raising=False,
     )
-    model, real = tiny.bert(), Stepper._pass
+    model, real = tiny.bert(layers=1), Stepper._pass
 
     def broken(self: Stepper, picks: Any, count: int) -> Tensor:
         loss = real(self, picks, count)

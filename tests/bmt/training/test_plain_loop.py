@@ -123,11 +123,11 @@ def plain_training(model: Any, source: TrainingData, steps: int, masks: Any) -> 
 
 
 def masks_named(kind: str) -> Any:
-    return {"random": RandomMask(0.4, 3), "one": masks_for(tiny.bert(), 0.3, "A")}.get(kind)
+    return {"random": RandomMask(0.4, 3), "one": masks_for(tiny.bert(layers=1), 0.3, "A")}.get(kind)
 
 
 def trained(kind: str, steps: int, checkpoints: Checkpoints | None = None) -> tuple[Any, TrainingOutcome]:
-    model = tiny.bert(dropout=True)
+    model = tiny.bert(dropout=True, layers=1)
     control = RunControl(checkpoints=checkpoints)
     return model, train(model, data(), PLAN, steps=steps, seed=0, masks=masks_named(kind), control=control)
 
@@ -135,7 +135,7 @@ def trained(kind: str, steps: int, checkpoints: Checkpoints | None = None) -> tu
 @pytest.mark.parametrize("kept", [False, True], ids=["in memory", "in files"])
 @pytest.mark.parametrize("kind", ["none", "random", "one"])
 def test_training_is_the_plain_loop(kind: str, kept: bool, tmp_path: Path) -> None:
-    plain = tiny.bert(dropout=True)
+    plain = tiny.bert(dropout=True, layers=1)
     want = plain_training(plain, data(), 40, masks_named(kind))
     model, outcome = trained(kind, 40, Checkpoints(tmp_path, "f") if kept else None)
     assert (outcome.step, outcome.best_step, outcome.best_f1) == (
@@ -181,7 +181,7 @@ def plain_tuning(model: Any, source: TrainingData, plan: Plan, settings: FewShot
 
 
 def tuned(kind: str, settings: FewShotSettings, report: Any = unheard) -> tuple[Any, TuningOutcome]:
-    model = tiny.bert(dropout=True)
+    model = tiny.bert(dropout=True, layers=1)
     plan = FewShotProtocol(tiny.VOCAB, PLAN, settings).target_plan
     control = RunControl(report)
     return model, tune(model, target(), plan, settings, seed=5, masks=masks_named(kind), control=control)
@@ -196,7 +196,7 @@ def target() -> TrainingData:
 @pytest.mark.parametrize("kind", ["none", "random", "one"])
 def test_few_shot_is_the_plain_loop(kind: str, steps: int, patience: int) -> None:
     settings = FewShotSettings(steps=steps, patience=patience, lr=2e-3)
-    plain, plan = tiny.bert(dropout=True), FewShotProtocol(tiny.VOCAB, PLAN, settings).target_plan
+    plain, plan = tiny.bert(dropout=True, layers=1), FewShotProtocol(tiny.VOCAB, PLAN, settings).target_plan
     want = plain_tuning(plain, target(), plan, settings, masks_named(kind))
     model, outcome = tuned(kind, settings)
     assert (outcome.steps, outcome.best_step, outcome.best_f1) == (
@@ -211,7 +211,7 @@ def test_few_shot_is_the_plain_loop(kind: str, steps: int, patience: int) -> Non
 
 
 def test_the_warm_up_of_the_head_is_the_plain_loop() -> None:
-    model, plain = tiny.bert(dropout=True), tiny.bert(dropout=True)
+    model, plain = tiny.bert(dropout=True, layers=1), tiny.bert(dropout=True, layers=1)
     warm_up_head(model, data(), PLAN, steps=4, seed=2)
     head = [plain.qa_outputs.weight, plain.qa_outputs.bias]
     optimizer = torch.optim.AdamW(head, lr=PLAN.training.head_lr, eps=PLAN.training.eps, weight_decay=0.0)

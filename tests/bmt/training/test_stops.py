@@ -36,6 +36,7 @@ from tests.support import tiny
 from tests.support.planted_support import TOY, Regression, planted
 
 PLAN = Plan(TrainingSettings(batch=8, lr=3e-3, head_lr=3e-3, evaluate_every=20, patience=50))
+STEPS = 26  # more than two epochs of twelve
 ROWS = {"A": np.arange(45), "B": np.arange(45)}
 CHANGING = {
     "refresh": MaskSettings(alpha0=0.0, batch=4, steps=3, density=0.3, schedule="refresh"),
@@ -56,9 +57,9 @@ def data() -> TrainingData:
     return tiny.training_data(sets, ROWS, np.arange(45, 60))
 
 
-def run(kind: str, folder: Path, stop: Stop = never, steps: int = 30, plan: Plan = PLAN) -> dict[str, Any]:
+def run(kind: str, folder: Path, stop: Stop = never, steps: int = STEPS, plan: Plan = PLAN) -> dict[str, Any]:
     """Train in `folder`: weights, masks, curve, reported losses, and the last checkpoint's draws."""
-    model = tiny.bert(dropout=True)
+    model = tiny.bert(dropout=True, layers=1)
     logged: dict[int, float] = {}
     masks: Any = RandomMask(0.5, 3) if kind == "random" else None
     if kind in CHANGING:
@@ -104,20 +105,20 @@ def goes_on(
 
 @pytest.mark.parametrize("kind", ["none", "random", *CHANGING])
 def test_a_run_that_is_stopped_between_evaluations_goes_on_from_that_step(kind: str, tmp_path: Path) -> None:
-    """Evaluations come after steps 20 and 30, looks at the loss every second step: 7 and 13 are in both."""
+    """Evaluations come after steps 20 and 26, looks at the loss every second step: 7 and 13 are in both."""
     whole = run(kind, tmp_path / "whole")
     learning = {"refresh": 6, "resampled": 6}.get(kind, 0)  # these ask before each of their own steps too
     again = 6 if kind == "refresh" else 0  # at step 12, where the second epoch begins
     resumed, told = goes_on(kind, tmp_path / "cut", [learning + 7, again + 6])
     assert [text.partition(";")[0] for text in told] == [
-        "stopped at step 7 of 30",
-        "stopped at step 13 of 30",
+        "stopped at step 7 of 26",
+        "stopped at step 13 of 26",
     ]
     same(whole, resumed)
     assert (
         min(resumed["logged"]) == 14 and resumed["logged"][14] == whole["logged"][14]
     )  # the mean of steps 13 and 14
-    assert sorted(path.name for path in (tmp_path / "cut").glob("step-*")) == ["step-0000020", "step-0000030"]
+    assert sorted(path.name for path in (tmp_path / "cut").glob("step-*")) == ["step-0000020", "step-0000026"]
 
 
 def test_a_stop_in_an_evaluation_or_while_masks_are_learned_again_keeps_the_step(tmp_path: Path) -> None:
@@ -127,8 +128,8 @@ def test_a_stop_in_an_evaluation_or_while_masks_are_learned_again_keeps_the_step
     # evaluation of the first dataset
     resumed, told = goes_on("refresh", tmp_path / "cut", [6 + 12 + 1 + 1, 5 + 8])
     assert [text.partition(";")[0] for text in told] == [
-        "stopped at step 12 of 30",
-        "stopped at step 20 of 30",
+        "stopped at step 12 of 26",
+        "stopped at step 20 of 26",
     ]
     same(whole, resumed)
 
@@ -260,13 +261,13 @@ def test_mask_learning_keeps_a_checkpoint_now_and_then_and_passes_over_a_truncat
 
 
 def test_masks_without_checkpoints_stop_between_two_steps(tmp_path: Path) -> None:
-    model = tiny.bert()
+    model = tiny.bert(layers=1)
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     with pytest.raises(StoppedError, match="stopped during the Fisher masks"):
         fisher = MaskSettings(steps=3, batch=4, density=0.1)
         source_masks("fisher", model, data(), fisher, PLAN, seed=0, control=RunControl(stop=after(2)))
     with pytest.raises(StoppedError, match="stopped during the head's warm-up"):
-        warm_up_head(tiny.bert(), data(), PLAN, steps=3, seed=0, stop=after(2))
+        warm_up_head(tiny.bert(layers=1), data(), PLAN, steps=3, seed=0, stop=after(2))
     assert all(torch.equal(value, before[name]) for name, value in model.named_parameters())
 
 
@@ -283,7 +284,9 @@ def test_few_shot_goes_on_from_the_update_that_it_was_stopped_at(kind: str, tmp_
             return target_masks("learned", mask, protocol, seed=seed, control=control)
 
         kept = Checkpoints(folder, "f")
-        return few_shot_runs(tiny.bert(dropout=True), [target], protocol, kept, masks=masks, stop=stop)
+        return few_shot_runs(
+            tiny.bert(dropout=True, layers=1), [target], protocol, kept, masks=masks, stop=stop
+        )
 
     whole = go(tmp_path / "whole")
     assert whole[0]["steps"] == 9 and whole[0]["steps_per_epoch"] == 2

@@ -47,7 +47,7 @@ from tests.support.tiny_transfer import FEW, NAMES, PLAN, model_with, protocol, 
 
 
 def tiny_bert() -> PreTrainedModel:
-    return tiny.bert(dropout=True)
+    return tiny.bert(dropout=True, layers=1)
 
 
 def run_few(k: int = 16, seed: int = 7, settings: FewShotSettings = FEW, **options: Any) -> FewShot:
