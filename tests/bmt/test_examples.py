@@ -29,49 +29,29 @@ RESULT = r"loss (\d+\.\d+), weights changed (\d\.\d+), relative deviation (\d\.\
 STEPS, ROWS = 5, 8
 
 
-EXAMPLES = ("plain_loop.py", "hf_trainer.py")
-# In one process, as two scripts: it imports PyTorch and Transformers once. Neither is given an argument.
-BOTH = """
-import runpy, sys
-names, sys.argv[1:] = sys.argv[1:], []
-for name in names:
-    print(f"example {name}", flush=True)
-    runpy.run_path(name, run_name="__main__")
-"""
-
-
-@pytest.fixture(scope="module")
-def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What each example prints."""
-    folder = tmp_path_factory.mktemp("examples")
+@pytest.mark.parametrize("name", ["plain_loop.py", "hf_trainer.py"])
+def test_an_example_is_short_runs_and_prints_what_masks_do(name: str, tmp_path: Path) -> None:
+    assert len((FOLDER / name).read_text(encoding="utf-8").splitlines()) < 70  # of 110 characters
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(FOLDER.parent)}
     done = subprocess.run(
-        [sys.executable, "-c", BOTH, *(str(FOLDER / name) for name in EXAMPLES)],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=environment,
+        [sys.executable, str(FOLDER / name)], capture_output=True, text=True, cwd=tmp_path, env=environment
     )
     assert done.returncode == 0, done.stderr
-    assert not list(folder.iterdir()), "an example leaves nothing behind"
-    first, second = done.stdout.split(f"example {FOLDER / EXAMPLES[1]}\n")
-    return dict(zip(EXAMPLES, (first, second), strict=True))
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_is_short_runs_and_prints_what_masks_do(name: str, printed: dict[str, str]) -> None:
-    assert len((FOLDER / name).read_text(encoding="utf-8").splitlines()) < 70  # of 110 characters
-    out = printed[name]
-    densities = re.search(r"^mask density same (\S+), next (\S+), previous (\S+), union (\S+)$", out, re.M)
+    assert not list(tmp_path.iterdir()), "an example leaves nothing behind"
+    densities = re.search(
+        r"^mask density same (\S+), next (\S+), previous (\S+), union (\S+)$", done.stdout, re.M
+    )
     assert densities and [float(value) for value in densities.groups()[:3]] == [0.3, 0.3, 0.3]
     union = float(densities[4])
     assert 0.3 < union < 1 - 0.7**3  # masks of one model overlap more than chance
-    plain, masked = (re.search(rf"^{title} masks: {RESULT}$", out, re.M) for title in ("without", "with"))
+    plain, masked = (
+        re.search(rf"^{title} masks: {RESULT}$", done.stdout, re.M) for title in ("without", "with")
+    )
     assert plain and masked
     assert float(plain[2]) > 0.99  # weight decay alone moves what is not 0
     assert float(masked[2]) == pytest.approx(union, abs=0.002)
     assert float(plain[3]) > 0 and float(masked[3]) > 0
-    closed = re.search(r"^closed in every mask: (\d+) weights, (\d+) changed$", out, re.M)
+    closed = re.search(r"^closed in every mask: (\d+) weights, (\d+) changed$", done.stdout, re.M)
     assert closed and int(closed[1]) > 10_000 and closed[2] == "0"
 
 
