@@ -10,6 +10,7 @@ import pytest
 
 from benchmark.runs.dataset_scores import COLUMNS, DatasetScores, WrittenAnswer, predictions_table
 from bmt.qa.decoding import Prediction
+from tests.support.dataset_scores import scores
 
 SOURCE = pa.table(
     {
@@ -78,17 +79,6 @@ def part(name: str, em: list[float], f1: list[float], contexts: list[str]) -> pa
         "answers": [["x"]] * len(em),
     }
     return pa.table(columns, schema=COLUMNS)
-
-
-def scores() -> DatasetScores:
-    """Of three datasets of unlike size, in no order, and one that there is no data of."""
-    tables = {
-        "DROP": part("DROP", [1.0], [1.0], ["c"]),
-        "NewsQA": part("NewsQA", [0.0, 0.0], [0.5, 0.0], ["c", "d"]),
-        "SQuAD": part("SQuAD", [1.0, 0.0, 0.0, 1.0], [1.0, 0.5, 0.0, 1.0], ["c", "c", "d", "c"]),
-    }
-    sha256 = {name: f"sha {name}" for name in (*tables, "BioASQ")}
-    return DatasetScores.of(tables, sha256, ["SQuAD", "TextbookQA", "NewsQA", "BioASQ", "DROP"])
 
 
 def test_a_dataset_s_scores_are_percent_means_with_its_counts_and_its_own_digest() -> None:

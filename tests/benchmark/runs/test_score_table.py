@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmark.rendering import render
 from benchmark.runs.score_table import score_document
-from tests.benchmark.runs.test_dataset_scores import scores
+from tests.support.dataset_scores import scores
 
 
 def test_every_dataset_the_averages_and_what_has_no_data() -> None:
