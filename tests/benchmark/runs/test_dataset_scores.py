@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -63,22 +61,6 @@ def test_a_row_is_an_example_with_its_own_answer_whatever_the_order_of_the_answe
     ]
     (written,) = predictions_table("DROP", np.array([0]), [WrittenAnswer(0, "red")], SOURCE).to_pylist()
     assert (written["prediction"], written["score"], written["em"]) == ("red", None, 1.0)
-
-
-def part(name: str, em: list[float], f1: list[float], contexts: list[str]) -> pa.Table:
-    """A dataset's predictions with these scores of 0 to 1."""
-    ids = [f"{name} {row}" for row in range(len(em))]
-    columns: dict[str, Any] = {
-        "dataset": [name] * len(em),
-        "example_id": ids,
-        "context_id": contexts,
-        "prediction": ids,
-        "score": [0.0] * len(em),
-        "em": em,
-        "f1": f1,
-        "answers": [["x"]] * len(em),
-    }
-    return pa.table(columns, schema=COLUMNS)
 
 
 def test_a_dataset_s_scores_are_percent_means_with_its_counts_and_its_own_digest() -> None:
