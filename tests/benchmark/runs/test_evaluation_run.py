@@ -24,6 +24,11 @@ from tests.support.repository import ROOT
 
 CELL = parse("minilm.mt.bmt.s0")
 TRAINED = {
+    "cell": "minilm.mt.bmt.s0",
+    "seconds": 3.0,
+    "tokens_per_second": 100.0,
+    "data": {},
+    "environment": {},
     "mlflow_run_id": "the trained run",
     "budget": {"steps": 9, "best_step": 6},
     "mask": {"union_density": 0.5, "p_f": 0.25},

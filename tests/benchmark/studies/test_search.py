@@ -543,7 +543,9 @@ def test_applying_is_refused_where_it_makes_no_sense(study: optuna.Study, reposi
     with pytest.raises(ConfigError, match=r"^params.yaml: mask.gamma: 2.0 is not allowed"):
         apply.difference(repository / "params.yaml", "params.yaml", "sample", {"mask.gamma": 2.0})
     (repository / "studies" / "first.best.yaml").write_text("study: first\n")
-    with pytest.raises(ConfigError, match=r"studies/first.best.yaml: not a study's best values"):
+    with pytest.raises(
+        ConfigError, match=r"studies/first.best.yaml: profile: missing: a text; .* --export` writes it"
+    ):
         run("--apply")
 
 

@@ -293,7 +293,7 @@ def test_a_promise_is_written_with_its_bound_and_whether_it_is_kept() -> None:
 
 
 def test_a_row_of_claims_takes_a_tenth_of_the_tables() -> None:
-    assert [calibrate.claims_per_row(count) for count in (10, 99, 1_000, 20_000)] == [1, 9, 100, 2_000]
+    assert [simulation.claims_per_row(count) for count in (10, 99, 1_000, 20_000)] == [1, 9, 100, 2_000]
     assert (calibrate.FULL, calibrate.QUICK) == (20_000, 1_000)
 
 
