@@ -187,7 +187,12 @@ def test_quick_writes_no_document(
     monkeypatch.setattr(calibrate, "bounds", lambda *given: [Bound("made up", 0.5, 0.9, 1.0, 0.01)])
     assert calibrate.main(["--quick"]) == 1 and list(tmp_path.iterdir()) == []
     readme = tmp_path / "README.md"
-    readme.write_text("# Title\n\n<!-- calibration:begin -->\nold\n<!-- calibration:end -->\n\nMore\n")
+    old = "# Title\n\n<!-- calibration:begin -->\nold\n<!-- calibration:end -->\n\nMore\n"
+    readme.write_text(old)
+    assert calibrate.main(["--quick"]) == 1
+    assert calibrate.main(["--quick", "--out", str(tmp_path / "quick.md")]) == 1
+    assert "| made up | 50.0% |" in (tmp_path / "quick.md").read_text()
+    assert readme.read_text() == old and not (tmp_path / "docs").exists()
     assert calibrate.main([]) == 1
     line = "| made up | 50.0% | at least 90% | **no** |"
     assert line in (tmp_path / "docs/calibration.md").read_text()
