@@ -246,6 +246,16 @@ def test_check_reports_every_file_and_goes_on_after_a_broken_one(folder, capsys)
     assert "question 'r2'" not in capsys.readouterr().out
 
 
+def test_a_file_can_be_irregular_and_not_be_read_to_its_end(root, capsys):
+    file = write(
+        root / "x" / "SQuAD.dev.jsonl", [HEADER, passage(CONTEXT, question(CONTEXT, "absent", "q")), b"{"]
+    )
+    assert run("check", root / "x") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{file}, line 2: question 'q': question without a usable span: answers ['absent']" in lines
+    assert lines[-1] == "1 files, 1 questions: 1 files with irregularities, 1 not read to their end"
+
+
 def test_what_is_usual_is_told_and_is_no_irregularity(root, capsys):
     double = question(CONTEXT, "1804")
     double["detected_answers"] *= 2
