@@ -364,6 +364,8 @@ def test_show_takes_the_file_that_the_windows_are_of(folder, root, capsys):
     assert run("show", "d1", "--data", folder) == 0
     out = capsys.readouterr().out
     assert "another text" not in out and f"({short(file)}, context " in out.splitlines()[0]
+    assert run("show", "d1", "--data", folder, "--backbone", "tin") == 0  # a part of the name is no name
+    assert "context   another «text»" in capsys.readouterr().out
     assert run("show", "d1", "--data", folder, "--backbone", "absent") == 0
     assert "context   another «text»" in capsys.readouterr().out, "no windows say which: the first"
 
