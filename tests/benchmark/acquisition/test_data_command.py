@@ -129,6 +129,9 @@ def test_table_1_counts_what_agrees():
         "-",
     )
     assert said.text == "3 of the 18 Train and Dev counts that the paper prints are these files'"
+    more = {"SQuAD": rows["SQuAD"] | {"Train": 86589.0}, "HotpotQA": {"Train": 72928, "Dev": 9999}}
+    _, said = beside_the_paper(more, papers.load().tables["1"])
+    assert said.text == "2 of the 18 Train and Dev counts that the paper prints are these files'"
 
 
 def test_words_are_the_train_files_where_there_is_one():
