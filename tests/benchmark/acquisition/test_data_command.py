@@ -149,6 +149,9 @@ def test_table_1_counts_what_agrees():
         "-",
     )
     assert said.text == "3 of the 18 Train and Dev counts that the paper prints are these files'"
+    more = {"SQuAD": rows["SQuAD"] | {"Train": 86589.0}, "HotpotQA": {"Train": 72928, "Dev": 9999}}
+    _, said = beside_the_paper(more, papers.load().tables["1"])
+    assert said.text == "2 of the 18 Train and Dev counts that the paper prints are these files'"
 
 
 def test_words_are_the_train_files_where_there_is_one():
@@ -266,6 +269,16 @@ def test_check_reports_every_file_and_goes_on_after_a_broken_one(folder, capsys)
     assert "question 'r2'" not in capsys.readouterr().out
 
 
+def test_a_file_can_be_irregular_and_not_be_read_to_its_end(root, capsys):
+    file = write(
+        root / "x" / "SQuAD.dev.jsonl", [HEADER, passage(CONTEXT, question(CONTEXT, "absent", "q")), b"{"]
+    )
+    assert run("check", root / "x") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{file}, line 2: question 'q': question without a usable span: answers ['absent']" in lines
+    assert lines[-1] == "1 files, 1 questions: 1 files with irregularities, 1 not read to their end"
+
+
 def test_what_is_usual_is_told_and_is_no_irregularity(root, capsys):
     double = question(CONTEXT, "1804")
     double["detected_answers"] *= 2
@@ -374,6 +387,8 @@ def test_show_takes_the_file_that_the_windows_are_of(folder, root, capsys):
     assert run("show", "d1", "--data", folder) == 0
     out = capsys.readouterr().out
     assert "another text" not in out and f"({short(file)}, context " in out.splitlines()[0]
+    assert run("show", "d1", "--data", folder, "--backbone", "tin") == 0  # a part of the name is no name
+    assert "context   another «text»" in capsys.readouterr().out
     assert run("show", "d1", "--data", folder, "--backbone", "absent") == 0
     assert "context   another «text»" in capsys.readouterr().out, "no windows say which: the first"
 

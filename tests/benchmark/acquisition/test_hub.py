@@ -434,14 +434,16 @@ def test_a_full_disk_leaves_none_of_the_hubs_files(
     assert list(recorded) == ["out_of_domain/DROP.dev.jsonl.gz"], "of the split that came whole before"
 
 
-def test_a_copy_with_another_number_of_questions_is_kept_aside(
-    server: FileServer, folder: Path, tmp_path: Path
+@pytest.mark.parametrize("stated", [3, 5])
+def test_a_copy_with_fewer_or_more_questions_than_are_stated_is_kept_aside(
+    stated: int, server: FileServer, folder: Path, tmp_path: Path
 ):
     out = tmp_path / "out"
-    write_manifest(folder, server.url, questions=5)
+    write_manifest(folder, server.url, questions=stated)
     report = fetch(folder, out, source="hub", patience=QUICK)
     assert [missing.reason for missing in report.missing] == [
-        "the hub's copy holds 4 questions, the manifest says 5; kept aside as SQuAD.train.jsonl.gz.bad"
+        f"the hub's copy holds 4 questions, the manifest says {stated}; kept aside as "
+        "SQuAD.train.jsonl.gz.bad"
     ]
     assert names(out) == [
         "fetch.json",

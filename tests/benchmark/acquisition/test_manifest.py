@@ -168,6 +168,10 @@ def test_a_digest_of_digits_only_is_no_number():
             {"md5": None},
             "(SQuAD train): neither md5 nor sha256 is given: a file without a digest is not fetched",
         ),
+        (
+            {"md5": None, "bytes": 5, "contexts": 1},  # any file of that size would do
+            "(SQuAD train): neither md5 nor sha256 is given: a file without a digest is not fetched",
+        ),
         ({"md5": "abc"}, "(SQuAD train): md5 'abc' is not allowed: 32 hexadecimal digits"),
         ({"sha256": "g" * 64}, f"(SQuAD train): sha256 '{'g' * 64}' is not allowed: 64 hexadecimal digits"),
         ({"questions": -1}, "(SQuAD train): questions '-1' is not allowed: a whole number"),

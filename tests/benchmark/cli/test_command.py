@@ -68,6 +68,15 @@ def pressed_and_left() -> int:
     return 0
 
 
+def pressed_and_ended_otherwise() -> int:
+    """Ctrl-C while the work was ending by itself, with its own word and status."""
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise SystemExit(143) from None
+    return 0
+
+
 @pytest.mark.parametrize(
     ("main", "status", "line"),
     [
@@ -100,6 +109,7 @@ def pressed_and_left() -> int:
         (fails(KeyboardInterrupt()), 130, "interrupted\n"),
         (pressed_and_swallowed, 130, "interrupted\n"),
         (pressed_and_left, 130, "interrupted\n"),
+        (pressed_and_ended_otherwise, 143, ""),
         (fails(SystemExit(130)), 130, ""),  # nobody pressed: whoever left has said why
         (fails(SystemExit(143)), 143, ""),
         (fails(OSError("no name and no number")), 1, "error: no name and no number\n"),

@@ -38,6 +38,32 @@ def test_sigterm_is_a_request_first_and_an_order_then(capfd: pytest.CaptureFixtu
     assert stop()
 
 
+def test_the_handlers_of_before_are_back_after_the_block_however_it_is_left() -> None:
+    """A run's own handler of SIGTERM is to end it in its journal: it must be the one that is back."""
+
+    def earlier(number: int, frame: object) -> None:
+        """What handles the signals around the blocks."""
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    kept = [signal.signal(number, earlier) for number in numbers]
+    try:
+        for number, block in zip(numbers, (stoppable, interruptible), strict=True):
+            with block():
+                assert signal.getsignal(number) is not earlier
+            assert signal.getsignal(number) is earlier
+            with pytest.raises(ConfigError), block():
+                raise ConfigError("x")
+            assert signal.getsignal(number) is earlier
+        with pytest.raises(SystemExit), stoppable():
+            raise StoppedError("stopped at step 3 of 9")
+        assert signal.getsignal(signal.SIGTERM) is earlier
+        with ended():  # handled already: nothing of its own
+            assert signal.getsignal(signal.SIGTERM) is earlier
+    finally:
+        for number, handler in zip(numbers, kept, strict=True):
+            signal.signal(number, handler)
+
+
 @pytest.mark.parametrize(
     ("alone", "error", "asked", "wanted"),
     [

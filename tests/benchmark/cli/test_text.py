@@ -44,6 +44,8 @@ def test_a_path_is_shown_from_here_where_that_is_shorter(
         ("squad", " (did you mean SQuAD?)"),  # as it is written, whatever was typed
         ("MASK_P3", " (did you mean mask_p30?)"),
         ("zzz", ""),
+        ("bmxyz", ""),  # half of both names' letters: not near enough
+        ("bxt", " (did you mean bmt?)"),
         ("", ""),
     ],
 )

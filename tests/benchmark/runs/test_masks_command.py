@@ -20,9 +20,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BMT_ROOT", str(tmp_path))
     project.write_params(tmp_path, project.params(["bert"], ["bert.mt.bmt.s0"], manifest="corpus"))
     for seed, density in ((0, 0.3), (1, 0.5)):
-        learned_masks(density, seed, tiny.bert()).save(
-            tmp_path / "runs" / "tiny" / f"bert.mt.bmt.s{seed}" / "masks" / "masks.safetensors"
-        )
+        folder = tmp_path / "runs" / "tiny" / f"bert.mt.bmt.s{seed}" / "masks"
+        learned_masks(density, seed, tiny.bert()).save(folder / "masks.safetensors")
+        write_json(folder / "masks.json", {"kind": "learned"})  # as training leaves it beside every mask
     write_json(
         tmp_path / "runs" / "tiny" / "bert.mt.mask.s0" / "masks" / "masks.json",
         {"kind": "random", "p_f": 0.5},

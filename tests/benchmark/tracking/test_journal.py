@@ -266,6 +266,7 @@ def test_names_and_values_are_what_mlflow_allows():
         '[1, "x"]',
         "01234567…",
     ]
+    assert journal.text_of("012345678", 9) == "012345678"  # it fits whole
 
 
 def test_keys_sort_by_time_and_differ():

@@ -381,6 +381,18 @@ def test_long_questions_are_cut_at_their_end_and_counted():
     assert cut("bert", made, Cut(32, 8, 4)).truncated == 2
 
 
+def test_a_question_of_exactly_as_many_tokens_as_are_kept_is_whole_and_not_counted_as_cut():
+    question = "the old mill by the river"
+    whole = prepared("bert")[1].encode(question, add_special_tokens=False).ids
+    example = Example("q", "SQuAD", question, "Paris", "c", ("x",), ((0, 5),))
+    made = [Passage("Paris", "c", (example,))]
+    for kept, truncated in ((len(whole) - 1, 1), (len(whole), 0), (len(whole) + 1, 0)):
+        chunk = cut("bert", made, Cut(64, 8, kept))
+        (row,) = chunk.windows.to_pylist()
+        assert row["input_ids"][1 : row["context_start"] - 1] == whole[:kept]
+        assert chunk.truncated == truncated
+
+
 @pytest.mark.parametrize("overlap", [21, 30])
 def test_no_room_is_a_configuration_error_that_names_the_settings(overlap):
     check_cut(Cut(32, 20, 8), 3)

@@ -135,3 +135,23 @@ def test_a_dataset_without_training_windows_is_named_before_masks_and_steps(scop
     ):
         with pytest.raises(ConfigError, match="dataset B has no training window"):
             call()
+
+
+def test_each_step_of_the_warm_up_has_a_dropout_of_its_own_that_the_seed_decides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch_loss = bmt.training.source_masks.batch_loss
+
+    def drawn(seed: int) -> list[int]:
+        seeds: list[int] = []
+
+        def loss(*given: Any) -> torch.Tensor:
+            seeds.append(torch.initial_seed())
+            return batch_loss(*given)
+
+        monkeypatch.setattr(bmt.training.source_masks, "batch_loss", loss)
+        warm_up_head(tiny.bert(dropout=True), data(), Plan(TrainingSettings(batch=2)), steps=3, seed=seed)
+        return seeds
+
+    one, other = drawn(5), drawn(6)
+    assert len(set(one)) == 3 and drawn(5) == one and not set(one) & set(other)

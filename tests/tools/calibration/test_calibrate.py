@@ -173,10 +173,13 @@ def test_seeds_needed_and_claim_tables_keep_their_word() -> None:
     assert true["upheld"] > 0.95 and true["contradicted"] == 0
 
 
-def test_arguments_out_of_range() -> None:
+def test_arguments_out_of_range(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for arguments in (["--repetitions", "9"], ["--seed", "-1"]):
         with pytest.raises(ConfigError, match="at least"):
             calibrate.main(arguments)
+    monkeypatch.setattr(calibrate, "tables", lambda repetitions: [])
+    monkeypatch.setattr(calibrate, "bounds", lambda rows, tables, claims: [])
+    assert calibrate.main(["--repetitions", "10", "--seed", "0", "--out", str(tmp_path / "least.md")]) == 0
 
 
 def test_quick_writes_no_document(
@@ -187,16 +190,26 @@ def test_quick_writes_no_document(
     monkeypatch.setattr(promises, "bounds", lambda *given: [Bound("made up", 0.5, 0.9, 1.0, 0.01)])
     assert calibrate.main(["--quick"]) == 1 and list(tmp_path.iterdir()) == []
     readme = tmp_path / "README.md"
-    readme.write_text("# Title\n\n<!-- calibration:begin -->\nold\n<!-- calibration:end -->\n\nMore\n")
+    old = "# Title\n\n<!-- calibration:begin -->\nold\n<!-- calibration:end -->\n\nMore\n"
+    readme.write_text(old)
+    assert calibrate.main(["--quick"]) == 1
+    assert calibrate.main(["--quick", "--out", str(tmp_path / "quick.md")]) == 1
+    assert "| made up | 50.0% |" in (tmp_path / "quick.md").read_text()
+    assert readme.read_text() == old and not (tmp_path / "docs").exists()
     assert calibrate.main([]) == 1
     line = "| made up | 50.0% | at least 90% | **no** |"
-    assert line in (tmp_path / "docs/calibration.md").read_text()
+    document = (tmp_path / "docs/calibration.md").read_text()
+    assert line in document
+    assert "python -m tools.calibration --repetitions 20000 --seed 0\n" in document
+    assert "--repetitions 1000 --seed 0\n" in (tmp_path / "quick.md").read_text()
     table = f"| promise | simulated | bound | kept |\n| --- | ---: | --- | --- |\n{line}"
     wanted = f"# Title\n\n<!-- calibration:begin -->\n{table}\n<!-- calibration:end -->\n\nMore\n"
     assert readme.read_text() == wanted
     assert calibrate.main(["--out", str(tmp_path / "other.md")]) == 1 and readme.read_text() == wanted
     readme.write_text("no table here")
     assert calibrate.main([]) == 1 and readme.read_text() == "no table here"
+    readme.unlink()
+    assert calibrate.main([]) == 1 and not readme.exists()
 
 
 def test_the_document_in_the_repository_is_the_full_run() -> None:
@@ -253,6 +266,8 @@ def test_bounds_by_hand() -> None:
         "seeds": [{"power": 0.83}, {"power": 0.81}],
         "verdicts": [{"truth": "0", "any": 0.04}, {"truth": "+1.2", "any": 1.0}],
     }
+    alike = published[0] | {"false_alarm": 0.8}  # as many runs assumed as there were: that is fair
+    assert bounds(rows | {"published": [alike, *published]}, 400, 100)[0].value == 0.8
     made = bounds(rows, 400, 100)
     values = [0.7, 0.4, 0.5, 0.5, 0.03, 0.5, 0.6, 0.95, 0.92, 0.94, 0.9, 0.81, 0.04]
     assert [entry.value for entry in made] == pytest.approx(values)
