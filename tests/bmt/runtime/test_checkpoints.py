@@ -180,6 +180,14 @@ def test_a_checkpoint_that_lacks_a_file_is_passed_over_and_without_any_all_is_di
     assert list(tmp_path.iterdir()) == []
 
 
+def test_steps_of_more_digits_than_a_folder_s_name_is_padded_to_are_whole_numbers(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "f")
+    for step in (10_000_000, 10_000_001):
+        checkpoints.save(step, *model_at(1.0), {}, best=True)
+    checkpoints.discard_after(10_000_000)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-10000000"]
+
+
 def test_a_damaged_checkpoint_of_another_configuration_is_no_error_and_a_whole_one_is(tmp_path: Path) -> None:
     saved(tmp_path, steps=1)
     other = Checkpoints(tmp_path, "g")

@@ -68,3 +68,17 @@ def test_uniform_draws_are_off_the_ends_and_independent_of_the_global_generator(
     torch.manual_seed(2)
     assert torch.equal(a, uniform((1000,), ("u",))) and not torch.equal(a, uniform((1000,), ("v",)))
     assert float(a.min()) > 0 and float(a.max()) < 1 and abs(float(a.mean()) - 0.5) < 0.05
+
+
+def test_a_probability_is_rounded_to_the_nearest_that_its_words_can_draw() -> None:
+    """Of 2^18 draws of 16 bits, four are expected to be any one word."""
+    for below, above, nearest in ((30_000, 30_001, 30_000.75), (2_000, 2_001, 2_000.5625)):
+        low, high, drawn = (bernoulli((1 << 18,), k / 2**16, ("k",)) for k in (below, above, nearest))
+        assert torch.equal(drawn, high) and not torch.equal(drawn, low)
+
+
+def test_uniform_draws_at_an_end_are_put_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generator may draw 0 and, on some devices, 1: the logit of neither is finite."""
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: torch.tensor([0.0, 0.5, 1.0]))
+    drawn = uniform((3,), ("u",))
+    assert drawn.tolist() == [2.0**-25, 0.5, 1 - 2.0**-24] and bool(torch.logit(drawn).isfinite().all())
