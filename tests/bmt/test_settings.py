@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,11 @@ from bmt.settings import (
     DataSettings,
     DecodeSettings,
     FewShotSettings,
+    MaskSettings,
     SamplingSettings,
     TrainingSettings,
     allowed,
+    check_mask,
     check_settings,
     knob,
 )
@@ -27,8 +30,10 @@ class Knobs:
     above: float = knob(1, "", above=0)
     below: float = knob(0, "", below=1)
     share: float | None = knob(None, "", above=0, high=1)
-    kind: str = knob("a", "", choices=("a", "b"))
+    kind: str | None = knob("a", "", choices=("a", "b"))
     switch: bool = knob(True, "", low=5)
+    name: str = knob("", "", low=5)
+    plain: int = -1  # no knob
 
 
 @pytest.mark.parametrize(
@@ -39,8 +44,9 @@ class Knobs:
         ("above", [0.01], [0, -1], "above 0"),
         ("below", [0.99], [1, 2], "below 1"),
         ("share", [None, 0.01, 1.0], [0, 1.01], "above 0 and at most 1"),
-        ("kind", ["a", "b"], ["c"], "one of a, b"),
+        ("kind", ["a", "b", None], ["c", 3], "one of a, b"),
         ("switch", [True, False], [], "at least 5"),  # a switch is no number
+        ("name", ["a"], [], "at least 5"),  # nor is a name
     ],
 )
 def test_a_value_is_held_against_its_bounds(
@@ -49,9 +55,56 @@ def test_a_value_is_held_against_its_bounds(
     assert next(allowed(entry.metadata) for entry in fields(Knobs) if entry.name == key) == words
     for value in good:
         check_settings(Knobs(**{key: value}), "x")  # type: ignore[arg-type]
-    for value in [*bad, *([float("nan")] if key not in ("kind", "switch") else [])]:
+    for value in [*bad, *([float("nan")] if key not in ("kind", "switch", "name") else [])]:
         with pytest.raises(ConfigError, match=rf"^x\.{key}: {value!r} is not allowed: {words}$"):
             check_settings(Knobs(**{key: value}), "x")  # type: ignore[arg-type]
+
+
+TOP_K = {"density": 0.2, "density_by": "top_k"}
+PULLED = {"density": 0.2, "density_by": "lagrangian"}
+
+
+@pytest.mark.parametrize(
+    ("together", "said"),
+    [
+        (TOP_K, ""),
+        ({"density": None}, ""),
+        (TOP_K | {"gate": "resampled"}, "gate: resampled is not allowed: sampled with a top-k density"),
+        (PULLED | {"gate": "resampled"}, ""),
+        ({"density": None, "density_by": "top_k", "gate": "resampled"}, ""),
+        (TOP_K | {"binarise": "half"}, "binarise: half is not allowed: positive with a top-k density"),
+        (TOP_K | {"binarise": "none"}, "binarise: none is not allowed: positive with a top-k density"),
+        (PULLED | {"binarise": "half"}, ""),
+        ({"density": None, "density_by": "top_k", "binarise": "none"}, ""),
+        (PULLED | {"gate": "mean"}, "binarise: positive is not allowed: half or none with gate mean"),
+        ({"density": None, "gate": "mean"}, "binarise: positive is not allowed: half or none with gate mean"),
+        (PULLED | {"gate": "mean", "binarise": "half"}, ""),
+        (TOP_K | {"gate": "mean"}, ""),
+        (
+            PULLED | {"gate": "resampled", "schedule": "refresh"},
+            "gate: resampled is not allowed: another with",
+        ),
+        (TOP_K | {"schedule": "alternating"}, ""),
+        (
+            PULLED | {"gate": "resampled", "keep_delta": True},
+            "keep_delta: true is not allowed: false with gate resampled",
+        ),
+        (TOP_K | {"keep_delta": True}, ""),
+        (
+            TOP_K | {"keep_delta": True, "schedule": "refresh"},
+            "keep_delta: true is not allowed: false with schedule refresh",
+        ),
+    ],
+)
+def test_mask_settings_that_do_not_go_together_are_refused_and_others_are_not(
+    together: dict[str, Any], said: str
+) -> None:
+    if not said:
+        check_mask(MaskSettings(**together))
+        return
+    with pytest.raises(ConfigError) as caught:
+        check_mask(MaskSettings(**together), "m")
+    assert str(caught.value).startswith(f"m.{said}")
 
 
 def test_a_list_is_not_shared_between_settings() -> None:

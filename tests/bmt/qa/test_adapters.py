@@ -32,6 +32,7 @@ from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
 from bmt.qa.adapters import (
     AdapterBank,
+    Adapters,
     HeadBank,
     adapter_size,
     adapters_of,
@@ -650,6 +651,22 @@ def test_a_mean_s_weights_may_miss_one_by_rounding_alone() -> None:
     for wrong in (0.7 + 1e-5, 0.7 - 1e-5):
         with pytest.raises(ConfigError, match="each at least 0, and 1 in sum"):
             averaged(model, {"A": 0.1, "B": 0.2, "C": wrong})
+
+
+def test_a_weight_of_nothing_leaves_an_adapter_out_of_the_mean() -> None:
+    model, given = adapted(), inputs()
+    mean = averaged(model, {"A": 0.0, "B": 1.0, "C": 0.0})
+    torch.testing.assert_close(scores(mean, given), scores(alone(model, "B"), given))
+
+
+def test_one_adapter_alone_takes_a_batch_of_several_datasets() -> None:
+    """Whose its rows are is of no account, were it the ninth dataset."""
+    handle = Adapters(("A",))
+    with torch.enable_grad(), handle.reading([0, 8]):
+        assert handle.chosen(2, torch.device("cpu")) == 0
+    several = Adapters(NAMES)
+    with torch.enable_grad(), several.only("B"), several.reading([0, 8]):
+        assert several.chosen(2, torch.device("cpu")) == 1
 
 
 def test_one_adapter_alone_is_a_copy() -> None:

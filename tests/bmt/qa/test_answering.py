@@ -10,7 +10,8 @@ import torch
 
 import bmt.qa.answering
 import bmt.qa.tokenizer
-from bmt.errors import DataError, ModelError
+from bmt.errors import ConfigError, DataError, ModelError
+from bmt.qa.adapters import add_adapters, datasets_of
 from bmt.qa.answering import answer, load, readable_length
 from bmt.qa.decoding import Prediction
 from bmt.qa.windows import Cut
@@ -129,3 +130,26 @@ def test_the_model_in_a_run_s_folder_is_opened_and_a_folder_without_one_is_named
         model, tokenizer = load(str(tmp_path / "run"))  # a path or its text; the inner folder wins
         assert torch.equal(model.qa_outputs.weight, tiny.bert(seed).qa_outputs.weight)
         assert not model.training and "[PAR]" in tokenizer.get_vocab()
+
+
+@pytest.mark.parametrize("adapter", [None, "B", "average"])
+def test_the_adapter_that_is_named_is_opened(adapter: str | None, tmp_path: Path) -> None:
+    """One dataset's alone or the mean of all; without a name there are all of them."""
+    model = tiny.bert()
+    add_adapters(model, ("A", "B"))
+    with torch.no_grad():
+        model.qa_outputs.bias.copy_(torch.tensor([[1.0, 2.0], [3.0, 8.0]]))
+    model.save_pretrained(tmp_path)
+    fast("bert").save_pretrained(tmp_path)
+    opened, _ = load(tmp_path, adapter=adapter)
+    names = ("A", "B") if adapter is None else (adapter,)
+    bias = {None: [[1.0, 2.0], [3.0, 8.0]], "B": [[3.0, 8.0]], "average": [[2.0, 5.0]]}[adapter]
+    assert datasets_of(opened) == names and opened.qa_outputs.bias.tolist() == bias
+
+
+def test_an_overlap_that_a_model_s_window_has_no_room_for_is_refused() -> None:
+    model = tiny.roberta()
+    model.config.bmt = {"window": 24, "overlap": 14, "question": 6}
+    said = r"^data\.window 24 leaves room for 14 context tokens beside data\.question 6 and 4 special tokens"
+    with pytest.raises(ConfigError, match=said):
+        answer(model, fast("roberta"), "What was built?", "The old mill by the river.")

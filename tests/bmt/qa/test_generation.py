@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import T5Config, T5ForConditionalGeneration
+from transformers import T5Config, T5EncoderModel, T5ForConditionalGeneration
 
-from bmt.qa.generation import input_text, write_answers
+from bmt.errors import ConfigError, ModelError
+from bmt.qa.generation import input_text, open_generator, write_answers
 from bmt.qa.generation_settings import GenerationSettings
+from tests.support import tiny
 from tests.support.tiny import T5_SIZE
 from tests.support.tiny_tokenizers import fast
 
@@ -70,6 +73,49 @@ def test_what_is_cut_keeps_its_last_token_and_answers_come_in_the_order_of_the_t
             read[len(read)] = kept
     longest_first = sorted(whole, key=lambda ids: -min(8, len(ids)))
     assert list(read.values()) == [[*ids[:7], ids[-1]] if len(ids) > 8 else ids for ids in longest_first]
+
+
+def test_an_input_of_just_the_length_that_is_read_is_not_cut() -> None:
+    tokenizer = fast("t5")
+    text = "the old mill by the river"
+    whole = tokenizer(text)["input_ids"]
+    for limit, cut in ((len(whole), False), (len(whole) - 1, True)):
+        [one] = write_answers(Writer(), tokenizer, [text], GenerationSettings(input_tokens=limit))  # type: ignore[arg-type]
+        assert (one.tokens, one.cut) == (limit, cut)
+    assert write_answers(Writer(), tokenizer, [], GenerationSettings()) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"beams": 0}, "beams: 0 is not allowed: at least 1"),
+        ({"answer_tokens": 0}, "answer_tokens: 0 is not allowed: at least 1"),
+        ({"input_tokens": 7}, "input_tokens: 7 is not allowed: at least 8"),
+    ],
+)
+def test_settings_out_of_their_bounds_are_refused(changes: dict[str, int], said: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^generation\.{said}$"):
+        GenerationSettings(**changes)
+
+
+def test_a_model_without_a_decoder_writes_no_answer_and_is_refused(tmp_path: Path) -> None:
+    tiny.bert().save_pretrained(tmp_path / "bert")
+    encoder = T5EncoderModel(T5Config(**T5_SIZE | {"decoder_start_token_id": 0}))
+    encoder.save_pretrained(tmp_path / "encoder")
+    whole = T5ForConditionalGeneration(T5Config(**T5_SIZE, decoder_start_token_id=0))
+    whole.save_pretrained(tmp_path / "whole")
+    for name in ("bert", "encoder", "whole"):
+        fast("t5").save_pretrained(tmp_path / name)
+    with pytest.raises(
+        ModelError, match=r"bert: a bert writes no answer: a whole T5ForConditionalGeneration"
+    ):
+        open_generator(tmp_path / "bert")
+    with pytest.raises(ModelError, match=r"encoder: its weights lack decoder\.\S+ and \d+ more: an encoder"):
+        open_generator(tmp_path / "encoder")
+    with pytest.raises(ModelError, match="none: cannot be opened as a model"):
+        open_generator(tmp_path / "none")
+    model, tokenizer = open_generator(tmp_path / "whole")
+    assert not model.training and model.dtype == torch.float32 and len(tokenizer) == len(fast("t5"))
 
 
 def test_the_input_is_unified_qa_s() -> None:
