@@ -157,6 +157,19 @@ def test_a_special_token_outside_the_models_vocabulary_stays_text_too(family):
     assert own.encode("[TLE]").ids == [tokenizer.convert_tokens_to_ids("[TLE]")]
 
 
+def test_added_tokens_that_the_vocabulary_holds_are_found_unless_they_are_special_and_no_markers() -> None:
+    """A word added for its own sake, and a marker that the tokenizer was trained with as special."""
+    plain = Tokenizer.from_str(backend("bert").to_str())
+    words = plain.get_vocab() | {"[PAR]": plain.get_vocab_size()}
+    tokenizer = Tokenizer(models.WordPiece(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer, tokenizer.post_processor = plain.pre_tokenizer, plain.post_processor
+    tokenizer.add_tokens(["the"])
+    tokenizer.add_special_tokens(["[SEP]", "[PAR]"])
+    assert [tokenizer.token_to_id(token) for token in ("the", "[PAR]")] == [words["the"], words["[PAR]"]]
+    ids = text_tokenizer(encoder(tokenizer, ["[PAR]"])).encode("the [PAR] [SEP]").ids
+    assert ids[:2] == [words["the"], words["[PAR]"]] and words["[SEP]"] not in ids
+
+
 def test_every_part_of_the_template_is_in_the_digest() -> None:
     """What stands before, between and after the two texts."""
     pairs = [

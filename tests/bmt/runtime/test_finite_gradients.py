@@ -40,3 +40,12 @@ def test_gradients_that_are_finite_one_by_one_and_have_no_finite_norm_are_named_
         ModelError, match=r"^tensor all of them together: the gradient is not finite at step 3: do$"
     ):
         FiniteGradients("step", "do").look(with_gradients(a=[3e38], b=[3e38]), 3)
+
+
+def test_a_norm_that_comes_late_is_looked_at_when_the_steps_end() -> None:
+    """As from a GPU: the last steps' norms are on their way when the work is done."""
+    finite = FiniteGradients("step", "do")
+    finite._norms.put(torch.tensor(1.0), 7)
+    finite._norms.put(torch.tensor(float("nan")), 8)
+    with pytest.raises(ModelError, match=r"^tensor all of them together: .* at step 8: do$"):
+        finite.settle()

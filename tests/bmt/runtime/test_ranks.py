@@ -16,7 +16,7 @@ import bmt.runtime.ranks
 from bmt.errors import ConfigError
 from bmt.masked_updates import mask_updates
 from bmt.random_mask import RandomMask
-from bmt.runtime.ranks import GradientSum, Ranks, launched, rank_device
+from bmt.runtime.ranks import GradientSum, Ranks, buckets, launched, rank_device
 from tests.support import tiny
 from tests.support.forks import two_ranks
 from tests.support.logit_regression import ids, loss_on
@@ -109,27 +109,30 @@ def test_a_process_that_no_launcher_started_is_alone(
         assert ranks == Ranks(0, 1) and ranks.first
         assert ranks.gathered("x") == ["x"] and ranks.of_first(3) == 3
         ranks.wait()
+        ranks.share_weights(torch.nn.Linear(1, 1))
 
 
-@pytest.mark.parametrize(("gpu", "backend"), [(False, "gloo"), (True, "nccl")])
+@pytest.mark.parametrize(
+    ("gpu", "backend", "world"), [(False, "gloo", 2), (False, "gloo", 4), (True, "nccl", 4)]
+)
 def test_a_launched_rank_takes_its_gpu_waits_for_the_others_and_leaves_the_group(
-    gpu: bool, backend: str, monkeypatch: pytest.MonkeyPatch
+    gpu: bool, backend: str, world: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After an error it leaves nothing: the others may be waiting in a call that will not come."""
     calls: list[Any] = []
-    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("WORLD_SIZE", str(world))
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(torch.cuda, "set_device", lambda number: calls.append(("gpu", number)))
     monkeypatch.setattr(dist, "init_process_group", lambda kind, timeout: calls.append((kind, timeout.days)))
-    monkeypatch.setattr(dist, "get_rank", lambda: 3)
-    monkeypatch.setattr(dist, "get_world_size", lambda: 4)
+    monkeypatch.setattr(dist, "get_rank", lambda: 1)
+    monkeypatch.setattr(dist, "get_world_size", lambda: world)
     monkeypatch.setattr(dist, "all_gather_object", lambda values, value: calls.append("wait"))
     monkeypatch.setattr(dist, "destroy_process_group", lambda: calls.append("left"))
     began = [("gpu", 1), (backend, 7)] if gpu else [(backend, 7)]
     with launched() as ranks:
-        assert ranks == Ranks(3, 4) and not ranks.first and calls == began
+        assert ranks == Ranks(1, world) and not ranks.first and calls == began
     assert calls == [*began, "wait", "left"]
     calls.clear()
     with pytest.raises(KeyError), launched():
@@ -154,6 +157,21 @@ def test_the_first_runs_a_block_before_the_others(
     with Ranks(rank, 2).first_before_others(needed):
         calls.append("block")
     assert calls == want
+
+
+def test_tensors_are_summed_together_up_to_a_size_and_one_type_at_a_time() -> None:
+    """A sum of halves in single precision would be rounded otherwise than one by one."""
+    full, half = torch.float32, torch.bfloat16
+    given = [(2, full), (1, full), (1, full), (9, full), (1, half), (1, half), (1, full)]
+    made = buckets([torch.zeros(size, dtype=kind) for size, kind in given], 3)
+    assert [[(len(one), one.dtype) for one in together] for together in made] == [
+        [(2, full), (1, full)],
+        [(1, full)],
+        [(9, full)],
+        [(1, half), (1, half)],
+        [(1, full)],
+    ]
+    assert buckets([], 3) == []
 
 
 def test_gradients_are_summed_with_the_loss_over_every_rank_that_has_some(
