@@ -256,6 +256,24 @@ def test_a_stop_while_the_test_is_answered_keeps_what_was_tuned(
         assert torch.equal(parameter, now)  # type: ignore[arg-type]
 
 
+def test_a_checkpoint_of_the_updates_themselves_is_gone_on_from_by_the_updates(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A stop before they were over: only what is kept after them stands for them."""
+    given: list[Any] = []
+
+    def goes_on(model: Any, *_: Any, control: RunControl, **__: Any) -> TuningOutcome:
+        given.append(control.checkpoints)
+        return TUNED
+
+    monkeypatch.setattr(bmt.transfer.few_shot, "tune", goes_on)
+    monkeypatch.setattr(bmt.transfer.few_shot, "answers", lambda *_: [])
+    kept = Checkpoints(tmp_path, "f")
+    kept.write(2, {"model": {}}, {"course": {}})
+    run = few_shot(tiny.bert(), questions(), 4, 7, protocol(), control=RunControl(checkpoints=kept))
+    assert given == [kept] and run.tuned == TUNED
+
+
 # ---------------------------------------------------------------- what the updates are under
 
 LEARN = MaskSettings(alpha0=0.0, steps=3, batch=8, density=0.2)
