@@ -80,7 +80,8 @@ def test_an_input_of_just_the_length_that_is_read_is_not_cut() -> None:
     text = "the old mill by the river"
     whole = tokenizer(text)["input_ids"]
     for limit, cut in ((len(whole), False), (len(whole) - 1, True)):
-        [one] = write_answers(Writer(), tokenizer, [text], GenerationSettings(input_tokens=limit))  # type: ignore[arg-type]
+        settings = GenerationSettings(input_tokens=limit)
+        [one] = write_answers(Writer(), tokenizer, [text], settings)  # type: ignore[arg-type]
         assert (one.tokens, one.cut) == (limit, cut)
     assert write_answers(Writer(), tokenizer, [], GenerationSettings()) == []  # type: ignore[arg-type]
 
