@@ -525,6 +525,7 @@ def test_files_and_the_output_get_what_was_asked_for(tmp_path, capsys):
 def test_formats_that_cannot_be_are_refused(text, out, message):
     with pytest.raises(ConfigError, match=message):
         chosen_formats(text, ["terminal", "markdown"], out)
+    assert chosen_formats("markdown,markdown", ["terminal", "markdown"], None) == ["markdown"]
     assert chosen_formats("markdown, terminal,markdown", ["terminal", "markdown"], Path("x")) == [
         "markdown",
         "terminal",

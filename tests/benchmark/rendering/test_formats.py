@@ -28,6 +28,7 @@ from benchmark.rendering.document import (
     phrases,
     text_table,
 )
+from benchmark.rendering.markdown import inline
 from benchmark.rendering.output import output_path, usual_format, write_document
 from benchmark.rendering.phrases import counted, enumerated, fixed
 from benchmark.rendering.web_page import render_page
@@ -428,3 +429,31 @@ def test_numbers_and_names_in_sentences():
     assert enumerated((str(index) for index in range(2000)), 2) == "0, 1 and 1,998 others"
     assert [fixed(value, 1, True) for value in (None, -1.25, 0.0, 2.0)] == ["–", "−1.2", "+0.0", "+2.0"]
     assert (fixed(-1.255), fixed(1e3, 0)) == ("−1.25", "1000") and fixed(0.0) == "0.00"
+
+
+@pytest.mark.parametrize(
+    ("text", "in_table", "shown"),
+    [
+        ((".", Phrase("a", "strong"), "."), False, ".**a**."),  # marks count beside spaces and punctuation
+        (("x", Phrase("a", "strong"), "."), False, "x<b>a</b>."),
+        ((".", Phrase("a", "emphasis"), "x"), False, ".<i>a</i>x"),
+        ((".", Phrase(" a", "emphasis"), "."), False, ".<i> a</i>."),
+        (Phrase("a|b", "code"), False, "`a|b`"),
+        (Phrase("a|b", "code"), True, r"<code>a\|b</code>"),  # a bar would end the cell
+        (Phrase("ab", "code"), True, "`ab`"),
+        (Phrase(" ", "code"), False, "<code> </code>"),
+        (Phrase("`a", "code"), False, "`` `a ``"),
+        (Phrase("a`", "code"), False, "`` a` ``"),
+        (("a]", "(b)"), False, r"a]\(b)"),  # no link by chance
+        (("a]", "b"), False, "a]b"),
+        (("a]", Phrase("(b)", link="#x")), False, "a][(b)](<#x>)"),
+        (("a]", Phrase("(b)", "code")), False, "a]`(b)`"),
+        (("a]", Phrase("(b)", "strong")), False, "a]**(b)**"),
+    ],
+)
+def test_markdown_marks_by_what_stands_beside_them(text, in_table, shown):
+    assert inline(text, in_table=in_table) == shown
+
+
+def test_a_document_without_blocks_is_its_title_in_latex():
+    assert r"\section*{Name}" in render(Document("Name", ()), "latex")

@@ -75,3 +75,13 @@ def test_what_is_known_is_taken(tmp_path):
         "m.mt.bmt.s0: deviation_by: 1 of 2 entries are not names and numbers of 0 to 1e+06, and are left out",
     )
     assert not faults
+
+
+def test_the_environment_is_that_of_the_training_and_else_of_the_evaluation(tmp_path):
+    for trained, evaluated, environment in (
+        ({"cpu": "t"}, {"cpu": "e"}, {"cpu": "t"}),
+        (None, {"cpu": "e"}, {"cpu": "e"}),
+        ({"cpu": "t"}, None, {"cpu": "t"}),
+    ):
+        (run,), _ = evidence_of(tmp_path, trained_with=trained, environment=evaluated)
+        assert run.environment == environment

@@ -198,6 +198,7 @@ def test_the_pretrained_weights_have_one_norm_up_to_one_percent_and_rounding():
     ]
     assert faults(*usual, moved(C, 9.890001)) != []
     assert faults(*usual, moved(C, 10.1)) == [] != faults(*usual, moved(C, 10.2))  # 10.1: of one decimal
+    assert faults(*usual, moved(C, 10.1, 0.998)) == []  # 1.2 percent off, half a percent of it by rounding
     assert faults(*usual, moved(C, 11.000001, 1.1)) == []
     rough = [moved(A, 10.1), moved(B, 10.1)]  # the usual norm is then known to half a percent only
     assert faults(*rough, moved(C, 10.231001)) == [] != faults(*rough, moved(C, 10.260001))

@@ -325,9 +325,11 @@ def test_resampling_is_seeded_and_blocks_do_not_matter(monkeypatch: pytest.Monke
     scores = [paired("a", seeds=2), paired("b", contexts=20, seeds=2, seed=5)]
     first = paired_bootstrap(scores, 500)
     assert first == paired_bootstrap(scores, 500) and first != paired_bootstrap(scores, 500, rng_seed=1)
-    monkeypatch.setattr("benchmark.statistics.resampling.BLOCK", 100)
-    assert paired_bootstrap(scores, 500).low == pytest.approx(first.low)
-    assert paired_bootstrap(scores, 500).p == first.p and 0.002 < first.p < 0.9
+    for block in (100, 2):  # 2: less than the contexts, and less than the bytes of their signs
+        monkeypatch.setattr("benchmark.statistics.resampling.BLOCK", block)
+        again = paired_bootstrap(scores, 500)
+        assert again.low == pytest.approx(first.low)
+        assert again.p == first.p and 0.002 < first.p < 0.9
 
 
 def test_ten_thousand_resamples_of_17_000_examples_and_5_seeds_take_under_five_seconds() -> None:
@@ -377,6 +379,19 @@ def test_randomization_of_several_datasets_is_that_of_their_macro_difference() -
 def test_a_swap_with_the_very_same_difference_counts() -> None:
     alike = PairedScores("x", np.ones((1, 5)), np.zeros((1, 5)), np.arange(5))  # 2 of 32 signs do
     assert approximate_randomization([alike], 20_000) == pytest.approx(1 / 16, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("differences", "exact"),
+    [
+        ((2.8, 2.5, 0.2, 0.4, 1.5), 1 / 16),  # all signs alike, whatever their sum is rounded to
+        ((1.0, 0.004), 1 / 2),  # .996 is less than 1.004, if not by much
+    ],
+)
+def test_a_swap_is_as_large_up_to_rounding_and_no_more(differences: tuple[float, ...], exact: float) -> None:
+    row = np.array([differences])
+    scores = PairedScores("x", row, 0 * row, np.arange(len(differences)))
+    assert approximate_randomization([scores], 20_000) == pytest.approx(exact, abs=0.01)
 
 
 def test_randomization_of_equal_and_of_very_different_arms() -> None:

@@ -116,6 +116,12 @@ def test_seeds_needed_are_those_of_the_design_and_the_smallest() -> None:
 @pytest.mark.parametrize(("first_enough", "answer"), [(2, 2), (10, 10), (40, 40), (1000, 1000), (1001, None)])
 def test_seeds_are_asked_for_up_to_a_thousand_and_no_further(first_enough: int, answer: int | None) -> None:
     assert fewest_seeds(lambda n: n >= first_enough) == answer
+    assert fewest_seeds(lambda n: n >= first_enough, first=1000) == (1000 if answer else None)
+    assert fewest_seeds(lambda n: n >= first_enough, first=1001) is None
+
+
+def test_a_power_of_exactly_four_fifths_is_enough() -> None:
+    assert fewest_seeds(lambda n: np.where(n < 5, 0.8 - 1e-12, 0.8)) == 5
 
 
 def test_seeds_do_not_shrink_the_examples_part() -> None:
@@ -420,6 +426,17 @@ def test_the_seeds_that_would_settle_a_cell_are_more_than_there_are(
         assert verdict.seeds_needed is None or (
             verdict.verdict == "inconclusive" and verdict.seeds_needed > n
         )
+
+
+def test_seeds_to_settle_an_average_among_cells_count_on_its_own_variance_alone() -> None:
+    """The four cells lend it no degrees of freedom: with theirs, one seed less would seem to be enough."""
+    average = CellData("a", 80.0, 1, (79.8, 80.1, 80.4), "average")
+    cells = [CellData(f"c{i}", 80.0, 1, (80.0, 80.1, 80.2)) for i in range(4)]
+    *others, asked = judge_cells([*cells, average])
+    assert {verdict.verdict for verdict in others} == {"reproduced"}
+    assert (asked.verdict, asked.seeds_needed) == ("inconclusive", 7)
+    assert judge_cells([average])[0].seeds_needed == 7
+    assert _seeds_to_settle(average, asked.delta, asked.sd, ReproductionRule(), 5, 5) == 6
 
 
 def test_seeds_to_settle_a_lone_average_keep_their_word() -> None:
