@@ -21,13 +21,13 @@ from benchmark.config.cells import parse
 from benchmark.config.digests import section_digest
 from benchmark.config.params import load
 from benchmark.paper import tables as papers
-from benchmark.planning import execution
+from benchmark.planning import execution, table_plan
 from benchmark.planning import throughput as speed
 from benchmark.planning.assembly import seconds_of
 from benchmark.planning.disk import disk_of
 from benchmark.planning.plan_document import plan_json, size
 from benchmark.planning.processes import Processes
-from benchmark.planning.schedule import DONE, FAILED, JobOutcome
+from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, JobOutcome
 from benchmark.planning.states import CHECKPOINT, MISSING, TRAINED, RunState
 from benchmark.planning.table_plan import PlanRequest, make_missing_runs, plan_table
 from benchmark.planning.throughput import Speed
@@ -651,6 +651,28 @@ def test_missing_runs_are_made_on_a_copy_of_the_params_file_that_is_meant(
         assert Path(copy).resolve().parent == logs
         shutil.rmtree(logs)
     assert make_missing_runs(plan_table(PlanRequest("7"))) == {} and not calls and not logs.exists()
+
+
+@pytest.mark.parametrize(
+    ("states", "status", "told"),
+    [
+        ((DONE, DONE), 0, ""),
+        ((FAILED, DONE), 1, f"error: {CELLS[0]}: failed: why\n"),
+        ((DONE, NOT_RUN), 1, f"error: {CELLS[1]}: not run: why\n"),
+    ],
+)
+def test_a_plan_s_status_is_1_unless_all_was_made(
+    states: tuple[str, str],
+    status: int,
+    told: str,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended = dict(zip(CELLS, (JobOutcome(state, "why\n    a log's tail") for state in states), strict=False))
+    monkeypatch.setattr(table_plan, "make_missing_runs", lambda requested: ended)
+    assert plan.main(["--paper-table", "3", "--run"]) == status
+    assert capsys.readouterr().err == told
 
 
 def test_run_makes_what_is_missing_and_a_failure_does_not_stop_the_rest(
