@@ -484,6 +484,15 @@ def test_bad_input_is_one_line(root: Path, arguments: list[str], message: str) -
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_gpus_are_run_on_where_there_are_some_and_planned_for_anywhere(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plan_table(PlanRequest("3", gpus=("0",))).plan.to_run
+    monkeypatch.setattr(speed, "this_device", lambda: ("a GPU", True))
+    requested = plan_table(PlanRequest("3", gpus=("0", "1"), slots=2, run=True))
+    assert [item.needed.name for item in requested.plan.to_run] == CELLS
+
+
 def test_a_params_file_that_is_named_is_named_in_the_commands(
     root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
