@@ -4,9 +4,11 @@ what is missing.
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import json
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO
@@ -599,6 +601,22 @@ def test_where_nothing_is_to_be_run_the_comparison_is_what_comes_next(
     assert closing(capsys, "--paper-table", "1") == [f"nothing is missing: {compare} 1"]
     named = closing(capsys, "--paper-table", "1", "--params", str(root / "params.yaml"))
     assert named == [f"nothing is missing: {compare} 1 --profile tiny"]
+
+
+def test_runs_that_another_process_makes_are_neither_there_nor_to_be_run(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = root / "runs" / "tiny" / ".plan"
+    logs.mkdir(parents=True)
+    with ExitStack() as held:
+        for cell in CELLS:
+            log = held.enter_context(open(logs / f"{cell}.log", "wb"))
+            fcntl.flock(log, fcntl.LOCK_EX)
+        assert plan.main(["--paper-table", "3"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith(": 3 runs, 0 there, 0 to run")
+    assert lines[-1] == "nothing is to be run: python -m benchmark.compare --paper-table 3"
+    assert planned(capsys, "--paper-table", "3")["totals"]["to_run"] == 3  # it was the locks
 
 
 @pytest.mark.parametrize(
