@@ -241,6 +241,10 @@ def test_what_exists_is_seen(root: Path, capsys: pytest.CaptureFixture[str]) -> 
         ),
     }
     assert found["totals"]["there"] == 1 and found["totals"]["to_run"] == 3
+    costs = {
+        name: [run[key] is not None for key in ("seconds", "bytes")] for name, run in found["by_name"].items()
+    }
+    assert costs == {name: [name != "bert.mt.mask.s0"] * 2 for name in seen}  # what is there costs nothing
     (root / "results" / "tiny" / "bert.mt.mask.s0.json").write_text("{")
     broken = planned(capsys, "--paper-table", "3")["by_name"]["bert.mt.mask.s0"]
     assert broken["state"] == "missing" and broken["note"].startswith("results unreadable: line 1: no JSON")
@@ -428,7 +432,8 @@ def test_only_what_was_timed_counts_and_a_cell_once(root: Path) -> None:
     )
     (root / "results" / "tiny" / "table_1.json").write_text('{"schema": 1}')
     write_training(root, "bert.mt.mask.s0", 250.0)
-    write_training(root, "bert.mt.mask.s2", 0.0)
+    for seed, no_speed in ((2, 0.0), (3, float("nan")), (4, float("inf"))):
+        write_training(root, f"bert.mt.mask.s{seed}", no_speed)
     assert sorted((record.cell.name, record.tokens_per_second) for record in speed.speed_records(root)) == [
         ("bert.mt.mask.s0", 250.0),
         ("bert.mt.mask.s1", 1.0),
