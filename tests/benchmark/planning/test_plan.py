@@ -440,6 +440,17 @@ def test_only_what_was_timed_counts_and_a_cell_once(root: Path) -> None:
     ]
 
 
+def test_a_result_s_speed_is_of_the_device_that_trained_it_and_not_of_the_one_that_scored_it() -> None:
+    trained = {"profile": "tiny", "backbone": "bert", "regime": "mt", "arm": "mask", "seed": 0}
+    trained |= {"tokens_per_second": 9.0, "environment": {"device": "scored here"}}
+    assert [
+        speed._record(trained | more).device  # type: ignore[union-attr]
+        for more in ({"trained_with": {"device": "trained here"}}, {"trained_with": None}, {})
+    ] == ["trained here", "scored here", "scored here"]
+    published = trained | {"environment": {"torch": "2"}, "device": "its own key"}
+    assert speed._record(published).device == "its own key"  # type: ignore[union-attr]
+
+
 def test_cells_that_learn_the_same_masks_wait_for_bmt_which_alone_pays(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
