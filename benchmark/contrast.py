@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     write_document(contrast_document(contrasts), [options.format or usual_format()])
     for fault in results.faults:
         tell(f"error: {folder / fault.file}: {fault.reason}")
-    return 0
+    return 2 if results.faults else 0
 
 
 if __name__ == "__main__":

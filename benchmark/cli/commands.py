@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -20,7 +21,12 @@ _Subparsers = argparse._SubParsersAction
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's parser, whose complaint is one line (status 2) with the option that was perhaps meant."""
+    """argparse's parser, whose complaint is one line (status 2) with the option that was perhaps meant; an
+    option is written out: `--paper` is not short for `--paper-table`.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"allow_abbrev": False} | options)
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -29,7 +35,7 @@ class Parser(argparse.ArgumentParser):
         is perhaps the same, misspelt.
         """
         args = sys.argv[1:] if args is None else args
-        helps = any(word == "-h" or (len(word) > 2 and "--help".startswith(word)) for word in args)
+        helps = any(word in ("-h", "--help") for word in args)
         actions = [] if helps else [action for parser in self._family() for action in parser._actions]
         required = [action for action in actions if action.required]
         for action in required:
@@ -99,8 +105,10 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Run `main` and leave with its status: 0 done, 1 failure, 2 usage or bad configuration, 130 interrupted.
 
     A `BMTError`, an operating-system error or a package that is not installed is one line on stderr; anything
-    else is a defect of ours and keeps its traceback.
+    else is a defect of ours and keeps its traceback. What stdout's encoding cannot write is shown as "?".
     """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
     with signals.interruptible() as interrupted:
         try:
             try:

@@ -30,7 +30,7 @@ def check_module(words: Sequence[str], package: str = "benchmark", groups: Group
 def main(package: str = "benchmark", groups: Groups = GROUPS) -> None:
     """List the verbs of `package`, or run one with the words after it; leaves with its status."""
     verb, *rest = sys.argv[1:] or ["--help"]
-    if verb in ("-h", "--help"):
+    if verb in ("-h", "--help", "help"):
         run_command(lambda: say(*listing(package, groups)))
     _check(verb, package, groups)
     sys.argv[1:] = rest

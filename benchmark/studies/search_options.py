@@ -29,7 +29,6 @@ OBJECTIVES = {"f1": ("maximize",), "f1_density": ("maximize", "minimize")}
 def parser() -> argparse.ArgumentParser:
     """The options, by group."""
     made = command_parser("search", DESCRIPTION, EXAMPLES)
-    made.allow_abbrev = False  # workers get the same arguments, some left out
     made.add_argument(
         "--study",
         required=True,

@@ -176,7 +176,9 @@ def test_a_usage_error_is_one_line_that_names_what_was_meant(words, says, capsys
         (["--paper-tabel", "3"], "unknown: --paper-tabel 3 (did you mean --paper-table?)"),
         (["--out", "x", "--paper-tabel=3"], "unknown: --paper-tabel=3 (did you mean --paper-table?)"),
         (["3", "--paper-tabel"], "unknown: 3 --paper-tabel (did you mean --paper-table?)"),
-        (["--paper-table", "3", "--ou", "x", "4"], "unknown: 4"),
+        (["--paper-table", "3", "--ou", "x"], "unknown: --ou x (did you mean --out?)"),
+        (["--paper-table", "3", "--paper", "x"], "unknown: --paper x (did you mean --paper-table?)"),
+        (["--paper-table", "3", "--out", "x", "4"], "unknown: 4"),
         (["4"], "the following arguments are required: --paper-table"),
         ([], "the following arguments are required: --paper-table"),
     ],
@@ -194,7 +196,7 @@ def test_a_misspelt_option_is_told_before_the_required_one_that_it_was_to_be(wor
     assert parsed.parse_args(["--paper-table", "3"]).paper_table == "3"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--he"], ["--paper-tabel", "3", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--paper-tabel", "3", "--help"]])
 def test_help_shows_what_is_required(words, capsys):
     parser = command_parser("x", "", "")
     parser.add_argument("--paper-table", required=True)
@@ -389,6 +391,15 @@ def test_outside_the_environment_a_command_says_in_one_line_what_to_do(command: 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ") and done.stderr.endswith(f" is not installed {ABSENT}")
     assert done.stderr.count("\n") == 1
+
+
+def test_what_the_output_cannot_write_is_a_question_mark() -> None:
+    for encoding, dash in (("ascii", "?"), ("ascii:backslashreplace", r"\u2026"), ("utf-8", "\u2026")):
+        environment = os.environ | {"PYTHONIOENCODING": encoding}
+        command = [sys.executable, "-m", "benchmark"]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(f"python -m benchmark.VERB {dash}, or")
 
 
 @pytest.mark.parametrize(

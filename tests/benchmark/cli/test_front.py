@@ -28,7 +28,7 @@ def test_the_list_is_the_files_at_the_top_of_benchmark() -> None:
     assert all(line and len(f"  {verb:<11}{line}") <= 80 for verb, line in LINES.items())
 
 
-@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
 def test_without_a_verb_the_verbs_are_listed_by_group(words: list[str]) -> None:
     done = call("-m", "benchmark", *words)
     assert (done.returncode, done.stderr, done.stdout) == (

@@ -124,6 +124,16 @@ def test_arms_without_results_are_named_with_the_folder_and_what_makes_them(
         assert str(caught.value).startswith(said)
 
 
+def test_a_damaged_result_is_told_and_is_no_success(
+    faithful: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_of(faithful, tmp_path / "results")
+    (folder / "more.json").write_text("{")
+    assert contrast.main(["bmt", "none", "--results", str(folder)]) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith(f"error: {folder / 'more.json'}: ") and "out-of-domain" in told.out
+
+
 def test_the_same_in_other_formats(faithful: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = {}
     for form in ("terminal", "markdown", "latex", "html", "json"):

@@ -177,8 +177,8 @@ def test_arguments_out_of_range(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     for arguments in (["--repetitions", "9"], ["--seed", "-1"]):
         with pytest.raises(ConfigError, match="at least"):
             calibrate.main(arguments)
-    monkeypatch.setattr(calibrate, "tables", lambda repetitions: [])
-    monkeypatch.setattr(calibrate, "bounds", lambda rows, tables, claims: [])
+    monkeypatch.setattr(simulation, "tables", lambda repetitions: [])
+    monkeypatch.setattr(promises, "bounds", lambda rows, tables, claims: [])
     assert calibrate.main(["--repetitions", "10", "--seed", "0", "--out", str(tmp_path / "least.md")]) == 0
 
 
