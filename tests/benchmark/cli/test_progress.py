@@ -54,7 +54,9 @@ def test_resumed_work_counts_its_rate_without_what_was_done_before(monkeypatch: 
     clock, stream = FakeClock(), io.StringIO()
     with progress("train", total=100, stream=stream, clock=clock) as bar:
         bar.resume_at(60, total=100)
+        assert bar.rate() is None  # as long as no time is over,
         clock.now += 10
+        assert bar.rate() is None and bar.seconds_left() is None  # or nothing is counted
         bar.advance(20)
         assert bar.rate() == 2.0
         assert bar.seconds_left() == 10.0
@@ -168,12 +170,23 @@ def test_bytes_are_told_in_the_largest_unit_that_they_fill_and_more_than_all_lea
         assert (bar.counted, bar.seconds_left(), bar.seconds()) == ("5 bytes", None, 2.0)
 
 
+SPEEDS = (
+    (1, "1,234"),
+    (0.9, "1,371"),
+    (10, "123"),
+    (100, "12.3"),
+    (12.4, "99.5"),
+    (12.3, "100"),
+    (10_000, "0.123"),
+)
+
+
 def test_counts_and_rates_have_as_many_digits_as_can_be_read():
     clock = FakeClock()
     with progress("x", total=12_345, unit="windows", stream=io.StringIO(), clock=clock) as bar:
         bar.advance(1234)
         assert bar.counted == "1,234 of 12,345 windows"
-        for seconds, speed in ((1, "1,234"), (100, "12.3"), (12.4, "99.5"), (12.3, "100"), (10_000, "0.123")):
+        for seconds, speed in SPEEDS:
             clock.now = 100.0 + seconds
             assert bar.speed == f"{speed} windows/s"
 

@@ -216,6 +216,8 @@ def test_of_a_manifest_of_the_user_s_the_content_decides_and_of_ours_the_code(
     (tmp_path / "mine" / "manifest.yaml").write_bytes(b"version: a")
     sha256 = hashlib.sha256(b"version: a").hexdigest()
     assert settings("mine") == {"manifest": "mine", "sha256": sha256}
+    monkeypatch.setenv("BMT_REAL_DATA", str(tmp_path / "mine"))  # its content, by whatever name it is meant
+    assert settings("real") == {"manifest": "real", "sha256": sha256}
 
 
 def test_references_that_no_cell_needs_are_refused_by_their_place(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ what is missing.
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import json
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO
@@ -21,13 +23,13 @@ from benchmark.config.cells import parse
 from benchmark.config.digests import section_digest
 from benchmark.config.params import load
 from benchmark.paper import tables as papers
-from benchmark.planning import execution
+from benchmark.planning import execution, table_plan
 from benchmark.planning import throughput as speed
 from benchmark.planning.assembly import seconds_of
 from benchmark.planning.disk import disk_of
 from benchmark.planning.plan_document import plan_json, size
 from benchmark.planning.processes import Processes
-from benchmark.planning.schedule import DONE, FAILED, JobOutcome
+from benchmark.planning.schedule import DONE, FAILED, NOT_RUN, JobOutcome
 from benchmark.planning.states import CHECKPOINT, MISSING, TRAINED, RunState
 from benchmark.planning.table_plan import PlanRequest, make_missing_runs, plan_table
 from benchmark.planning.throughput import Speed
@@ -239,6 +241,10 @@ def test_what_exists_is_seen(root: Path, capsys: pytest.CaptureFixture[str]) -> 
         ),
     }
     assert found["totals"]["there"] == 1 and found["totals"]["to_run"] == 3
+    costs = {
+        name: [run[key] is not None for key in ("seconds", "bytes")] for name, run in found["by_name"].items()
+    }
+    assert costs == {name: [name != "bert.mt.mask.s0"] * 2 for name in seen}  # what is there costs nothing
     (root / "results" / "tiny" / "bert.mt.mask.s0.json").write_text("{")
     broken = planned(capsys, "--paper-table", "3")["by_name"]["bert.mt.mask.s0"]
     assert broken["state"] == "missing" and broken["note"].startswith("results unreadable: line 1: no JSON")
@@ -426,11 +432,23 @@ def test_only_what_was_timed_counts_and_a_cell_once(root: Path) -> None:
     )
     (root / "results" / "tiny" / "table_1.json").write_text('{"schema": 1}')
     write_training(root, "bert.mt.mask.s0", 250.0)
-    write_training(root, "bert.mt.mask.s2", 0.0)
+    for seed, no_speed in ((2, 0.0), (3, float("nan")), (4, float("inf"))):
+        write_training(root, f"bert.mt.mask.s{seed}", no_speed)
     assert sorted((record.cell.name, record.tokens_per_second) for record in speed.speed_records(root)) == [
         ("bert.mt.mask.s0", 250.0),
         ("bert.mt.mask.s1", 1.0),
     ]
+
+
+def test_a_result_s_speed_is_of_the_device_that_trained_it_and_not_of_the_one_that_scored_it() -> None:
+    trained = {"profile": "tiny", "backbone": "bert", "regime": "mt", "arm": "mask", "seed": 0}
+    trained |= {"tokens_per_second": 9.0, "environment": {"device": "scored here"}}
+    assert [
+        speed._record(trained | more).device  # type: ignore[union-attr]
+        for more in ({"trained_with": {"device": "trained here"}}, {"trained_with": None}, {})
+    ] == ["trained here", "scored here", "scored here"]
+    published = trained | {"environment": {"torch": "2"}, "device": "its own key"}
+    assert speed._record(published).device == "its own key"  # type: ignore[union-attr]
 
 
 def test_cells_that_learn_the_same_masks_wait_for_bmt_which_alone_pays(
@@ -482,6 +500,15 @@ def test_bad_input_is_one_line(root: Path, arguments: list[str], message: str) -
     with pytest.raises(ConfigError) as caught:
         plan.main(arguments)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_gpus_are_run_on_where_there_are_some_and_planned_for_anywhere(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plan_table(PlanRequest("3", gpus=("0",))).plan.to_run
+    monkeypatch.setattr(speed, "this_device", lambda: ("a GPU", True))
+    requested = plan_table(PlanRequest("3", gpus=("0", "1"), slots=2, run=True))
+    assert [item.needed.name for item in requested.plan.to_run] == CELLS
 
 
 def test_a_params_file_that_is_named_is_named_in_the_commands(
@@ -592,6 +619,22 @@ def test_where_nothing_is_to_be_run_the_comparison_is_what_comes_next(
     assert named == [f"nothing is missing: {compare} 1 --profile tiny"]
 
 
+def test_runs_that_another_process_makes_are_neither_there_nor_to_be_run(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = root / "runs" / "tiny" / ".plan"
+    logs.mkdir(parents=True)
+    with ExitStack() as held:
+        for cell in CELLS:
+            log = held.enter_context(open(logs / f"{cell}.log", "wb"))
+            fcntl.flock(log, fcntl.LOCK_EX)
+        assert plan.main(["--paper-table", "3"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith(": 3 runs, 0 there, 0 to run")
+    assert lines[-1] == "nothing is to be run: python -m benchmark.compare --paper-table 3"
+    assert planned(capsys, "--paper-table", "3")["totals"]["to_run"] == 3  # it was the locks
+
+
 @pytest.mark.parametrize(
     ("count", "text"),
     [
@@ -651,6 +694,28 @@ def test_missing_runs_are_made_on_a_copy_of_the_params_file_that_is_meant(
         assert Path(copy).resolve().parent == logs
         shutil.rmtree(logs)
     assert make_missing_runs(plan_table(PlanRequest("7"))) == {} and not calls and not logs.exists()
+
+
+@pytest.mark.parametrize(
+    ("states", "status", "told"),
+    [
+        ((DONE, DONE), 0, ""),
+        ((FAILED, DONE), 1, f"error: {CELLS[0]}: failed: why\n"),
+        ((DONE, NOT_RUN), 1, f"error: {CELLS[1]}: not run: why\n"),
+    ],
+)
+def test_a_plan_s_status_is_1_unless_all_was_made(
+    states: tuple[str, str],
+    status: int,
+    told: str,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended = dict(zip(CELLS, (JobOutcome(state, "why\n    a log's tail") for state in states), strict=False))
+    monkeypatch.setattr(table_plan, "make_missing_runs", lambda requested: ended)
+    assert plan.main(["--paper-table", "3", "--run"]) == status
+    assert capsys.readouterr().err == told
 
 
 def test_run_makes_what_is_missing_and_a_failure_does_not_stop_the_rest(

@@ -17,6 +17,7 @@ from benchmark.runs import cell_data
 from bmt.errors import DataError
 from bmt.qa import features
 from bmt.qa.batches import Vocabulary, Windows
+from bmt.qa.features import carve
 from bmt.qa.windows import WINDOWS
 from bmt.settings import DataSettings
 from tests.support import tiny
@@ -98,6 +99,13 @@ def test_validation_is_held_out_of_train_or_the_first_dev_questions(
         rows = [row for one in part.examples for row in np.flatnonzero(part.windows.example == one)]
         assert part.rows.tolist() == rows  # every window of a question
     assert one.rows["NewsQA"].tolist() == every.rows["NewsQA"].tolist()
+    if source == "train":  # by each dataset's own key, whichever others there are
+        for part in every.validation:
+            dataset = part.windows.dataset
+            contexts = [f"{dataset} {row // 2}" for row in range(40)]
+            train, held = carve(contexts, 6, 20, f"validation:{dataset}")
+            assert part.examples.tolist() == held.tolist()
+            assert every.rows[dataset].tolist() == every.sets[0].of_examples(train, windows="all").tolist()
     assert one.digest != every.digest
     assert every.ids["NewsQA"].to_pylist() == [f"NewsQA train {row}" for row in range(40)]
     assert list(every.ids) == ["SQuAD", "NewsQA"] and list(one.ids) == ["NewsQA"]

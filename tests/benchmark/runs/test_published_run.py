@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -105,6 +106,39 @@ def test_a_dataset_s_answers_are_kept_under_all_that_decides_them(
     others.append(record())
     assert [other["answers"][0] for other in others] == ["2", "3", "4", "5", "6", "7"]
     assert len(list(tmp_path.glob("DROP-*.json"))) == 6
+
+
+def test_a_result_names_the_files_of_the_hub_s_copy_and_its_run_and_keeps_no_record_beside_it(
+    generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BMT_ROOT", str(tmp_path))
+    config = config_with(writer="generate")
+    config = replace(config, data=replace(config.data, evaluate=["SQuAD", "DROP", "RACE"], dev_cap=2))
+    sources = {"BioASQ": "hub", "DROP": "http", "RACE": "sample", "DuoRC": "file", "TextbookQA": "by hand"}
+    written: list[Any] = []
+    inputs: list[Any] = []
+    tracker = SimpleNamespace(
+        reference="its run",
+        log=lambda *given, **named: None,
+        data_input=lambda name, folder, **more: inputs.append((name, more)),
+    )
+    patch = monkeypatch.setattr
+    patch(published_run, "use_threads", lambda config: None)
+    patch(published_run, "_open", lambda *given: generator)
+    patch(published_run, "dev_files", lambda *given: {name: Path(name) for name in (*sources, "unknown")})
+    patch(published_run, "file_digest", lambda path: str(path)[:1] * 64)
+    patch(published_run, "read_mrqa", lambda path: map(example, range(3)))
+    patch(published_run, "origins", lambda raw: {name[:1] * 64: source for name, source in sources.items()})
+    patch(published_run, "tracked_run", lambda *given: nullcontext(tracker))
+    patch(published_run, "keep_results", lambda *given: written.append(given))
+    published_run.score_published(config, None, GenerationSettings(), "p.yaml")
+    ((_, scores, params, record),) = written
+    assert (params, record["profile"], record["mlflow_run_id"]) == ("p.yaml", "sample", "its run")
+    assert record["from_hub"] == ["BioASQ.dev"]
+    assert [len(texts) for texts in generator.model] == [2] * 6  # dev_cap of the three
+    assert inputs[0] == ("BioASQ.dev", {"digest": "B" * 32, "context": "evaluation"})
+    assert len(inputs) == 6 and scores.datasets["BioASQ"]["data_sha256"] == "B" * 64
+    assert not list((tmp_path / ".checkpoints" / "zero_shot").iterdir())
 
 
 @pytest.mark.parametrize(

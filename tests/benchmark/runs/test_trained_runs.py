@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from benchmark import ask
+from benchmark.runs import trained_runs
 from benchmark.runs.trained_runs import answer_of, find_run
 from benchmark.runs.training_record import read_training
 from bmt.errors import ConfigError, DataError, ModelError
@@ -108,3 +112,31 @@ def test_a_model_s_own_folder_is_a_run(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("BMT_ROOT", str(tmp_path / "elsewhere"))
     (tmp_path / "config.json").write_text("{}")
     assert find_run(str(tmp_path)) == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "context"),
+    [
+        ([], "piped"),
+        (["--context", "They."], "They."),
+        (["--context", ""], ""),  # an unset variable: the text is not what happens to be piped
+    ],
+)
+def test_the_text_is_the_option_s_where_there_is_one_and_else_what_is_piped(
+    words: list[str], context: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+
+    def answers(*given: Any) -> answering.Answer:
+        asked.append(given)
+        return answering.Answer("They", 0, 4, -0.25)
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("piped"))
+    monkeypatch.setattr(trained_runs, "find_run", lambda name: Path("at", name))
+    monkeypatch.setattr(trained_runs, "answer_of", answers)
+    assert ask.main([CELL, "--question", "Who?", "--adapter", "SQuAD", *words]) == 0
+    assert capsys.readouterr().out == "They\n  characters 0 to 4, log-probability -0.250\n"
+    assert ask.main([CELL, "--question", "Who?", "--json", "--context", "."]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown == {"text": "They", "start": 0, "end": 4, "score": -0.25}
+    assert asked == [(Path("at", CELL), "Who?", context, "SQuAD"), (Path("at", CELL), "Who?", ".", None)]

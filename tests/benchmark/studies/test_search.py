@@ -276,7 +276,13 @@ def test_a_pruner_with_nothing_to_decide_on_is_refused() -> None:
     ):
         with pytest.raises(ConfigError, match=said):
             check_pruner(*arguments)
-    check_pruner("none", "f1_density", 1, 1)
+    for enough in (
+        ("none", "f1_density", 1, 1),
+        ("wilcoxon", "f1", 2, 1),
+        ("hyperband", "f1", 1, 2),
+        ("hyperband", "f1", 2, 1),  # it goes on over the seeds
+    ):
+        check_pruner(*enough)
 
 
 # --- failures and identity ----------------------------------------------------------------------------------
