@@ -145,6 +145,11 @@ def test_one_difference_of_the_second_run_is_enough(change, reason):
     assert reasons([run(0), run(1, **change)]) == [reason]
 
 
+def test_runs_of_another_profile_that_differ_are_mixed_too():
+    runs = [run(0, profile="mini"), run(1, profile="mini", mask_steps=99)]
+    assert reasons(runs) == ["profile mini", "mixed step budgets: 18, 99 mask steps"]
+
+
 def test_data_that_differ_between_runs_leave_no_mean():
     for change, text in (
         (
