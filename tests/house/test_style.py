@@ -126,6 +126,25 @@ def loose_prints(files: Sequence[SourceFile]) -> Breaches:
                 yield f"{file.path}:{node.lineno} prints"
 
 
+GIVEN_ASIDE = ("benchmark/acquisition/hub.py", "benchmark/tracking/mlflow_store.py")
+"""Files whose writers are handed the path aside by their callers."""
+
+
+def files_in_place(files: Sequence[SourceFile]) -> Breaches:
+    """Files that are written under their own name: a kill or a full disk would leave half of one there."""
+    for file in files:
+        for node in ast.walk(file.tree) if file.path not in GIVEN_ASIDE else ():
+            if not isinstance(node, ast.Call):
+                continue
+            function = ast.unparse(node.func)
+            modes = [one.value for one in node.args if isinstance(one, ast.Constant)]
+            opened = function.rpartition(".")[2] == "open" and any(str(mode)[:1] == "w" for mode in modes)
+            if opened or function.endswith((".write_text", ".write_bytes")):
+                target = ast.unparse(node.args[0]) if function == "open" else function.rpartition(".")[0]
+                if not re.search(r"\b(aside|part)\b", target):
+                    yield f"{file.path}:{node.lineno} writes {target} in place"
+
+
 PRODUCT = ("bmt", "benchmark", "tools")
 EVERYTHING = (*PRODUCT, "tests", "examples")
 RULES: list[tuple[Callable[[Sequence[SourceFile]], Breaches], tuple[str, ...], str, str]] = [
@@ -146,6 +165,12 @@ RULES: list[tuple[Callable[[Sequence[SourceFile]], Breaches], tuple[str, ...], s
         ("bmt",),
         'raise ValueError(f"{a}: run `dvc repro`")',
         '"""For `benchmark.train`."""\na = "b"',
+    ),
+    (
+        files_in_place,
+        PRODUCT,
+        'path.write_text("a")',
+        '(aside / "a").write_text("w")\nopen(aside, "w")\npath.open("ab")\npath.read_text()',
     ),
     (loose_prints, ("bmt", "benchmark"), "if a:\n    print(a)", "print(json.dumps(a))\nconsole.print(a)"),
 ]

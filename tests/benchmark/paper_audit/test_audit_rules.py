@@ -117,21 +117,6 @@ def arrows(*rows: tuple[str, float, float | None], **more: Any) -> Audit:
     return audited(audit_arrows, table(*made, **more))
 
 
-def test_an_arrow_of_a_few_shot_row_is_over_a_row_of_its_own_k():
-    lines = (
-        ("none", 16, 50.0, None),
-        ("none", 32, 60.0, None),
-        ("bmt", 16, 53.0, 3.0),
-        ("bmt", 32, 64.0, 4.0),
-    )
-    made = [
-        scores(f"{name}-{K}", (0.0, average), K=K, printed_gain=gain, arm=name)
-        for name, K, average, gain in lines
-    ]
-    audit = audited(audit_arrows, table(*made))
-    assert audit.looked["arrow"] == 2 and audit.findings == []
-
-
 def test_arrows_are_over_the_row_that_most_of_a_tables_arrows_are_over():
     over_next = arrows(("a", 50.0, None), ("b", 52.0, 2.0), ("c", 55.0, 3.0), ("d", 56.0, 1.0))
     over_first = arrows(("a", 50.0, None), ("b", 52.0, 2.0), ("c", 55.0, 5.0), ("d", 56.0, 6.0))
