@@ -137,7 +137,8 @@ def files_in_place(files: Sequence[SourceFile]) -> Breaches:
             if not isinstance(node, ast.Call):
                 continue
             function = ast.unparse(node.func)
-            modes = [one.value for one in node.args if isinstance(one, ast.Constant)]
+            given = [*node.args, *(option.value for option in node.keywords if option.arg == "mode")]
+            modes = [one.value for one in given if isinstance(one, ast.Constant)]
             opened = function.rpartition(".")[2] == "open" and any(str(mode)[:1] == "w" for mode in modes)
             if opened or function.endswith((".write_text", ".write_bytes")):
                 target = ast.unparse(node.args[0]) if function == "open" else function.rpartition(".")[0]
