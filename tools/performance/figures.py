@@ -10,7 +10,17 @@ import numpy as np
 
 from benchmark.rendering.document import Column, Document, Heading, Paragraph, text_table
 
-FORMATS = {"x": "{:.2f}", "%": "{:.1f} %", "MB": "{:,.0f} MB", "h": "{:.2f} h", "n": "{:,.0f}"}
+FORMATS = {
+    "x": "{:.2f}",
+    "%": "{:.1f} %",
+    "MB": "{:,.0f} MB",
+    "h": "{:.2f} h",
+    "n": "{:,.0f}",
+    "ms": "{:,.1f} ms",
+    "TFLOP/s": "{:,.1f} TFLOP/s",
+    "GB/s": "{:,.0f} GB/s",
+    "error": "{:.1e}",
+}
 COLUMNS = (Column("", "left"), "measured", "smallest to largest", "target", Column("kept", "left"))
 
 
@@ -21,7 +31,8 @@ class MeasuredFigure:
     Attributes:
         measured: the figure of every round, of which the median counts; or the only figure there is.
         target: the largest value allowed, or with `at_least` the smallest; None: only told.
-        unit: "x" (a ratio), "%" (a share of 1), "MB", "h" or "n" (a number).
+        unit: "x" (a ratio), "%" (a share of 1), "n" (a number), "error" (a difference from what is right), or
+            the unit itself, as "MB".
     """
 
     name: str
