@@ -28,7 +28,7 @@ from tools.gpu_day.checks.subjects import CheckScale, Regression, exact, placed,
 from tools.performance.figures import MeasuredFigure, Measurement
 
 KEY: Key = (14, "mask", "A")
-SETTINGS = MaskSettings(alpha0=0.0, lam=1e-6, alpha_lr=0.1, alpha_eps=1e-6, w_lr=1e-3, density=0.3, steps=8)
+SETTINGS = MaskSettings(alpha0=0.0, lam=1e-6, alpha_lr=0.1, alpha_eps=1e-6, w_lr=1e-3, density=0.3)
 MOVED = 3e-4
 """Adam divides by the size of a gradient: where that is near rounding, so is the direction of a whole step.
 On a CPU float32 is 2e-5 from float64.
@@ -62,7 +62,7 @@ def learned_masks(scale: CheckScale) -> Measurement:
     """alpha, w and the mask after some steps, against the judge and against a second run on the device."""
     plain = small_model("RoBERTa", scale)
     names = [name for name in target_names(plain) if not name.endswith(NO_GRADIENT)]
-    batches = [Regression.of(scale.rows, scale.tokens, seed) for seed in range(SETTINGS.steps)]
+    batches = [Regression.of(scale.rows, scale.tokens, seed) for seed in range(scale.steps)]
     figures = []
     for granularity in ("element", "row"):
         settings = replace(SETTINGS, granularity=granularity)
@@ -93,7 +93,7 @@ def learned_masks(scale: CheckScale) -> Measurement:
         count("alphas that differ in a second run, plain attention", differing(other.alpha, one.alpha)),
     ]
     notes = (
-        f"RoBERTa of {scale.layers} layers of {scale.hidden}, {total:,} weights, {SETTINGS.steps} steps, "
+        f"RoBERTa of {scale.layers} layers of {scale.hidden}, {total:,} weights, {scale.steps} steps, "
         f"the top {SETTINGS.density:.0%} of alpha; key biases are left out: their gradient is rounding "
         "alone. A second run may differ where the backward pass of fused attention adds in any order; "
         "plain attention has one.",

@@ -260,11 +260,12 @@ def step_waits(scale: CheckScale) -> Measurement:
     """Waits per step of every kind, by what sees them."""
     figures, notes, record = [], [], {}
     on_gpu = scale.device.type == "cuda"
+    counted = COUNTED if on_gpu else 1  # on a CPU all steps are alike
     for name, subject in subjects_of(scale).items():
         with subject as take:
             for step in range(WARM_UP):
                 take(step)
-            first, second = range(WARM_UP, WARM_UP + COUNTED), range(WARM_UP + COUNTED, WARM_UP + 2 * COUNTED)
+            first, second = (range(at, at + counted) for at in (WARM_UP, WARM_UP + counted))
             if on_gpu:
                 torch.cuda.synchronize()
                 waits, seen_by = warned_waits(take, first), "torch's debug mode"
@@ -282,7 +283,7 @@ def step_waits(scale: CheckScale) -> Measurement:
         notes += [f"{name}: {number} x {call}, the profiler." for call, number in called.most_common(5)]
         record[name] = {"places": dict(places), "waits": dict(called), "calls": dict(calls_of_events(events))}
     first_note = (
-        f"{COUNTED} steps each after {WARM_UP}; a RoBERTa of {scale.layers} layers of {scale.hidden}, bf16 by "
-        "autocast."
+        f"{counted} steps each after {WARM_UP}; a RoBERTa of {scale.layers} layers of {scale.hidden}, bf16 "
+        "by autocast."
     )
     return Measurement("No synchronisation in a step", figures, (first_note, *notes), record)
