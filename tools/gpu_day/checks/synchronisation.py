@@ -93,9 +93,9 @@ class TimedEvent:
 
 
 def place_in(stack: Sequence[traceback.FrameSummary]) -> str:
-    """The innermost line of `bmt` in a stack; the innermost of all where there is none."""
+    """The innermost line of `bmt` in a stack; where there is none, the innermost that is not Python's own."""
     inside = [frame for frame in stack if "/bmt/" in frame.filename]
-    frame = (inside or list(stack))[-1]
+    frame = (inside or [frame for frame in stack if not frame.filename.endswith("/warnings.py")])[-1]
     path = frame.filename
     file = f"bmt/{path.rpartition('/bmt/')[2]}" if inside else path.rpartition("/")[2]
     return f"{file}:{frame.lineno} in {frame.name}"

@@ -97,8 +97,8 @@ def loop(scale: CheckScale) -> Measurement:
         curves[kind] = {"float32": losses[0], "CPU": losses[1], "bf16": half}
     notes = (
         f"{scale.steps} steps of the loop, {SETTINGS.batch} windows each, AdamW, clipped; a RoBERTa of "
-        f"{scale.layers} layers of {scale.hidden} without dropout. The way of a weight is how far it went from "
-        "its start.",
+        f"{scale.layers} layers of {scale.hidden} without dropout. The way of a weight is how far it went "
+        "from its start.",
     )
     return Measurement("Training loop", figures, notes, {"losses": curves})
 

@@ -22,8 +22,13 @@ def test_what_is_right_keeps_every_bound() -> None:
 
 
 def test_a_loss_of_the_first_span_alone_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "span_nll", lambda start, end, batch, spans: span_nll(start, end, batch, "first"))
-    assert beyond(answers.losses(SCALE)) == ["marginal: loss of each window", "marginal: gradient in the scores"]
+    monkeypatch.setattr(
+        answers, "span_nll", lambda start, end, batch, spans: span_nll(start, end, batch, "first")
+    )
+    assert beyond(answers.losses(SCALE)) == [
+        "marginal: loss of each window",
+        "marginal: gradient in the scores",
+    ]
 
 
 def test_positions_that_are_not_masked_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def test_nothing_is_near_to_zero_but_zero() -> None:
 
 @pytest.mark.parametrize("other", [{"b": torch.ones(2)}, {"a": torch.ones(3)}])
 def test_other_names_or_shapes_are_no_distance(other: dict[str, torch.Tensor]) -> None:
-    with pytest.raises(ValueError, match="tensor [ab]"):
+    with pytest.raises(ValueError, match=r"tensor [ab]"):
         relative_error({"a": torch.ones(2)}, other)
 
 

@@ -27,11 +27,17 @@ def with_other(**changes: Any) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("changes", "seen"),
     [
-        ({"alpha_lr": 0.101}, ["element: alpha, relative in the 2-norm", "row: alpha, relative in the 2-norm"]),
+        (
+            {"alpha_lr": 0.101},
+            ["element: alpha, relative in the 2-norm", "row: alpha, relative in the 2-norm"],
+        ),
         ({"lam": 1e-2}, ["element: alpha, relative in the 2-norm"]),
         ({"clip": 0.1}, ["element: w, relative in the 2-norm"]),
         ({"beta": 1.1}, ["element: w, relative in the 2-norm"]),
-        ({"density": 0.31}, ["element: bits of the mask that are wrong", "row: bits of the mask that are wrong"]),
+        (
+            {"density": 0.31},
+            ["element: bits of the mask that are wrong", "row: bits of the mask that are wrong"],
+        ),
     ],
 )
 def test_another_learner_is_seen(
