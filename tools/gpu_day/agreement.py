@@ -47,6 +47,8 @@ CHECKS: tuple[tuple[str, Callable[[CheckScale], Measurement], float], ...] = (
     ("six masks in a wide layer", masked_gradients.wide_layer, 8),
 )
 """In the order of their worth."""
+LAST_NEEDS = 10
+"""Seconds of the last, which waits for a process that began with the first."""
 
 
 def measure(run: PartRun) -> None:
@@ -55,4 +57,5 @@ def measure(run: PartRun) -> None:
     with exact_products(), resumption.dying_run(run.device) as killed:
         for title, check, needs in CHECKS:
             run.attempt(title, partial(check, scale), needs=0 if run.rehearsal else needs)
-        run.attempt("kill and resume", partial(resumption.killed_and_resumed, scale, killed))
+        last = partial(resumption.killed_and_resumed, scale, killed)
+        run.attempt("kill and resume", last, needs=0 if run.rehearsal else LAST_NEEDS)

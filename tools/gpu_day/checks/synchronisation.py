@@ -39,7 +39,7 @@ from tools.gpu_day.checks.subjects import (
     small_model,
     training_data,
 )
-from tools.performance.figures import Measurement
+from tools.performance.figures import MeasuredFigure, Measurement
 
 WARM_UP, COUNTED = 3, 3
 """Steps before and while it is counted. More than a few would fill the queue of norms that are on their way
@@ -53,10 +53,10 @@ RUNTIME_WAITS = (
     "cudaEventSynchronize",
     "cudaMemcpy",
     "cudaMemcpy2D",
-    "cudaFree",
-    "cudaHostAlloc",
 )
 """Calls that return when the device is done. `cudaMemcpyAsync` is none, unless the memory is pageable."""
+ALLOCATIONS = ("cudaMalloc", "cudaFree", "cudaHostAlloc", "cudaFreeHost")
+"""Calls of which a run makes fewer and fewer: torch keeps what it has had."""
 READS = (
     "aten::_local_scalar_dense",
     "aten::item",
@@ -278,6 +278,9 @@ def step_waits(scale: CheckScale) -> Measurement:
             count(f"{name}: waits, {seen_by}", len(waits)),
             count(f"{name}: waits, the profiler", called.total()),
         ]
+        if on_gpu:
+            allocated = sum(calls_of_events(events)[call] for call in ALLOCATIONS)
+            figures.append(MeasuredFigure(f"{name}: allocations", float(allocated), unit="n"))
         places = Counter(f"{wait.what} at {wait.place}" for wait in waits)
         notes += [f"{name}: {number} x {place}." for place, number in places.most_common(5)]
         notes += [f"{name}: {number} x {call}, the profiler." for call, number in called.most_common(5)]
