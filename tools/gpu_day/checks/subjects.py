@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -235,6 +236,7 @@ def questions(part: Windows, rows: np.ndarray) -> Questions:
     return Questions(part, rows, part.example[rows].astype(np.int64), contexts, answers)
 
 
+@cache
 def training_data(datasets: Sequence[str] = DATASETS, number: int = 40, held: int = 8) -> TrainingData:
     """`number` windows of each dataset, the last `held` of them for validation."""
     sets = [windows(name, number, cue=5 + at, seed=at) for at, name in enumerate(datasets)]

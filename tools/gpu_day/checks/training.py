@@ -27,7 +27,16 @@ from tools.gpu_day.checks.subjects import (
 )
 from tools.performance.figures import Measurement
 
-SETTINGS = TrainingSettings(batch=12, lr=1e-3, head_lr=1e-3, eps=1e-5, precision="fp32", patience=100)
+SETTINGS = TrainingSettings(
+    batch=12,
+    micro_batch=8,
+    padding=None,
+    lr=1e-3,
+    head_lr=1e-3,
+    eps=1e-5,
+    precision="fp32",
+    patience=100,
+)
 """An epsilon of 1e-5: with Adam's 1e-8 a weight whose gradient is rounding alone moves as far as any other.
 """
 WAY, LOSS = 1e-4, 1e-5
