@@ -252,7 +252,6 @@ def subjects_of(scale: CheckScale) -> dict[str, Any]:
         "six masks": tuning(scale, random_masks, False),
         "six masks, compact state": tuning(scale, lambda model: random_masks(model, density=0.05), True),
         "mask learning": learning(scale, MaskSettings(density=0.3)),
-        "mask learning, lagrangian": learning(scale, MaskSettings(density=0.3, density_by="lagrangian")),
     }
 
 
