@@ -63,9 +63,9 @@ def step_masks(scale: CheckScale) -> Measurement:
     opened = [sum(float(value.sum()) for value in mask.values()) for mask in masks]
     alike = 1 - differing(masks[1], masks[0]) / total
     figures = [
-        count("bits that differ in a second run", _apart(again, masks)),
-        count("bits that differ after a resume", _apart(resumed, masks[2:])),
-        count("bits that differ in another order of use", _apart(reversed_, masks)),
+        count("bits that differ in a second run", _bits_apart(again, masks)),
+        count("bits that differ after a resume", _bits_apart(resumed, masks[2:])),
+        count("bits that differ in another order of use", _bits_apart(reversed_, masks)),
         MeasuredFigure("bits that two steps share", alike, ALIKE, unit="%"),
         error(
             "|z| of the share of open weights, largest",
@@ -105,5 +105,5 @@ def masked_gradient(scale: CheckScale) -> Measurement:
     return Measurement("Gradient under the random mask", figures, notes)
 
 
-def _apart(masks: list[dict[str, Tensor]], right: list[dict[str, Tensor]]) -> int:
+def _bits_apart(masks: list[dict[str, Tensor]], right: list[dict[str, Tensor]]) -> int:
     return sum(differing(a, b) for a, b in zip(masks, right, strict=True))

@@ -98,10 +98,16 @@ def loop(scale: CheckScale) -> Measurement:
                 way(values(models[0]), values(start)), way(values(models[1]), values(start))
             )
             figures.append(error(f"{kind}: way of the weights, relative in the 2-norm", apart, WAY))
-            figures.append(error(f"{kind}: losses, largest relative difference", _apart(*losses), LOSS))
+            figures.append(
+                error(f"{kind}: losses, largest relative difference", _loss_difference(*losses), LOSS)
+            )
         half = trained(placed(start, scale.device), kind, replace(settings, precision="bf16"), scale.steps)
         figures.append(
-            error(f"{kind}: losses in bf16, largest relative difference", _apart(half, losses[0]), BF16_LOSS)
+            error(
+                f"{kind}: losses in bf16, largest relative difference",
+                _loss_difference(half, losses[0]),
+                BF16_LOSS,
+            )
         )
         curves[kind] = {"float32": losses[0], "CPU": losses[1], "bf16": half}
     notes = (
@@ -117,5 +123,5 @@ def way(after: Tensors, start: Tensors) -> dict[str, Any]:
     return {name: value.double() - start[name].double() for name, value in after.items()}
 
 
-def _apart(losses: list[float], right: list[float]) -> float:
+def _loss_difference(losses: list[float], right: list[float]) -> float:
     return largest(abs(a / b - 1) for a, b in zip(losses, right, strict=True))
