@@ -30,6 +30,19 @@ def relative_error(result: Tensor | Tensors, right: Tensor | Tensors) -> float:
     return math.sqrt(off / whole)
 
 
+def error_of_most(result: Tensors, right: Tensors, left_out: float) -> float:
+    """`relative_error` without the values that lie farthest from right, a share `left_out` of them, rounded
+    up; NaN where one is NaN.
+    """
+    pairs = list(_pairs(result, right))
+    off = torch.cat([(a - b).abs().reshape(-1) for a, b in pairs])
+    whole = math.sqrt(sum(float(b.square().sum()) for _, b in pairs))
+    if bool(off.isnan().any()) or whole == 0:
+        return math.nan
+    most = off.sort().values[: len(off) - math.ceil(left_out * len(off))]
+    return float(most.norm()) / whole
+
+
 def cosine(result: Tensor | Tensors, right: Tensor | Tensors) -> float:
     """The cosine of all tensors together, in float64; NaN where one side is 0."""
     product = ours = theirs = 0.0

@@ -13,6 +13,7 @@ from tools.gpu_day.checks.closeness import (
     differing,
     digest,
     error,
+    error_of_most,
     exact_products,
     largest,
     relative_error,
@@ -38,6 +39,19 @@ def test_nothing_is_near_to_zero_but_zero() -> None:
 def test_other_names_or_shapes_are_no_distance(other: dict[str, torch.Tensor]) -> None:
     with pytest.raises(ValueError, match=r"tensor [ab]"):
         relative_error({"a": torch.ones(2)}, other)
+
+
+def test_an_error_of_most_leaves_out_the_farthest() -> None:
+    right = {"a": torch.full((50,), 3.0), "b": torch.full((50,), 4.0)}
+    result = {name: value.clone() for name, value in right.items()}
+    result["b"][7] += 100
+    result["a"][3] += 2.5
+    whole = 5 * 50**0.5
+    assert error_of_most(result, right, 0.01) == pytest.approx(2.5 / whole)
+    assert error_of_most(result, right, 0.011) == 0
+    assert error_of_most(result, right, 0) == pytest.approx(relative_error(result, right))
+    result["b"][7] = math.nan
+    assert math.isnan(error_of_most(result, right, 0.5))
 
 
 def test_a_nan_is_beyond_every_bound() -> None:
