@@ -179,13 +179,20 @@ class FlatGate:
         self._gamma = torch.tensor(law.gamma, dtype=torch.float32, device=device)
         self._formulas: tuple[Callable[..., None], Callable[..., None]] = (perturb, slopes)
         if compiled:
-            self._formulas = (torch.compile(perturb), torch.compile(slopes))
+            # Whole or not at all: half of a formula in a kernel would say nothing about compiling.
+            self._formulas = (torch.compile(perturb, fullgraph=True), torch.compile(slopes, fullgraph=True))
 
     def perturb(self, theta: Sequence[Tensor], key: Key) -> None:
         """`perturbed` = theta + s w, with s drawn under `key`; theta in the layout's order."""
         torch._foreach_copy_(list(self.perturbed.values()), list(theta))
         draw(self._v, key)
         self._formulas[0](self.law, self._gamma, self.alpha, self.w, self._v, self._s, self._weights)
+
+    def draws(self, key: Key) -> dict[str, Tensor]:
+        """The u that `perturb` draws under `key`, by tensor name: for those who compute the gates again."""
+        u = torch.empty_like(self.alpha)
+        draw(u, key)
+        return self.layout.views(u)
 
     def interior(self) -> Tensor:
         """How many gates were drawn strictly between 0 and 1; between `perturb` and `gradients`."""

@@ -94,14 +94,12 @@ class GateLearner:
         single = {
             name: value
             for name, value in masked.items()
-            if kind == "element" and value.dtype == torch.float32 and value.device == device
+            if kind == "element"
+            and (value.dtype, value.device) == (torch.float32, device)
+            and value.is_contiguous()
         }
         self._fused = set(single) if kernel == "fused" and device.type == "cpu" else set()
-        flat = {
-            name: value.data
-            for name, value in single.items()
-            if kernel in ("flat", "compiled") and value.is_contiguous()
-        }
+        flat = {name: value.data for name, value in single.items() if kernel in ("flat", "compiled")}
         self._flat = (
             FlatGate(self.law, flat, settings.alpha0, compiled=kernel == "compiled") if flat else None
         )
