@@ -334,6 +334,13 @@ def test_tensors_that_no_vector_takes_are_learned_beside_it(
         assert torch.equal(dict(made[0][0].named_parameters())[name], value)
 
 
+def test_a_weight_that_is_not_contiguous_is_learned_on_a_cpu_too() -> None:
+    model, steps = learner("fused", Mixed())
+    steps.step(lambda: mixed_loss(model))
+    assert "turned.weight" not in steps._fused and "turned.bias" in steps._fused
+    assert steps.w["turned.weight"].any()
+
+
 def test_only_the_targets_are_in_the_vector_and_shared_gates_are_not() -> None:
     names = [name for name in target_names(tiny.bert()) if "attention" in name]
     model, steps = learner("flat", names=names)
