@@ -211,6 +211,17 @@ class GateLearner:
         self.steps += 1
         return value.detach(), interior
 
+    def draws(self, step: int) -> dict[str, Tensor]:
+        """u of the gates at a step, by tensor name, for those who compute eq. 10 again. Fused tensors are
+        left out: the draws of their rows depend on the batch.
+        """
+        flat = {} if self._flat is None else self._flat.draws((*self.key, step))
+        return {
+            name: flat[name] if name in flat else uniform(alpha.shape, (*self.key, step, name), alpha.device)
+            for name, alpha in self.alpha.items()
+            if name not in self._fused
+        }
+
     def settle(self) -> None:
         """Wait for what steps have left to be looked at. Raises ModelError as `step` does."""
         self._finite.settle()
