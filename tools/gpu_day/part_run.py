@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -13,10 +15,34 @@ import torch
 
 from benchmark.tracking import environment
 from bmt.runtime.files import write_json
+from tools.gpu_day.records import LAST_LINES
 from tools.performance.figures import Measurement
 
-LAST_LINES = 12
-"""Lines of a traceback that a record keeps."""
+
+def plain_json(value: Any) -> Any:
+    """`value` as JSON can hold it: numpy's and torch's numbers and arrays as Python's, what is not finite as
+    None, anything else as its text.
+    """
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):  # a bool too
+        return value
+    if isinstance(value, dict):
+        return {str(key): plain_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain_json(one) for one in value]
+    return plain_json(value.tolist()) if hasattr(value, "tolist") else str(value)
+
+
+def entry_of(measurement: Measurement) -> dict[str, Any]:
+    """A measurement as a record keeps it: title, notes, figures with their value and whether their target is
+    kept, and what else the measurement's own record says.
+    """
+    figures = [
+        asdict(figure) | {"value": figure.value, "kept": figure.kept} for figure in measurement.figures
+    ]
+    entry = plain_json({"title": measurement.title, "notes": list(measurement.notes), "figures": figures})
+    return entry | {"record": plain_json(measurement.record)}
 
 
 @dataclass(slots=True)
@@ -28,7 +54,8 @@ class PartRun:
         out: the day's folder. What is put there comes back from the GPU's machine.
         pack: the folder that came along (`tools.gpu_day.pack`).
         rehearsal: tiny shapes, on the CPU.
-        deadline: when the part has to be done, on the clock of `time.monotonic`.
+        deadline: when the part has to be done, on the clock of `time.monotonic`, which all processes share.
+        began: when it began, on the same clock.
     """
 
     part: str
@@ -36,13 +63,15 @@ class PartRun:
     pack: Path
     rehearsal: bool
     deadline: float
-    _began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=time.monotonic)
+    _marked: float = field(default_factory=time.monotonic)
     _record: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._record = {
             "part": self.part,
             "state": "running",
+            "current": None,
             "rehearsal": self.rehearsal,
             "began": time.time(),
             "environment": environment.describe(),
@@ -63,18 +92,18 @@ class PartRun:
         return self.deadline - time.monotonic()
 
     def keep(self, measurement: Measurement) -> None:
-        """Put a measurement into the record, and the record on the disk."""
-        figures = [
-            asdict(figure) | {"value": figure.value, "kept": figure.kept} for figure in measurement.figures
-        ]
-        self._record["measurements"].append(
-            {
-                "title": measurement.title,
-                "notes": list(measurement.notes),
-                "figures": figures,
-                "record": measurement.record,
-            }
-        )
+        """Put a measurement into the record, and the record on the disk.
+
+        A figure that is not finite is null there, its target not kept, and an error beside it.
+        """
+        entry = entry_of(measurement)
+        entry["seconds"] = self._lap()
+        self._record["measurements"].append(entry)
+        lost = [figure["name"] for figure in entry["figures"] if figure["value"] is None]
+        if lost:
+            self._record["errors"].append(
+                {"title": measurement.title, "error": f"not finite: {', '.join(lost)}", "lines": []}
+            )
         self._write()
 
     def attempt(
@@ -83,34 +112,49 @@ class PartRun:
         """Measure and keep; an error is kept in the measurement's place, and the part goes on.
 
         Args:
-            title: what the record calls it where there is an error, or where it is skipped.
+            title: what the record calls it where there is an error, or where it is skipped; while it is
+                measured the record names it as "current".
             needs: seconds that it takes; with less left it is skipped, and the record says so.
         """
         if self.left < needs:
             self._record["skipped"].append(title)
             self._write()
             return None
+        self._record["current"] = title
+        self._write()
+        measurement = None
         try:
             measurement = measure()
+            if measurement is not None:
+                self.keep(measurement)
         except Exception as error:  # whatever it is: the next measurement may still work
             self.fail(title, error)
-            return None
-        if measurement is not None:
-            self.keep(measurement)
+            measurement = None
+        if measurement is None:
+            gc.collect()  # what an error's frames held, on the GPU too
+        self._record["current"] = None
         return measurement
 
     def fail(self, title: str, error: BaseException) -> None:
         """Put an error into the record."""
         lines = "".join(traceback.format_exception(error)).splitlines()
         what = f"{type(error).__name__}: {error}"
-        self._record["errors"].append({"title": title, "error": what, "lines": lines[-LAST_LINES:]})
+        self._record["errors"].append(
+            {"title": title, "error": what, "lines": lines[-LAST_LINES:], "seconds": self._lap()}
+        )
         self._write()
 
     def end(self) -> None:
         """The part has come to its end."""
         self._record["state"] = "failed" if self._record["errors"] else "done"
+        self._record["current"] = None
         self._write()
 
+    def _lap(self) -> float:
+        """Seconds since the last one."""
+        before, self._marked = self._marked, time.monotonic()
+        return self._marked - before
+
     def _write(self) -> None:
-        self._record["seconds"] = time.monotonic() - self._began
+        self._record["seconds"] = time.monotonic() - self.began
         write_json(self.out / f"{self.part}.json", self._record)

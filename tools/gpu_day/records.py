@@ -1,0 +1,53 @@
+"""The records of a day, as its own process reads and ends them: without torch, and whatever state a part left
+them in.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bmt.runtime.files import remove_half_written, write_json
+
+Record = dict[str, Any]
+LAST_LINES = 12
+"""Lines of a traceback, or of what a part's process has said last, that a record keeps."""
+LISTS = ("measurements", "errors", "skipped")
+
+
+def read_record(path: Path) -> Record | None:
+    """What is in a record's file; None without one, a record that says so where it cannot be read."""
+    try:
+        record = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        return {"state": "unreadable", "errors": [{"title": path.name, "error": f"{error}", "lines": []}]}
+    return record if isinstance(record, dict) else {"state": "unreadable"}
+
+
+def read_records(folder: Path, names: Iterable[str]) -> dict[str, Record]:
+    """The records that are there, by the part's name."""
+    records = {name: read_record(folder / f"{name}.json") for name in names}
+    return {name: record for name, record in records.items() if record is not None}
+
+
+def end_record(
+    folder: Path, name: str, state: str, error: str, lines: Sequence[str], *, rehearsal: bool, seconds: float
+) -> Record:
+    """Of a part that did not come to its own end: its record with that state and error, what it has measured
+    kept; a record with nothing else in it where it has not even begun one.
+    """
+    path = folder / f"{name}.json"
+    remove_half_written(folder, path.name)
+    record = read_record(path) or {"began": time.time() - seconds, "environment": {}}
+    title = record.get("current") or name
+    record |= {"part": name, "state": state, "rehearsal": rehearsal, "seconds": seconds}
+    for kind in LISTS:
+        record.setdefault(kind, [])
+    record["errors"].append({"title": title, "error": error, "lines": list(lines)})
+    write_json(path, record)
+    return record
