@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from benchmark.cli.signals import ended
 from bmt.runtime.files import remove_half_written, write_text
 from tools.gpu_day.part_process import PartJob
 from tools.gpu_day.process_group import run_in_group
-from tools.gpu_day.records import LAST_LINES, Record, end_record, read_record, read_records
+from tools.gpu_day.records import Record, end_record, read_record, read_records
 from tools.gpu_day.summary import state_line, summary_lines
 from tools.gpu_day.wheels import unpack_wheels
 
@@ -144,8 +144,13 @@ def environment_of(setting: DaySetting, temporary: Path) -> dict[str, str]:
 
 
 def run_part(part: Part, setting: DaySetting, environment: dict[str, str], seconds: float) -> Record:
-    """Run one part for at most `seconds`: its record, ended here where the part could not."""
-    began, path = time.monotonic(), setting.out / f"{part.name}.json"
+    """Run one part for at most `seconds`: its record, ended here where the part could not.
+
+    Where its process is lost in an attempt (killed, or its CUDA context is broken), the part goes on in a new
+    one with what has not been attempted.
+    """
+    began = time.monotonic()
+    path, log = setting.out / f"{part.name}.json", setting.out / LOG
     grace = min(GRACE, seconds / 10)
     path.unlink(missing_ok=True)
     job = PartJob(
@@ -156,33 +161,52 @@ def run_part(part: Part, setting: DaySetting, environment: dict[str, str], secon
         setting.rehearsal,
         began + seconds - grace,
         began,
-        setting.faults.get(part.name),
+        fault=setting.faults.get(part.name),
     )
-    with (setting.out / LOG).open("ab") as log:
-        log.write(f"== {part.name}: {time.strftime('%H:%M:%S')}, at most {seconds:.0f} s\n".encode())
-        log.flush()
-        said, state, error = log.tell(), "interrupted", "the day was ended"
+    with log.open("ab") as stream:
+        stream.write(f"== {part.name}: {time.strftime('%H:%M:%S')}, at most {seconds:.0f} s\n".encode())
+    attempted = 0
+    while True:
+        left = max(0.0, began + seconds - time.monotonic())
+        record, lost = run_process(job, log, environment, seconds=left, grace=grace)
+        before, attempted = attempted, len(record.get("attempted", ()))
+        if not lost or attempted == before:
+            return record
+        job = replace(job, resumed=True, fault=None)
+
+
+def run_process(
+    job: PartJob, log: Path, environment: Mapping[str, str], *, seconds: float, grace: float
+) -> tuple[Record, bool]:
+    """Run a part's process: the record, and whether the process was lost before it could end that itself."""
+    path, first = Path(job.out, f"{job.part}.json"), log.stat().st_size
+    state, error = "interrupted", "the day was ended"
+    with log.open("ab") as stream:
         try:
-            status = run_in_group(job.command(), environment, log.fileno(), seconds=seconds, grace=grace)
-            state, error = ("out of time", f"ended after {seconds:.0f} s")
-            if status is not None:
-                state, error = "failed", f"left with status {status}"
-            if status is not None and status < 0:
-                error = f"ended by signal {-status} ({signal.strsignal(-status)})"
+            status = run_in_group(job.command(), environment, stream.fileno(), seconds=seconds, grace=grace)
+            state, error = ending(status)
         finally:
             record = read_record(path)
-            if record is None or record.get("state") not in ("done", "failed"):
-                lines = (setting.out / LOG).read_bytes()[said:].decode(errors="replace").splitlines()
-                record = end_record(
-                    setting.out,
-                    part.name,
-                    state,
-                    error,
-                    lines[-LAST_LINES:],
-                    rehearsal=setting.rehearsal,
-                    seconds=time.monotonic() - began,
-                )
-    return record
+            lost = record is None or record.get("state") not in ("done", "failed")
+            if lost:
+                lines = log.read_bytes()[first:].decode(errors="replace").splitlines()
+                said = f": {lines[-1]}" if lines and state == "failed" else ""
+                record = end_record(path, state, error + said, lines, asdict(job))
+    assert record is not None
+    return record, lost and state == "failed"
+
+
+def ending(status: int | None) -> tuple[str, str]:
+    """The state of a part whose process has not ended its record, and what the record says of it.
+
+    Args:
+        status: as `run_in_group` returns it.
+    """
+    if status is None:
+        return "out of time", "its time was up"
+    if status < 0:
+        return "failed", f"its process was ended by signal {-status} ({signal.strsignal(-status)})"
+    return "failed", f"its process left with status {status}"
 
 
 def renew_summary(folder: Path, names: Sequence[str]) -> list[str]:

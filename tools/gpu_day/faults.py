@@ -16,7 +16,9 @@ class InjectedError(Exception):
 
 
 class FaultyRun(PartRun):
-    """A part that meets a fault once it has kept its first measurement: at its next one, or at its end."""
+    """A part that meets a fault once it has kept its first measurement: within its next attempt it is killed,
+    else before that, or at its end.
+    """
 
     fault = "error"
 
@@ -24,6 +26,8 @@ class FaultyRun(PartRun):
         self, title: str, measure: Callable[[], Measurement | None], **options: Any
     ) -> Measurement | None:
         """As of any part, where the fault is not due yet."""
+        if self.fault == "kill" and self._record["measurements"]:
+            return super().attempt(title, self._meet, **options)
         self._meet()
         return super().attempt(title, measure, **options)
 

@@ -14,7 +14,7 @@ class PartJob:
     """What the process does.
 
     Attributes:
-        part, out, pack, rehearsal, deadline, began: as in `part_run.PartRun`.
+        part, out, pack, rehearsal, deadline, began, resumed: as in `part_run.PartRun`.
         module: the module whose `measure` is called.
         fault: of `day.FAULTS`, or None.
     """
@@ -26,6 +26,7 @@ class PartJob:
     rehearsal: bool
     deadline: float
     began: float
+    resumed: bool = False
     fault: str | None = None
 
     def command(self) -> list[str]:
@@ -39,16 +40,17 @@ def main() -> int:
     from tools.gpu_day.faults import FaultyRun
     from tools.gpu_day.part_run import PartRun
 
-    job = PartJob(**json.loads(sys.argv[1]))
-    kind = FaultyRun if job.fault else PartRun
+    values = json.loads(sys.argv[1])
+    module, fault = values.pop("module"), values.pop("fault")
+    values |= {name: Path(values[name]) for name in ("out", "pack")}
     with ended():
-        run = kind(job.part, Path(job.out), Path(job.pack), job.rehearsal, job.deadline, job.began)
+        run = FaultyRun(**values) if fault else PartRun(**values)
         if isinstance(run, FaultyRun):
-            run.fault = str(job.fault)
+            run.fault = fault
         try:
-            import_module(job.module).measure(run)
+            import_module(module).measure(run)
         except Exception as error:
-            run.fail(job.part, error)
+            run.fail(run.part, error)
             PartRun.end(run)
             raise
         run.end()

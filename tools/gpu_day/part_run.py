@@ -15,8 +15,11 @@ import torch
 
 from benchmark.tracking import environment
 from bmt.runtime.files import write_json
-from tools.gpu_day.records import LAST_LINES
+from tools.gpu_day.records import LAST_LINES, read_record
 from tools.performance.figures import Measurement
+
+LOST = 75
+"""Exit status of a part's process whose CUDA context is broken."""
 
 
 def plain_json(value: Any) -> Any:
@@ -56,6 +59,8 @@ class PartRun:
         rehearsal: tiny shapes, on the CPU.
         deadline: when the part has to be done, on the clock of `time.monotonic`, which all processes share.
         began: when it began, on the same clock.
+        resumed: an earlier process of this part was lost: its record goes on, and what that process has
+            attempted is not attempted again.
     """
 
     part: str
@@ -64,20 +69,27 @@ class PartRun:
     rehearsal: bool
     deadline: float
     began: float = field(default_factory=time.monotonic)
+    resumed: bool = False
     _marked: float = field(default_factory=time.monotonic)
+    _attempted: frozenset[str] = frozenset()
     _record: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.resumed:
+            self._record = read_record(self.out / f"{self.part}.json") or {}
+            self._attempted = frozenset(self._record["attempted"])
         self._record = {
             "part": self.part,
-            "state": "running",
-            "current": None,
             "rehearsal": self.rehearsal,
             "began": time.time(),
             "environment": environment.describe(),
+            "attempted": [],
             "measurements": [],
             "errors": [],
             "skipped": [],
+            **self._record,
+            "state": "running",
+            "current": None,
         }
         self._write()
 
@@ -115,25 +127,32 @@ class PartRun:
             title: what the record calls it where there is an error, or where it is skipped; while it is
                 measured the record names it as "current".
             needs: seconds that it takes; with less left it is skipped, and the record says so.
+
+        Raises:
+            SystemExit: the error has broken the process's CUDA context, in which nothing will work any more:
+                the part goes on in a new process (`LOST`).
         """
+        if title in self._attempted:
+            return None
+        self._record["attempted"].append(title)
         if self.left < needs:
             self._record["skipped"].append(title)
             self._write()
             return None
         self._record["current"] = title
         self._write()
-        measurement = None
         try:
             measurement = measure()
+            self._record["current"] = None
             if measurement is not None:
                 self.keep(measurement)
+            return measurement
         except Exception as error:  # whatever it is: the next measurement may still work
+            self._record["current"] = None
             self.fail(title, error)
-            measurement = None
-        if measurement is None:
-            gc.collect()  # what an error's frames held, on the GPU too
-        self._record["current"] = None
-        return measurement
+        gc.collect()  # what the error's frames held, on the GPU too
+        self._check_context()
+        return None
 
     def fail(self, title: str, error: BaseException) -> None:
         """Put an error into the record."""
@@ -149,6 +168,13 @@ class PartRun:
         self._record["state"] = "failed" if self._record["errors"] else "done"
         self._record["current"] = None
         self._write()
+
+    def _check_context(self) -> None:
+        if self.device.type == "cuda":
+            try:
+                torch.cuda.synchronize()
+            except RuntimeError:
+                raise SystemExit(LOST) from None
 
     def _lap(self) -> float:
         """Seconds since the last one."""

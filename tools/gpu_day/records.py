@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from bmt.runtime.files import remove_half_written, write_json
 Record = dict[str, Any]
 LAST_LINES = 12
 """Lines of a traceback, or of what a part's process has said last, that a record keeps."""
-LISTS = ("measurements", "errors", "skipped")
+LISTS = ("attempted", "measurements", "errors", "skipped")
 
 
 def read_record(path: Path) -> Record | None:
@@ -35,19 +35,22 @@ def read_records(folder: Path, names: Iterable[str]) -> dict[str, Record]:
     return {name: record for name, record in records.items() if record is not None}
 
 
-def end_record(
-    folder: Path, name: str, state: str, error: str, lines: Sequence[str], *, rehearsal: bool, seconds: float
-) -> Record:
-    """Of a part that did not come to its own end: its record with that state and error, what it has measured
-    kept; a record with nothing else in it where it has not even begun one.
+def end_record(path: Path, state: str, error: str, lines: Sequence[str], job: Mapping[str, Any]) -> Record:
+    """Of a part whose process could not do it: end its record with that state and error, what it has measured
+    kept; where it has not even begun one it has nothing else in it.
+
+    Args:
+        lines: what the process has said, of which the last are kept.
+        job: the part's (`part_process.PartJob`), as a mapping.
     """
-    path = folder / f"{name}.json"
-    remove_half_written(folder, path.name)
-    record = read_record(path) or {"began": time.time() - seconds, "environment": {}}
-    title = record.get("current") or name
-    record |= {"part": name, "state": state, "rehearsal": rehearsal, "seconds": seconds}
+    remove_half_written(path.parent, path.name)
+    record = read_record(path) or {"environment": {}}
+    record |= {"part": job["part"], "rehearsal": job["rehearsal"], "state": state}
+    record["seconds"] = time.monotonic() - job["began"]
+    record.setdefault("began", time.time() - record["seconds"])
     for kind in LISTS:
         record.setdefault(kind, [])
-    record["errors"].append({"title": title, "error": error, "lines": list(lines)})
+    title = record.pop("current", None) or job["part"]
+    record["errors"].append({"title": title, "error": error, "lines": list(lines[-LAST_LINES:])})
     write_json(path, record)
     return record

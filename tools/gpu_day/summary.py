@@ -66,13 +66,13 @@ def state_line(name: str, record: Record) -> str:
     figures = [figure for one in _measurements(record) for figure in _dicts(one, "figures")]
     kept = [figure.get("kept") for figure in figures]
     counts = (
-        (len(figures), "figures"),
-        (kept.count(True), "kept"),
-        (kept.count(False), "not kept"),
-        (len(_list(record, "errors")), "errors"),
-        (len(_list(record, "skipped")), "skipped"),
+        ("figures", len(figures)),
+        ("targets kept", kept.count(True)),
+        ("not kept", kept.count(False)),
+        ("errors", len(_list(record, "errors"))),
+        ("skipped", len(_list(record, "skipped"))),
     )
-    said = ", ".join(f"{count} {what}" for count, what in counts if count)
+    said = ", ".join(f"{what} {count}" for what, count in counts if count)
     state = "cut off" if record.get("state") == "running" else record.get("state")
     return f"{name:<8} {state:<12} {record.get('seconds') or 0:4.0f} s  {said}"
 
