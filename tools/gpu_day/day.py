@@ -186,6 +186,7 @@ def run_process(
             status = run_in_group(job.command(), environment, stream.fileno(), seconds=seconds, grace=grace)
             state, error = ending(status)
         finally:
+            remove_half_written(path.parent, path.name)
             record = read_record(path)
             lost = record is None or record.get("state") not in ("done", "failed")
             if lost:

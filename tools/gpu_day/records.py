@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bmt.runtime.files import remove_half_written, write_json
+from bmt.runtime.files import write_json
 
 Record = dict[str, Any]
 LAST_LINES = 12
@@ -43,7 +43,6 @@ def end_record(path: Path, state: str, error: str, lines: Sequence[str], job: Ma
         lines: what the process has said, of which the last are kept.
         job: the part's (`part_process.PartJob`), as a mapping.
     """
-    remove_half_written(path.parent, path.name)
     record = read_record(path) or {"environment": {}}
     record |= {"part": job["part"], "rehearsal": job["rehearsal"], "state": state}
     record["seconds"] = time.monotonic() - job["began"]

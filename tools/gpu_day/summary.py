@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -12,16 +12,18 @@ from tools.gpu_day.records import Record
 from tools.performance.figures import FORMATS
 
 LINES, WIDTH = 40, 100
-MOST = {"not kept": 9, "errors": 7, "skipped": 2}
+MOST = {"Not kept": 9, "Errors": 7, "Skipped": 2}
 """Lines of each section, at most; the figures have the rest."""
+LATEST, LARGEST = 1e11, 1e300
+"""Seconds since 1970 that a calendar knows, and the largest number that is one."""
 REHEARSAL = "A rehearsal on a CPU with tiny shapes: its figures say nothing about any machine."
 
 
 def summary_lines(records: Mapping[str, Record]) -> list[str]:
     """At most `LINES` lines of at most `WIDTH` characters.
 
-    The machine and the parts' states; the checks and figures whose target is not kept; errors; then what each
-    part has measured, figures with a target first where not all have room; what was skipped.
+    The machine and the parts' states; by name every figure and check whose target is not kept; errors; what
+    each part has measured, its groups of checks by the one nearest to its bound; what was skipped.
 
     Args:
         records: of the parts, in their order.
@@ -31,39 +33,39 @@ def summary_lines(records: Mapping[str, Record]) -> list[str]:
     lines += [state_line(name, record) for name, record in records.items()]
     lines = _cut(lines, LINES // 3, "parts")
     missed = [line for name, record in records.items() for line in _missed(name, record)]
-    lines += _section("Not kept", missed, MOST["not kept"])
+    lines += _section("Not kept", missed)
     errors = [
         f"{name}: {error.get('title')}: {error.get('error')}"
         for name, record in records.items()
         for error in _dicts(record, "errors")
     ]
-    lines += _section("Errors", errors, MOST["errors"])
+    lines += _section("Errors", errors)
     skipped = [f"{name}: {title}" for name, record in records.items() for title in _list(record, "skipped")]
-    last = wrap(printable("Skipped: " + "; ".join(skipped)), WIDTH, subsequent_indent="  ") if skipped else []
-    last = _cut(last, MOST["skipped"], "lines")
-    figures = [_paragraph(name, one) for name, record in records.items() for one in _measurements(record)]
-    lines += _most_worth(figures, LINES - len(lines) - len(last)) + last
+    last = _cut(_wrapped("Skipped", skipped), MOST["Skipped"], "lines")
+    room = LINES - len(lines) - len(last)
+    paragraphs = [one for name, record in records.items() for one in _paragraphs(name, record)]
+    lines += _cut(_shrunk(paragraphs, room), room, "lines of figures") + last
     return [_short(line) for line in lines]
 
 
 def machine_line(records: Mapping[str, Record]) -> str:
     """Where and when."""
-    first = next((record for record in records.values() if record.get("environment")), {})
-    said = first.get("environment") or {}
-    packages = said.get("packages") or {}
+    first = next((record for record in records.values() if _dict(record, "environment")), {})
+    said = _dict(first, "environment")
+    began = _number(first, "began")
     words = [
         said.get("device"),
-        f"torch {packages['torch']}" if "torch" in packages else None,
-        f"CUDA {said['cuda']}" if said.get("cuda") else None,
-        f"{said['cpu_count']} cores" if said.get("cpu_count") else None,
-        time.strftime("%Y-%m-%d %H:%M", time.gmtime(first["began"])) if "began" in first else None,
+        *(f"{name} {version}" for name, version in _dict(said, "packages").items() if name == "torch"),
+        said.get("cuda") and f"CUDA {said['cuda']}",
+        said.get("cpu_count") and f"{said['cpu_count']} cores",
+        time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(began)) if 0 < began < LATEST else None,
     ]
-    return ", ".join(str(word) for word in words if word) or "No part has left a record yet."
+    return ", ".join(str(word) for word in words if word) or "No part has said where it ran."
 
 
 def state_line(name: str, record: Record) -> str:
     """A part's state, its seconds, and how much there is of what."""
-    figures = [figure for one in _measurements(record) for figure in _dicts(one, "figures")]
+    figures = [figure for one in _dicts(record, "measurements") for figure in _dicts(one, "figures")]
     kept = [figure.get("kept") for figure in figures]
     counts = (
         ("figures", len(figures)),
@@ -73,21 +75,33 @@ def state_line(name: str, record: Record) -> str:
         ("skipped", len(_list(record, "skipped"))),
     )
     said = ", ".join(f"{what} {count}" for what, count in counts if count)
-    state = "cut off" if record.get("state") == "running" else record.get("state")
-    return f"{name:<8} {state:<12} {record.get('seconds') or 0:4.0f} s  {said}"
+    state = "cut off" if record.get("state") == "running" else str(record.get("state"))
+    return f"{name:<8} {state:<12} {_number(record, 'seconds'):4.0f} s  {said}"
 
 
 def figure_text(figure: Mapping[str, Any], key: str = "value") -> str:
     """A figure's value, or with `key` "target" its target, in its unit."""
     value, unit = figure.get(key), figure.get("unit")
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or abs(value) > LARGEST:
         return "not finite"
     return FORMATS.get(str(unit), "{:g}").format(100 * value if unit == "%" else value)
 
 
+def _is_check(figure: Mapping[str, Any]) -> bool:
+    """Whether it says that something is right: an error with a bound, or a count that has to be 0."""
+    return figure.get("unit") == "error" or (figure.get("unit"), figure.get("target")) == ("n", 0)
+
+
+def _nearness(figure: Mapping[str, Any]) -> float:
+    """How near to its bound a check is, or how far beyond it."""
+    if figure.get("value") is None:
+        return float("inf")
+    value, bound = _number(figure, "value"), _number(figure, "target")
+    return value / bound if bound else value
+
+
 def _missed(part: str, record: Record) -> Iterator[str]:
-    """Figures whose target is not kept, the farthest from it first where that can be said."""
-    for one in _measurements(record):
+    for one in _dicts(record, "measurements"):
         for figure in _dicts(one, "figures"):
             if figure.get("kept") is False:
                 yield f"{part}: {one.get('title')}: {_with_target(figure)}"
@@ -102,44 +116,49 @@ def _with_target(figure: Mapping[str, Any]) -> str:
     return f"{text} ({word} {figure_text(figure, 'target')}: {verdict})"
 
 
-def _paragraph(part: str, measurement: Record) -> tuple[list[str], list[str]]:
-    """Lines of a measurement with all its figures, and with those alone that have a target.
+def _paragraphs(part: str, record: Record) -> Iterator[list[list[str]]]:
+    """What a part has measured: each paragraph as lines, then shorter ones.
 
-    Checks (figures in unit "error") are one: how many, and the one nearest to its bound, or farthest above.
+    All groups of checks are one: of each measurement the check that is nearest to its bound. Then each
+    measurement's figures: all of them, those with a target, two lines of these.
     """
-    figures = _dicts(measurement, "figures")
-    checks = [one for one in figures if one.get("unit") == "error" and isinstance(one.get("value"), float)]
-    others = [one for one in figures if one not in checks]
-    said = []
-    if checks:
-        worst = max(checks, key=lambda one: one["value"] / (one.get("target") or 1.0))
-        said = [f"{len(checks)} checks, the worst {_with_target(worst)}"]
-    texts = [
-        said + [_with_target(one) for one in others if one.get("target") is not None or untargeted]
-        for untargeted in (True, False)
-    ]
-    title = f"{part}: {measurement.get('title')}: "
-    full, short = (
-        wrap(printable(title + "; ".join(text)), WIDTH, subsequent_indent="  ") if text else []
-        for text in texts
-    )
-    return full, short
+    groups = []
+    for one in _dicts(record, "measurements"):
+        figures = _dicts(one, "figures")
+        checks = [figure for figure in figures if _is_check(figure)]
+        if checks:
+            worst = max(checks, key=_nearness)
+            verdict = "" if all(figure.get("kept") for figure in checks) else ", NOT KEPT"
+            bound = f"{figure_text(worst)} of {figure_text(worst, 'target')}{verdict}"
+            groups.append(f"{one.get('title')} {bound}")
+    if groups:
+        lines = _wrapped(f"{part}, largest errors", groups)
+        yield [lines, _cut(lines, 8, "lines of checks")]
+    for one in _dicts(record, "measurements"):
+        others = [figure for figure in _dicts(one, "figures") if not _is_check(figure)]
+        aimed = [figure for figure in others if figure.get("target") is not None]
+        full, short = (
+            _wrapped(f"{part}: {one.get('title')}", [_with_target(figure) for figure in some])
+            for some in (others, aimed)
+        )
+        yield [full, short, _cut(short, 2, "lines")]
 
 
-def _most_worth(paragraphs: Sequence[tuple[list[str], list[str]]], room: int) -> list[str]:
-    """Of every paragraph its long form where all have room, then first the last ones' short form, then only
-    as many as have room, and how many more there are.
-    """
-    chosen = [full for full, _ in paragraphs]
-    for at in reversed(range(len(chosen))):
-        if sum(map(len, chosen)) <= room:
-            break
-        chosen[at] = paragraphs[at][1]
-    return _cut([line for lines in chosen for line in lines], room, "lines of figures")
+def _shrunk(paragraphs: Iterable[Sequence[list[str]]], room: int) -> list[str]:
+    """The paragraphs, from the first on in shorter forms until they have room, or no shorter form is left."""
+    forms = [list(one) for one in paragraphs]
+    while sum(len(one[0]) for one in forms) > room and any(len(one) > 1 for one in forms):
+        longest = max(len(one) for one in forms)
+        next(one for one in forms if len(one) == longest).pop(0)
+    return [line for one in forms for line in one[0]]
 
 
-def _section(title: str, texts: Sequence[str], most: int) -> list[str]:
-    return [f"{title}:", *_cut([f"  {text}" for text in texts], most - 1, title.lower())] if texts else []
+def _section(title: str, texts: Sequence[str]) -> list[str]:
+    return [f"{title}:", *_cut([f"  {text}" for text in texts], MOST[title] - 1, "lines")] if texts else []
+
+
+def _wrapped(title: str, texts: Sequence[str]) -> list[str]:
+    return wrap(printable(f"{title}: {'; '.join(texts)}"), WIDTH, subsequent_indent="  ") if texts else []
 
 
 def _cut(lines: Sequence[str], most: int, what: str) -> list[str]:
@@ -147,12 +166,22 @@ def _cut(lines: Sequence[str], most: int, what: str) -> list[str]:
     if len(lines) <= most:
         return list(lines)
     left = len(lines) - most + 1
-    return [*lines[: max(0, most - 1)], f"  … {left} more ({what}): in the parts' JSON files"][:most]
+    return [*lines[: most - 1], f"  … {left} more {what}: in the parts' JSON files"][: max(0, most)]
 
 
 def _short(line: str) -> str:
     text = printable(line)
     return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
+
+
+def _number(record: Mapping[str, Any], key: str) -> float:
+    value = record.get(key)
+    return float(value) if isinstance(value, int | float) and abs(value) < LATEST else 0.0
+
+
+def _dict(record: Mapping[str, Any], key: str) -> Record:
+    value = record.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _list(record: Mapping[str, Any], key: str) -> list[Any]:
@@ -162,7 +191,3 @@ def _list(record: Mapping[str, Any], key: str) -> list[Any]:
 
 def _dicts(record: Mapping[str, Any], key: str) -> list[Record]:
     return [one for one in _list(record, key) if isinstance(one, dict)]
-
-
-def _measurements(record: Record) -> list[Record]:
-    return _dicts(record, "measurements")
