@@ -49,11 +49,11 @@ def main() -> int:
             run.fault = fault
         try:
             import_module(module).measure(run)
+            run.end()
         except Exception as error:
             run.fail(run.part, error)
             PartRun.end(run)
             raise
-        run.end()
     return 0
 
 
