@@ -112,7 +112,7 @@ def _check_machine(options: argparse.Namespace, packed: Sequence[str]) -> None:
     if packed and not options.packed.is_dir():
         rest = " ".join(f"--only {part.name}" for part in PARTS if not part.packed)
         todo = f"`{COMMAND} --pack` makes it; {rest} need none"
-        raise ConfigError(f"{options.packed}: no such folder, and {', '.join(packed)} read it: {todo}")
+        raise ConfigError(f"{options.packed}: no such folder, and {', '.join(packed)} reads it: {todo}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

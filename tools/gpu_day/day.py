@@ -54,7 +54,7 @@ ALL_PARTS = (
     Part("machine", "tools.gpu_day.machine", 25),
     Part("right", "tools.gpu_day.agreement", 120),
     Part("core", "tools.gpu_day.core_speed", 110),
-    Part("loop", "tools.gpu_day.loop_speed", 125, packed=True),
+    Part("loop", "tools.gpu_day.loop_speed", 125),
     Part("cells", "tools.gpu_day.cells", 150, packed=True),
 )
 PARTS = tuple(part for part in ALL_PARTS if find_spec(part.module))  # until every part is there

@@ -20,6 +20,8 @@ from tools.performance.figures import Measurement
 
 LOST = 75
 """Exit status of a part's process whose CUDA context is broken."""
+NOT_FINITE = "not finite: "
+Keep = Callable[[Measurement], None]
 
 
 def plain_json(value: Any) -> Any:
@@ -46,6 +48,11 @@ def entry_of(measurement: Measurement) -> dict[str, Any]:
     ]
     entry = plain_json({"title": measurement.title, "notes": list(measurement.notes), "figures": figures})
     return entry | {"record": plain_json(measurement.record)}
+
+
+def _lost_figures(error: dict[str, Any], title: str) -> bool:
+    """Whether an error says that figures of that measurement are not finite."""
+    return bool(error["title"] == title and error["error"].startswith(NOT_FINITE))
 
 
 @dataclass(slots=True)
@@ -108,15 +115,40 @@ class PartRun:
 
         A figure that is not finite is null there, its target not kept, and an error beside it.
         """
-        entry = entry_of(measurement)
-        entry["seconds"] = self._lap()
-        self._record["measurements"].append(entry)
+        self._put(measurement, self._record["measurements"], self._record["errors"])
+
+    def renew(self, measurement: Measurement) -> None:
+        """As `keep`, in the place of what was kept under the same title."""
+        title, errors = measurement.title, self._record["errors"]
+        others = [one for one in self._record["measurements"] if one["title"] != title]
+        self._put(measurement, others, [one for one in errors if not _lost_figures(one, title)])
+
+    def _put(self, measurement: Measurement, others: list[Any], errors: list[Any]) -> None:
+        entry = entry_of(measurement) | {"seconds": self._lap()}
         lost = [figure["name"] for figure in entry["figures"] if figure["value"] is None]
         if lost:
-            self._record["errors"].append(
-                {"title": measurement.title, "error": f"not finite: {', '.join(lost)}", "lines": []}
-            )
+            said = f"{NOT_FINITE}{', '.join(lost)}"
+            errors = [*errors, {"title": measurement.title, "error": said, "lines": []}]
+        self._record |= {"measurements": [*others, entry], "errors": errors}
         self._write()
+
+    def grow(
+        self,
+        title: str,
+        measure: Callable[[Callable[[Measurement], None]], Measurement],
+        *,
+        needs: float = 0.0,
+    ) -> None:
+        """As `attempt`, of a measurement that is kept on the way too, as far as it has come.
+
+        Args:
+            measure: is given the function that keeps it so far (`renew`).
+        """
+
+        def whole() -> None:
+            self.renew(measure(self.renew))
+
+        self.attempt(title, whole, needs=needs)
 
     def attempt(
         self, title: str, measure: Callable[[], Measurement | None], *, needs: float = 0.0

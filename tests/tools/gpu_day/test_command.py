@@ -80,8 +80,8 @@ def test_who_reads_the_pack_asks_for_it(gpu: None, tmp_path: Path, monkeypatch: 
     with pytest.raises(ConfigError) as refused:
         setting("--out", str(tmp_path / "out"), "--packed", str(tmp_path / "pack"))
     assert str(refused.value) == (
-        f"{tmp_path / 'pack'}: no such folder, and loop, cells read it: `python -m tools.gpu_day --pack` "
-        "makes it; --only machine --only right --only core need none"
+        f"{tmp_path / 'pack'}: no such folder, and cells reads it: `python -m tools.gpu_day --pack` "
+        "makes it; --only machine --only right --only core --only loop need none"
     )
 
 

@@ -54,7 +54,7 @@ def test_peaks_are_of_the_sizes_and_kinds_stated(monkeypatch: pytest.MonkeyPatch
     made = matrix_products(CPU, machine.MachineSizes())
     assert [figure.value for figure in made.figures] == [3.0, 3.0, 3.0]
     assert taken == [
-        (8192, False),
+        (8192, torch.bfloat16, False),
         (8192, torch.float32, True),
         (4096, torch.float32, False),
     ]

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -88,6 +89,30 @@ def test_what_is_not_finite_is_null_not_kept_and_an_error(run: PartRun, tmp_path
     figure = said["measurements"][0]["figures"][0]
     assert (figure["measured"], figure["value"], figure["kept"]) == (None, None, False)
     assert [(one["title"], one["error"]) for one in said["errors"]] == [("gates", "not finite: largest")]
+
+
+def test_a_measurement_grows_in_its_place(run: PartRun, tmp_path: Path) -> None:
+    def growing(keep: Callable[[Measurement], None]) -> Measurement:
+        keep(checked(error=float("nan")))
+        assert len(record(tmp_path)["errors"]) == 1
+        keep(checked(error=float("nan")))
+        keep(checked(error=0.5))
+        assert record(tmp_path)["measurements"][-1]["figures"][0]["value"] == 0.5
+        return checked(error=0.25)
+
+    def stopped(keep: Callable[[Measurement], None]) -> Measurement:
+        keep(checked("draws"))
+        raise ValueError("no more")
+
+    run.attempt("masks", lambda: checked("masks"))
+    run.grow("gates", growing)
+    run.grow("draws", stopped)
+    run.renew(checked("masks", error=0.125))
+    said = record(tmp_path)
+    values = [(one["title"], one["figures"][0]["value"]) for one in said["measurements"]]
+    assert values == [("gates", 0.25), ("draws", 1e-8), ("masks", 0.125)]
+    assert [(one["title"], one["error"]) for one in said["errors"]] == [("draws", "ValueError: no more")]
+    assert said["attempted"] == ["masks", "gates", "draws"]
 
 
 def test_a_measurement_that_json_cannot_hold_costs_itself_alone(run: PartRun, tmp_path: Path) -> None:
