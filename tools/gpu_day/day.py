@@ -20,7 +20,7 @@ from benchmark.cli.signals import ended
 from bmt.runtime.files import remove_half_written, write_text
 from tools.gpu_day.part_process import PartJob
 from tools.gpu_day.process_group import run_in_group
-from tools.gpu_day.records import Record, end_record, read_record, read_records
+from tools.gpu_day.records import LOST, Record, end_record, read_record, read_records
 from tools.gpu_day.summary import state_line, summary_lines
 from tools.gpu_day.wheels import unpack_wheels
 
@@ -102,8 +102,8 @@ def reserve(budget: float) -> float:
 def run_day(setting: DaySetting) -> int:
     """Run the parts, a line each as they end; then say the summary.
 
-    Leaves records, log and summary in `setting.out`, whole at any moment. SIGTERM and Ctrl-C end the part at
-    work, and the summary is written.
+    Leaves records, log and summary in `setting.out`, whole at any moment. SIGTERM, a lost terminal and Ctrl-C
+    end the part at work, and the summary is written.
 
     Returns:
         0 where every part is done, else 1.
@@ -112,7 +112,7 @@ def run_day(setting: DaySetting) -> int:
     names = list(dict.fromkeys(part.name for part in (*PARTS, *setting.parts)))
     ends = setting.began + setting.budget - reserve(setting.budget)
     states = []
-    with ended(), TemporaryDirectory(prefix="bmt-gpu-day-") as temporary:
+    with ended(signal.SIGHUP), TemporaryDirectory(prefix="bmt-gpu-day-") as temporary:
         environment = environment_of(setting, Path(temporary))
         try:
             for number, part in enumerate(setting.parts):
@@ -205,6 +205,8 @@ def ending(status: int | None) -> tuple[str, str]:
     """
     if status is None:
         return "out of time", "its time was up"
+    if status == LOST:
+        return "failed", "its CUDA context was broken: what came after was attempted in a new process"
     if status < 0:
         return "failed", f"its process was ended by signal {-status} ({signal.strsignal(-status)})"
     return "failed", f"its process left with status {status}"

@@ -122,14 +122,17 @@ def matrix_products(device: torch.device, sizes: MachineSizes) -> Measurement:
 
 def copies(device: torch.device, sizes: MachineSizes) -> Measurement:
     """Bandwidths within the device's memory, and to it and from it."""
-    within = copy_bandwidth(device, sizes.copied)
+    size = sizes.copied
+    if device.type == "cuda":  # five such buffers, on a small GPU too
+        size = min(size, torch.cuda.get_device_properties(device).total_memory // 16)
+    within = copy_bandwidth(device, size)
     to, back = transfer_bandwidth(device, sizes.transferred)
     figures = [
         MeasuredFigure("within the memory, read and written", within / 1e9, unit="GB/s"),
         MeasuredFigure("to it from pinned memory", to / 1e9, unit="GB/s"),
         MeasuredFigure("from it to pinned memory", back / 1e9, unit="GB/s"),
     ]
-    notes = (f"Four buffers of {sizes.copied / 1e6:,.0f} MB copied in turn; best of five tries.",)
+    notes = (f"Four buffers of {size / 1e6:,.0f} MB copied in turn; best of five tries.",)
     return Measurement("Copies", figures, notes)
 
 

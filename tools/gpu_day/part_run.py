@@ -15,11 +15,9 @@ import torch
 
 from benchmark.tracking import environment
 from bmt.runtime.files import write_json
-from tools.gpu_day.records import LAST_LINES, read_record
+from tools.gpu_day.records import LAST_LINES, LOST, read_record
 from tools.performance.figures import Measurement
 
-LOST = 75
-"""Exit status of a part's process whose CUDA context is broken."""
 NOT_FINITE = "not finite: "
 Keep = Callable[[Measurement], None]
 

@@ -15,6 +15,8 @@ from bmt.runtime.files import write_json
 Record = dict[str, Any]
 LAST_LINES = 12
 """Lines of a traceback, or of what a part's process has said last, that a record keeps."""
+LOST = 75
+"""Exit status of a part's process whose CUDA context is broken."""
 LISTS = ("attempted", "measurements", "errors", "skipped")
 
 

@@ -26,6 +26,7 @@ from tests.support.waiting import wait_until
 from tools.gpu_day import day
 from tools.gpu_day.day import ALL_PARTS, BUDGET, DaySetting, Part, limit, reserve, run_day
 from tools.gpu_day.part_process import PartJob
+from tools.gpu_day.records import LOST
 
 SECONDS = st.floats(0.1, 1000)
 
@@ -147,6 +148,19 @@ def test_a_day_of_parts_that_go_well_is_status_0(tmp_path: Path) -> None:
     (tmp_path / ".done.json.123.part").touch()  # of a process that was killed
     assert run_day(setting(tmp_path, ["done"])) == 0  # renewed
     assert {path.name for path in tmp_path.iterdir()} == {"done.json", "log.txt", "summary.txt"}
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (None, ("out of time", "its time was up")),
+        (1, ("failed", "its process left with status 1")),
+        (LOST, ("failed", "its CUDA context was broken: what came after was attempted in a new process")),
+        (-11, ("failed", "its process was ended by signal 11 (Segmentation fault)")),
+    ],
+)
+def test_what_is_said_of_a_part_that_did_not_end_itself(status: int | None, said: tuple[str, str]) -> None:
+    assert day.ending(status) == said
 
 
 DAY = """

@@ -28,8 +28,8 @@ MOST_FILES, MOST_BYTES = 8, 16 << 20
 def command(out: Path, *more: str) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "tools.gpu_day", "--rehearse", "--out", str(out), *more]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(words, cwd=ROOT, env=environment, text=True, **pipes)  # type: ignore[call-overload, no-any-return]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(words, cwd=ROOT, env=environment, text=True, stdout=pipe, stderr=pipe)
 
 
 def records(out: Path) -> dict[str, dict[str, Any]]:
