@@ -58,8 +58,8 @@ ALL_PARTS = (
     Part("cells", "tools.gpu_day.cells", 150, packed=True),
 )
 PARTS = tuple(part for part in ALL_PARTS if find_spec(part.module))  # until every part is there
-REHEARSED = 60.0
-"""Seconds of every part in a rehearsal, where each takes about as long."""
+REHEARSED = 300.0
+"""Seconds of every part in a rehearsal: more than there are, so that each has a like share."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,55 +101,60 @@ def _nearness(figure: Mapping[str, Any]) -> float:
 
 
 def _missed(part: str, record: Record) -> Iterator[str]:
+    """The figure first: it must not be what a long name leaves no room for."""
     for one in _dicts(record, "measurements"):
         for figure in _dicts(one, "figures"):
             if figure.get("kept") is False:
-                yield f"{part}: {one.get('title')}: {_with_target(figure)}"
+                said = f"{figure_text(figure)} ({_bound(figure)})"
+                yield f"{said} {part}: {one.get('title')}: {figure.get('name')}"
 
 
-def _with_target(figure: Mapping[str, Any]) -> str:
+def _bound(figure: Mapping[str, Any]) -> str:
+    return f"{'≥' if figure.get('at_least') else '≤'}{figure_text(figure, 'target')}"
+
+
+def _with_bound(figure: Mapping[str, Any]) -> str:
     text = f"{figure.get('name')} {figure_text(figure)}"
     if figure.get("target") is None:
         return text
-    word = "at least" if figure.get("at_least") else "at most"
-    verdict = "kept" if figure.get("kept") else "NOT KEPT"
-    return f"{text} ({word} {figure_text(figure, 'target')}: {verdict})"
+    return f"{text} ({_bound(figure)}{'' if figure.get('kept') else ', NOT KEPT'})"
 
 
 def _paragraphs(part: str, record: Record) -> Iterator[list[list[str]]]:
     """What a part has measured: each paragraph as lines, then shorter ones.
 
     All groups of checks are one: of each measurement the check that is nearest to its bound. Then each
-    measurement's figures: all of them, those with a target, two lines of these.
+    measurement's figures: all of them, those with a target, two lines of these; beside checks all or none.
     """
     groups = []
     for one in _dicts(record, "measurements"):
-        figures = _dicts(one, "figures")
-        checks = [figure for figure in figures if _is_check(figure)]
+        checks = [figure for figure in _dicts(one, "figures") if _is_check(figure)]
         if checks:
             worst = max(checks, key=_nearness)
-            verdict = "" if all(figure.get("kept") for figure in checks) else ", NOT KEPT"
-            bound = f"{figure_text(worst)} of {figure_text(worst, 'target')}{verdict}"
-            groups.append(f"{one.get('title')} {bound}")
+            kept = all(figure.get("kept") for figure in checks)
+            verdict = "" if kept else ", NOT KEPT"
+            groups.append(f"{one.get('title')} {figure_text(worst)} ({_bound(worst)}{verdict})")
     if groups:
         lines = _wrapped(f"{part}, largest errors", groups)
         yield [lines, _cut(lines, 8, "lines of checks")]
     for one in _dicts(record, "measurements"):
-        others = [figure for figure in _dicts(one, "figures") if not _is_check(figure)]
+        figures = _dicts(one, "figures")
+        others = [figure for figure in figures if not _is_check(figure)]
         aimed = [figure for figure in others if figure.get("target") is not None]
         full, short = (
-            _wrapped(f"{part}: {one.get('title')}", [_with_target(figure) for figure in some])
-            for some in (others, aimed)
+            _wrapped(f"{part}: {one.get('title')}", [_with_bound(figure) for figure in some])
+            for some in (others, aimed if len(others) == len(figures) else [])
         )
         yield [full, short, _cut(short, 2, "lines")]
 
 
 def _shrunk(paragraphs: Iterable[Sequence[list[str]]], room: int) -> list[str]:
-    """The paragraphs, from the first on in shorter forms until they have room, or no shorter form is left."""
+    """The paragraphs, the largest by and by in shorter forms until all have room, or no shorter form is
+    left.
+    """
     forms = [list(one) for one in paragraphs]
     while sum(len(one[0]) for one in forms) > room and any(len(one) > 1 for one in forms):
-        longest = max(len(one) for one in forms)
-        next(one for one in forms if len(one) == longest).pop(0)
+        max((one for one in forms if len(one) > 1), key=lambda one: len(one[0])).pop(0)
     return [line for one in forms for line in one[0]]
 
 

@@ -53,16 +53,16 @@ def test_a_whole_day() -> None:
         "loop     out of time    12 s  figures 2, targets kept 2, skipped 2",
         "cells    cut off        12 s  figures 1, not kept 1",
         "Not kept:",
-        "  right: masks: check 1 2.0e-06 (at most 1.0e-06: NOT KEPT)",
-        "  core: 48 windows: six masks 1.20 (at most 1.15: NOT KEPT)",
-        "  cells: loss: loss not finite (at most 1.00: NOT KEPT)",
+        "  2.0e-06 (≤1.0e-06) right: masks: check 1",
+        "  1.20 (≤1.15) core: 48 windows: six masks",
+        "  not finite (≤1.00) cells: loss: loss",
         "Errors:",
         "  right: draws: RuntimeError: no kernel image",
         "machine: Peaks: bf16 798.0 TFLOP/s",
-        "right, largest errors: gates 5.0e-07 of 1.0e-06; masks 2.0e-06 of 1.0e-06, NOT KEPT; syncs 0 of 0",
-        "core: 48 windows: six masks 1.20 (at most 1.15: NOT KEPT); random mask 1.05",
-        "loop: steps: share of the peak 50.0 % (at least 45.0 %: kept); hours 0.80 h (at most 1.00 h: kept)",
-        "cells: loss: loss not finite (at most 1.00: NOT KEPT)",
+        "right, largest errors: gates 5.0e-07 (≤1.0e-06); masks 2.0e-06 (≤1.0e-06, NOT KEPT); syncs 0 (≤0)",
+        "core: 48 windows: six masks 1.20 (≤1.15, NOT KEPT); random mask 1.05",
+        "loop: steps: share of the peak 50.0 % (≥45.0 %); hours 0.80 h (≤1.00 h)",
+        "cells: loss: loss not finite (≤1.00, NOT KEPT)",
         "Skipped: loop: HF Trainer; loop: graphs",
     ]
 
@@ -85,7 +85,7 @@ def test_where_not_all_has_room_figures_with_a_target_stay_and_what_is_missing_i
     assert len(lines) <= LINES
     assert "  … 23 more lines: in the parts' JSON files" in lines
     text = "\n".join(lines)
-    assert "core: steps: six masks 1.10 (at most 1.15: kept); random mask 1.05 (at most 1.10: kept)" in text
+    assert "core: steps: six masks 1.10 (≤1.15); random mask 1.05 (≤1.10)" in text
     assert "core: more: bad 0 2.00" in text
 
 
