@@ -120,42 +120,54 @@ def _with_bound(figure: Mapping[str, Any]) -> str:
     return f"{text} ({_bound(figure)}{'' if figure.get('kept') else ', NOT KEPT'})"
 
 
-def _paragraphs(part: str, record: Record) -> Iterator[list[list[str]]]:
-    """What a part has measured: each paragraph as lines, then shorter ones.
+def _paragraphs(part: str, record: Record) -> Iterator[tuple[int, list[list[str]]]]:
+    """What a part has measured, each paragraph in forms of fewer and fewer lines; and how many lines more it
+    counts for where the largest is looked for.
 
-    All groups of checks are one: of each measurement the check that is nearest to its bound. Then each
-    measurement's figures: all of them, those with a target, two lines of these; beside checks all or none.
+    Measurements that are checks for the most part are one paragraph, each by the check that is nearest to its
+    bound; what was measured beside them is another. Then the figures of each other measurement, those with a
+    target first.
     """
-    groups = []
-    for one in _dicts(record, "measurements"):
-        checks = [figure for figure in _dicts(one, "figures") if _is_check(figure)]
-        if checks:
-            worst = max(checks, key=_nearness)
-            kept = all(figure.get("kept") for figure in checks)
-            verdict = "" if kept else ", NOT KEPT"
-            groups.append(f"{one.get('title')} {figure_text(worst)} ({_bound(worst)}{verdict})")
-    if groups:
-        lines = _wrapped(f"{part}, largest errors", groups)
-        yield [lines, _cut(lines, 8, "lines of checks")]
+    groups, beside, alone = [], [], []
     for one in _dicts(record, "measurements"):
         figures = _dicts(one, "figures")
-        others = [figure for figure in figures if not _is_check(figure)]
-        aimed = [figure for figure in others if figure.get("target") is not None]
-        full, short = (
-            _wrapped(f"{part}: {one.get('title')}", [_with_bound(figure) for figure in some])
-            for some in (others, aimed if len(others) == len(figures) else [])
-        )
-        yield [full, short, _cut(short, 2, "lines")]
+        checks = [figure for figure in figures if _is_check(figure)]
+        if 2 * len(checks) < len(figures):
+            checks = []
+        others = [figure for figure in figures if figure not in checks]
+        others.sort(key=lambda figure: figure.get("target") is None)
+        texts = [_with_bound(figure) for figure in others]
+        if checks:
+            worst = max(checks, key=_nearness)
+            verdict = "" if all(figure.get("kept") for figure in checks) else ", NOT KEPT"
+            groups.append(f"{one.get('title')} {figure_text(worst)} ({_bound(worst)}{verdict})")
+            beside += [f"{one.get('title')}: {text}" for text in texts]
+        else:
+            aimed = any(figure.get("target") is not None for figure in figures)
+            alone.append((aimed, _wrapped(f"{part}: {one.get('title')}", texts)))
+    yield 0, _forms(_wrapped(f"{part}, largest errors", groups), 8)
+    yield 9, [*_forms(_wrapped(f"{part}, beside them", beside), 2), []]
+    for aimed, lines in alone:
+        yield 0 if aimed else 2, _forms(lines, 6, 4, 2, 1)
 
 
-def _shrunk(paragraphs: Iterable[Sequence[list[str]]], room: int) -> list[str]:
+def _forms(lines: list[str], *most: int) -> list[list[str]]:
+    """Lines, and their first ones, which end in a mark where more follow."""
+    shorter = [[*lines[: count - 1], f"{lines[count - 1]} …"] for count in most if count < len(lines)]
+    return [lines, *shorter]
+
+
+def _shrunk(paragraphs: Iterable[tuple[int, list[list[str]]]], room: int) -> list[str]:
     """The paragraphs, the largest by and by in shorter forms until all have room, or no shorter form is
     left.
     """
-    forms = [list(one) for one in paragraphs]
-    while sum(len(one[0]) for one in forms) > room and any(len(one) > 1 for one in forms):
-        max((one for one in forms if len(one) > 1), key=lambda one: len(one[0])).pop(0)
-    return [line for one in forms for line in one[0]]
+    left = list(paragraphs)
+    while sum(len(forms[0]) for _, forms in left) > room:
+        shorter = [(len(forms[0]) + more, forms) for more, forms in left if len(forms) > 1]
+        if not shorter:
+            break
+        max(shorter, key=lambda one: one[0])[1].pop(0)
+    return [line for _, forms in left for line in forms[0]]
 
 
 def _section(title: str, texts: Sequence[str]) -> list[str]:
@@ -163,7 +175,8 @@ def _section(title: str, texts: Sequence[str]) -> list[str]:
 
 
 def _wrapped(title: str, texts: Sequence[str]) -> list[str]:
-    return wrap(printable(f"{title}: {'; '.join(texts)}"), WIDTH, subsequent_indent="  ") if texts else []
+    text = printable(f"{title}: {'; '.join(texts)}")
+    return wrap(text, WIDTH - 2, subsequent_indent="  ") if texts else []  # room for a mark
 
 
 def _cut(lines: Sequence[str], most: int, what: str) -> list[str]:
