@@ -15,7 +15,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from bmt.gate_learner import GateLearner
+from bmt.gate_learner import GateLearner, Kernel
 from bmt.layers import kind_of, target_names
 from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
@@ -153,10 +153,10 @@ def variants(setting: CoreSetting) -> Iterator[dict[str, Callable[[], None]]]:
 
             return step
 
-        def learned(kind: str) -> Callable[[], None]:
+        def learned(kernel: Kernel | None) -> Callable[[], None]:
             model, settings = copy.deepcopy(first), MaskSettings(alpha0=0.0, density=0.3)
-            keys = (0, "mask", kind)
-            learner = GateLearner(model, target_names(model), settings, keys, fused=kind == "fused")
+            keys = (0, "mask", "A")
+            learner = GateLearner(model, target_names(model), settings, keys, kernel=kernel)
             return lambda: learner.step(lambda: setting.loss(model, inputs), count=False) and None
 
         yield {
@@ -165,7 +165,7 @@ def variants(setting: CoreSetting) -> Iterator[dict[str, Callable[[], None]]]:
             "six masks": masked(masks),
             # as learned masks are: nearly closed embeddings, more open layers
             "six masks, compact state": masked(random_masks(first, 0.02, 0.6), compact=True),
-            "mask learning": learned("fused"),
+            "mask learning": learned(None),
             "mask learning, plain formulas": learned("plain"),
             "one backward per dataset": _one_backward_per_dataset(
                 setting, copy.deepcopy(first), masks, inputs, names
