@@ -68,9 +68,9 @@ READS = (
     "aten::equal",
 )
 INDEXED = ("aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_")
-READ_WHEN_COME = ("bmt/runtime/finite_gradients.py",)
-"""Where a value is read that a GPU has sent some steps before (`bmt.runtime.devices.HostReads`): a CPU has it
-at once.
+READ_ON_A_CPU = ("bmt/runtime/finite_gradients.py", " in lam")
+"""Where the CPU reads what a GPU has sent some steps before (`bmt.runtime.devices.HostReads`), and lambda,
+which stays on a GPU.
 """
 Step = Callable[[int], object]
 
@@ -147,7 +147,7 @@ class WaitingOperations(TorchDispatchMode):
             waits = any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
         if waits:
             place = place_in(traceback.extract_stack()[:-1])
-            if not place.startswith(READ_WHEN_COME):
+            if not any(where in place for where in READ_ON_A_CPU):
                 self.waits.append(HostWait(name, place))
         return func(*args, **(kwargs or {}))
 
@@ -252,6 +252,7 @@ def subjects_of(scale: CheckScale) -> dict[str, Any]:
         "six masks": tuning(scale, random_masks, False),
         "six masks, compact state": tuning(scale, lambda model: random_masks(model, density=0.05), True),
         "mask learning": learning(scale, MaskSettings(density=0.3)),
+        "mask learning, lagrangian": learning(scale, MaskSettings(density=0.3, density_by="lagrangian")),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bmt.gate_learner import GateLearner
 from tests.support.checked_figures import SCALE, beyond, bounded
 from tools.gpu_day.checks import mask_learning
 
@@ -48,8 +49,8 @@ def test_another_learner_is_seen(
 
 
 def test_other_draws_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    draws = mask_learning.draws
-    monkeypatch.setattr(mask_learning, "draws", lambda learner: lambda step: draws(learner)(step + 1))
+    draws = GateLearner.draws
+    monkeypatch.setattr(GateLearner, "draws", lambda self, step: draws(self, step + 1))
     assert {"element: alpha", "element: w"} <= set(beyond(mask_learning.learned_masks(SCALE)))
 
 

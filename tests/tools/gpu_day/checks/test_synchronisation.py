@@ -141,8 +141,8 @@ def test_a_profile_holds_the_steps_and_what_was_called_in_them() -> None:
 
 def test_no_kind_of_step_waits() -> None:
     measurement = synchronisation.step_waits(SCALE)
-    assert len(bounded(measurement)) == 12 and not beyond(measurement)
-    assert len(measurement.notes) == 1 and len(measurement.record) == 6
+    assert len(bounded(measurement)) == 14 and not beyond(measurement)
+    assert len(measurement.notes) == 1 and len(measurement.record) == 7
 
 
 def test_a_step_that_waits_is_seen_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
