@@ -17,7 +17,6 @@ from bmt.settings import DecodeSettings, LossSettings, SamplingSettings, Trainin
 from bmt.training.microbatches import Limits
 from bmt.training.sampling import TokenBudget
 
-
 PASS_PRICE = 16_000.0
 """Tokens that a forward and backward pass costs on a GPU beside its own: its kernels wait to be started.
 

@@ -19,7 +19,15 @@ from bmt.runtime.ranks import Ranks
 from bmt.settings import TrainingSettings, TuningSettings
 from bmt.training.applied_masks import AppliedMasks
 from bmt.training.microbatches import Limits
-from bmt.training.plan import PASS_PRICE, Plan, autocast_for, pass_limits, planned_steps, step_size, total_steps
+from bmt.training.plan import (
+    PASS_PRICE,
+    Plan,
+    autocast_for,
+    pass_limits,
+    planned_steps,
+    step_size,
+    total_steps,
+)
 from bmt.training.sampling import TokenBudget
 from bmt.training.validation import evaluate
 from tests.support import tiny
