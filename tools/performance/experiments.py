@@ -48,9 +48,17 @@ def core_experiments(options: argparse.Namespace) -> Experiments:
     shape, precision = ("roberta-base", "bf16") if on_cuda else ("minilm", "fp32")
     shape = options.shape or shape
     chosen: dict[str, Experiment] = {}
-    for rows in [options.rows] if options.rows else ROWS[device.type]:
+    steps = core.GPU_STEPS if on_cuda else 1
+    rows_of = [options.rows] if options.rows else ROWS[device.type]
+    for rows in rows_of:
         setting = core.CoreSetting(shape, rows, options.tokens, device, precision)
-        chosen[f"{rows} windows"] = partial(core.measured_steps, setting)
+        chosen[f"{rows} windows"] = partial(core.measured_steps, setting, course=core.CoreCourse(steps=steps))
+    if on_cuda:  # last: a profiler can leave what comes after it slower
+        for rows in rows_of:
+            setting = core.CoreSetting(shape, rows, options.tokens, device, precision)
+            chosen[f"{rows} windows, kernels"] = partial(
+                core.profiled_steps, setting, course=core.CoreCourse(steps=steps)
+            )
     chosen["sizes"] = partial(core.measured_sizes, shape, device)
     return f"core {device.type}", chosen, chosen
 
