@@ -1,4 +1,6 @@
-"""Part 3 of the day: masked steps and mask learning against the plain step, at RoBERTa-base's shape in bf16."""
+"""Part 3 of the day: masked steps and mask learning against the plain step, at RoBERTa-base's shape in
+bf16.
+"""
 
 from __future__ import annotations
 
@@ -45,18 +47,21 @@ def silent_bench(rounds: int) -> Bench:
 
 
 def measure(run: PartRun) -> None:
-    """Ratios at both sizes, then memory and kernels at both (a profiler can leave what comes after it slower),
-    then the oracles, which are slow.
+    """Ratios at both sizes, then memory and kernels at both (a profiler can leave what comes after it
+    slower), then the oracles, which are slow.
 
     What remains of the time when a line ends is shared out anew, so that each has its turn.
     """
-    steps, rounds = (1, 2) if run.rehearsal else (GPU_STEPS, ROUNDS)
+    steps, rounds = (1, 1) if run.rehearsal else (GPU_STEPS, ROUNDS)
     needs = 0.0 if run.rehearsal else NEEDS
     both = settings(run)
     lines = [(setting, kind) for kind in ("ratios", "kernels") for setting in both]
+    if run.rehearsal:
+        lines = lines[:3]
     for number, (setting, kind) in enumerate(lines):
         share = 1 / (len(lines) - number) if number else 0.4
-        course = _course(run, FAST, steps, run.left * (1 - share))
+        names = FAST[:2] if run.rehearsal and kind == "kernels" else FAST
+        course = _course(run, names, steps, run.left * (1 - share))
         if kind == "ratios":
             run.grow(setting.title, partial(_ratios, setting, rounds, course, setting.title), needs=needs)
         else:

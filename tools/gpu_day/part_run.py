@@ -58,7 +58,11 @@ class PartRun:
         return torch.device("cpu" if self.rehearsal or not torch.cuda.is_available() else "cuda")
 
     def grow(
-        self, title: str, measure: Callable[[Callable[[Measurement], None]], Measurement], *, needs: float = 0.0
+        self,
+        title: str,
+        measure: Callable[[Callable[[Measurement], None]], Measurement],
+        *,
+        needs: float = 0.0,
     ) -> None:
         """As `attempt`, of a measurement that is kept on the way too, as far as it has come.
 

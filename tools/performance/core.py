@@ -2,7 +2,8 @@
 weights of a known shape.
 
     measured_steps      the variants take turns: ratios to the plain step
-    profiled_steps      one variant after another: memory, and whether a GPU waits for its kernels to be started
+    profiled_steps      one variant after another: memory, and whether a GPU waits for its kernels to be
+    started
 """
 
 from __future__ import annotations
@@ -113,8 +114,8 @@ def random_model(shape: str, device: torch.device | str, dropout: float = 0.0) -
 
 
 def random_masks(model: nn.Module, embeddings: float = 0.3, layers: float = 0.3) -> Masks:
-    """Six masks of a stated density in the embeddings and in the rest; every dataset's drawn on its own, where
-    the model is: six times 124M numbers take a CPU some seconds.
+    """Six masks of a stated density in the embeddings and in the rest; every dataset's drawn on its own,
+    where the model is: six times 124M numbers take a CPU some seconds.
     """
     parameters = dict(model.named_parameters())
     device = next(iter(parameters.values())).device
@@ -285,7 +286,7 @@ class CoreCourse:
 def measured_steps(
     setting: CoreSetting,
     bench: Bench,
-    course: CoreCourse = CoreCourse(),  # noqa: B008 (frozen)
+    course: CoreCourse = CoreCourse(),
     title: str | None = None,
 ) -> Measurement:
     """Ratios of every variant to the plain step; all of them are held at once and take turns.
@@ -300,8 +301,8 @@ def measured_steps(
         plain = median(per_step[PLAIN])
         notes = (
             f"{setting.told}, torch {torch.__version__}; {course.steps} steps per turn.",
-            f"A plain step takes {plain * 1e3:,.1f} ms, {setting.rows * setting.tokens / plain:,.0f} tokens/s;"
-            " ratios to it.",
+            f"A plain step takes {plain * 1e3:,.1f} ms, {setting.rows * setting.tokens / plain:,.0f} "
+            "tokens/s; ratios to it.",
         )
         figures = [
             MeasuredFigure(name, ratios(per_step, name, PLAIN), TARGETS.get(name))
@@ -337,7 +338,7 @@ def repeated(step: Step, times: int) -> None:
 def profiled_steps(
     setting: CoreSetting,
     bench: Bench,
-    course: CoreCourse = CoreCourse(),  # noqa: B008 (frozen)
+    course: CoreCourse = CoreCourse(),
 ) -> Measurement:
     """One variant after another, alone on the device: its memory, its kernels and how busy they keep a GPU.
     Rounds do not matter.
@@ -364,7 +365,7 @@ def profiled_steps(
             repeated(step, course.steps)
             wait_for(setting.device)
             seconds = (time.perf_counter() - began) / course.steps
-            taken = profiled(step, setting.device)
+            taken = profiled(step, setting.device, calls=2)
         records[name] = {"seconds_per_step": seconds, **taken.record()}
         figures.extend(
             (

@@ -8,8 +8,8 @@ from benchmark.tracking.environment import peak_memory_mb
 
 
 class DeviceMemory:
-    """Counts from the moment it is made: what was allocated on a GPU before is left out. On a CPU it is the most
-    that the process has had.
+    """Counts from the moment it is made: what was allocated on a GPU before is left out. On a CPU it is the
+    most that the process has had.
     """
 
     def __init__(self, device: torch.device) -> None:

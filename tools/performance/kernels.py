@@ -53,18 +53,22 @@ class StepProfile:
         }
 
 
-def profiled(step: Callable[[], object], device: torch.device, steps: int = 2) -> StepProfile:
-    """Profile some steps; they are slower than others: of times the GPU's alone are to be used."""
+def profiled(
+    work: Callable[[], object], device: torch.device, *, calls: int = 1, steps: int = 1
+) -> StepProfile:
+    """Profile some calls of `work`, which takes `steps` steps; they are slower than others: of times the
+    GPU's alone are to be used.
+    """
     activities = [ProfilerActivity.CPU]
     if device.type == "cuda":
         activities.append(ProfilerActivity.CUDA)
         torch.cuda.synchronize(device)
     with profile(activities=activities) as profiler:
-        for _ in range(steps):
-            step()
+        for _ in range(calls):
+            work()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-    return step_profile(profiler.key_averages(), steps)
+    return step_profile(profiler.key_averages(), calls * steps)
 
 
 def step_profile(averages: Iterable[Any], steps: int) -> StepProfile:
