@@ -243,10 +243,12 @@ class PaperSpeed:
         windows = sum(len(one.rows) for one in self.windows.dev)
         speeds = [windows / taken[name][0] for name in named]
         mask_step = mask_step_seconds(self.windows.source, scale, paper, bench)
-        step = self._speeds[f"{self.usual}, {SIX_MASKS}"].seconds
+        if f"{self.large}, {SIX_MASKS}" not in self._speeds:  # another process took the steps
+            self.steps(bench, lambda _: None)
+        usual, large = (self._speeds[f"{batch}, {SIX_MASKS}"] for batch in (self.usual, self.large))
+        step = usual.seconds
         made_of = run_hours(paper, self.windows.per_question, step, mask_step, speeds[0])
         total = f"hours of one MT (w/ BMT) run, {training.batch} windows per step"
-        usual, large = (self._speeds[f"{batch}, {SIX_MASKS}"] for batch in (self.usual, self.large))
         in_large = made_of.count * usual.tokens * large.seconds / large.tokens / 3600
         figures = [
             MeasuredFigure(total, made_of.total, HOURS, unit="h"),

@@ -85,9 +85,9 @@ class StepKind:
 
 
 @cache
-def six_masks(scale: PaperScale) -> Masks:
-    """Random ones of the shape; they take seconds."""
-    return random_masks(random_model(scale.shape, scale.device))
+def six_masks(shape: str, device: torch.device) -> Masks:
+    """Random ones of a shape; they take seconds."""
+    return random_masks(random_model(shape, device))
 
 
 @dataclass(slots=True)
@@ -114,7 +114,9 @@ class TrainingSteps:
         optimizer = adamw(model, kind.training)
         handle = None
         if kind.masked:
-            handle = stack.enter_context(mask_updates(optimizer, model, six_masks(scale), compact=True))
+            handle = stack.enter_context(
+                mask_updates(optimizer, model, six_masks(scale.shape, scale.device), compact=True)
+            )
         stepper = Stepper(model, optimizer, source, Plan(training=kind.training), 0, handle)
         stepper.limits = replace(stepper.limits, price=PASS_PRICE if kind.priced else 0.0)
         size = step_size(source.sets, kind.training)
