@@ -169,7 +169,7 @@ class PaperSpeed:
             for masks in (NO_MASK, SIX_MASKS)
         ]
         by_padding = [
-            replace(kind, name=f"{kind.name}, {self.training.padding:.0%} padding", priced=False)
+            replace(kind, name=f"{kind.name}, {100 * (self.training.padding or 0):g} % padding", priced=False)
             for kind in made
             if not kind.masked
         ]
