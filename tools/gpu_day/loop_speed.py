@@ -26,8 +26,8 @@ LINES = {
 """What is measured in which order, by which function of `PaperSpeed`, and up to which share of the time
 left.
 """
-COMPILING = 45.0
-"""Seconds that compiling and a few steps may take."""
+COMPILING = 20.0
+"""Seconds that compiling a layer and some steps may take."""
 
 
 def paper_windows(run: PartRun) -> PaperWindows:
@@ -64,7 +64,10 @@ def measure(run: PartRun) -> None:
         for title, (name, share) in LINES.items():
             line(title, getattr(speed, name), run.left * (1 - share))
         if speed.launches_wait:
-            line("torch.compile", speed.compiled, 2.0, needs=0.0 if run.rehearsal else COMPILING)
+            for masked in (False, True):
+                title = f"torch.compile, {'six masks' if masked else 'no mask'}"
+                experiment = partial(speed.compiled, masked=masked)
+                line(title, experiment, 2.0, needs=0.0 if run.rehearsal else COMPILING)
 
 
 def _measured(experiment: Experiment, bench: Bench, keep: Keep) -> Measurement:

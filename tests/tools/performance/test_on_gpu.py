@@ -263,6 +263,9 @@ def test_a_graph_and_a_compiler_take_turns_with_what_is_plain(source: PaperWindo
         "a step, kernel by kernel": plain * 1e3,
         "a step, as a graph": graph * 1e3,
     }
+    found = speed.compiled(bench, ignored, masked=True)
+    assert found.title == "torch.compile in the loop, six masks, rehearsal's shape"
+    assert next(iter(figures(found))).startswith("8 windows per step, six masks: times as fast")
     found = speed.compiled(bench, ignored)
     name = "8 windows per step, no mask"
     plain, compiled = (bench.seconds[one][0] for one in ("plain", "compiled"))
@@ -271,6 +274,16 @@ def test_a_graph_and_a_compiler_take_turns_with_what_is_plain(source: PaperWindo
     lengths = np.concatenate([windows.lengths for windows in source.source.sets])
     assert values[f"{name}, plain: real tokens per second"] * plain <= 8 * lengths.max()
     assert values[f"{name}: the first 1 steps, compiling"] > 0
+
+
+def test_every_layer_is_compiled_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = core.random_model("rehearsal", "cpu")
+    compiled: list[tuple[str, Any]] = []
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda self, **options: compiled.append((type(self).__name__, options))
+    )
+    on_gpu.compile_layers(model, "inductor")
+    assert compiled == [("RobertaLayer", {"dynamic": True, "backend": "inductor"})] * 2
 
 
 def test_the_command_measures_the_lines_on_one_set_of_windows(
