@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
 
+import torch
+
 from benchmark.cli.progress import progress
 from tools.gpu_day.part_run import PartRun
 from tools.performance.bench import Bench
@@ -18,6 +20,7 @@ from tools.performance.core import (
     PLAIN,
     SLOW,
     TARGETS,
+    TRIALS,
     CoreCourse,
     CoreSetting,
     measured_steps,
@@ -67,10 +70,13 @@ def measure(run: PartRun) -> None:
         else:
             title = f"{setting.title}: memory and kernels"
             run.grow(title, partial(_kernels, setting, course), needs=needs)
-    slow = both[0]
-    title = f"{slow.title}: the oracles"
-    course = _course(run, SLOW, min(2, steps), 3.0)
-    run.grow(title, partial(_ratios, slow, min(rounds, SLOW_ROUNDS), course, title), needs=needs)
+    slow, last = both[0], (("trials", TRIALS, rounds), ("the oracles", SLOW, min(rounds, SLOW_ROUNDS)))
+    for what, names, turns in last:
+        title = f"{slow.title}: {what}"
+        course = _course(run, names, steps if names == TRIALS else min(2, steps), 3.0)
+        # a rehearsal builds what is compiled, and does not compile it
+        with torch.compiler.set_stance("force_eager" if run.rehearsal else "default"):
+            run.grow(title, partial(_ratios, slow, turns, course, title), needs=needs)
 
 
 def _course(run: PartRun, names: Collection[str], steps: int, reserve: float) -> CoreCourse:

@@ -22,7 +22,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from bmt.gate_learner import GateLearner
+from bmt.gate_learner import GateLearner, Kernel
 from bmt.layers import kind_of, target_names
 from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
@@ -65,6 +65,8 @@ TARGETS = {"six masks": 1.15, "six masks, compact state": 1.15, "random mask": 1
 """The largest ratio to the plain step that the project allows itself."""
 SLOW = ("mask learning, plain formulas", "one backward per dataset")
 """Oracles: right, and slow."""
+TRIALS = ("mask learning, compiled gates",)
+"""What might become the default: measured where it is asked for."""
 GPU_STEPS = 10
 """Steps per turn on a GPU, where one takes some 20 ms."""
 MOST_MASKS = 100.0
@@ -200,11 +202,11 @@ def variants(setting: CoreSetting) -> dict[str, Builder]:
 
         return build
 
-    def learned(kind: str) -> Builder:
+    def learned(kernel: Kernel | None) -> Builder:
         def build(stack: ExitStack) -> Step:
             model, settings = copy.deepcopy(first), MaskSettings(alpha0=0.0, density=0.3)
-            keys = (0, "mask", kind)
-            learner = GateLearner(model, target_names(model), settings, keys, fused=kind == "fused")
+            keys = (0, "mask", "A")
+            learner = GateLearner(model, target_names(model), settings, keys, kernel=kernel)
             return lambda: learner.step(lambda: setting.loss(model, inputs), count=False)
 
         return build
@@ -215,11 +217,12 @@ def variants(setting: CoreSetting) -> dict[str, Builder]:
         "six masks": masked(masks),
         # as learned masks are: nearly closed embeddings, more open layers
         "six masks, compact state": masked(lambda: masks(0.02, 0.6), compact=True),
-        "mask learning": learned("fused"),
+        "mask learning": learned(None),
         "mask learning, plain formulas": learned("plain"),
         "one backward per dataset": lambda stack: _one_backward_per_dataset(
             setting, copy.deepcopy(first), masks(), inputs, names
         ),
+        "mask learning, compiled gates": learned("compiled"),
     }
 
 
@@ -255,7 +258,7 @@ class CoreCourse:
     """How much is measured, and what becomes of it on the way.
 
     Attributes:
-        names: of the variants; None: all. The plain step is always among them.
+        names: of the variants; None: all but the trials. The plain step is always among them.
         steps: per turn, so that a turn is long beside a reading of the clock.
         left: seconds left; with none no further round, or variant, begins.
         keep: called with what is measured so far, after each round or variant.
@@ -270,7 +273,7 @@ class CoreCourse:
 
     def chosen(self, builders: Mapping[str, Builder]) -> dict[str, Builder]:
         """Those of the variants."""
-        wanted = builders if self.names is None else {PLAIN, *self.names}
+        wanted = set(builders) - set(TRIALS) if self.names is None else {PLAIN, *self.names}
         return {name: build for name, build in builders.items() if name in wanted}
 
     def attempt(self, name: str, work: Callable[[], None]) -> None:
@@ -305,7 +308,9 @@ def measured_steps(
             "tokens/s; ratios to it.",
         )
         figures = [
-            MeasuredFigure(name, ratios(per_step, name, PLAIN), TARGETS.get(name))
+            MeasuredFigure(
+                name, ratios(per_step, name, PLAIN), TARGETS.get(name.removesuffix(", compiled gates"))
+            )
             for name in per_step
             if name != PLAIN
         ]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import bmt.flat_gate
 import bmt.gate_learner
 import bmt.qa.decoding
 import bmt.random_mask
@@ -94,6 +95,7 @@ def without_values(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = lambda shape, *rest: torch.empty(shape, device=DEVICE)  # noqa: E731
     monkeypatch.setattr(bmt.random_mask, "bernoulli", lambda *given: drawn(*given) > 0)
     monkeypatch.setattr(bmt.gate_learner, "uniform", drawn)
+    monkeypatch.setattr(bmt.flat_gate, "draw", lambda *given: None)
     real = torch.is_autocast_enabled
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: kind != DEVICE.type and real(kind))
 
@@ -150,10 +152,15 @@ def test_masks_whose_setting_up_reads_them_wait_for_nothing_in_a_step(
     )
 
 
+@pytest.mark.parametrize("changes", [{}, {"density": 0.3, "density_by": "lagrangian"}])
 @pytest.mark.parametrize("granularity", ["element", "row"])
-def test_a_step_of_mask_learning_waits_for_nothing(granularity: str, without_values: None) -> None:
+def test_a_step_of_mask_learning_waits_for_nothing(
+    granularity: str, changes: dict[str, Any], without_values: None
+) -> None:
     model, own = tiny.bert(dropout=True, layers=1).to(DEVICE), sets()
-    learner = GateLearner(model, target_names(model), MaskSettings(granularity=granularity), (0, "mask", "A"))
+    settings = MaskSettings(granularity=granularity, **changes)
+    learner = GateLearner(model, target_names(model), settings, (0, "mask", "A"))
+    assert (learner._flat is not None) == (granularity == "element")
 
     def take(step: int) -> object:
         return learner.step(lambda: batch_loss(model, collate(own, PICKS[:9], tiny.VOCAB).to(DEVICE)))

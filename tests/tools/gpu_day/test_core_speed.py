@@ -32,6 +32,7 @@ def test_a_rehearsal_measures_ratios_kernels_and_the_oracles(tmp_path: Path) -> 
         "rehearsal, 12 windows of 24 tokens",
         "rehearsal, 6 windows of 24 tokens",
         "rehearsal, 12 windows of 24 tokens: memory and kernels",
+        "rehearsal, 12 windows of 24 tokens: trials",
         "rehearsal, 12 windows of 24 tokens: the oracles",
     ]
     targets = {one["name"]: one["target"] for one in made["measurements"][0]["figures"]}
@@ -41,7 +42,8 @@ def test_a_rehearsal_measures_ratios_kernels_and_the_oracles(tmp_path: Path) -> 
         "six masks, compact state": 1.15,
         "mask learning": 1.30,
     }
-    assert [one["name"] for one in made["measurements"][3]["figures"]] == list(core_speed.SLOW)
+    trials, slow = ([one["name"] for one in part["figures"]] for part in made["measurements"][3:])
+    assert trials == list(core_speed.TRIALS) and slow == list(core_speed.SLOW)
 
 
 def test_each_line_leaves_time_for_those_after_it_and_one_that_fails_ends_itself_alone(
@@ -78,10 +80,10 @@ def test_each_line_leaves_time_for_those_after_it_and_one_that_fails_ends_itself
     assert [seconds for _, seconds in may[:4]] == pytest.approx(
         [own * share for own, share in zip(left, shares, strict=False)]
     )
-    assert [name for name, _ in may] == ["48 ens", "8 ens", "48 kernels", "8 kernels", "48 les"]
+    assert [name for name, _ in may] == ["48 ens", "8 ens", "48 kernels", "8 kernels", "48 als", "48 les"]
     made = record(tmp_path)
     assert [(one["title"], one["notes"]) for one in made["measurements"]] == [
-        (name, ["whole"]) for name in ("48 ens", "8 ens", "8 kernels", "48 les")
+        (name, ["whole"]) for name in ("48 ens", "8 ens", "8 kernels", "48 als", "48 les")
     ]
     assert [one["error"] for one in made["errors"]] == ["RuntimeError: no profiler"]
 
@@ -89,4 +91,4 @@ def test_each_line_leaves_time_for_those_after_it_and_one_that_fails_ends_itself
 def test_with_little_time_left_nothing_begins(tmp_path: Path) -> None:
     core_speed.measure(part(tmp_path, seconds=5.0, rehearsal=False))
     made = record(tmp_path)
-    assert made["measurements"] == [] and len(made["skipped"]) == 5
+    assert made["measurements"] == [] and len(made["skipped"]) == 6
