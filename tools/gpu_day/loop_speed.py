@@ -64,10 +64,7 @@ def measure(run: PartRun) -> None:
         for title, (name, share) in LINES.items():
             line(title, getattr(speed, name), run.left * (1 - share))
         if speed.launches_wait:
-            for masked in (False, True):
-                title = f"torch.compile, {'six masks' if masked else 'no mask'}"
-                experiment = partial(speed.compiled, masked=masked)
-                line(title, experiment, 2.0, needs=0.0 if run.rehearsal else COMPILING)
+            line("torch.compile", speed.compiled, 2.0, needs=0.0 if run.rehearsal else COMPILING)
 
 
 def _measured(experiment: Experiment, bench: Bench, keep: Keep) -> Measurement:
