@@ -30,6 +30,7 @@ from bmt.flat_gate import FlatGate
 from bmt.fused_gate import FusedGate
 from bmt.gates import HardConcrete, gate_shape, weights_per_gate
 from bmt.runtime.checkpoints import load_optimizer_tensors, optimizer_tensors
+from bmt.runtime.devices import seed_generators
 from bmt.runtime.finite_gradients import FiniteGradients
 from bmt.runtime.keyed_random import Key, key_number, uniform
 from bmt.settings import MaskSettings
@@ -187,7 +188,7 @@ class GateLearner:
             stack.enter_context(self._only_masked_gradients())
             stack.enter_context(self._perturbed_weights())
             # Dropout too is keyed by the step: a resumed run drops what the run in one piece did.
-            torch.manual_seed(key_number((*self.key, self.steps, "dropout")))
+            seed_generators(key_number((*self.key, self.steps, "dropout")), self._lam.device)
             value = loss()
             value.backward()
             # Inside the block still: the gradients need this step's u, and write into the perturbed copy.
@@ -209,6 +210,17 @@ class GateLearner:
             self._lam = self._multiplier + DAMPING * self.settings.lam_lr * error
         self.steps += 1
         return value.detach(), interior
+
+    def draws(self, step: int) -> dict[str, Tensor]:
+        """u of the gates at a step, by tensor name, for those who compute eq. 10 again. Fused tensors are
+        left out: the draws of their rows depend on the batch.
+        """
+        flat = {} if self._flat is None else self._flat.draws((*self.key, step))
+        return {
+            name: flat[name] if name in flat else uniform(alpha.shape, (*self.key, step, name), alpha.device)
+            for name, alpha in self.alpha.items()
+            if name not in self._fused
+        }
 
     def settle(self) -> None:
         """Wait for what steps have left to be looked at. Raises ModelError as `step` does."""
@@ -282,24 +294,16 @@ class GateLearner:
         theta = {name: parameter.data for name, parameter in self._masked.items()}
         hooks = []
         try:
+            flat = {} if self._flat is None else self._flat.layout.shapes
             if self._flat is not None:
-                in_vector = [theta[name] for name in self._flat.layout.shapes]
-                self._flat.perturb(in_vector, (*self.key, self.steps))
+                self._flat.perturb([theta[name] for name in flat], (*self.key, self.steps))
             for name, parameter in self._masked.items():
-                to, key = self._perturbed[name], self._key_of_draw(name)
-                if self._flat is not None and name in self._flat.layout.shapes:
-                    pass  # all of them together, above
-                elif name in self._embeddings:
-                    to.copy_(theta[name])  # rows are perturbed as they are looked up
-                elif name in self._fused:
-                    self._kernel.perturb(theta[name], self.alpha[name], self.w[name], key, to)
-                else:
-                    s = self.law.at(self.alpha[name], uniform(self.alpha[name].shape, key, parameter.device))
-                    torch.addcmul(theta[name], s.to(to.dtype), self.w[name].to(to.dtype), out=to)
-                parameter.data = to
+                if name not in flat:
+                    self._perturb(name, theta[name])
+                parameter.data = self._perturbed[name]
             hooks = [
                 module.register_forward_pre_hook(self._row_hook(name, theta[name]))
-                for module in self.model.modules()
+                for module in (self.model.modules() if self._embeddings else ())
                 if isinstance(module, nn.Embedding)
                 for name in self._embeddings
                 if module.weight is self._masked[name]
@@ -313,6 +317,17 @@ class GateLearner:
                 looked_up.groups.clear()
             for name, parameter in self._masked.items():
                 parameter.data = theta[name]
+
+    def _perturb(self, name: str, theta: Tensor) -> None:
+        """theta + s w of one tensor."""
+        alpha, w, to, key = self.alpha[name], self.w[name], self._perturbed[name], self._key_of_draw(name)
+        if name in self._embeddings:
+            to.copy_(theta)  # rows are perturbed as they are looked up
+        elif name in self._fused:
+            self._kernel.perturb(theta, alpha, w, key, to)
+        else:
+            s = self.law.at(alpha, uniform(alpha.shape, key, alpha.device))
+            torch.addcmul(theta, s.to(to.dtype), w.to(to.dtype), out=to)
 
     def _key_of_draw(self, name: str) -> Key:
         return (*self.key, self.steps, name)

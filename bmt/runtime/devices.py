@@ -37,6 +37,20 @@ def to_device_together(values: Sequence[Tensor], device: torch.device) -> list[T
     return [part.view(value.shape).to(value.dtype) for part, value in zip(parts, values, strict=True)]
 
 
+def seed_generators(number: int, device: torch.device) -> None:
+    """As torch.manual_seed, for the CPU and the kind of `device` alone.
+
+    Of every other kind of accelerator torch would note the call's stack, for when there is one: up to a
+    millisecond.
+    """
+    if device.type not in ("cpu", "cuda"):
+        torch.manual_seed(number)
+        return
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(number)
+
+
 class HostReads(Generic[T]):
     """Tensors that are computed on a device and read on the host, each with a note, in the order in which
     they were put.

@@ -193,6 +193,26 @@ def test_it_learns_what_the_plain_way_does(changes: dict[str, Any], monkeypatch:
     assert not flat._flat.w[between].any()  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("kernel", ["flat", "plain"])
+def test_a_step_s_draws_can_be_asked_for(kernel: Kernel) -> None:
+    model, steps = learner(kernel, Mixed())
+    steps.step(lambda: mixed_loss(model))
+    parameters, u = dict(model.named_parameters()), steps.draws(1)
+    want = {
+        name: theta + (steps.law.at(steps.alpha[name], u[name]) * steps.w[name]).to(theta.dtype)
+        for name, theta in ((name, value.detach().clone()) for name, value in parameters.items())
+    }
+
+    def loss() -> Tensor:
+        for name, value in parameters.items():
+            torch.testing.assert_close(value.detach(), want[name], rtol=1e-6, atol=1e-8)
+        return mixed_loss(model)
+
+    steps.step(loss)
+    assert any(bool((want[name] != value).any()) for name, value in parameters.items())
+    assert learner("fused", Mixed())[1].draws(0).keys() == {"middle.weight", "middle.bias", "turned.weight"}
+
+
 @pytest.mark.parametrize("error", ["draws", "slope", "clip", "penalty"])
 def test_an_error_in_a_formula_would_be_seen(error: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made = both(monkeypatch)
@@ -332,6 +352,13 @@ def test_tensors_that_no_vector_takes_are_learned_beside_it(
     agree(flat, made[1][1])
     for name, value in make().named_parameters():
         assert torch.equal(dict(made[0][0].named_parameters())[name], value)
+
+
+def test_a_weight_that_is_not_contiguous_is_learned_on_a_cpu_too() -> None:
+    model, steps = learner("fused", Mixed())
+    steps.step(lambda: mixed_loss(model))
+    assert "turned.weight" not in steps._fused and "turned.bias" in steps._fused
+    assert steps.w["turned.weight"].any()
 
 
 def test_only_the_targets_are_in_the_vector_and_shared_gates_are_not() -> None:
