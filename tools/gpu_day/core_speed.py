@@ -4,6 +4,7 @@ bf16.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
@@ -85,8 +86,10 @@ def _course(run: PartRun, names: Collection[str], steps: int, reserve: float) ->
 
 
 def _ratios(setting: CoreSetting, rounds: int, course: CoreCourse, title: str, keep: Keep) -> Measurement:
+    gc.collect()  # what the line before held on the GPU
     return measured_steps(setting, silent_bench(rounds), replace(course, keep=keep), title)
 
 
 def _kernels(setting: CoreSetting, course: CoreCourse, keep: Keep) -> Measurement:
+    gc.collect()
     return profiled_steps(setting, silent_bench(1), replace(course, keep=keep))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -68,4 +69,5 @@ def measure(run: PartRun) -> None:
 
 
 def _measured(experiment: Experiment, bench: Bench, keep: Keep) -> Measurement:
+    gc.collect()  # what the line before held on the GPU
     return experiment(bench, keep)

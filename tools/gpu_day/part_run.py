@@ -103,30 +103,6 @@ class PartRun:
         """Where it is measured: the GPU, in a rehearsal the CPU."""
         return torch.device("cpu" if self.rehearsal or not torch.cuda.is_available() else "cuda")
 
-    def grow(
-        self,
-        title: str,
-        measure: Callable[[Callable[[Measurement], None]], Measurement],
-        *,
-        needs: float = 0.0,
-    ) -> None:
-        """As `attempt`, of a measurement that is kept on the way too, as far as it has come.
-
-        Args:
-            measure: is given the function that keeps it so far.
-        """
-
-        def whole() -> None:
-            self.renew(measure(self.renew))
-
-        self.attempt(title, whole, needs=needs)
-
-    def renew(self, measurement: Measurement) -> None:
-        """Keep a measurement in the place of what was kept under its title."""
-        kept = self._record["measurements"]
-        kept[:] = [one for one in kept if one["title"] != measurement.title]
-        self.keep(measurement)
-
     @property
     def left(self) -> float:
         """Seconds left."""
