@@ -22,7 +22,7 @@ PASS_PRICE = 16_000.0
 
 A pass of RoBERTa-base starts some thousand kernels, about 20 ms of the host's time. An H100 computes 0.55
 GFLOP per token (6 * 85M weights, and attention) at about 400 TFLOP/s: in 20 ms some 15,000 tokens. An
-estimate, not a reading: `python -m tools.gpu_day` measures both ways to cut beside each other.
+estimate, not a reading.
 """
 
 
