@@ -12,7 +12,7 @@ import copy
 import gc
 import math
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -137,13 +137,14 @@ def random_masks(model: nn.Module, embeddings: float = 0.3, layers: float = 0.3)
 
 
 def batch(setting: CoreSetting) -> tuple[dict[str, Tensor], list[str]]:
-    """Rows without padding, and whose they are: the six datasets in turn."""
+    """Rows without padding, and whose they are: the six datasets in turn. No attention mask: of one
+    transformers asks whether all of it is true, and a GPU's host waits for the answer.
+    """
     draw, shape = torch.Generator().manual_seed(2), (setting.rows, setting.tokens)
     ids = torch.randint(5, SHAPES[setting.shape]["vocab_size"], shape, generator=draw)
     at = torch.randint(10, setting.tokens - 10, (setting.rows,), generator=draw)
     inputs = {
         "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
         "start_positions": at,
         "end_positions": at + 2,
     }
@@ -355,9 +356,12 @@ def profiled_steps(
         "had). Busy: the kernels' time, by torch's profiler, to a step's time without it: where it is low, "
         "the GPU waits for the host to start the next kernel.",
     )
-    figures: list[MeasuredFigure] = []
+    figures: dict[str, list[MeasuredFigure]] = {}
     builders = course.chosen(variants(setting))
     bench.bar.resume_at(0, len(builders))
+
+    def so_far() -> Measurement:
+        return Measurement(title, by_part(figures), notes, dict(records))
 
     def measure(name: str, builder: Builder) -> None:
         gc.collect()
@@ -370,23 +374,27 @@ def profiled_steps(
             repeated(step, course.steps)
             wait_for(setting.device)
             seconds = (time.perf_counter() - began) / course.steps
+            most = memory.peak()
             taken = profiled(step, setting.device, calls=2)
         records[name] = {"seconds_per_step": seconds, **taken.record()}
-        figures.extend(
-            (
-                MeasuredFigure(f"{name}: peak memory", memory.peak() / 1e6, unit="MB"),
-                MeasuredFigure(f"{name}: a step", seconds * 1e3, unit="ms"),
-                MeasuredFigure(f"{name}: busy", taken.busy / seconds, unit="%"),
-                MeasuredFigure(f"{name}: kernels per step", taken.launches, unit="n"),
-            )
-        )
+        figures[name] = [
+            MeasuredFigure(f"{name}: busy", taken.busy / seconds, unit="%"),
+            MeasuredFigure(f"{name}: kernels per step", taken.launches, unit="n"),
+            MeasuredFigure(f"{name}: peak memory", most / 1e6, unit="MB"),
+            MeasuredFigure(f"{name}: a step", seconds * 1e3, unit="ms"),
+        ]
 
     for name, builder in builders.items():
         if course.left() > 0:
             course.attempt(name, partial(measure, name, builder))
-            course.keep(Measurement(title, list(figures), notes, dict(records)))
+            course.keep(so_far())
         bench.bar.advance(1, name)
-    return Measurement(title, figures, notes, records)
+    return so_far()
+
+
+def by_part(figures: Mapping[str, Sequence[MeasuredFigure]]) -> list[MeasuredFigure]:
+    """The first figure of each variant, then the second of each, and so on."""
+    return [figure for part in zip(*figures.values(), strict=True) for figure in part]
 
 
 def measured_sizes(shape: str, device: torch.device, bench: Bench) -> Measurement:

@@ -76,12 +76,14 @@ class PaperScale:
 
 @dataclass(frozen=True, slots=True)
 class StepKind:
-    """What is compared: the settings, six masks or none, passes by their price on a GPU or by `padding`."""
+    """What is compared: the settings, six masks or none, the price of a pass (0: `training.padding`
+    decides).
+    """
 
     name: str
     training: TrainingSettings
     masked: bool = False
-    priced: bool = True
+    price: float = PASS_PRICE
 
 
 @cache
@@ -118,7 +120,7 @@ class TrainingSteps:
                 mask_updates(optimizer, model, six_masks(scale.shape, scale.device), compact=True)
             )
         stepper = Stepper(model, optimizer, source, Plan(training=kind.training), 0, handle)
-        stepper.limits = replace(stepper.limits, price=PASS_PRICE if kind.priced else 0.0)
+        stepper.limits = replace(stepper.limits, price=kind.price)
         size = step_size(source.sets, kind.training)
         return TrainingSteps(kind, model, stepper, Sampler(source.rows, size, SamplingSettings(), 0))
 

@@ -101,16 +101,16 @@ def test_hours_of_a_run_by_hand() -> None:
     assert hours.total == hours.masks + hours.steps + hours.validation
 
 
-@pytest.mark.parametrize(("priced", "most"), [(True, 1), (False, 8)])
+@pytest.mark.parametrize("price", [PASS_PRICE, 0.0])
 def test_seconds_tokens_and_passes_of_steps_by_hand(
-    priced: bool, most: int, source: PaperWindows, monkeypatch: pytest.MonkeyPatch
+    price: float, source: PaperWindows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first round does not count; a step that is taken again has its windows again. None is computed."""
     taken: list[tuple[int, Any]] = []
     monkeypatch.setattr(paper_steps.Stepper, "take", lambda self, step, picks: taken.append((step, picks)))
     training = TrainingSettings(batch=4, precision="fp32")
     with ExitStack() as stack:
-        ran = TrainingSteps.of(StepKind("x", training, False, priced), source.source, SCALE, stack)
+        ran = TrainingSteps.of(StepKind("x", training, False, price), source.source, SCALE, stack)
         for _ in range(3):
             ran.next(3)
         ran.take(range(2))
@@ -124,12 +124,12 @@ def test_seconds_tokens_and_passes_of_steps_by_hand(
     assert speed.tokens == sum(rounds) / 6
     counted = np.array([length for step in lengths[3:] for length in step])
     assert speed.flops == pytest.approx(paper_steps.step_flops(ran.model, counted) / 6)
-    assert ran.stepper.limits.price == (PASS_PRICE if priced else 0)
-    if priced:
+    assert ran.stepper.limits.price == price
+    if price:
         padded = sum(4 * max(step) for step in lengths[3:])
         assert speed.passes == 1 and speed.padding == pytest.approx(1 - sum(rounds) / padded)
     else:
-        assert 1 < speed.passes <= most and 0 <= speed.padding <= 0.08
+        assert 1 < speed.passes <= 4 and 0 <= speed.padding <= 0.08
 
 
 def test_every_line_in_turn(source: PaperWindows, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,8 +141,9 @@ def test_every_line_in_turn(source: PaperWindows, bench: Bench, monkeypatch: pyt
     usual, large = "8 windows per step", "600 tokens per step"
     kinds = [f"{batch}, {masks}" for batch in (usual, large) for masks in ("no mask", "six masks")]
     kinds += [f"{batch}, no mask, 8 % padding" for batch in (usual, large)]
+    kinds.append(f"{large}, no mask, a pass at 4,000 tokens")
     parts = ("real tokens per second", "share of the matrix peak", "a step", "passes per step", "padding")
-    assert list(figures(whole)) == [f"{kind}: {part}" for kind in kinds for part in (*parts, "peak memory")]
+    assert list(figures(whole)) == [f"{kind}: {part}" for part in (*parts, "peak memory") for kind in kinds]
     assert {figure.name: figure.target for figure in whole.figures if figure.target} == {
         f"{large}, no mask: share of the matrix peak": 0.45
     }
