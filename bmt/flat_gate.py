@@ -120,7 +120,7 @@ def perturb(
     """Eq. 10 in place: u in `v` turns into v, s is written, s w added to `weights`. Vectors of one size.
 
     Args:
-        gamma: the law's, as a scalar tensor: so that stretching is one pass.
+        gamma: the law's, a scalar on the device: so that stretching is one pass.
     """
     torch.logit(v, out=v).add_(alpha)
     if law.beta != 1:
@@ -176,9 +176,7 @@ class FlatGate:
         self.perturbed = self.alpha_gradients = self.layout.views(self._weights)
         self.w_gradients = self.layout.views(self._s)
         self._slopes = list(self.layout.views(self._v).values())
-        # A scalar on the host is a constant of the kernel, one on the device a second tensor that it reads; a
-        # compiler takes tensors of one device.
-        self._gamma = torch.tensor(law.gamma, dtype=torch.float32, device=device if compiled else "cpu")
+        self._gamma = torch.tensor(law.gamma, dtype=torch.float32, device=device)
         self._formulas: tuple[Callable[..., None], Callable[..., None]] = (perturb, slopes)
         if compiled:
             # Whole or not at all: half of a formula in a kernel would say nothing about compiling.

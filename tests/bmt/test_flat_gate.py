@@ -344,7 +344,8 @@ def test_tensors_that_no_vector_takes_are_learned_beside_it(
     make = partial(Mixed, dtype)
     made = both(monkeypatch, make)
     flat = made[0][1]
-    assert list(flat._flat.layout.shapes) == ["first.weight", "first.bias", "turned.bias", "last.bias"]  # type: ignore[union-attr]
+    assert flat._flat is not None
+    assert list(flat._flat.layout.shapes) == ["first.weight", "first.bias", "turned.bias", "last.bias"]
     assert set(flat.alpha) == {name for name, _ in make().named_parameters()}
     for model, steps in made:
         for _ in range(count):
