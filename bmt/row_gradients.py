@@ -29,9 +29,10 @@ from torch import Tensor, nn
 from bmt.errors import ModelError
 from bmt.runtime.devices import to_device
 
-
+_NORM_BACKWARD = torch.ops.aten.native_layer_norm_backward.default
+_EMBEDDING_BACKWARD = torch.ops.aten.embedding_dense_backward.default
 LARGEST_TOGETHER = 2**26
-"""Values of a weight's parts, all datasets counted, that are held at once on an accelerator (128 MiB of bf16)."""
+"""Values of a weight's parts, all datasets counted, that an accelerator holds at once: 128 MiB of bf16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,14 @@ class RowGroups:
     def __len__(self) -> int:
         return len(self.owner)
 
+    def of_rows(self, masks: Tensor) -> Tensor:
+        """The mask of each row's dataset: (datasets, …) -> (rows, …)."""
+        return masks.index_select(0, self.owner.to(masks.device))
+
     def flat(self, values: Tensor) -> Tensor:
         """(rows, …, n) -> (tokens, n), group after group."""
         if self.order is not None:
-            values = values.index_select(0, self.order)
+            values = values.index_select(0, self.order.to(values.device))
         return values.reshape(-1, values.shape[-1])
 
 
@@ -109,6 +114,9 @@ def weight_parts(dy: Tensor, x: Tensor, groups: RowGroups) -> Tensor:
     """
     tokens = dy.shape[1:-1].numel()  # per row
     dy, x = groups.flat(dy), groups.flat(x)
+    if len(groups.blocks) == 1:
+        count = len(groups.sizes)
+        return torch.bmm(dy.view(count, -1, dy.shape[1]).mT, x.view(count, -1, x.shape[1]))
     parts = dy.new_empty(len(groups.sizes), dy.shape[1], x.shape[1])
     for group, count, row, size in groups.blocks:
         first, last = row * tokens, (row + count * size) * tokens
@@ -126,8 +134,11 @@ def masked_sum(parts: Tensor, groups: RowGroups, masks: Tensor) -> Tensor:
     """
     if masks.is_floating_point():
         parts = parts.to(_at_least_float32(parts))  # 0 and 1 are exact in every dtype, what is between is not
-    for group, count, dataset in groups.stretches:
-        parts[group : group + count].mul_(masks[dataset : dataset + count])
+    if len(groups.stretches) == 1 and len(parts) == len(masks):
+        parts.mul_(masks)
+    else:
+        for group, count, dataset in groups.stretches:
+            parts[group : group + count].mul_(masks[dataset : dataset + count])
     return parts.sum(0, dtype=_at_least_float32(parts))
 
 
@@ -157,10 +168,10 @@ def _weight_gradient(dy: Tensor, x: Tensor, groups: RowGroups, masks: Tensor | N
 
 
 def _bias_gradient(dy: Tensor, groups: RowGroups, masks: Tensor | None) -> Tensor:
-    """sum_r M_owner(r) * sum_t dY_rt, or the sum over all rows where there is no mask: (rows, …, n) -> (n,)."""
+    """sum_r M_owner(r) * sum_t dY_rt, or the sum over all rows where there is no mask: (n,)."""
     rows = dy.flatten(1, -2).sum(1, dtype=_at_least_float32(dy)) if dy.dim() > 2 else dy
     if masks is not None:
-        rows = rows * masks.index_select(0, groups.owner)
+        rows = rows * groups.of_rows(masks)
     return rows.sum(0, dtype=_at_least_float32(rows))
 
 
@@ -222,10 +233,10 @@ class _GroupedEmbedding(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[None, Tensor, None, None, None]:
         (ids,) = ctx.saved_tensors
         datasets, tokens, size = ctx.masks.shape
-        of_row = (ctx.groups.owner * tokens).view(-1, *([1] * (ids.dim() - 1)))
+        of_row = (ctx.groups.owner.to(ids.device) * tokens).view(-1, *([1] * (ids.dim() - 1)))
         # (tokens of the batch, size): no (datasets, vocabulary, size) table of gradients is ever made
         opened = ctx.masks.view(datasets * tokens, size).index_select(0, (ids + of_row).view(-1))
-        grad = torch.ops.aten.embedding_dense_backward(
+        grad = _EMBEDDING_BACKWARD(
             dy * opened.view(dy.shape), ids, tokens, -1 if ctx.padding is None else ctx.padding, False
         )
         return None, grad, None, None, None
@@ -259,14 +270,14 @@ class _GroupedLayerNorm(torch.autograd.Function):
 
         def backward(dy: Tensor, wanted: list[bool]) -> tuple[Tensor | None, ...]:
             given = (dy, x.to(dy.dtype), weight.shape, mean, rstd, weight, None, wanted)
-            grads: tuple[Tensor | None, ...] = torch.ops.aten.native_layer_norm_backward(*given)
+            grads: tuple[Tensor | None, ...] = _NORM_BACKWARD(*given)
             return grads
 
         masks = ctx.weight_masks
         split = of_weight and masks is not None
         dx, dweight, _ = backward(dy, [of_x, of_weight and not split, False])
         if split:
-            opened = masks.index_select(0, ctx.groups.owner).view(-1, *([1] * (dy.dim() - 2)), len(weight))
+            opened = ctx.groups.of_rows(masks).view(-1, *([1] * (dy.dim() - 2)), len(weight))
             dweight = backward(dy * opened, [False, True, False])[1]
         dbias = _bias_gradient(dy, ctx.groups, ctx.bias_masks) if of_bias else None
         return dx, dweight, dbias, None, None, None, None
@@ -286,7 +297,7 @@ class _CopyPerRow(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grads: Tensor) -> tuple[Tensor, None, None]:
-        return (grads * ctx.masks.index_select(0, ctx.groups.owner)).sum(0), None, None
+        return (grads * ctx.groups.of_rows(ctx.masks)).sum(0), None, None
 
 
 def _check_rows(x: Tensor, groups: RowGroups, where: str) -> None:

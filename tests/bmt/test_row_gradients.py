@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint
 
 from bmt.errors import ModelError
 from bmt.masked_updates import mask_updates
@@ -135,17 +136,53 @@ def test_under_bf16_autocast_the_gradients_are_fp32_and_those_of_each_row(owner:
         assert torch.equal(got[name] == 0, value == 0), name
 
 
-def test_the_forward_pass_is_the_models_own() -> None:
+@pytest.mark.parametrize("autocast", [False, True])
+def test_the_forward_pass_is_the_models_own_bit_for_bit(autocast: bool) -> None:
     model = Block().eval()
     masks = random_masks(model)
     ids, _ = batch()
-    plain = model(ids)
-    with mask_updates(torch.optim.SGD(model.parameters(), lr=0.0), model, masks) as masked:
-        masked.rows([0, 1, 0, 2])
-        torch.testing.assert_close(model(ids), plain, rtol=1e-6, atol=1e-6)
-        with torch.no_grad():
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        plain = model(ids)
+        with mask_updates(torch.optim.SGD(model.parameters(), lr=0.0), model, masks) as masked:
+            masked.rows([0, 1, 0, 2])
             assert torch.equal(model(ids), plain)
-    assert torch.equal(model(ids), plain)
+            with torch.no_grad():
+                assert torch.equal(model(ids), plain)
+        assert torch.equal(model(ids), plain)
+
+
+class Tied(Block):
+    """A map that is applied twice, and one that shares its weight; recomputed on the way back or not."""
+
+    def __init__(self, reentrant: bool | None = None) -> None:
+        super().__init__()
+        self.square, self.reentrant = nn.Linear(8, 8), reentrant
+        self.twin = nn.Linear(8, 8, bias=False)
+        self.twin.weight = self.square.weight
+
+    def middle(self, x: Tensor) -> Tensor:
+        return self.twin(torch.tanh(self.square(torch.tanh(self.square(self.bare_norm(x))))))  # type: ignore[no-any-return]
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.norm(self.tokens(ids) + self.positions(torch.arange(ids.shape[1])[None]))
+        x = torch.tanh(self.inner(x))
+        if self.reentrant is None:
+            return self.outer(self.middle(x))  # type: ignore[no-any-return]
+        return self.outer(checkpoint(self.middle, x, use_reentrant=self.reentrant))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("reentrant", [None, False, True])
+@pytest.mark.parametrize("owner", [[0, 1, 1, 2], [2, 0, 1, 0]])
+def test_weights_in_two_places_and_blocks_that_are_recomputed(
+    owner: list[int], reentrant: bool | None
+) -> None:
+    plain, model = Tied(), Tied(reentrant)
+    masks = random_masks(plain)
+    model.load_state_dict(plain.state_dict())
+    want, got = row_by_row(plain, masks, owner), in_one_pass(model, masks, owner)
+    assert got.keys() == want.keys()
+    for name, value in want.items():
+        torch.testing.assert_close(got[name], value, rtol=1e-5, atol=1e-6, msg=name)
 
 
 def test_each_row_is_in_its_own_datasets_group_and_in_no_other() -> None:
@@ -294,9 +331,7 @@ def test_all_parts_together_and_one_by_one_are_the_sum_over_rows() -> None:
     draw = torch.Generator().manual_seed(6)
     for owner, tokens in product(layouts(40), [(), (1,), (3,), (2, 3)]):
         groups = RowGroups.of(owner, torch.device("cpu"))
-        dy, x = (
-            torch.randn(len(owner), *tokens, n, generator=draw, dtype=torch.float64) for n in (3, 5)
-        )
+        dy, x = (torch.randn(len(owner), *tokens, n, generator=draw, dtype=torch.float64) for n in (3, 5))
         soft = torch.rand(4, 3, 5, generator=draw).half()
         for masks in (soft, soft > 0.5):
             want = sum(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bmt.gate_learner import GateLearner
 from bmt.layers import kind_of, target_names
-from bmt.masked_updates import mask_updates
+from bmt.masked_updates import MaskedUpdates, mask_updates
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from bmt.settings import IN_DOMAIN, MaskSettings
@@ -125,9 +125,11 @@ def new_adamw(model: nn.Module) -> torch.optim.AdamW:
     return torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
 
 
-def update(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Clip, AdamW."""
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+def update(model: nn.Module, optimizer: torch.optim.Optimizer, handle: MaskedUpdates | None = None) -> None:
+    """Clip, AdamW, as the training loop does."""
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    if handle:
+        handle.norm = norm
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
@@ -143,13 +145,15 @@ def variants(setting: CoreSetting) -> Iterator[dict[str, Callable[[], None]]]:
         def masked(what: Masks | RandomMask | None, compact: bool = False) -> Callable[[], None]:
             model = copy.deepcopy(first)
             optimizer = new_adamw(model)
-            handle = what and stack.enter_context(mask_updates(optimizer, model, what, compact=compact))
+            handle: MaskedUpdates | None = None
+            if what:
+                handle = stack.enter_context(mask_updates(optimizer, model, what, compact=compact))
 
             def step() -> None:
                 if handle:
                     handle.rows(names)
                 setting.loss(model, inputs).backward()
-                update(model, optimizer)
+                update(model, optimizer, handle)
 
             return step
 
