@@ -96,7 +96,9 @@ class Stepper:
         self.sum(total)
         self.regularizer.after(step)
         if self.plan.tuning.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.tuning.clip)
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.tuning.clip)
+            if self.masked is not None:
+                self.masked.norm = norm
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return StepTotals(total, int(lengths.sum()), share.padded)

@@ -33,6 +33,8 @@ ROWS = (48, 8)
 TOKENS = 384
 ROUNDS, SLOW_ROUNDS = 7, 2
 FAST = (PLAIN, *TARGETS)
+TRIED = ("six masks", "mask learning", *TRIALS)
+"""Trials, and what they would take the place of."""
 NEEDS = 8.0
 """Seconds with fewer of which left nothing more begins."""
 Keep = Callable[[Measurement], None]
@@ -71,10 +73,10 @@ def measure(run: PartRun) -> None:
         else:
             title = f"{setting.title}: memory and kernels"
             run.grow(title, partial(_kernels, setting, course), needs=needs)
-    slow, last = both[0], (("trials", TRIALS, rounds), ("the oracles", SLOW, min(rounds, SLOW_ROUNDS)))
+    slow, last = both[0], (("trials", TRIED, rounds), ("the oracles", SLOW, min(rounds, SLOW_ROUNDS)))
     for what, names, turns in last:
         title = f"{slow.title}: {what}"
-        course = _course(run, names, steps if names == TRIALS else min(2, steps), 3.0)
+        course = _course(run, names, steps if names == TRIED else min(2, steps), 3.0)
         # a rehearsal builds what is compiled, and does not compile it
         with torch.compiler.set_stance("force_eager" if run.rehearsal else "default"):
             run.grow(title, partial(_ratios, slow, turns, course, title), needs=needs)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from bmt.gate_learner import GateLearner, Kernel
 from bmt.layers import kind_of, target_names
-from bmt.masked_updates import mask_updates
+from bmt.masked_updates import MaskedUpdates, mask_updates
 from bmt.masks import Masks
 from bmt.random_mask import RandomMask
 from bmt.settings import IN_DOMAIN, MaskSettings
@@ -32,6 +32,7 @@ from bmt.training.plan import autocast_for
 from tools.performance.bench import Bench, ratios
 from tools.performance.device_memory import DeviceMemory
 from tools.performance.figures import MeasuredFigure, Measurement
+from tools.performance.grouped_products import grouped_products
 from tools.performance.kernels import profiled
 
 SHAPES: dict[str, dict[str, int]] = {
@@ -65,7 +66,7 @@ TARGETS = {"six masks": 1.15, "six masks, compact state": 1.15, "random mask": 1
 """The largest ratio to the plain step that the project allows itself."""
 SLOW = ("mask learning, plain formulas", "one backward per dataset")
 """Oracles: right, and slow."""
-TRIALS = ("mask learning, compiled gates",)
+TRIALS = ("mask learning, compiled gates", "six masks, one grouped product")
 """What might become the default: measured where it is asked for."""
 GPU_STEPS = 10
 """Steps per turn on a GPU, where one takes some 20 ms."""
@@ -164,9 +165,11 @@ def new_adamw(model: nn.Module) -> torch.optim.AdamW:
     return torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
 
 
-def update(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Clip, AdamW."""
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+def update(model: nn.Module, optimizer: torch.optim.Optimizer, handle: MaskedUpdates | None = None) -> None:
+    """Clip, AdamW, as the training loop does."""
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    if handle:
+        handle.norm = norm
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
@@ -191,15 +194,29 @@ def variants(setting: CoreSetting) -> dict[str, Builder]:
         def build(stack: ExitStack) -> Step:
             model = copy.deepcopy(first)
             optimizer = new_adamw(model)
-            handle = what and stack.enter_context(mask_updates(optimizer, model, what(), compact=compact))
+            handle: MaskedUpdates | None = None
+            if what:
+                handle = stack.enter_context(mask_updates(optimizer, model, what(), compact=compact))
 
             def step() -> None:
                 if handle:
                     handle.rows(names)
                 setting.loss(model, inputs).backward()
-                update(model, optimizer)
+                update(model, optimizer, handle)
 
             return step
+
+        return build
+
+    def grouped(usual: Builder) -> Builder:
+        def build(stack: ExitStack) -> Step:
+            step = usual(stack)
+
+            def with_grouped_products() -> None:
+                with grouped_products():
+                    step()
+
+            return with_grouped_products
 
         return build
 
@@ -224,6 +241,7 @@ def variants(setting: CoreSetting) -> dict[str, Builder]:
             setting, copy.deepcopy(first), masks(), inputs, names
         ),
         "mask learning, compiled gates": learned("compiled"),
+        "six masks, one grouped product": grouped(masked(masks)),
     }
 
 
@@ -309,9 +327,7 @@ def measured_steps(
             "tokens/s; ratios to it.",
         )
         figures = [
-            MeasuredFigure(
-                name, ratios(per_step, name, PLAIN), TARGETS.get(name.removesuffix(", compiled gates"))
-            )
+            MeasuredFigure(name, ratios(per_step, name, PLAIN), TARGETS.get(name))
             for name in per_step
             if name != PLAIN
         ]

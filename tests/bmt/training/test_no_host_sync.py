@@ -93,7 +93,7 @@ def without_values(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the device that stands for a GPU lacks."""
     monkeypatch.setattr(HostReads, "arrived", lambda self, all_of_them=False: [])
     drawn = lambda shape, *rest: torch.empty(shape, device=DEVICE)  # noqa: E731
-    monkeypatch.setattr(bmt.random_mask, "bernoulli", lambda *given: drawn(*given) > 0)
+    monkeypatch.setattr(bmt.random_mask, "fill_bernoulli", lambda out, *rest: out.fill_(True))
     monkeypatch.setattr(bmt.gate_learner, "uniform", drawn)
     monkeypatch.setattr(bmt.flat_gate, "draw", lambda *given: None)
     real = torch.is_autocast_enabled

@@ -43,7 +43,7 @@ def test_a_rehearsal_measures_ratios_kernels_and_the_oracles(tmp_path: Path) -> 
         "mask learning": 1.30,
     }
     trials, slow = ([one["name"] for one in part["figures"]] for part in made["measurements"][3:])
-    assert trials == list(core_speed.TRIALS) and slow == list(core_speed.SLOW)
+    assert trials == list(core_speed.TRIED) and slow == list(core_speed.SLOW)
 
 
 def test_each_line_leaves_time_for_those_after_it_and_one_that_fails_ends_itself_alone(
