@@ -44,9 +44,9 @@ def measure(run: PartRun) -> None:
     measurements: dict[str, Callable[[], Measurement | None]] = {
         "The machine": partial(described, device),
         "Matrix products": partial(matrix_products, device, sizes),
+        "Clocks after the products": partial(clocks, device),
         "Copies": partial(copies, device, sizes),
         "Launches and attention": partial(launches_and_attention, device, sizes),
-        "Clocks after the products": partial(clocks, device),
     }
     for title, one in measurements.items():
         run.attempt(title, one)

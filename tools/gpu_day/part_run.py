@@ -122,7 +122,7 @@ class PartRun:
         self._put(measurement, others, [one for one in errors if not _lost_figures(one, title)])
 
     def _put(self, measurement: Measurement, others: list[Any], errors: list[Any]) -> None:
-        entry = entry_of(measurement) | {"seconds": self._lap()}
+        entry = entry_of(measurement) | {"seconds": self._lasted()}
         lost = [figure["name"] for figure in entry["figures"] if figure["value"] is None]
         if lost:
             said = f"{NOT_FINITE}{', '.join(lost)}"
@@ -169,7 +169,7 @@ class PartRun:
             self._record["skipped"].append(title)
             self._write()
             return None
-        self._record["current"] = title
+        self._record["current"], self._marked = title, time.monotonic()
         self._write()
         try:
             measurement = measure()
@@ -189,7 +189,7 @@ class PartRun:
         lines = "".join(traceback.format_exception(error)).splitlines()
         what = f"{type(error).__name__}: {error}"
         self._record["errors"].append(
-            {"title": title, "error": what, "lines": lines[-LAST_LINES:], "seconds": self._lap()}
+            {"title": title, "error": what, "lines": lines[-LAST_LINES:], "seconds": self._lasted()}
         )
         self._write()
 
@@ -206,10 +206,9 @@ class PartRun:
             except RuntimeError:
                 raise SystemExit(LOST) from None
 
-    def _lap(self) -> float:
-        """Seconds since the last one."""
-        before, self._marked = self._marked, time.monotonic()
-        return self._marked - before
+    def _lasted(self) -> float:
+        """Seconds since the latest attempt was begun."""
+        return time.monotonic() - self._marked
 
     def _write(self) -> None:
         self._record["seconds"] = time.monotonic() - self.began

@@ -91,6 +91,23 @@ def test_what_is_not_finite_is_null_not_kept_and_an_error(run: PartRun, tmp_path
     assert [(one["title"], one["error"]) for one in said["errors"]] == [("gates", "not finite: largest")]
 
 
+def test_the_seconds_of_a_measurement_are_those_of_its_attempt(
+    run: PartRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def growing(keep: Callable[[Measurement], None]) -> Measurement:
+        for _ in range(3):
+            now[0] += 2.0
+            keep(checked())
+        return checked()
+
+    run.attempt("masks", lambda: checked("masks"))
+    run.grow("gates", growing)
+    assert [one["seconds"] for one in record(tmp_path)["measurements"]] == [0.0, 6.0]
+
+
 def test_a_measurement_grows_in_its_place(run: PartRun, tmp_path: Path) -> None:
     def growing(keep: Callable[[Measurement], None]) -> Measurement:
         keep(checked(error=float("nan")))

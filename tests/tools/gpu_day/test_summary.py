@@ -68,7 +68,12 @@ def test_a_whole_day() -> None:
 
 
 def test_a_rehearsal_says_so_first_and_nothing_is_no_error() -> None:
-    assert summary_lines({"machine": record(rehearsal=True)})[0] == REHEARSAL
+    slow = Measurement("steps", [MeasuredFigure("six masks", 2.0, 1.15)], ())
+    days = {"right": record(checks("gates", 1.0), rehearsal=True), "core": record(slow, rehearsal=True)}
+    lines = summary_lines(days)
+    assert lines[0] == REHEARSAL
+    assert lines[4:7] == ["Not kept:", "  1.0e+00 (≤1.0e-06) right: gates: check 0", lines[6]]
+    assert lines[6].startswith("right, largest errors: ")  # speed means nothing there
     assert summary_lines({}) == ["No part has said where it ran."]
 
 
