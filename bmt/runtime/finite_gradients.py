@@ -31,21 +31,27 @@ class FiniteGradients:
 
     @torch.no_grad()
     def look(
-        self, tensors: Mapping[str, Tensor], step: int, parts: Mapping[str, Tensor] | None = None
+        self,
+        tensors: Mapping[str, Tensor],
+        step: int,
+        parts: Mapping[str, Tensor] | None = None,
+        norm: Tensor | None = None,
     ) -> Tensor | None:
         """The norm of all gradients of `tensors`, None where they have none.
 
         Args:
             parts: views of a gradient that is many tensors' in one, by the names that an error uses.
+            norm: where it is known already, of these gradients and perhaps more.
 
         Raises:
             ModelError: this norm, or one of an earlier look, is not finite; the step is named, and the tensor
                 if its gradient still is not.
         """
-        grads = [tensor.grad for tensor in tensors.values() if tensor.grad is not None]
-        if not grads:
-            return None
-        norm = torch.nn.utils.get_total_norm(grads)
+        if norm is None:
+            grads = [tensor.grad for tensor in tensors.values() if tensor.grad is not None]
+            if not grads:
+                return None
+            norm = torch.nn.utils.get_total_norm(grads)
         self._norms.put(norm, step)
         self._check(self._norms.arrived(), tensors, parts or {})
         return norm
