@@ -25,7 +25,7 @@ from bmt.settings import MaskSettings
 from tools.gpu_day.checks.closeness import count, differing, error, error_of_most
 from tools.gpu_day.checks.gates import exact_gate, open_probability
 from tools.gpu_day.checks.subjects import CheckScale, Regression, exact, placed, small_model
-from tools.performance.figures import MeasuredFigure, Measurement
+from tools.performance.figures import Measurement
 
 KEY: Key = (14, "mask", "A")
 SETTINGS = MaskSettings(alpha0=0.0, lam=1e-6, alpha_lr=0.1, alpha_eps=1e-6, w_lr=1e-3, density=0.3)
@@ -65,14 +65,12 @@ def learned_masks(scale: CheckScale) -> Measurement:
         figures += [
             error(f"{granularity}: alpha", error_of_most(learner.alpha, alpha, LEFT_OUT), MOVED),
             error(f"{granularity}: w", error_of_most(learner.w, w, LEFT_OUT), MOVED),
-            MeasuredFigure(f"{granularity}: bits of the mask that are wrong", bits / total, BITS, unit="%"),
+            error(f"{granularity}: share of wrong bits in the mask", bits / total, BITS),
         ]
     first, second = (
         mask_of(learned(placed(plain, scale.device), names, SETTINGS, batches)) for _ in range(2)
     )
-    figures.append(
-        MeasuredFigure("bits that differ in a second run", differing(second, first) / total, BITS, unit="%")
-    )
+    figures.append(error("share of bits that differ in a second run", differing(second, first) / total, BITS))
     with _one_way_attention(scale.device):
         one, other = (learned(placed(plain, scale.device), names, SETTINGS, batches) for _ in range(2))
     figures += [

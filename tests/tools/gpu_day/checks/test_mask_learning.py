@@ -37,7 +37,7 @@ def with_other(**changes: Any) -> Callable[..., Any]:
         ({"beta": 1.1}, ["element: w"]),
         (
             {"density": 0.31},
-            ["element: bits of the mask that are wrong", "row: bits of the mask that are wrong"],
+            ["element: share of wrong bits in the mask", "row: share of wrong bits in the mask"],
         ),
     ],
 )
@@ -62,7 +62,7 @@ def test_a_second_run_that_draws_anew_is_seen(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(mask_learning, "learner_of", anew)
     assert {
-        "bits that differ in a second run",
+        "share of bits that differ in a second run",
         "bits that differ in a second run, plain attention",
         "alphas that differ in a second run, plain attention",
     } == set(beyond(mask_learning.learned_masks(SCALE)))
