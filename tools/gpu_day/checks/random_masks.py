@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bmt.layers import target_names
 from bmt.masked_updates import mask_updates
-from bmt.random_mask import RandomMask
+from bmt.random_mask import RandomDraws, RandomMask
 from tools.gpu_day.checks.closeness import count, differing, digest, error, largest, relative_error, z_score
 from tools.gpu_day.checks.gates import MOST_Z
 from tools.gpu_day.checks.masked_gradients import FLOAT32
@@ -54,11 +54,21 @@ def drawn_masks(model: nn.Module, first_step: int = 0, last_first: bool = False)
     return masks
 
 
+def masks_together(model: nn.Module, steps: range, last_first: bool = False) -> list[dict[str, Tensor]]:
+    """The masks of some steps as an accelerator draws them: those of all tensors in one vector."""
+    parameters = dict(model.named_parameters())
+    targets = {name: parameters[name] for name in target_names(model)}
+    draws = RandomDraws(RandomMask(P_F, SEED), targets, together=True)
+    order = list(reversed(targets)) if last_first else list(targets)
+    return [{name: draws.at(name, step).clone() for name in order} for step in steps]
+
+
 def step_masks(scale: CheckScale) -> Measurement:
     """The bits of a run, of the run once more, of one that goes on in the middle, and in another order."""
     model = placed(small_model("RoBERTa", scale), scale.device)
     masks, again = drawn_masks(model), drawn_masks(model)
     resumed, reversed_ = drawn_masks(model, first_step=2), drawn_masks(model, last_first=True)
+    together = masks_together(model, range(STEPS))
     total = sum(value.numel() for value in masks[0].values())
     opened = [sum(float(value.sum()) for value in mask.values()) for mask in masks]
     alike = 1 - differing(masks[1], masks[0]) / total
@@ -66,6 +76,12 @@ def step_masks(scale: CheckScale) -> Measurement:
         count("bits that differ in a second run", _bits_apart(again, masks)),
         count("bits that differ after a resume", _bits_apart(resumed, masks[2:])),
         count("bits that differ in another order of use", _bits_apart(reversed_, masks)),
+        count(
+            "drawn together: bits that differ in a second run, a resume, another order",
+            _bits_apart(masks_together(model, range(STEPS)), together)
+            + _bits_apart(masks_together(model, range(2, STEPS)), together[2:])
+            + _bits_apart(masks_together(model, range(STEPS), last_first=True), together),
+        ),
         MeasuredFigure("bits that two steps share", alike, ALIKE, unit="%"),
         error(
             "|z| of the share of open weights, largest",

@@ -27,6 +27,7 @@ def test_masks_that_are_drawn_anew_are_seen(monkeypatch: pytest.MonkeyPatch) -> 
         "bits that differ in a second run",
         "bits that differ after a resume",
         "bits that differ in another order of use",
+        "drawn together: bits that differ in a second run, a resume, another order",
     ]
     assert beyond(random_masks.masked_gradient(SCALE)) == [
         "masked gradient, relative in the 2-norm",
