@@ -124,7 +124,7 @@ class MaskedUpdates:
             ModelError: one is not finite; on a GPU it is known some steps later.
         """
         norm, self.norm = self.norm, None
-        self._finite.look(self.trained, self.step, norm)
+        self._finite.look(self.trained, self.step, norm=norm)
 
     @property
     def masked(self) -> dict[str, Tensor]:

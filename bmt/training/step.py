@@ -71,8 +71,8 @@ class Stepper:
     ) -> None:
         self.model, self.optimizer, self.data, self.plan, self.seed = model, optimizer, data, plan, seed
         self.masked, self.regularizer, self.ranks = masked, regularizer or Regularizer(), ranks or Ranks()
-        self.limits = pass_limits(data.sets, data.rows, plan.training)
         self.device = next(model.parameters()).device
+        self.limits = pass_limits(data.sets, data.rows, plan.training, self.device)
         self.names = data.datasets
         self.lengths = [windows.lengths for windows in data.sets]
         self.cast = autocast_for(plan.training.precision, self.device)
