@@ -265,11 +265,13 @@ class _GroupedLayerNorm(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, rstd = ctx.saved_tensors
         of_x, of_weight, of_bias, *_ = ctx.needs_input_grad
-        if dy.dtype == torch.float32:  # under autocast a norm may have run wider than what it was given
-            weight = weight.float()
 
         def backward(dy: Tensor, wanted: list[bool]) -> tuple[Tensor | None, ...]:
-            given = (dy, x.to(dy.dtype), weight.shape, mean, rstd, weight, None, wanted)
+            # under autocast a norm may have run wider than what it was given
+            wide = [
+                value.float() if dy.dtype == torch.float32 else value for value in (x, mean, rstd, weight)
+            ]
+            given = (dy, wide[0], weight.shape, *wide[1:], None, wanted)
             grads: tuple[Tensor | None, ...] = _NORM_BACKWARD(*given)
             return grads
 
@@ -278,7 +280,8 @@ class _GroupedLayerNorm(torch.autograd.Function):
         dx, dweight, _ = backward(dy, [of_x, of_weight and not split, False])
         if split:
             opened = ctx.groups.of_rows(masks).view(-1, *([1] * (dy.dim() - 2)), len(weight))
-            dweight = backward(dy * opened, [False, True, False])[1]
+            masked = dy.to(_at_least_float32(dy)) * opened  # a CPU adds 16-bit rows in 16 bits
+            dweight = backward(masked, [False, True, False])[1]
         dbias = _bias_gradient(dy, ctx.groups, ctx.bias_masks) if of_bias else None
         return dx, dweight, dbias, None, None, None, None
 

@@ -50,7 +50,8 @@ FIXED = (
         "The random mask of eq. 16",
         "silent",
         "Drawn anew each step and for each tensor, one mask for the whole batch, as in Child-Tuning; a "
-        "function of seed, step and tensor name, so that a resumed run continues it.",
+        "function of seed, step and tensor name (on a GPU, of seed and step, for all masked tensors "
+        "together), so that a resumed run continues it.",
     ),
     (
         "Eq. 15 before it is defined",

@@ -76,6 +76,7 @@ DOORS: Mapping[str, frozenset[str]] = {
     "bmt.training.regularizers._NoisyTune": frozenset({"noisy_tune"}),
     "bmt.masked_updates": frozenset({"random", "kept"}),
     "bmt.runtime.finite_gradients": frozenset({"random", "kept"}),
+    "bmt.random_mask.RandomDraws": frozenset({"random"}),
     "bmt.random_mask.RandomMask": frozenset({"random"}),
     "bmt.masks": frozenset({"kept"}),
     "bmt.compact_state": frozenset({"kept"}),

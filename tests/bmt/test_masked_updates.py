@@ -194,11 +194,12 @@ def test_on_a_cpu_each_tensor_is_drawn_by_itself() -> None:
 
 def test_steps_under_masks_drawn_together_are_those_of_the_masks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two backward passes per step, two steps; only the order in which tensors are met could differ."""
-    real, made = RandomDraws.__init__, []
+    real = RandomDraws.__init__
+    made: list[Any] = []
 
-    def together(draws: RandomDraws, mask: RandomMask, tensors: object) -> None:
+    def together(draws: RandomDraws, mask: RandomMask, tensors: Any) -> None:
         made.append(tensors)
-        real(draws, mask, tensors, together=True)  # type: ignore[arg-type]
+        real(draws, mask, tensors, together=True)
 
     monkeypatch.setattr(RandomDraws, "__init__", together)
     model, mask = tiny.bert(layers=1), RandomMask(0.5, 3)
@@ -210,9 +211,9 @@ def test_steps_under_masks_drawn_together_are_those_of_the_masks(monkeypatch: py
                 for _ in range(2):
                     loss_on(each, *ids()).backward()
             monkeypatch.setattr(RandomDraws, "__init__", real)
-            want = RandomDraws(mask, made[0], together=True)  # type: ignore[arg-type]
+            want = RandomDraws(mask, made[0], together=True)
             for (name, got), whole in zip(model.named_parameters(), plain.parameters(), strict=True):
-                open_ = want.at(name, step) if name in made[0] else torch.ones_like(whole)  # type: ignore[operator]
+                open_ = want.at(name, step) if name in made[0] else torch.ones_like(whole)
                 torch.testing.assert_close(got.grad, whole.grad * open_, msg=name)
             assert masked.step == step
             masked._optimizer.step()

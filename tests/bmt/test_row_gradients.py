@@ -161,14 +161,19 @@ class Tied(Block):
         self.twin.weight = self.square.weight
 
     def middle(self, x: Tensor) -> Tensor:
-        return self.twin(torch.tanh(self.square(torch.tanh(self.square(self.bare_norm(x))))))  # type: ignore[no-any-return]
+        once = torch.tanh(self.square(self.bare_norm(x)))
+        twice: Tensor = self.twin(torch.tanh(self.square(once)))
+        return twice
 
     def forward(self, ids: Tensor) -> Tensor:
         x = self.norm(self.tokens(ids) + self.positions(torch.arange(ids.shape[1])[None]))
         x = torch.tanh(self.inner(x))
         if self.reentrant is None:
-            return self.outer(self.middle(x))  # type: ignore[no-any-return]
-        return self.outer(checkpoint(self.middle, x, use_reentrant=self.reentrant))  # type: ignore[no-any-return]
+            x = self.middle(x)
+        else:
+            x = checkpoint(self.middle, x, use_reentrant=self.reentrant)
+        y: Tensor = self.outer(x)
+        return y
 
 
 @pytest.mark.parametrize("reentrant", [None, False, True])
