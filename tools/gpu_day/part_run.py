@@ -77,6 +77,12 @@ class PartRun:
         )
         self._write()
 
+    def renew(self, measurement: Measurement) -> None:
+        """`keep` in the place of the measurement of the same title, where there is one."""
+        others = [one for one in self._record["measurements"] if one["title"] != measurement.title]
+        self._record["measurements"] = others
+        self.keep(measurement)
+
     def attempt(
         self, title: str, measure: Callable[[], Measurement | None], *, needs: float = 0.0
     ) -> Measurement | None:

@@ -20,6 +20,9 @@ FORMATS = {
     "TFLOP/s": "{:,.1f} TFLOP/s",
     "GB/s": "{:,.0f} GB/s",
     "error": "{:.1e}",
+    "s": "{:,.1f} s",
+    "points": "{:.2f}",
+    "per minute": "{:.1f} per minute",
 }
 COLUMNS = (Column("", "left"), "measured", "smallest to largest", "target", Column("kept", "left"))
 
