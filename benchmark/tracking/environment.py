@@ -43,7 +43,7 @@ PACKAGES = (
 )
 LARGEST_UNTRACKED = 1 << 20  # bytes
 CHECKOUT = ".gpu_day/checkout.json"
-"""What a copy without git was made from: `git_state`'s keys, and `files` with the sha256 of each that came along."""
+"""What a copy without git was made from: `git_state`'s keys, and `files` with the sha256 of each."""
 
 
 def describe(root: Path | None = None) -> dict[str, Any]:

@@ -282,11 +282,9 @@ class JournalUpload:
 
 
 class Courier:
-    """The thread that delivers a live run's journal. It never raises, and `tell`s a person once of a change."""
+    """The thread that delivers a live run's journal. It never raises, and `tell`s of a change once."""
 
-    def __init__(
-        self, path: Path, connect: Callable[[], MlflowStore], tell: Callable[[str], None]
-    ) -> None:
+    def __init__(self, path: Path, connect: Callable[[], MlflowStore], tell: Callable[[str], None]) -> None:
         self.path, self._connect, self._tell = path, connect, tell
         self.settled = threading.Event()  # the first attempt has succeeded or failed
         self.failure: str | None = None

@@ -22,7 +22,7 @@ def next_pause(elapsed: float) -> float:
 
 @contextmanager
 def sampled(sample: Callable[[], None]) -> Iterator[None]:
-    """Call `sample` at the block's start, now and then during it, and at its end, however that comes about."""
+    """Call `sample` at the block's start, now and then during it, and at its end, whatever ends it."""
     ended = threading.Event()
     began = time.monotonic()
 

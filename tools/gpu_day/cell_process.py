@@ -1,7 +1,7 @@
 """A process that makes cells one after the other: `python -m tools.gpu_day.cell_process`.
 
-It loads its packages and the GPU's context once. A line on stdin is a cell's name; a line of JSON on stdout is what has
-become of it (`CellEnd`); what the project itself has to say goes to stderr.
+It loads its packages and the GPU's context once. A line on stdin is a cell's name; a line of JSON on stdout
+is what has become of it (`CellEnd`); what the project itself has to say goes to stderr.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class CellEnd:
 
 
 def make_cell(name: str) -> CellEnd:
-    """Train a cell, unless that is done, and evaluate it: as `benchmark.train` and `benchmark.evaluate` do."""
+    """Train a cell, unless that is done, and evaluate it, as `benchmark.train` and `.evaluate` do."""
     import torch
 
     from benchmark.config.folders import Folders
@@ -58,6 +58,19 @@ def make_cell(name: str) -> CellEnd:
     evaluate_cell(config, cell)
     ended = time.monotonic()
     return CellEnd(name, trained - began, ended - trained, gpu_peak_memory_mb())
+
+
+def load_packages() -> None:
+    """What every cell needs, while the first one's data is still being unpacked."""
+    import torch
+    import transformers
+
+    import benchmark.runs.evaluation_run
+    import benchmark.runs.training_run  # noqa: F401
+
+    _ = transformers.BertForQuestionAnswering  # imported as it is named
+    if torch.cuda.is_available():
+        torch.zeros(1, device="cuda")
 
 
 def answer(name: str, answers: TextIO) -> bool:
@@ -82,6 +95,7 @@ def main() -> int:
     from benchmark.cli.allocator import keep_freed_memory
 
     keep_freed_memory()
+    load_packages()
     names = map(str.strip, sys.stdin)
     return 0 if all(answer(name, answers) for name in names) else 1
 

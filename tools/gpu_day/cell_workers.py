@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -32,16 +33,17 @@ class CellWorker:
     def begin(self, cell: str) -> None:
         """Give it a cell."""
         self.cell = cell
-        try:
+        with suppress(OSError):  # it has died, which its reader tells
             _input(self.process).write(f"{cell}\n".encode())
             _input(self.process).flush()
-        except OSError:
-            pass  # it has died, which its reader tells
 
 
 @dataclass(slots=True)
 class CellWorkers:
     """A number of processes that work off a queue.
+
+        with workers.started():
+            workers.work_off(cells)
 
     Attributes:
         count: processes.
@@ -50,27 +52,38 @@ class CellWorkers:
         left: seconds that are left, asked for again and again.
         kept: called with each cell's end, once it is done or has met an error.
         turn: called about once a second.
-        busy: seconds that processes spent on cells that are done.
     """
 
-    cells: CellQueue
     count: int
     environment: Mapping[str, str]
     log: Path
     left: Callable[[], float]
     kept: Callable[[CellEnd], None]
     turn: Callable[[], None] = lambda: None
+    _cells: CellQueue = field(default_factory=lambda: CellQueue([]))
     _working: list[CellWorker] = field(default_factory=list)
     _heard: queue.Queue[tuple[CellWorker, bytes]] = field(default_factory=queue.Queue)
 
-    def run(self) -> None:
-        """Until no cell is left, or none that would be done in time. Cells that are not done by the end are
-        given up, their processes killed.
-        """
+    @contextmanager
+    def started(self) -> Iterator[None]:
+        """Processes that load their packages from now on; at the block's end they are killed."""
+        for _ in range(self.count):
+            self._start()
         try:
-            while not self.cells.ended and self.left() > 0:
+            yield
+        finally:
+            for worker in self._working:
+                worker.process.kill()
+            for worker in self._working:
+                worker.process.wait()
+
+    def work_off(self, cells: CellQueue) -> None:
+        """Until no cell is left, or none that would be done in time; what runs by then is given up."""
+        self._cells = cells
+        try:
+            while not cells.ended and self.left() > 0:
                 self._hand_out()
-                if not self.cells.running:
+                if not cells.running:
                     return
                 try:
                     worker, line = self._heard.get(timeout=SECONDS_OF_A_TURN)
@@ -80,21 +93,13 @@ class CellWorkers:
                     self._hear(worker, line)
                 self.turn()
         finally:
-            self.stop()
-
-    def stop(self) -> None:
-        """End every process."""
-        for worker in self._working:
-            worker.process.kill()
-        for worker in self._working:
-            worker.process.wait()
-        for cell in list(self.cells.running):
-            self.cells.fail(cell, "the time was over")
+            for cell in list(cells.running):
+                cells.fail(cell, "the time was over")
 
     def _hand_out(self) -> None:
         """A cell for each process without one, or for one more process."""
         while (idle := self._idle()) is not None or len(self._working) < self.count:
-            cell = self.cells.begin(time.monotonic(), self.left())
+            cell = self._cells.begin(time.monotonic(), self.left())
             if cell is None:
                 return
             worker = idle if idle is not None else self._start()
@@ -131,25 +136,29 @@ class CellWorkers:
             end = CellEnd(**{**values, "lines": tuple(values["lines"])})
             worker.cell = None
             if end.error is None:
-                self.cells.finish(end.cell, time.monotonic())
+                self._cells.finish(end.cell, time.monotonic())
                 self._hand_out()  # before the results are kept: nobody waits for that
             else:
                 self._working.remove(worker)  # it ends itself, and a new one takes its place
-                self.cells.fail(end.cell, end.error)
+                self._cells.fail(end.cell, end.error)
             self.kept(end)
         elif worker in self._working:
             self._working.remove(worker)
             status = worker.process.wait()
             if worker.cell is not None:
-                why = f"its process ended by signal {-status}" if status < 0 else f"its process left with {status}"
+                why = (
+                    f"its process ended by signal {-status}"
+                    if status < 0
+                    else f"its process left with {status}"
+                )
                 cell = worker.cell
-                self.cells.lose(cell, why)
-                if cell in self.cells.failed:
-                    self.kept(CellEnd(cell, error=self.cells.failed[cell]))
+                self._cells.lose(cell, why)
+                if cell in self._cells.failed:
+                    self.kept(CellEnd(cell, error=self._cells.failed[cell]))
 
 
 def worker_environment(root: Path, cpu: bool, threads: int) -> dict[str, str]:
-    """Variables of a process that works in the project `root`: journals alone, no network, so many threads."""
+    """Variables of a process that works in the project `root`: journals alone, no network, `threads`."""
     path = [str(CODE), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **os.environ,

@@ -1,13 +1,13 @@
 """Part 5, real cells: as many of the profile's as there is time for, several processes on one card.
 
-Each is trained and scored as `benchmark.train` and `benchmark.evaluate` do it. After every cell the record and
-`runs.tar.gz` are renewed, so that an end at any moment leaves what is finished.
+Each is trained and scored as `benchmark.train` and `benchmark.evaluate` do it. After every cell the record
+and `runs.tar.gz` are renewed, so that an end at any moment leaves what is finished.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -49,21 +49,9 @@ def make_cells(run: PartRun, folder: Path) -> None:
         DataError: the pack is missing or damaged. BMTError: no cell could be made.
     """
     began, pack, root = time.monotonic(), run.pack, folder / "project"
-    if run.rehearsal:
-        from tools.gpu_day.rehearsal_project import write_rehearsal_pack
-
-        pack = folder / "pack"
-        write_rehearsal_pack(pack, folder / "source")
-    config = unpack(pack, root)
-    keeper = CellKeeper(run, root, config, time.monotonic() - began)
-    cells = [find_cell(config, name) for name in config.cells]
-    shared = {
-        cell.name: masks_digest(config, cell) for cell in cells if config.arms[cell.arm].mask in SHARING
-    }
-    queue = CellQueue(by_seed((cell.name, cell.seed) for cell in cells), shared)
-    keeper.cells = queue
+    root.mkdir()
+    keeper = CellKeeper(run, root)
     workers = CellWorkers(
-        queue,
         keeper.processes,
         worker_environment(root, run.device.type == "cpu", 1 if run.rehearsal else THREADS),
         folder / "log.txt",
@@ -71,13 +59,29 @@ def make_cells(run: PartRun, folder: Path) -> None:
         keeper.keep,
         keeper.look,
     )
-    keeper.began = time.monotonic()
-    try:
-        workers.run()
-    finally:
-        keeper.renew()
-    if not queue.seconds:
-        raise BMTError(f"no cell is done: {queue.failed or 'there was no time'}")
+    with workers.started():  # they load their packages while the pack is unpacked
+        if run.rehearsal:
+            from tools.gpu_day.rehearsal_project import write_rehearsal_pack
+
+            pack = folder / "pack"
+            write_rehearsal_pack(pack, folder / "source")
+        config = unpack(pack, root)
+        keeper.begin(config, queue_of(config), time.monotonic() - began)
+        try:
+            workers.work_off(keeper.cells)
+        finally:
+            keeper.renew()
+    if not keeper.done:
+        raise BMTError(f"no cell is done: {keeper.cells.failed or 'there was no time'}")
+
+
+def queue_of(config: Config) -> CellQueue:
+    """A profile's cells, seed by seed."""
+    cells = [find_cell(config, name) for name in config.cells]
+    shared = {
+        cell.name: masks_digest(config, cell) for cell in cells if config.arms[cell.arm].mask in SHARING
+    }
+    return CellQueue(by_seed((cell.name, cell.seed) for cell in cells), shared)
 
 
 @dataclass(slots=True)
@@ -85,17 +89,18 @@ class CellKeeper:
     """Keeps what cells leave: the record and the archive.
 
     Attributes:
+        root: the project in which they are made; config: its configuration.
         prepared: seconds that unpacking took.
-        cells: the queue; began: when its first cell was.
+        began: when the first cell of the queue `cells` was.
         done: in the order in which they were done.
         loads: of the GPU, shares of 1, a sample per second.
     """
 
     run: PartRun
     root: Path
-    config: Config
-    prepared: float
-    cells: CellQueue = field(default_factory=lambda: CellQueue([]))
+    config: Config = field(init=False)
+    cells: CellQueue = field(init=False)
+    prepared: float = 0.0
     began: float = 0.0
     done: list[CellScores] = field(default_factory=list)
     errors: list[CellEnd] = field(default_factory=list)
@@ -107,6 +112,10 @@ class CellKeeper:
     def processes(self) -> int:
         """That make cells beside each other."""
         return REHEARSED_PROCESSES if self.run.rehearsal else PROCESSES
+
+    def begin(self, config: Config, cells: CellQueue, prepared: float) -> None:
+        """The first cell is about to be begun."""
+        self.config, self.cells, self.prepared, self.began = config, cells, prepared, time.monotonic()
 
     def keep(self, end: CellEnd) -> None:
         """A cell has ended."""
@@ -161,13 +170,12 @@ class CellKeeper:
         """What the figures are of."""
         data, training, mask = self.config.data, self.config.training, self.config.mask
         [backbone] = self.config.backbones
-        steps = f"{self.done[0].steps} steps of {training.batch} windows of {data.window} tokens"
+        steps = f"{self.done[0].steps} steps" if self.done else "steps"
         return [
-            f"Profile {self.config.profile}: {backbone}, "
-            f"{steps if self.done else f'steps of {training.batch} windows'}; masks: {mask.steps} steps of {mask.batch} "
-            f"windows per dataset.",
-            f"{len(self.done)} of {len(self.config.cells)} cells in {seconds:.0f} s, {self.prepared:.1f} s of "
-            f"unpacking before; {THREADS} CPU threads per process.",
+            f"Profile {self.config.profile}: {backbone}, {steps} of {training.batch} windows of "
+            f"{data.window} tokens; masks: {mask.steps} steps of {mask.batch} windows per dataset.",
+            f"{len(self.done)} of {len(self.config.cells)} cells in {seconds:.0f} s, "
+            f"after {self.prepared:.1f} s of unpacking; {THREADS} CPU threads per process.",
         ]
 
     def record(self, seconds: float) -> dict[str, object]:
@@ -179,7 +187,7 @@ class CellKeeper:
             "processes": self.processes,
             "cells": as_record(self.done),
             "arms": {
-                arm: {key: {"mean": one.mean, "sd": one.sd, "count": one.count} for key, one in spreads.items()}
+                arm: {key: asdict(one) for key, one in spreads.items()}
                 for arm, spreads in of_arms(self.done).items()
             },
             "errors": [

@@ -33,7 +33,9 @@ def write_half_precision(source: Path, target: Path, sha256: str | None = None) 
     halved = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     for name, value in halved.items():
         if value.is_floating_point() and not value.isfinite().all():
-            raise ModelError(f"{source / WEIGHTS}: {name}: holds values beyond fp16's 65504: it cannot be halved")
+            raise ModelError(
+                f"{source / WEIGHTS}: {name}: holds values beyond fp16's 65504: it cannot be halved"
+            )
     with write_folder_aside(target) as aside:
         save_file(halved, aside / WEIGHTS, metadata={"format": "pt"})
         for name in TOKENIZER_FILES:
@@ -45,7 +47,7 @@ def write_half_precision(source: Path, target: Path, sha256: str | None = None) 
         digest = file_digest(aside / WEIGHTS)
         if sha256 not in (None, digest):
             raise ModelError(
-                f"{source / WEIGHTS}: in fp16 they have sha256 {digest}, the params file {sha256}: other weights, or "
-                "another safetensors"
+                f"{source / WEIGHTS}: sha256 {digest} in fp16, the params file has {sha256}: other "
+                "weights, or another safetensors"
             )
     return digest

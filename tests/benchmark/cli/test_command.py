@@ -470,5 +470,6 @@ def test_a_misspelt_profile_gets_the_nearest_everywhere(verb: str) -> None:
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert done.stderr.startswith(
-        "error: --profile sampel: not allowed (did you mean sample?): one of grid, mini, mini_gpu, paper, sample"
+        "error: --profile sampel: not allowed (did you mean sample?): one of grid, mini, mini_gpu, paper, "
+        "sample"
     )

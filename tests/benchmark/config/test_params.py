@@ -113,7 +113,11 @@ def test_mini_gpu_is_mini_with_whole_data_and_arms_that_differ_in_the_arm_alone(
     mini, gpu = (load(ROOT / "profiles" / f"{name}.yaml") for name in ("mini", "mini_gpu"))
     data = replace(mini.data, train_cap=None, dev_cap=None)
     assert (gpu.data, gpu.arms, gpu.loss, gpu.decode, gpu.tuning) == (
-        data, mini.arms, mini.loss, mini.decode, mini.tuning
+        data,
+        mini.arms,
+        mini.loss,
+        mini.decode,
+        mini.tuning,
     )
     assert gpu.mask == replace(mini.mask, steps=70, batch=16)
     assert (gpu.training.lr, gpu.training.batch, gpu.training.dropout) == (mini.training.lr, 16, None)
@@ -121,7 +125,9 @@ def test_mini_gpu_is_mini_with_whole_data_and_arms_that_differ_in_the_arm_alone(
     assert steps == 419 < gpu.training.evaluate_every  # the weights of the last step are scored
     assert gpu.sampling.kind == "uniform"
     assert gpu.cells == [
-        f"minilm-fp16.mt.{arm}.s{seed}" for seed in range(8) for arm in ("none", "mask", "bmt", "fixed_random")
+        f"minilm-fp16.mt.{arm}.s{seed}"
+        for seed in range(8)
+        for arm in ("none", "mask", "bmt", "fixed_random")
     ]
     assert [backbone.source for backbone in gpu.backbones.values()] == ["folder"]
 

@@ -101,7 +101,8 @@ def test_an_invalid_profile_leaves_params_as_they_were(copy: Path) -> None:
     with pytest.raises(ConfigError, match=r"write 1\.0e-4"):
         switch("mini")
     with pytest.raises(
-        ConfigError, match=r"profile 'smaple': .*did you mean sample\?\): one of grid, mini, mini_gpu, paper, sample"
+        ConfigError,
+        match=r"profile 'smaple': .*did you mean sample\?\): one of grid, mini, mini_gpu, paper, sample",
     ):
         switch("smaple")
     assert (copy / "params.yaml").read_bytes() == before
@@ -201,7 +202,8 @@ def test_a_params_file_that_is_no_yaml_is_said_and_not_passed_over(copy: Path) -
 
 
 def test_a_profile_that_does_not_exist_gets_the_nearest(copy: Path) -> None:
-    words = r"^--profile sampel: not allowed \(did you mean sample\?\): one of grid, mini, mini_gpu, paper, sample$"
+    known = "grid, mini, mini_gpu, paper, sample"
+    words = rf"^--profile sampel: not allowed \(did you mean sample\?\): one of {known}$"
     with pytest.raises(ConfigError, match=words):
         params_file(None, "sampel")
     shutil.rmtree(copy / "profiles")
