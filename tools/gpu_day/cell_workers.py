@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +52,7 @@ class CellWorkers:
         left: seconds that are left, asked for again and again.
         kept: called with each cell's end, once it is done or has met an error.
         turn: called about once a second.
+        command: of a process.
     """
 
     count: int
@@ -60,6 +61,7 @@ class CellWorkers:
     left: Callable[[], float]
     kept: Callable[[CellEnd], None]
     turn: Callable[[], None] = lambda: None
+    command: Sequence[str] = (sys.executable, "-m", "tools.gpu_day.cell_process")
     _cells: CellQueue = field(default_factory=lambda: CellQueue([]))
     _working: list[CellWorker] = field(default_factory=list)
     _heard: queue.Queue[tuple[CellWorker, bytes]] = field(default_factory=queue.Queue)
@@ -111,7 +113,7 @@ class CellWorkers:
     def _start(self) -> CellWorker:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tools.gpu_day.cell_process"],
+                self.command,
                 cwd=CODE,
                 env=dict(self.environment),
                 stdin=subprocess.PIPE,
@@ -146,13 +148,9 @@ class CellWorkers:
             self._working.remove(worker)
             status = worker.process.wait()
             if worker.cell is not None:
-                why = (
-                    f"its process ended by signal {-status}"
-                    if status < 0
-                    else f"its process left with {status}"
-                )
+                how = f"was ended by signal {-status}" if status < 0 else f"left with status {status}"
                 cell = worker.cell
-                self._cells.lose(cell, why)
+                self._cells.lose(cell, f"its process {how}")
                 if cell in self._cells.failed:
                     self.kept(CellEnd(cell, error=self._cells.failed[cell]))
 

@@ -147,7 +147,7 @@ class CellKeeper:
             MeasuredFigure("cells that failed", len(self.errors), 0, unit="n"),
             MeasuredFigure("cells per minute", 60 * len(self.done) / seconds, unit="per minute"),
             MeasuredFigure("processes beside each other", self.processes, unit="n"),
-            MeasuredFigure(f"{ARCHIVE}", self.archived / 1e6, LARGEST / 1e6, unit="MB"),
+            MeasuredFigure(ARCHIVE, self.archived / 1e6, LARGEST / 1e6, unit="MB"),
         ]
         if self.loads:
             figures.append(MeasuredFigure("GPU utilisation", fmean(self.loads), unit="%"))
@@ -162,7 +162,7 @@ class CellKeeper:
             for domain, words in DOMAINS.items():
                 if f"f1 {domain}" in spreads:
                     spread = spreads[f"f1 {domain}"]
-                    name = f"{arm}: macro F1 {words}, mean over {spread.count} seeds"
+                    name = f"{arm}: macro F1 {words}, mean over seeds ({spread.count})"
                     figures.append(MeasuredFigure(name, spread.mean, unit="points"))
         return Measurement(TITLE, figures, self.notes(seconds), self.record(seconds))
 

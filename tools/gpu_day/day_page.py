@@ -115,8 +115,8 @@ def arms_document(record: Record) -> Document:
         each["record"]["profile"] for each in record["measurements"] if each["record"].get("cells")
     )
     ends = Paragraph(
-        f"Mean ± sd over seeds; macro averages on the whole dev sets. The cells one by one: "
-        f"`results/{profile}`, `python -m benchmark.contrast bmt none --profile {profile}`."
+        f"Mean ± sd over seeds; macro averages on the whole dev sets. The cells are in results/{profile}: "
+        f"python -m benchmark.contrast bmt none --profile {profile}."
     )
     return Document("", (Heading("By arm", 3), text_table(columns, rows), ends))
 

@@ -33,9 +33,7 @@ def write_half_precision(source: Path, target: Path, sha256: str | None = None) 
     halved = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     for name, value in halved.items():
         if value.is_floating_point() and not value.isfinite().all():
-            raise ModelError(
-                f"{source / WEIGHTS}: {name}: holds values beyond fp16's 65504: it cannot be halved"
-            )
+            raise ModelError(f"{source / WEIGHTS}: {name}: values beyond 65504, which fp16 does not have")
     with write_folder_aside(target) as aside:
         save_file(halved, aside / WEIGHTS, metadata={"format": "pt"})
         for name in TOKENIZER_FILES:
