@@ -46,10 +46,9 @@ def bring(folder: Path) -> list[str]:
             aside.write_bytes(data)
     profiles = sorted({PurePosixPath(name).parts[1] for name, _ in files})
     for profile in profiles:
-        cells = [
-            name for name, _ in files if name.startswith(f"results/{profile}/") and name.endswith(".json")
-        ]
-        lines.append(f"results/{profile}, runs/{profile}: {len(cells)} cells")
+        here = f"results/{profile}/"
+        cells = sum(name.startswith(here) and name.endswith(".json") for name, _ in files)
+        lines.append(f"results/{profile}, runs/{profile}: {cells} cells")
         lines += synced(root / "runs" / profile)
     return lines
 
@@ -61,24 +60,26 @@ def read_records(folder: Path) -> dict[str, dict[str, Any]]:
         ConfigError: there is none, or one is a rehearsal's or was made without a GPU.
         DataError: one cannot be read.
     """
-    records = {}
+    records: dict[str, dict[str, Any]] = {}
     for name in PARTS:
         path = folder / f"{name}.json"
         if not path.is_file():
             continue
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            rehearsal, gpus = record["rehearsal"], record["environment"]["gpu_count"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            rehearsal, gpus = record["rehearsal"], record["environment"].get("gpu_count")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{path}: no record of a day ({type(error).__name__}: {error})") from None
-        if rehearsal or not gpus:
+        if rehearsal or gpus == 0:
             why = "a rehearsal's" if rehearsal else "made without a GPU"
             raise ConfigError(f"{path}: {why}: figures of a CPU are not brought home; run the day on a GPU")
         records[name] = record
-    if not records:
-        raise ConfigError(
-            f"{folder}: no record of a day there ({', '.join(f'{name}.json' for name in PARTS)})"
-        )
+    known = [record["environment"] for record in records.values() if record["environment"]]
+    if not known:
+        wanted = ", ".join(f"{name}.json" for name in PARTS)
+        raise ConfigError(f"{folder}: no record of a day there: name the folder that has {wanted}")
+    for record in records.values():
+        record["environment"] = record["environment"] or known[0]  # a part that could not even begin
     return records
 
 
@@ -111,12 +112,13 @@ def read_archive(path: Path) -> dict[str, bytes]:
 
 def check_new(files: dict[str, bytes], root: Path, folder: Path) -> None:
     """Raise ConfigError where a file is here already with another content."""
-    other = [name for name, data in files.items() if (root / name).exists() and _content(root / name) != data]
+    here = {name: root / name for name in files if (root / name).exists()}
+    other = [name for name, path in here.items() if _content(path) != files[name]]
     if other:
         places = ", ".join(sorted({"/".join(PurePosixPath(name).parts[:2]) for name in other}))
         raise ConfigError(
-            f"{folder}: {len(other)} files are here with another content, the first {other[0]}: move {places} "
-            "aside, and bring again; nothing was written"
+            f"{folder}: {len(other)} files are here with another content, the first {other[0]}: move "
+            f"{places} aside, and bring again; nothing was written"
         )
 
 

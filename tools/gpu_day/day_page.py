@@ -102,7 +102,8 @@ def arms_document(record: Record) -> Document:
     if not cells:
         return Document("", (Paragraph("No cell is done."),))
     heads = [f"{metric} {words}" for words in DOMAINS.values() for metric in ("EM", "F1")]
-    columns = (Column("arm", "left"), "seeds", *heads, "relative deviation", "density", "union", "seconds")
+    columns: list[Column | str] = [Column("arm", "left"), "seeds", *heads]
+    columns += ["relative deviation", "density", "union", "seconds"]
     rows = []
     for arm, spreads in of_arms(from_record(cells)).items():
         scores = [

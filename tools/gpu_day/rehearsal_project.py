@@ -20,6 +20,7 @@ from transformers import BertConfig, PreTrainedTokenizerFast
 from benchmark.acquisition.feature_files import prepare
 from benchmark.acquisition.sample_corpus import write as write_corpus
 from benchmark.config.params import load
+from bmt.runtime.files import write_text
 from tools.gpu_day.half_precision import write_half_precision
 from tools.gpu_day.pack import PROFILE, project_files, write_pack
 
@@ -59,7 +60,7 @@ def write_params(path: Path, sha256: str) -> None:
     backbone = {"source": "folder", "name": f"data/backbones/{BACKBONE}", "revision": None, "sha256": sha256}
     values["backbones"] = {BACKBONE: {**backbone, "head": "span"}}
     values["cells"] = [f"{BACKBONE}.mt.{arm}.s0" for arm in ARMS]
-    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    write_text(path, yaml.safe_dump(values, sort_keys=False))
 
 
 def write_encoder(folder: Path, texts: list[str]) -> None:

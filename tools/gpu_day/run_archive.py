@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,7 +35,11 @@ def members(root: Path, profile: str, cells: Iterable[str]) -> list[str]:
 def write_archive(path: Path, root: Path, profile: str, cells: Iterable[str]) -> int:
     """Renew the archive: its bytes."""
     remove_half_written(path.parent, path.name)
-    with write_aside(path) as aside, tarfile.open(aside, "w:gz", compresslevel=6) as archive:
+    with (
+        write_aside(path) as aside,
+        gzip.GzipFile(aside, "wb", compresslevel=6) as stream,
+        tarfile.TarFile(fileobj=stream, mode="w") as archive,
+    ):
         for name in members(root, profile, cells):
             archive.add(root / name, name, recursive=False)
     return path.stat().st_size

@@ -30,8 +30,8 @@ for line in sys.stdin:
     if name == "second":
         pathlib.Path("second.txt").touch()
     error = "ValueError: bad" if name == "bad" else None
-    print(json.dumps({"cell": name, "seconds_to_train": 1.0, "error": error, "lines": ["l"] if error else []}))
-    sys.stdout.flush()
+    end = {"cell": name, "seconds_to_train": 1.0, "error": error, "lines": ["l"] if error else []}
+    print(json.dumps(end), flush=True)
     if error:
         sys.exit(1)
 """

@@ -1,5 +1,5 @@
-"""Real cells end to end, as on the GPU's machine: a pack, processes in which no tracker can be imported, a kill in the
-middle of a training; then home, and into MLflow.
+"""Real cells end to end, as on the GPU's machine: a pack, processes that can import no tracker, a kill in the
+middle of a training; then into MLflow.
 """
 
 from __future__ import annotations
