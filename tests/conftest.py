@@ -37,6 +37,7 @@ settings.load_profile("suite")
 LONGEST = (
     "benchmark/runs/test_kill.py",
     "benchmark/pipeline/test_dvc.py",
+    "tools/gpu_day/test_rehearsal.py",
     "benchmark/studies/test_search_trials.py",
     "bmt/training/test_stops.py",
     "bmt/qa/test_features.py",

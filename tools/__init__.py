@@ -1,4 +1,4 @@
-"""What only renews docs/: performance, calibration, the page of deviations. Not installed."""
+"""What only renews docs/: performance, calibration, the page of deviations, a day on a GPU. Not installed."""
 
 import sys
 
@@ -9,7 +9,10 @@ GROUPS = {
         "performance": "how fast the project is, as ratios inside one run",
         "calibration": "the error rates of compare's verdicts, simulated",
         "deviations": "where the code deviates from the paper, from its knobs",
-    }
+    },
+    "what needs a GPU for a quarter of an hour": {
+        "gpu_day": "every figure and every path that needs one: packed here, run there, brought home",
+    },
 }
 
 if sys.argv[:1] == ["-m"]:  # Python looks up the module of `-m`

@@ -257,14 +257,30 @@ def _nvidia_handles() -> tuple[Any, ...]:
 def _nvidia_metrics() -> dict[str, float]:
     values: dict[str, float] = {}
     for index, handle in enumerate(_nvidia_handles()):
-        prefix = f"system/gpu_{index}"
-        with suppress(Exception):  # a GPU in MIG mode reports no load; a metric is never worth a run
-            import pynvml
-
-            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-            values[f"{prefix}_memory_usage_megabytes"] = int(memory.used) / (1 << 20)
-            values[f"{prefix}_memory_usage_percentage"] = 100 * int(memory.used) / int(memory.total)
-            values[f"{prefix}_power_usage_watts"] = pynvml.nvmlDeviceGetPowerUsage(handle) / 1000
-            load = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
-            values[f"{prefix}_utilization_percentage"] = float(load)
+        for read in _NVIDIA_READINGS:
+            with suppress(Exception):  # in MIG mode there is no load, elsewhere perhaps no power
+                values |= {f"system/gpu_{index}_{name}": value for name, value in read(handle).items()}
     return values
+
+
+def _nvidia_memory(handle: Any) -> dict[str, float]:
+    import pynvml
+
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    used, total = int(memory.used), int(memory.total)
+    return {"memory_usage_megabytes": used / (1 << 20), "memory_usage_percentage": 100 * used / total}
+
+
+def _nvidia_power(handle: Any) -> dict[str, float]:
+    import pynvml
+
+    return {"power_usage_watts": pynvml.nvmlDeviceGetPowerUsage(handle) / 1000}
+
+
+def _nvidia_load(handle: Any) -> dict[str, float]:
+    import pynvml
+
+    return {"utilization_percentage": float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)}
+
+
+_NVIDIA_READINGS = (_nvidia_memory, _nvidia_power, _nvidia_load)

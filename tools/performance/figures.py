@@ -17,6 +17,7 @@ FORMATS = {
     "h": "{:.2f} h",
     "n": "{:,.0f}",
     "ms": "{:,.1f} ms",
+    "µs": "{:,.1f} µs",
     "TFLOP/s": "{:,.1f} TFLOP/s",
     "GB/s": "{:,.0f} GB/s",
     "error": "{:.1e}",

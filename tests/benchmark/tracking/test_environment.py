@@ -262,6 +262,36 @@ def test_gpu_metrics_come_from_nvml(monkeypatch):
     assert metrics == expected | {"system/gpu_0_utilization_percentage": 97.0}
 
 
+@pytest.mark.parametrize(
+    ("refused", "missing"),
+    [
+        ("nvmlDeviceGetMemoryInfo", {"memory_usage_megabytes", "memory_usage_percentage"}),
+        ("nvmlDeviceGetPowerUsage", {"power_usage_watts"}),
+        ("nvmlDeviceGetUtilizationRates", {"utilization_percentage"}),
+    ],
+)
+def test_a_reading_that_is_refused_costs_no_other(monkeypatch, refused, missing):
+    def refuse(handle: int) -> None:
+        raise RuntimeError("not supported")
+
+    readings = {
+        "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(used=1 << 30, total=4 << 30),
+        "nvmlDeviceGetPowerUsage": lambda handle: 250_000,
+        "nvmlDeviceGetUtilizationRates": lambda handle: SimpleNamespace(gpu=97),
+    }
+    monkeypatch.setitem(sys.modules, "pynvml", SimpleNamespace(**readings | {refused: refuse}))
+    monkeypatch.setattr(environment, "_nvidia_handles", lambda: (0,))
+    every = {
+        "memory_usage_megabytes": 1024.0,
+        "memory_usage_percentage": 25.0,
+        "power_usage_watts": 250.0,
+        "utilization_percentage": 97.0,
+    }
+    assert environment._nvidia_metrics() == {
+        f"system/gpu_0_{name}": value for name, value in every.items() if name not in missing
+    }
+
+
 def test_without_a_driver_there_are_no_gpu_metrics(monkeypatch):
     def fail() -> None:
         raise RuntimeError("no driver")
