@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from tools.gpu_day.cell_process import CellEnd
+from tools.gpu_day.cell_process import LAST_LINES, CellEnd
 from tools.gpu_day.cell_queue import CellQueue
 
 CODE = Path(__file__).resolve().parents[2]
@@ -152,7 +152,9 @@ class CellWorkers:
                 cell = worker.cell
                 self._cells.lose(cell, f"its process {how}")
                 if cell in self._cells.failed:
-                    self.kept(CellEnd(cell, error=self._cells.failed[cell]))
+                    said = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+                    end = CellEnd(cell, error=self._cells.failed[cell], lines=tuple(said[-LAST_LINES:]))
+                    self.kept(end)
 
 
 def worker_environment(root: Path, cpu: bool, threads: int) -> dict[str, str]:

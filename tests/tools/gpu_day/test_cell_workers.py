@@ -21,6 +21,8 @@ for line in sys.stdin:
     with open("begun.txt", "a") as stream:
         stream.write(f"{name} {os.getpid()}\\n")
     attempts = open("begun.txt").read().count(f"{name} ")
+    if name == "deadly":
+        print("last words", file=sys.stderr, flush=True)
     if name == "mortal" and attempts == 1 or name == "deadly":
         os.kill(os.getpid(), signal.SIGKILL)
     if name == "slow":
@@ -79,7 +81,8 @@ def test_the_cell_of_a_killed_process_is_taken_up_by_another(tmp_path: Path) -> 
 def test_a_cell_that_kills_twice_is_given_up(tmp_path: Path) -> None:
     cells, kept, _ = work(tmp_path, ["deadly", "a"])
     why = "its process was ended by signal 9, 2 times"
-    assert kept[0] == CellEnd("deadly", error=why) and cells.failed == {"deadly": why}
+    assert kept[0] == CellEnd("deadly", error=why, lines=("last words", "last words"))
+    assert cells.failed == {"deadly": why}
     assert kept[1].cell == "a" and kept[1].error is None
 
 
