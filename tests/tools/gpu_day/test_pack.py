@@ -14,17 +14,20 @@ from benchmark.tracking import environment
 from bmt.errors import BMTError, ConfigError, DataError
 from tests.support.repository import ROOT
 from tools.gpu_day import pack as packing
+from tools.gpu_day.half_precision import write_half_precision
 from tools.gpu_day.pack import (
     COMMAND,
     check_size,
     digests_of,
     fetch_questions,
     fetch_wheels,
+    pack,
     pinned,
     travelling_files,
     unpack,
     write_pack,
 )
+from tools.gpu_day.rehearsal_project import write_encoder
 
 
 def test_more_than_may_travel_is_refused_by_its_parts() -> None:
@@ -118,6 +121,40 @@ def test_questions_come_from_the_manifest_or_from_what_mini_has(
     made, kept = ((tmp_path / "data/raw" / name / "in_domain") for name in ("mini_gpu", "mini"))
     file = "SQuAD.train.jsonl.gz"
     assert (made / file).read_bytes() == (kept / file).read_bytes()
+
+
+def test_a_whole_pack_of_a_checkout(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With made-up questions, a tiny encoder in MiniLM's place and wheels that nobody downloads."""
+    monkeypatch.setenv("BMT_ROOT", str(checkout))
+    monkeypatch.setenv("BMT_REAL_DATA", str(tmp_path / "absent"))
+    write_corpus(checkout / "data" / "raw" / "mini")
+    backbone = checkout / "data" / "backbones" / "minilm-fp16"
+    write_encoder(tmp_path / "encoder", ["the old mill by the river", "nobody knows why it rains"])
+    digest = write_half_precision(tmp_path / "encoder", backbone)
+    profile = (ROOT / "profiles" / "mini_gpu.yaml").read_text(encoding="utf-8")
+    [named] = load(ROOT / "profiles" / "mini_gpu.yaml").backbones.values()
+    (checkout / "profiles").mkdir()
+    (checkout / "profiles" / "mini_gpu.yaml").write_text(profile.replace(str(named.sha256), digest))
+    (checkout / "constraints.txt").write_bytes((ROOT / "constraints.txt").read_bytes())
+    (checkout / ".gitignore").write_text(".gpu_day/\nignored.txt\n/data/\n")
+    monkeypatch.setattr(packing, "halve_backbone", lambda config: None)
+    monkeypatch.setattr(packing, "fetch_wheels", lambda kept, versions: {"a-1.whl": b"wheel"})
+    folder = checkout / ".gpu_day"
+    said, _, command = pack(folder)
+    assert said.startswith(f"{folder}: code 0.0 MB, backbones 0.") and said.endswith(" MB (at most 60 MB)")
+    assert command == COMMAND
+    noted = json.loads((folder / "checkout.json").read_text())
+    names = [".gitignore", "constraints.txt", "kept.py", "new.py", "profiles/mini_gpu.yaml"]
+    assert list(noted["files"]) == names
+    assert {key: noted[key] for key in ("commit", "dirty", "diff_sha256")} == environment.git_state(checkout)
+    config = unpack(folder, tmp_path / "root")
+    assert config.profile == "mini_gpu"
+    for part in (
+        "features/mini_gpu/minilm-fp16/SQuAD.train/windows.arrow",
+        "backbones/minilm-fp16/config.json",
+    ):
+        assert (tmp_path / "root/data" / part).read_bytes() == (checkout / "data" / part).read_bytes()
+    assert not (tmp_path / "root/data/raw").exists()
 
 
 def test_a_pack_with_the_params_of_another_profile_is_refused(tmp_path: Path) -> None:
