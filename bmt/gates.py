@@ -153,7 +153,7 @@ class HardConcrete:
         return total.clamp_(0, 1).to(alpha.dtype)
 
     def gradients(
-        self, g: Tensor, alpha: Tensor, w: Tensor, u: Tensor, lam: float = 0.0
+        self, g: Tensor, alpha: Tensor, w: Tensor, u: Tensor, lam: float | Tensor = 0.0
     ) -> tuple[Tensor, Tensor]:
         """Closed-form gradients of L(theta + s w) + lam sum P(s > 0) in alpha and w, given g = dL/d(theta + s
         w).
@@ -161,13 +161,16 @@ class HardConcrete:
             dL/dw = g s          dL/dalpha = g w ds/dalpha + lam P (1 - P)
             ds/dalpha = v (1 - v) (zeta - gamma) / beta where 0 < s < 1, else 0
 
-        Shapes: all alike; returns (dL/dalpha, dL/dw).
+        Shapes: all alike, `lam` a scalar; returns (dL/dalpha, dL/dw).
         """
         v = self.relaxed(_wide(alpha), _wide(u))
         s = (v * (self.zeta - self.gamma)).add_(self.gamma).clamp_(0, 1)
         slope = v.mul_(1 - v).mul_((self.zeta - self.gamma) / self.beta)
         grad_alpha = slope.mul_((s > 0) & (s < 1)).mul_(w).mul_(g)
-        if lam:
+        if isinstance(lam, Tensor):  # on an accelerator: the host does not know it
+            open_ = self.prob_open(_wide(alpha))
+            grad_alpha.add_(open_.mul_(1 - open_).mul_(lam))
+        elif lam:
             open_ = self.prob_open(_wide(alpha))
             grad_alpha.add_(open_.mul_(1 - open_), alpha=lam)
         return grad_alpha.to(alpha.dtype), s.mul_(g).to(w.dtype)

@@ -24,7 +24,7 @@ from bmt.compact_state import compact_state
 from bmt.errors import ConfigError, ModelError
 from bmt.layers import target_names
 from bmt.masks import Masks
-from bmt.random_mask import RandomMask
+from bmt.random_mask import RandomDraws, RandomMask
 from bmt.row_gradients import RowGroups, split_gradients
 from bmt.runtime.finite_gradients import FiniteGradients
 
@@ -41,6 +41,8 @@ class MaskedUpdates:
         active: whether backward passes are masked.
         trained: the parameters that the optimizer has, by name.
         unpacked: M_d by parameter name, (datasets, *weight); empty for the random mask.
+        norm: of all of the model's gradients before the next step. A loop that clips puts here what clipping
+            gave it, and no other is computed for the look at whether they are finite.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class MaskedUpdates:
         self.active = True
         self.trained = {name: value for name, value in parameters.items() if id(value) in of_optimizer}
         self.unpacked = masks.unpacked(parameters) if isinstance(masks, Masks) else {}
+        self.norm: Tensor | None = None
         self._optimizer = optimizer
         self._fresh = False  # whether rows were said since the last forward pass
         self._on_change: list[Callable[[], None]] = []
@@ -120,7 +123,8 @@ class MaskedUpdates:
         Raises:
             ModelError: one is not finite; on a GPU it is known some steps later.
         """
-        self._finite.look(self.trained, self.step)
+        norm, self.norm = self.norm, None
+        self._finite.look(self.trained, self.step, norm=norm)
 
     @property
     def masked(self) -> dict[str, Tensor]:
@@ -207,7 +211,7 @@ def mask_updates(
             _compact(stack, optimizer, handle, compact)
         else:
             if isinstance(masks, RandomMask):
-                mask = _StepMask.drawn(masks, model)
+                mask = _StepMask.drawn(masks, model, handle.trained)
             else:
                 mask = _StepMask.fixed(handle.unpacked)
             if apply == "gradient":
@@ -270,18 +274,14 @@ class _StepMask:
         return _StepMask(unpacked.keys(), lambda name, *_: unpacked[name][0], soft=soft)
 
     @staticmethod
-    def drawn(mask: RandomMask, model: nn.Module) -> _StepMask:
-        """A random mask: each tensor's is drawn at its first use in a step, and kept for all of its backward
-        passes.
+    def drawn(mask: RandomMask, model: nn.Module, trained: Mapping[str, Tensor]) -> _StepMask:
+        """A random mask over those of its tensors that are trained: the same in all backward passes of a
+        step.
         """
-        draws: dict[str, tuple[int, Tensor]] = {}
-
-        def at(name: str, parameter: Tensor, step: int) -> Tensor:
-            if name not in draws or draws[name][0] != step:
-                draws[name] = step, mask.draw(name, parameter.shape, step, parameter.device)
-            return draws[name][1]
-
-        return _StepMask(target_names(model, mask.targets), at, 1 / mask.p_f if mask.rescale else 1.0)
+        names = set(target_names(model, mask.targets))
+        draws = RandomDraws(mask, {name: value for name, value in trained.items() if name in names})
+        scale = 1 / mask.p_f if mask.rescale else 1.0
+        return _StepMask(names, lambda name, _, step: draws.at(name, step), scale)
 
 
 def _hook(stack: ExitStack, handle: Any) -> None:
@@ -317,7 +317,6 @@ def _mask_gradients(
             return grad * (mask.at(name, parameter, handle.step).to(grad.dtype) * mask.scale)
         return grad * mask.scale
 
-    @torch.no_grad()
     def multiply(name: str, parameter: Tensor) -> None:
         if handle.active and parameter.grad is not None:
             parameter.grad.mul_(mask.at(name, parameter, handle.step))
@@ -366,19 +365,18 @@ def _keep_closed(stack: ExitStack, optimizer: Optimizer, handle: MaskedUpdates) 
     """
     if not any(group.get("weight_decay", 0) for group in optimizer.param_groups):
         return
-    closed: dict[str, Tensor] = {}
+    opened: dict[str, Tensor] = {}
     values: dict[str, Tensor] = {}
 
     def keep() -> None:
         for name, parameter in handle.masked.items():
-            closed[name] = ~handle.opened(name)
-            values[name] = parameter.detach()[closed[name]].clone()
+            opened[name], values[name] = handle.opened(name), parameter.detach().clone()
 
     @torch.no_grad()
     def put_back(*_: Any) -> None:
+        # a whole copy and one launch per tensor: to scatter the closed values alone takes a GPU several
         for name, parameter in handle.masked.items():
-            # indexing by a mask would make a GPU's host wait for the mask's count
-            parameter.masked_scatter_(closed[name], values[name])
+            torch.where(opened[name], parameter, values[name], out=parameter)
 
     keep()
     handle.on_change(keep)

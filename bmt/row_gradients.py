@@ -1,20 +1,25 @@
 """Per-dataset gradients in one backward pass: the sum over d of M_d * g_d that eq. 14 steps on.
 
 The gradient of a shared weight is a sum over the batch's rows, so the part of dataset d is the sum over its
-rows. Rows of one dataset are brought together, and each kind of module gives its own parts:
+rows. Each kind of module runs its own forward unchanged and gives its parts on the way back:
 
     linear      dW = sum_d M_d * (dY_d^T X_d)      the same multiplications as one product over all rows
     embedding   dE[token] += M_d[token] * dY       the mask is looked up per token, one scatter
-    norm, bias  a copy of the vector per row; its gradient (rows, n) is masked and summed over rows
+    layer norm  dw = sum_t (M_d(t) * dY_t) x^_t    dY is masked row by row, then the norm's own backward
+    biases      db = sum_r M_d(r) * sum_t dY_rt    one sum per row, (rows, n), is masked and summed
+    T5's norm and position bias: a copy of the parameter per row, whose gradient is masked and summed
 
-Modules of other kinds that hold a masked weight are refused by name.
+Parts are added in float32 where they are of 16 bits. Modules of other kinds that hold a masked weight are
+refused by name.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Protocol
 
 import torch
@@ -24,34 +29,76 @@ from torch import Tensor, nn
 from bmt.errors import ModelError
 from bmt.runtime.devices import to_device
 
+_NORM_BACKWARD = torch.ops.aten.native_layer_norm_backward.default
+_EMBEDDING_BACKWARD = torch.ops.aten.embedding_dense_backward.default
+LARGEST_TOGETHER = 2**26
+"""Values of a weight's parts, all datasets counted, that an accelerator holds at once: 128 MiB of bf16."""
+
 
 @dataclass(frozen=True, slots=True)
 class RowGroups:
-    """Whose the rows of a batch are.
+    """Whose the rows of a batch are. A group is the rows of one dataset.
 
     Attributes:
         owner: dataset index of each row, (rows,).
-        members: for each dataset that occurs, its index and its rows: a slice where they stand together, else
-            indices.
+        datasets, sizes: of each group in the order of their rows: dataset index, number of rows.
+        order: the rows, group after group, (rows,); None where they stand so in the batch.
+        blocks: neighbouring groups of equal size: (first group, groups, first row, rows per group).
+        stretches: neighbouring groups of consecutive datasets: (first group, groups, first dataset).
     """
 
     owner: Tensor
-    members: tuple[tuple[int, slice | Tensor], ...]
+    datasets: tuple[int, ...]
+    sizes: tuple[int, ...]
+    order: Tensor | None
+    blocks: tuple[tuple[int, int, int, int], ...]
+    stretches: tuple[tuple[int, int, int], ...]
 
     @staticmethod
     def of(indices: Sequence[int], device: torch.device) -> RowGroups:
         """Group rows by dataset index, for tensors on a device."""
-        members: list[tuple[int, slice | Tensor]] = []
-        for dataset in sorted(set(indices)):
-            rows = [row for row, index in enumerate(indices) if index == dataset]
-            together = rows[-1] - rows[0] + 1 == len(rows)
-            members.append(
-                (dataset, slice(rows[0], rows[-1] + 1) if together else to_device(torch.tensor(rows), device))
-            )
-        return RowGroups(to_device(torch.tensor(indices), device), tuple(members))
+        datasets, order = tuple(dataset for dataset, _ in groupby(indices)), None
+        if len(set(datasets)) < len(datasets):  # another's rows stand between those of one dataset
+            datasets = tuple(sorted(set(indices)))
+            rows = sorted(range(len(indices)), key=lambda row: indices[row])
+            order = to_device(torch.tensor(rows), device)
+        count = Counter(indices)
+        sizes = tuple(count[dataset] for dataset in datasets)
+        return RowGroups(
+            to_device(torch.tensor(indices), device),
+            datasets,
+            sizes,
+            order,
+            tuple(_blocks(sizes)),
+            tuple(_stretches(datasets)),
+        )
 
     def __len__(self) -> int:
         return len(self.owner)
+
+    def of_rows(self, masks: Tensor) -> Tensor:
+        """The mask of each row's dataset: (datasets, …) -> (rows, …)."""
+        return masks.index_select(0, self.owner.to(masks.device))
+
+    def flat(self, values: Tensor) -> Tensor:
+        """(rows, …, n) -> (tokens, n), group after group."""
+        if self.order is not None:
+            values = values.index_select(0, self.order.to(values.device))
+        return values.reshape(-1, values.shape[-1])
+
+
+def _blocks(sizes: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
+    group = row = 0
+    for size, alike in groupby(sizes):
+        count = len(list(alike))
+        yield group, count, row, size
+        group, row = group + count, row + count * size
+
+
+def _stretches(datasets: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    for first, part in groupby(range(len(datasets)), lambda group: datasets[group] - group):
+        groups = list(part)
+        yield groups[0], len(groups), first + groups[0]
 
 
 class SaidRows(Protocol):
@@ -60,35 +107,115 @@ class SaidRows(Protocol):
     groups: RowGroups | None
 
 
+def weight_parts(dy: Tensor, x: Tensor, groups: RowGroups) -> Tensor:
+    """dY_g^T X_g of each group: (rows, …, n), (rows, …, k) -> (groups, n, k), in their dtype.
+
+    One launch for neighbouring groups of equal size.
+    """
+    tokens = dy.shape[1:-1].numel()  # per row
+    dy, x = groups.flat(dy), groups.flat(x)
+    if len(groups.blocks) == 1:
+        count = len(groups.sizes)
+        return torch.bmm(dy.view(count, -1, dy.shape[1]).mT, x.view(count, -1, x.shape[1]))
+    parts = dy.new_empty(len(groups.sizes), dy.shape[1], x.shape[1])
+    for group, count, row, size in groups.blocks:
+        first, last = row * tokens, (row + count * size) * tokens
+        torch.bmm(
+            dy[first:last].view(count, -1, dy.shape[1]).mT,
+            x[first:last].view(count, -1, x.shape[1]),
+            out=parts[group : group + count],
+        )
+    return parts
+
+
+def masked_sum(parts: Tensor, groups: RowGroups, masks: Tensor) -> Tensor:
+    """sum_g M_g * part_g, in float32 where the parts are of 16 bits: (groups, …), (datasets, …) -> (…). The
+    parts are overwritten.
+    """
+    if masks.is_floating_point():
+        parts = parts.to(_at_least_float32(parts))  # 0 and 1 are exact in every dtype, what is between is not
+    if len(groups.stretches) == 1 and len(parts) == len(masks):
+        parts.mul_(masks)
+    else:
+        for group, count, dataset in groups.stretches:
+            parts[group : group + count].mul_(masks[dataset : dataset + count])
+    return parts.sum(0, dtype=_at_least_float32(parts))
+
+
+def masked_sum_one_by_one(dy: Tensor, x: Tensor, groups: RowGroups, masks: Tensor) -> Tensor:
+    """`masked_sum` of `weight_parts`, that holds one part at a time: for a CPU, in whose cache it stays, and
+    for a weight whose parts are large.
+    """
+    dtype = _at_least_float32(dy)
+    tokens = [size * dy.shape[1:-1].numel() for size in groups.sizes]
+    total: Tensor | None = None
+    for dataset, of_dy, of_x in zip(
+        groups.datasets, groups.flat(dy).split(tokens), groups.flat(x).split(tokens), strict=True
+    ):
+        part = (of_dy.t() @ of_x).to(dtype)
+        total = part.mul_(masks[dataset]) if total is None else total.addcmul_(part, masks[dataset])
+    assert total is not None
+    return total
+
+
+def _weight_gradient(dy: Tensor, x: Tensor, groups: RowGroups, masks: Tensor | None) -> Tensor:
+    """sum_d M_d * (dY_d^T X_d), or dY^T X where there is no mask: (n, k)."""
+    if masks is None:
+        return dy.reshape(-1, dy.shape[-1]).t() @ x.reshape(-1, x.shape[-1])
+    if dy.device.type == "cpu" or masks[0].numel() * len(groups.sizes) > LARGEST_TOGETHER:
+        return masked_sum_one_by_one(dy, x, groups, masks)
+    return masked_sum(weight_parts(dy, x, groups), groups, masks)
+
+
+def _bias_gradient(dy: Tensor, groups: RowGroups, masks: Tensor | None) -> Tensor:
+    """sum_r M_owner(r) * sum_t dY_rt, or the sum over all rows where there is no mask: (n,)."""
+    rows = dy.flatten(1, -2).sum(1, dtype=_at_least_float32(dy)) if dy.dim() > 2 else dy
+    if masks is not None:
+        rows = rows * groups.of_rows(masks)
+    return rows.sum(0, dtype=_at_least_float32(rows))
+
+
+def _at_least_float32(values: Tensor) -> torch.dtype:
+    return torch.float32 if values.dtype.itemsize < 4 else values.dtype
+
+
+# What a Function gives back in another dtype than its input's, autograd casts: the gradient of an fp32 weight
+# under autocast is fp32.
+
+
 class _GroupedLinear(torch.autograd.Function):
-    """y = x W^T, whose gradient in W is masked by dataset before it is summed."""
+    """y = x W^T + b, whose gradients in W and b are masked by dataset before they are summed."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, groups: RowGroups, masks: Tensor) -> Tensor:
-        # Autocast does not look inside a Function: what it would cast is cast here, and the gradient of the
-        # fp32 weight comes back in fp32, as autocast's own does.
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        groups: RowGroups,
+        weight_masks: Tensor | None,
+        bias_masks: Tensor | None,
+    ) -> Tensor:
+        # The backward needs what autocast would cast inside F.linear, so it is cast here.
         if torch.is_autocast_enabled(x.device.type):
             dtype = torch.get_autocast_dtype(x.device.type)
-            x, cast = x.to(dtype), weight.to(dtype)
-        else:
-            cast = weight
-        ctx.save_for_backward(x, cast)
-        ctx.groups, ctx.masks, ctx.dtype = groups, masks, weight.dtype
-        return F.linear(x, cast)
+            x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+        ctx.save_for_backward(x, weight)
+        ctx.groups, ctx.weight_masks, ctx.bias_masks = groups, weight_masks, bias_masks
+        return F.linear(x, weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        dx = dy @ weight if ctx.needs_input_grad[0] else None
-        total: Tensor | None = None
-        # One product per dataset over its rows alone: together as many multiplications as one product over
-        # all rows. What is added is one weight-sized tensor per dataset in the batch, masked and summed.
-        for dataset, rows in ctx.groups.members:
-            part = dy[rows].flatten(0, -2).t() @ x[rows].flatten(0, -2)
-            part = part.to(ctx.dtype).mul_(ctx.masks[dataset])
-            total = part if total is None else total.add_(part)
-        assert total is not None
-        return dx, total, None, None
+        of_x, of_weight, of_bias, *_ = ctx.needs_input_grad
+        return (
+            dy @ weight if of_x else None,
+            _weight_gradient(dy, x, ctx.groups, ctx.weight_masks) if of_weight else None,
+            _bias_gradient(dy, ctx.groups, ctx.bias_masks) if of_bias else None,
+            None,
+            None,
+            None,
+        )
 
 
 class _GroupedEmbedding(torch.autograd.Function):
@@ -100,20 +227,60 @@ class _GroupedEmbedding(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(ids)
         ctx.groups, ctx.masks, ctx.padding = groups, masks, padding
-        ctx.shape, ctx.dtype = weight.shape, weight.dtype
         return F.embedding(ids, weight)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[None, Tensor, None, None, None]:
         (ids,) = ctx.saved_tensors
-        owner = ctx.groups.owner.to(ids.device).view(-1, *([1] * (ids.dim() - 1))).expand_as(ids)
-        # (tokens of the batch, hidden): no (datasets, vocabulary, hidden) table of gradients is ever made
-        opened = ctx.masks[owner.reshape(-1), ids.reshape(-1)]
-        if ctx.padding is not None:
-            opened = opened * (ids.reshape(-1) != ctx.padding)[:, None]
-        grad = torch.zeros(ctx.shape, dtype=ctx.dtype, device=dy.device)
-        grad.index_add_(0, ids.reshape(-1), dy.reshape(-1, ctx.shape[1]).to(ctx.dtype) * opened)
+        datasets, tokens, size = ctx.masks.shape
+        of_row = (ctx.groups.owner.to(ids.device) * tokens).view(-1, *([1] * (ids.dim() - 1)))
+        # (tokens of the batch, size): no (datasets, vocabulary, size) table of gradients is ever made
+        opened = ctx.masks.view(datasets * tokens, size).index_select(0, (ids + of_row).view(-1))
+        grad = _EMBEDDING_BACKWARD(
+            dy * opened.view(dy.shape), ids, tokens, -1 if ctx.padding is None else ctx.padding, False
+        )
         return None, grad, None, None, None
+
+
+class _GroupedLayerNorm(torch.autograd.Function):
+    """y = w x^ + b over the last dimension, with the gradients in w and b masked row by row."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        eps: float,
+        groups: RowGroups,
+        weight_masks: Tensor | None,
+        bias_masks: Tensor | None,
+    ) -> Tensor:
+        y, mean, rstd = torch.native_layer_norm(x, weight.shape, weight, bias, eps)
+        ctx.save_for_backward(x, weight, mean, rstd)
+        ctx.groups, ctx.weight_masks, ctx.bias_masks = groups, weight_masks, bias_masks
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, rstd = ctx.saved_tensors
+        of_x, of_weight, of_bias, *_ = ctx.needs_input_grad
+        if dy.dtype == torch.float32:  # under autocast a norm may have run wider than what it was given
+            weight = weight.float()
+
+        def backward(dy: Tensor, wanted: list[bool]) -> tuple[Tensor | None, ...]:
+            given = (dy, x.to(dy.dtype), weight.shape, mean, rstd, weight, None, wanted)
+            grads: tuple[Tensor | None, ...] = _NORM_BACKWARD(*given)
+            return grads
+
+        masks = ctx.weight_masks
+        split = of_weight and masks is not None
+        dx, dweight, _ = backward(dy, [of_x, of_weight and not split, False])
+        if split:
+            opened = ctx.groups.of_rows(masks).view(-1, *([1] * (dy.dim() - 2)), len(weight))
+            dweight = backward(dy * opened, [False, True, False])[1]
+        dbias = _bias_gradient(dy, ctx.groups, ctx.bias_masks) if of_bias else None
+        return dx, dweight, dbias, None, None, None, None
 
 
 class _CopyPerRow(torch.autograd.Function):
@@ -130,19 +297,7 @@ class _CopyPerRow(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grads: Tensor) -> tuple[Tensor, None, None]:
-        owner = ctx.groups.owner.to(grads.device)
-        return (grads * ctx.masks[owner]).sum(0), None, None
-
-
-def _vector(module: Any, name: str, groups: RowGroups, masks: dict[str, Tensor], like: Tensor) -> Tensor:
-    """A vector parameter (n,) of a module, to broadcast over `like` (rows, …, n); where it is masked, one per
-    row, (rows, 1, …, 1, n).
-    """
-    parameter: Tensor = getattr(module, name)
-    if name not in masks:
-        return parameter
-    rows: Tensor = _CopyPerRow.apply(parameter, groups, masks[name])
-    return rows.view(len(groups), *([1] * (like.dim() - 2)), parameter.shape[-1])
+        return (grads * ctx.groups.of_rows(ctx.masks)).sum(0), None, None
 
 
 def _check_rows(x: Tensor, groups: RowGroups, where: str) -> None:
@@ -155,12 +310,10 @@ def _check_rows(x: Tensor, groups: RowGroups, where: str) -> None:
 
 def _linear(module: nn.Linear, groups: RowGroups, masks: dict[str, Tensor], where: str, x: Tensor) -> Tensor:
     _check_rows(x, groups, where)
-    y: Tensor = (
-        _GroupedLinear.apply(x, module.weight, groups, masks["weight"])
-        if "weight" in masks
-        else F.linear(x, module.weight)
+    y: Tensor = _GroupedLinear.apply(
+        x, module.weight, module.bias, groups, masks.get("weight"), masks.get("bias")
     )
-    return y if module.bias is None else y + _vector(module, "bias", groups, masks, y).to(y.dtype)
+    return y
 
 
 def _embedding(
@@ -178,16 +331,18 @@ def _layer_norm(
     module: nn.LayerNorm, groups: RowGroups, masks: dict[str, Tensor], where: str, x: Tensor
 ) -> Tensor:
     _check_rows(x, groups, where)
-    y = F.layer_norm(x, module.normalized_shape, None, None, module.eps)
-    y = y * _vector(module, "weight", groups, masks, y)
-    return y if module.bias is None else y + _vector(module, "bias", groups, masks, y)
+    y: Tensor = _GroupedLayerNorm.apply(
+        x, module.weight, module.bias, module.eps, groups, masks.get("weight"), masks.get("bias")
+    )
+    return y
 
 
 def _rms_norm(module: Any, groups: RowGroups, masks: dict[str, Tensor], where: str, x: Tensor) -> Tensor:
     """T5's norm: x / rms(x) in float32, times the weight."""
     _check_rows(x, groups, where)
     y = x * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + module.variance_epsilon)
-    return y.to(x.dtype) * _vector(module, "weight", groups, masks, x)
+    rows: Tensor = _CopyPerRow.apply(module.weight, groups, masks["weight"])
+    return y.to(x.dtype) * rows.view(len(groups), *([1] * (x.dim() - 2)), x.shape[-1])
 
 
 def _position_bias(

@@ -404,7 +404,8 @@ class TrainingSettings:
     padding: float | None = knob(
         0.08,
         "share of padding that the passes of a step may have together: windows of like length go into the "
-        "fewest passes that keep to it; null: any share",
+        "fewest passes that keep to it; null: any share. On a CPU: on a GPU a pass costs more than padding "
+        "does, and windows go into the passes that cost least",
         low=0,
         below=1,
     )

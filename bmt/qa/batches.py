@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bmt.errors import DataError
-from bmt.runtime.devices import to_device
+from bmt.runtime.devices import to_device_together
 
 
 def _numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
@@ -154,10 +154,11 @@ class Batch:
     tokens: int
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on a device."""
-        inputs = {name: to_device(value, device) for name, value in self.inputs.items()}
-        allowed, spans = to_device(self.allowed, device), to_device(self.spans, device)
-        return replace(self, inputs=inputs, allowed=allowed, spans=spans)
+        """The batch on a device; to a GPU it goes in one copy."""
+        *inputs, allowed, spans = to_device_together(
+            [*self.inputs.values(), self.allowed, self.spans], device
+        )
+        return replace(self, inputs=dict(zip(self.inputs, inputs, strict=True)), allowed=allowed, spans=spans)
 
     def with_known_padding(self) -> Batch:
         """The batch with an attention mask that transformers takes as it is, (rows, 1, 1, tokens), or none

@@ -8,6 +8,7 @@ are read once an event says that they have come.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -23,6 +24,31 @@ def to_device(value: Tensor, device: torch.device) -> Tensor:
     return (value.pin_memory() if value.device.type == "cpu" and device.type == "cuda" else value).to(
         device, non_blocking=True
     )
+
+
+def to_device_together(values: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """Whole numbers and booleans on a device, by one copy from one piece of pinned memory rather than one of
+    each.
+    """
+    if all(value.device == device for value in values):
+        return list(values)
+    packed = to_device(torch.cat([value.reshape(-1).to(torch.int64) for value in values]), device)
+    parts = packed.split([value.numel() for value in values])
+    return [part.view(value.shape).to(value.dtype) for part, value in zip(parts, values, strict=True)]
+
+
+def seed_generators(number: int, device: torch.device) -> None:
+    """As torch.manual_seed, for the CPU and the kind of `device` alone.
+
+    Of every other kind of accelerator torch would note the call's stack, for when there is one: up to a
+    millisecond.
+    """
+    if device.type not in ("cpu", "cuda"):
+        torch.manual_seed(number)
+        return
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(number)
 
 
 class HostReads(Generic[T]):

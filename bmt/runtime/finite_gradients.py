@@ -30,32 +30,47 @@ class FiniteGradients:
         self._norms: HostReads[int] = HostReads(MOST_PENDING)
 
     @torch.no_grad()
-    def look(self, tensors: Mapping[str, Tensor], step: int) -> Tensor | None:
+    def look(
+        self,
+        tensors: Mapping[str, Tensor],
+        step: int,
+        parts: Mapping[str, Tensor] | None = None,
+        norm: Tensor | None = None,
+    ) -> Tensor | None:
         """The norm of all gradients of `tensors`, None where they have none.
+
+        Args:
+            parts: views of a gradient that is many tensors' in one, by the names that an error uses.
+            norm: where it is known already, of these gradients and perhaps more.
 
         Raises:
             ModelError: this norm, or one of an earlier look, is not finite; the step is named, and the tensor
                 if its gradient still is not.
         """
-        grads = [tensor.grad for tensor in tensors.values() if tensor.grad is not None]
-        if not grads:
-            return None
-        norm = torch.nn.utils.get_total_norm(grads)
+        if norm is None:
+            grads = [tensor.grad for tensor in tensors.values() if tensor.grad is not None]
+            if not grads:
+                return None
+            norm = torch.nn.utils.get_total_norm(grads)
         self._norms.put(norm, step)
-        self._check(self._norms.arrived(), tensors)
+        self._check(self._norms.arrived(), tensors, parts or {})
         return norm
 
     def settle(self) -> None:
         """Wait for the norms that have not come yet. Raises ModelError as `look` does."""
-        self._check(self._norms.arrived(all_of_them=True), {})
+        self._check(self._norms.arrived(all_of_them=True), {}, {})
 
-    def _check(self, arrived: Sequence[tuple[Tensor, int]], tensors: Mapping[str, Tensor]) -> None:
+    def _check(
+        self,
+        arrived: Sequence[tuple[Tensor, int]],
+        tensors: Mapping[str, Tensor],
+        parts: Mapping[str, Tensor],
+    ) -> None:
         for norm, step in arrived:
             if not math.isfinite(float(norm)):
+                grads = [*parts.items(), *((name, tensor.grad) for name, tensor in tensors.items())]
                 bad = (
-                    name
-                    for name, tensor in tensors.items()
-                    if tensor.grad is not None and not bool(torch.isfinite(tensor.grad).all())
+                    name for name, grad in grads if grad is not None and not bool(torch.isfinite(grad).all())
                 )
                 raise ModelError(
                     f"tensor {next(bad, 'all of them together')}: the gradient is not finite at {self._of} "

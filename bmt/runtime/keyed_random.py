@@ -47,13 +47,19 @@ def bernoulli(
 ) -> Tensor:
     """bool draws that are True with probability `p` (on a CPU to 2^-17; to 2^-33 where p is below 1/64)."""
     device = torch.device(device)
-    if device.type == "cpu":
-        if p >= 1:
-            return torch.ones(shape, dtype=torch.bool)
-        kind, bits = (np.uint16, 16) if p >= 1 / 64 else (np.uint32, 32)  # a short word costs half as much
-        return torch.from_numpy(_raw(math.prod(shape), key, kind) < round(p * 2**bits)).reshape(shape)
-    generator = torch.Generator(device=device).manual_seed(key_number(key))
-    return torch.rand(shape, generator=generator, device=device) < p
+    if device.type != "cpu":
+        return fill_bernoulli(torch.empty(shape, dtype=torch.bool, device=device), p, key)
+    if p >= 1:
+        return torch.ones(shape, dtype=torch.bool)
+    kind, bits = (np.uint16, 16) if p >= 1 / 64 else (np.uint32, 32)  # a short word costs half as much
+    return torch.from_numpy(_raw(math.prod(shape), key, kind) < round(p * 2**bits)).reshape(shape)
+
+
+def fill_bernoulli(out: Tensor, p: float, key: Key) -> Tensor:
+    """`out`, a bool tensor, filled on its device in one launch: True with probability `p`."""
+    if p >= 1:
+        return out.fill_(True)
+    return out.bernoulli_(p, generator=torch.Generator(device=out.device).manual_seed(key_number(key)))
 
 
 def permutation(count: int, key: Key) -> np.ndarray:

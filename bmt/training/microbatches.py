@@ -6,6 +6,10 @@ Dynamic programming finds them:
 
     padded[k][i] = min over j < i of  padded[k - 1][j] + (i - j) * length[j]          tokens of the i longest
     windows in k passes
+
+How many passes: the fewest whose padding keeps to a share (a CPU, where tokens alone cost); or, where a pass
+has a price of its own (a GPU, whose kernels wait to be started), the number with the lowest total
+padded[k] + k * price.
 """
 
 from __future__ import annotations
@@ -27,13 +31,16 @@ class Limits:
 
     Attributes:
         waste: share of padded positions that the passes of a step may have together, in [0, 1); None: any.
+            It does not bind where a pass has a price.
         rows, tokens: windows, and tokens with their padding, that a pass may have; None: any. A window of
             more tokens is a pass alone.
+        price: what a pass costs beside its tokens, in tokens; 0: nothing, and `waste` decides.
     """
 
     waste: float | None = None
     rows: int | None = None
     tokens: int | None = None
+    price: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +57,10 @@ class RankPasses:
 
 
 def cut(lengths: np.ndarray, limits: Limits) -> list[np.ndarray]:
-    """The fewest passes within `limits`, and of these the ones with the least padding: positions in
-    `lengths`, longest windows first.
+    """The passes of some windows within `limits`: positions in `lengths`, longest windows first.
 
-    The fewest is right only where another pass costs more than the padding that it would save. Where a pass
-    has a cost of its own (a few thousand tokens on a GPU, whose kernels wait to be started) that holds, even
-    beyond a limit of .08; where tokens alone cost (a CPU), a lower limit gives more passes with less padding.
+    Without a price of a pass the fewest passes that keep to `waste`, and of these the ones with the least
+    padding. With one the passes of the lowest total of padded tokens and prices, of equal ones the fewest.
 
     Args:
         lengths: tokens of each window (n,). Time is O(n^2) a pass.
@@ -73,16 +78,33 @@ def cut(lengths: np.ndarray, limits: Limits) -> list[np.ndarray]:
         (rows >= 1) & (rows <= (limits.rows or count)) & ((cost <= (limits.tokens or np.inf)) | (rows == 1))
     )
     cost[~allowed] = np.inf
-    most = np.inf if limits.waste is None else falling.sum() / (1 - limits.waste) + 1e-6
     padded = [cost[0]]
-    while not (np.isfinite(padded[-1][-1]) and padded[-1][-1] <= most):
+    while not _enough([part[-1] for part in padded], falling.sum(), count, limits):
         padded.append(
             (padded[-1][:-1, None] + cost[1:]).min(0)
         )  # the last pass begins at window j = 1 ... count - 1
+    if limits.price:
+        totals = [part[-1] + passes * limits.price for passes, part in enumerate(padded, 1)]
+        padded = padded[: int(np.argmin(totals)) + 1]
     ends = [count]
     for before in reversed(padded[:-1]):
         ends.append(int((before[:-1] + cost[1:, ends[-1] - 1]).argmin()) + 1)
     return [order[begin:end] for end, begin in pairwise([*ends, 0])][::-1]
+
+
+def _enough(padded: Sequence[float], tokens: float, count: int, limits: Limits) -> bool:
+    """Whether no more passes are to be tried.
+
+    Args:
+        padded: tokens with padding of all windows in 1, 2, ... passes; infinite where the limits forbid it.
+        tokens: of the windows, which no number of passes undercuts.
+        count: of the windows.
+    """
+    if not limits.price:
+        most = np.inf if limits.waste is None else tokens / (1 - limits.waste) + 1e-6
+        return bool(np.isfinite(padded[-1]) and padded[-1] <= most)
+    best = min(part + passes * limits.price for passes, part in enumerate(padded, 1))
+    return len(padded) == count or tokens + (len(padded) + 1) * limits.price >= best
 
 
 def micro_batches(

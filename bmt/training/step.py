@@ -71,8 +71,8 @@ class Stepper:
     ) -> None:
         self.model, self.optimizer, self.data, self.plan, self.seed = model, optimizer, data, plan, seed
         self.masked, self.regularizer, self.ranks = masked, regularizer or Regularizer(), ranks or Ranks()
-        self.limits = pass_limits(data.sets, data.rows, plan.training)
         self.device = next(model.parameters()).device
+        self.limits = pass_limits(data.sets, data.rows, plan.training, self.device)
         self.names = data.datasets
         self.lengths = [windows.lengths for windows in data.sets]
         self.cast = autocast_for(plan.training.precision, self.device)
@@ -96,7 +96,9 @@ class Stepper:
         self.sum(total)
         self.regularizer.after(step)
         if self.plan.tuning.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.tuning.clip)
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.tuning.clip)
+            if self.masked is not None:
+                self.masked.norm = norm
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return StepTotals(total, int(lengths.sum()), share.padded)

@@ -9,7 +9,7 @@ from scipy import stats
 
 import bmt.fused_gate
 from bmt.fused_gate import FusedGate, draws
-from bmt.gate_learner import GateLearner
+from bmt.gate_learner import GateLearner, Kernel
 from bmt.gates import HardConcrete, gate_shape, weights_per_gate
 from bmt.layers import target_names
 from bmt.settings import MaskSettings
@@ -67,7 +67,7 @@ def batch() -> dict[str, torch.Tensor]:
     }
 
 
-def learner(fused: bool = True, **changes: object) -> tuple[torch.nn.Module, GateLearner]:
+def learner(kernel: Kernel = "fused", **changes: object) -> tuple[torch.nn.Module, GateLearner]:
     model = tiny.bert()
     settings = MaskSettings(
         **(
@@ -75,7 +75,7 @@ def learner(fused: bool = True, **changes: object) -> tuple[torch.nn.Module, Gat
             | changes
         )
     )  # type: ignore[arg-type]
-    return model, GateLearner(model, target_names(model), settings, (0, "mask", "A"), fused=fused)
+    return model, GateLearner(model, target_names(model), settings, (0, "mask", "A"), kernel=kernel)
 
 
 def test_rows_that_no_token_looks_up_have_no_gradient_and_others_the_plain_one() -> None:
@@ -144,7 +144,7 @@ def test_shared_gates_learn_by_autograd_s_gradient(granularity: str) -> None:
     """The gradient in alpha and w of loss + lam sum P(s > 0) over weights, through expanded gates, by
     autograd.
     """
-    model, own = learner(fused=False, granularity=granularity, lam=0.01)
+    model, own = learner("plain", granularity=granularity, lam=0.01)
     for value in own.w.values():
         value.normal_(0, 0.02, generator=torch.Generator().manual_seed(1))
     name, data = "bert.encoder.layer.0.intermediate.dense.weight", batch()

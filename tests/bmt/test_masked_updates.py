@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from bmt.errors import ConfigError, ModelError
 from bmt.masked_updates import MaskedUpdates, mask_updates
 from bmt.masks import Masks
-from bmt.random_mask import RandomMask
+from bmt.random_mask import RandomDraws, RandomMask
 from bmt.runtime.finite_gradients import FiniteGradients
 from tests.support import tiny
 from tests.support.logit_regression import ids, loss_on
@@ -142,6 +142,109 @@ def test_the_random_mask_is_keyed_by_seed_step_and_tensor() -> None:
         assert abs(float((a & other).double().mean()) - 0.09) < 0.005  # independent
     assert abs(float(a.double().mean()) - 0.3) < 5 * (0.21 / 1e5) ** 0.5
     assert bool(RandomMask(1.0).draw("x", (10,), 0).all())
+
+
+def drawn_together(step: int, names: str = "abc", mask: RandomMask | None = None) -> dict[str, torch.Tensor]:
+    """As on an accelerator: the masks of all tensors at one step, asked for in the order of `names`."""
+    tensors = {"a": torch.zeros(300, 40), "b": torch.zeros(7), "c": torch.zeros(50, 2, 90)}
+    draws = RandomDraws(mask or RandomMask(0.3, seed=4), tensors, together=True)
+    return {name: draws.at(name, step) for name in names}
+
+
+def test_masks_drawn_together_are_keyed_by_seed_and_step_whichever_is_asked_for_first() -> None:
+    a = drawn_together(7)
+    assert {name: tuple(mask.shape) for name, mask in a.items()} == {
+        "a": (300, 40),
+        "b": (7,),
+        "c": (50, 2, 90),
+    }
+    again = drawn_together(7, "cba")
+    assert all(torch.equal(a[name], again[name]) for name in "abc")
+    for other in (drawn_together(8), drawn_together(7, mask=RandomMask(0.3, seed=5))):
+        assert abs(float((a["a"] & other["a"]).double().mean()) - 0.09) < 5 * (0.09 * 0.91 / 12000) ** 0.5
+    for name in "ac":
+        share = float(a[name].double().mean())
+        assert abs(share - 0.3) < 5 * (0.21 / a[name].numel()) ** 0.5, name
+    # neighbours in the vector are two draws, not one seen twice
+    assert not torch.equal(a["a"].flatten()[:7], a["b"]) or not torch.equal(a["c"].flatten()[:7], a["b"])
+    assert all(bool(mask.all()) for mask in drawn_together(0, mask=RandomMask(1.0)).values())
+
+
+def test_masks_drawn_together_stay_for_a_step_and_a_resumed_run_draws_the_same() -> None:
+    tensors = {"a": torch.zeros(300, 40), "b": torch.zeros(7)}
+    draws = RandomDraws(RandomMask(0.3, seed=4), tensors, together=True)
+    first = draws.at("a", 0)
+    kept = first.clone()
+    assert draws.at("a", 0) is first and torch.equal(first, kept)
+    later = [draws.at("a", step).clone() for step in (1, 2)]
+    resumed = RandomDraws(RandomMask(0.3, seed=4), tensors, together=True)
+    assert torch.equal(resumed.at("b", 2), draws.at("b", 2)) and torch.equal(resumed.at("a", 2), later[1])
+    assert torch.equal(RandomDraws(RandomMask(0.3, seed=4), tensors, together=True).at("a", 0), kept)
+    assert not torch.equal(kept, later[0]) and not torch.equal(later[0], later[1])
+
+
+def test_on_a_cpu_each_tensor_is_drawn_by_itself() -> None:
+    """The same bits whichever tensors are masked beside it."""
+    mask = RandomMask(0.3, seed=4)
+    draws = RandomDraws(mask, {"a": torch.zeros(9, 4), "b": torch.zeros(7)})
+    assert torch.equal(draws.at("b", 3), mask.draw("b", (7,), 3)) and draws.at("b", 3) is draws.at("b", 3)
+    assert torch.equal(draws.at("a", 3), mask.draw("a", (9, 4), 3))
+    assert torch.equal(draws.at("b", 4), mask.draw("b", (7,), 4))
+
+
+def test_steps_under_masks_drawn_together_are_those_of_the_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two backward passes per step, two steps; only the order in which tensors are met could differ."""
+    real, made = RandomDraws.__init__, []
+
+    def together(draws: RandomDraws, mask: RandomMask, tensors: object) -> None:
+        made.append(tensors)
+        real(draws, mask, tensors, together=True)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RandomDraws, "__init__", together)
+    model, mask = tiny.bert(layers=1), RandomMask(0.5, 3)
+    with mask_updates(torch.optim.SGD(model.parameters(), lr=0.1), model, mask, first_step=5) as masked:
+        for step in (5, 6):
+            plain = tiny.bert(layers=1)
+            plain.load_state_dict(model.state_dict())
+            for each in (model, plain):
+                for _ in range(2):
+                    loss_on(each, *ids()).backward()
+            monkeypatch.setattr(RandomDraws, "__init__", real)
+            want = RandomDraws(mask, made[0], together=True)  # type: ignore[arg-type]
+            for (name, got), whole in zip(model.named_parameters(), plain.parameters(), strict=True):
+                open_ = want.at(name, step) if name in made[0] else torch.ones_like(whole)  # type: ignore[operator]
+                torch.testing.assert_close(got.grad, whole.grad * open_, msg=name)
+            assert masked.step == step
+            masked._optimizer.step()
+            masked._optimizer.zero_grad()
+
+
+@pytest.mark.parametrize("kind", ["random", "one", "several"])
+def test_the_norm_that_a_loop_has_clipped_by_is_looked_at_once(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next step computes its own again."""
+    model = tiny.bert(layers=1)
+    masks = {"random": RandomMask(0.5), "one": masks_for(model, 0.5, "A"), "several": masks_for(model)}[kind]
+    taken: list[int] = []
+    norm = torch.nn.utils.get_total_norm
+    monkeypatch.setattr(torch.nn.utils, "get_total_norm", lambda grads: taken.append(1) or norm(grads))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(given: torch.Tensor | None) -> None:
+        masked.rows([0, 0, 1, 1, 2, 2, 2])
+        loss_on(model, *ids()).backward()
+        masked.norm = given
+        optimizer.step()
+        optimizer.zero_grad()
+
+    with mask_updates(optimizer, model, masks) as masked:  # type: ignore[arg-type]
+        step(torch.tensor(1.0))
+        assert taken == [] and masked.norm is None
+        step(None)
+        assert taken == [1]
+        with pytest.raises(ModelError, match=r"^tensor all of them together: .* not finite at step 2"):
+            step(torch.tensor(float("nan")))
 
 
 def test_a_resumed_random_mask_goes_on_where_it_was() -> None:

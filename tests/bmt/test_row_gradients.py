@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import re
-from itertools import product
+from collections import Counter
+from itertools import groupby, product
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint
 
 from bmt.errors import ModelError
 from bmt.masked_updates import mask_updates
 from bmt.masks import Masks
-from bmt.row_gradients import RowGroups
+from bmt.row_gradients import (
+    RowGroups,
+    masked_sum,
+    masked_sum_one_by_one,
+    split_gradients,
+    weight_parts,
+)
 
 ROWS = 4
 OWNERS = [
@@ -125,17 +136,53 @@ def test_under_bf16_autocast_the_gradients_are_fp32_and_those_of_each_row(owner:
         assert torch.equal(got[name] == 0, value == 0), name
 
 
-def test_the_forward_pass_is_the_models_own() -> None:
+@pytest.mark.parametrize("autocast", [False, True])
+def test_the_forward_pass_is_the_models_own_bit_for_bit(autocast: bool) -> None:
     model = Block().eval()
     masks = random_masks(model)
     ids, _ = batch()
-    plain = model(ids)
-    with mask_updates(torch.optim.SGD(model.parameters(), lr=0.0), model, masks) as masked:
-        masked.rows([0, 1, 0, 2])
-        torch.testing.assert_close(model(ids), plain, rtol=1e-6, atol=1e-6)
-        with torch.no_grad():
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        plain = model(ids)
+        with mask_updates(torch.optim.SGD(model.parameters(), lr=0.0), model, masks) as masked:
+            masked.rows([0, 1, 0, 2])
             assert torch.equal(model(ids), plain)
-    assert torch.equal(model(ids), plain)
+            with torch.no_grad():
+                assert torch.equal(model(ids), plain)
+        assert torch.equal(model(ids), plain)
+
+
+class Tied(Block):
+    """A map that is applied twice, and one that shares its weight; recomputed on the way back or not."""
+
+    def __init__(self, reentrant: bool | None = None) -> None:
+        super().__init__()
+        self.square, self.reentrant = nn.Linear(8, 8), reentrant
+        self.twin = nn.Linear(8, 8, bias=False)
+        self.twin.weight = self.square.weight
+
+    def middle(self, x: Tensor) -> Tensor:
+        return self.twin(torch.tanh(self.square(torch.tanh(self.square(self.bare_norm(x))))))  # type: ignore[no-any-return]
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.norm(self.tokens(ids) + self.positions(torch.arange(ids.shape[1])[None]))
+        x = torch.tanh(self.inner(x))
+        if self.reentrant is None:
+            return self.outer(self.middle(x))  # type: ignore[no-any-return]
+        return self.outer(checkpoint(self.middle, x, use_reentrant=self.reentrant))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("reentrant", [None, False, True])
+@pytest.mark.parametrize("owner", [[0, 1, 1, 2], [2, 0, 1, 0]])
+def test_weights_in_two_places_and_blocks_that_are_recomputed(
+    owner: list[int], reentrant: bool | None
+) -> None:
+    plain, model = Tied(), Tied(reentrant)
+    masks = random_masks(plain)
+    model.load_state_dict(plain.state_dict())
+    want, got = row_by_row(plain, masks, owner), in_one_pass(model, masks, owner)
+    assert got.keys() == want.keys()
+    for name, value in want.items():
+        torch.testing.assert_close(got[name], value, rtol=1e-5, atol=1e-6, msg=name)
 
 
 def test_each_row_is_in_its_own_datasets_group_and_in_no_other() -> None:
@@ -144,10 +191,36 @@ def test_each_row_is_in_its_own_datasets_group_and_in_no_other() -> None:
         for owner in product(range(3), repeat=count):
             groups = RowGroups.of(owner, torch.device("cpu"))
             assert groups.owner.tolist() == list(owner) and len(groups) == count
-            rows = {dataset: torch.arange(count)[which].tolist() for dataset, which in groups.members}
-            assert rows == {
+            rows = groups.flat(torch.arange(count)[:, None]).flatten().split(groups.sizes)
+            assert {d: part.tolist() for d, part in zip(groups.datasets, rows, strict=True)} == {
                 dataset: [r for r in range(count) if owner[r] == dataset] for dataset in set(owner)
             }, owner
+            assert (groups.order is None) == (len(list(groupby(owner))) == len(set(owner))), owner
+            assert blocks_of(groups) == list(groups.sizes) and stretches_of(groups) == list(groups.datasets)
+
+
+def blocks_of(groups: RowGroups) -> list[int]:
+    """The sizes that the blocks say, after a look at where each of them begins."""
+    sizes: list[int] = []
+    for group, count, row, size in groups.blocks:
+        assert (group, row) == (len(sizes), sum(sizes))
+        sizes += [size] * count
+    return sizes
+
+
+def stretches_of(groups: RowGroups) -> list[int]:
+    datasets: list[int] = []
+    for group, count, dataset in groups.stretches:
+        assert group == len(datasets)
+        datasets += range(dataset, dataset + count)
+    return datasets
+
+
+def test_neighbours_of_one_size_and_consecutive_datasets_are_taken_together() -> None:
+    groups = RowGroups.of([0, 0, 1, 1, 2, 4, 5], torch.device("cpu"))
+    assert groups.blocks == ((0, 2, 0, 2), (2, 3, 4, 1)) and groups.stretches == ((0, 3, 0), (3, 2, 4))
+    even = RowGroups.of([row // 8 for row in range(48)], torch.device("cpu"))
+    assert even.blocks == ((0, 6, 0, 8),) and even.stretches == ((0, 6, 0),)
 
 
 def test_under_bf16_the_datasets_parts_are_added_in_fp32() -> None:
@@ -242,8 +315,148 @@ def test_a_module_whose_gradient_cannot_be_split_is_named_and_none_is_left_repla
     assert not any("forward" in part.__dict__ for part in model.modules())
 
 
-def test_rows_of_one_dataset_that_stand_together_are_a_slice_and_others_indices() -> None:
-    """A slice is a view; indices copy."""
-    groups = RowGroups.of([2, 0, 0, 2], torch.device("cpu"))
-    assert [dataset for dataset, _ in groups.members] == [0, 2]
-    assert groups.members[0][1] == slice(1, 3) and torch.equal(groups.members[1][1], torch.tensor([0, 3]))
+def layouts(count: int) -> list[list[int]]:
+    """Random ways of sharing one to seven rows out to four datasets, half of them in order."""
+    draw = torch.Generator().manual_seed(5)
+    owners = []
+    for number in range(count):
+        rows = int(torch.randint(1, 8, (), generator=draw))
+        owner = torch.randint(4, (rows,), generator=draw).tolist()
+        owners.append(sorted(owner) if number % 2 else owner)
+    return owners
+
+
+def test_all_parts_together_and_one_by_one_are_the_sum_over_rows() -> None:
+    """fp64, to rounding: what an accelerator and what a CPU does; bits and soft masks; 2-d and 3-d input."""
+    draw = torch.Generator().manual_seed(6)
+    for owner, tokens in product(layouts(40), [(), (1,), (3,), (2, 3)]):
+        groups = RowGroups.of(owner, torch.device("cpu"))
+        dy, x = (torch.randn(len(owner), *tokens, n, generator=draw, dtype=torch.float64) for n in (3, 5))
+        soft = torch.rand(4, 3, 5, generator=draw).half()
+        for masks in (soft, soft > 0.5):
+            want = sum(
+                masks[dataset] * (dy[row].reshape(-1, 3).T @ x[row].reshape(-1, 5))
+                for row, dataset in enumerate(owner)
+            )
+            for got in (
+                masked_sum(weight_parts(dy, x, groups), groups, masks),
+                masked_sum_one_by_one(dy, x, groups, masks),
+            ):
+                torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12, msg=str(owner))
+
+
+@pytest.mark.parametrize("kind", ["bits", "soft"])
+def test_parts_in_bf16_are_masked_and_added_in_fp32(kind: str) -> None:
+    """256 + 1 is 256 in bf16; so is 257 / 256 * 255."""
+    groups = RowGroups.of([0, 1], torch.device("cpu"))
+    dy, x = torch.tensor([[16.0], [1.0]]).bfloat16(), torch.tensor([[16.0], [1.0]]).bfloat16()
+    masks = torch.ones(2, 1, 1, dtype=torch.bool if kind == "bits" else torch.float16)
+    if kind == "soft":
+        masks[0] = 0.99609375  # 255/256
+    want = 257.0 if kind == "bits" else 256.0
+    for got in (
+        masked_sum(weight_parts(dy, x, groups), groups, masks),
+        masked_sum_one_by_one(dy, x, groups, masks),
+    ):
+        assert got.dtype == torch.float32 and float(got) == want
+
+
+def test_the_gradients_of_a_norm_and_of_a_bias_are_the_sum_over_rows_in_fp64() -> None:
+    """Random layouts; hard and soft masks; a norm whose weight or bias alone is masked; frozen input."""
+    draw = torch.Generator().manual_seed(7)
+    for number, owner in enumerate(layouts(24)):
+        groups = RowGroups.of(owner, torch.device("cpu"))
+        x = torch.randn(len(owner), 3, 5, generator=draw, dtype=torch.float64, requires_grad=number % 3 > 0)
+        out = torch.randn(len(owner), 3, 5, generator=draw, dtype=torch.float64)
+        norm = nn.LayerNorm(5).double()
+        linear = nn.Linear(5, 5).double()
+        for parameter in (*norm.parameters(), *linear.parameters()):
+            parameter.data.normal_(generator=draw)
+        soft = {
+            f"{m}.{n}": torch.rand(4, *p.shape, generator=draw).half()
+            for m, module in (("0", norm), ("1", linear))
+            for n, p in module.named_parameters()
+        }
+        masks = soft if number % 2 else {name: mask > 0.5 for name, mask in soft.items()}
+        for left_out in ("none", "0.weight", "0.bias", "1.weight", "1.bias"):
+            model, left = nn.Sequential(norm, linear), {n: m for n, m in masks.items() if n != left_out}
+            want = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+            for row, dataset in enumerate(owner):
+                model.zero_grad()
+                (model(x[row : row + 1]) * out[row]).sum().backward()
+                for name, p in model.named_parameters():
+                    want[name] += p.grad * (left[name][dataset] if name in left else 1)
+            model.zero_grad()
+            x.grad = None
+            with split_gradients(model, left, SimpleNamespace(groups=groups)):
+                got = model(x)
+                (got * out).sum().backward()
+            for name, p in model.named_parameters():
+                torch.testing.assert_close(p.grad, want[name], rtol=1e-10, atol=1e-10, msg=f"{owner} {name}")
+            if x.requires_grad:
+                dx, again = x.grad, x.detach().requires_grad_()
+                (model(again) * out).sum().backward()
+                torch.testing.assert_close(dx, again.grad, rtol=1e-12, atol=1e-12)
+                x.grad = None
+
+
+class Launches(TorchDispatchMode):
+    """Counts operations that are no views and no mere memory: each is a kernel's launch at least."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func._schema.name.removeprefix("aten::")
+        self.names[name] += not func.is_view and name not in ("_unsafe_view", "detach", "new_empty")
+        return func(*args, **(kwargs or {}))
+
+
+SUM = {"mul_": 1, "sum": 1}
+BIAS = {"sum": 1, "index_select": 1, "mul": 1}
+EVEN = [dataset for dataset in range(6) for _ in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("module", "rows", "more"),
+    [
+        (nn.Linear(4, 5, bias=False), EVEN, {"mm": -1, "bmm": 1, **SUM}),
+        (nn.Linear(4, 5, bias=False), [0, 0, 1, 1, 2, 3, 4, 5], {"mm": -1, "bmm": 2, **SUM}),
+        (nn.Linear(4, 5, bias=False), [0, 0, 0, 1, 1, 3, 3, 3, 3], {"mm": -1, "bmm": 3, "mul_": 2, "sum": 1}),
+        (nn.Linear(4, 5), EVEN, {"mm": -1, "bmm": 1, **SUM, "index_select": 1, "mul": 1, "sum": 2}),
+        (
+            nn.LayerNorm(4),
+            [0, 0, 1, 1, 2, 3, 4, 5],
+            {"native_layer_norm_backward": 1, "index_select": 2, "mul": 2, "sum": 2},
+        ),
+        (nn.Embedding(9, 4), EVEN, {"mul": 2, "add": 1, "index_select": 1}),
+    ],
+)
+def test_masks_add_few_launches_to_a_step_whatever_the_number_of_datasets(
+    module: nn.Module, rows: list[int], more: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on an accelerator, on tensors without values: six datasets' products in one launch per run of equal
+    sizes, then one that masks and one that adds, where a plain step makes one product per weight.
+    """
+    model, device = nn.Sequential(module).to("meta"), torch.device("meta")
+    masks = {
+        name: torch.ones(6, *p.shape, dtype=torch.bool, device=device) for name, p in model.named_parameters()
+    }
+    x = torch.ones(len(rows), 3, 4, device=device, requires_grad=True)
+    if isinstance(module, nn.Embedding):
+        x = torch.ones(len(rows), 3, device=device, dtype=torch.long)
+    real = torch.is_autocast_enabled
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: kind != "meta" and real(kind))
+    counts = []
+    for groups in (None, RowGroups.of(rows, device)):
+        with split_gradients(model, masks, SimpleNamespace(groups=groups)):
+            y = model(x)
+            dy = torch.ones_like(y)
+            with Launches() as launches:
+                y.backward(dy)
+        counts.append(launches.names)
+        model.zero_grad()
+        x.grad = None
+    counts[1].subtract(counts[0])
+    assert {name: count for name, count in counts[1].items() if count} == more

@@ -41,6 +41,7 @@ class Bench:
         wait: Callable[[], None] = lambda: None,
         clock: Callable[[], float] | None = None,
         warm: bool = True,
+        after: Callable[[Seconds], bool] = lambda _: True,
     ) -> Seconds:
         """Time the rounds of every variant after one that does not count; the order turns by one each round.
 
@@ -48,6 +49,8 @@ class Bench:
             wait: waits until the work is done (a GPU's queue).
             clock: seconds; default: of the wall. `time.process_time` leaves out what else the machine does.
             warm: the round that does not count comes first; without it every round counts.
+            after: called with the seconds so far after each round that counts; where it says no, that was the
+                last round.
         """
         clock = clock or time.perf_counter
         seconds: Seconds = {name: [] for name in variants}
@@ -61,6 +64,8 @@ class Bench:
             if number >= 0:
                 seconds[name].append(clock() - began)
             self.bar.advance(1, name)
+            if number >= 0 and len({len(taken) for taken in seconds.values()}) == 1 and not after(seconds):
+                break
         self.seconds.update(seconds)
         return seconds
 

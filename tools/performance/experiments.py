@@ -14,11 +14,17 @@ from bmt.errors import ConfigError
 from tools.performance import core, data, on_gpu, subject, training
 from tools.performance.bench import Bench
 from tools.performance.figures import Measurement
+from tools.performance.paper_steps import PaperScale
+from tools.performance.paper_windows import subject_windows
 
 ROWS = {"cpu": (8,), "cuda": (48, 8)}
 """Windows per step of `core`, by device."""
 GPU = "gpu"
 """The part of `train` that is measured on a GPU, alone."""
+ON_GPU = ("steps", "hours", "kernels", "trainer", "graph")
+"""Its measurements, functions of `on_gpu.PaperSpeed`, in this order: an earlier one's figures go into a later
+one.
+"""
 
 Experiment = Callable[[Bench], Measurement]
 OfSubject = Callable[[subject.Subject, Bench], Measurement]
@@ -48,9 +54,17 @@ def core_experiments(options: argparse.Namespace) -> Experiments:
     shape, precision = ("roberta-base", "bf16") if on_cuda else ("minilm", "fp32")
     shape = options.shape or shape
     chosen: dict[str, Experiment] = {}
-    for rows in [options.rows] if options.rows else ROWS[device.type]:
+    steps = core.GPU_STEPS if on_cuda else 1
+    rows_of = [options.rows] if options.rows else ROWS[device.type]
+    for rows in rows_of:
         setting = core.CoreSetting(shape, rows, options.tokens, device, precision)
-        chosen[f"{rows} windows"] = partial(core.measured_steps, setting)
+        chosen[f"{rows} windows"] = partial(core.measured_steps, setting, course=core.CoreCourse(steps=steps))
+    if on_cuda:  # last: a profiler can leave what comes after it slower
+        for rows in rows_of:
+            setting = core.CoreSetting(shape, rows, options.tokens, device, precision)
+            chosen[f"{rows} windows, kernels"] = partial(
+                core.profiled_steps, setting, course=core.CoreCourse(steps=steps)
+            )
     chosen["sizes"] = partial(core.measured_sizes, shape, device)
     return f"core {device.type}", chosen, chosen
 
@@ -74,10 +88,27 @@ def train_experiments(options: argparse.Namespace) -> Experiments:
         raise ConfigError(f"--only {GPU}: {why}")
     measured = _subject(options, steps=options.steps)
     if GPU in wanted:
-        scale = on_gpu.PaperScale(torch.device("cuda"))
-        return "train cuda", wanted, {GPU: partial(on_gpu.measured, measured, scale)}
+        return "train cuda", ON_GPU, _on_gpu(measured)
     chosen = {name: partial(measure, measured) for name, measure in TRAIN.items() if name in wanted}
     return "train cpu", TRAIN, chosen
+
+
+def _on_gpu(measured: subject.Subject) -> dict[str, Experiment]:
+    """The measurements at the paper's scale, on one set of windows, which the first makes."""
+
+    made: list[on_gpu.PaperSpeed] = []
+
+    def experiment(name: str) -> Experiment:
+        def measure(bench: Bench) -> Measurement:
+            if not made:
+                scale = PaperScale(torch.device("cuda"), steps=measured.sizes.steps)
+                made.append(on_gpu.PaperSpeed(subject_windows(measured, bench), scale))
+            chosen: on_gpu.Experiment = getattr(made[0], name)
+            return chosen(bench, lambda _: None)
+
+        return measure
+
+    return {name: experiment(name) for name in ON_GPU}
 
 
 def _subject(options: argparse.Namespace, **sizes: int) -> subject.Subject:

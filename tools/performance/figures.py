@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from benchmark.rendering.document import Column, Document, Heading, Paragraph, text_table
 
 FORMATS = {
@@ -48,6 +46,8 @@ class MeasuredFigure:
     @property
     def value(self) -> float:
         """The figure itself."""
+        import numpy as np  # whoever reads FORMATS alone, as the day's command line, needs no package
+
         return float(np.median(self.measured))
 
     @property
@@ -60,8 +60,8 @@ class MeasuredFigure:
     def cells(self) -> tuple[str, ...]:
         """The table's row."""
         spread, target = "", ""
-        if np.size(self.measured) > 1:
-            spread = f"{self._text(np.min(self.measured))} to {self._text(np.max(self.measured))}"
+        if isinstance(self.measured, Sequence) and len(self.measured) > 1:
+            spread = f"{self._text(min(self.measured))} to {self._text(max(self.measured))}"
         if self.target is not None:
             target = f"at {'least' if self.at_least else 'most'} {self._text(self.target)}"
         kept = {None: "", True: "yes", False: "no"}[self.kept]

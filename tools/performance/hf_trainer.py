@@ -16,9 +16,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from bmt.qa.batches import Vocabulary
 from bmt.qa.model import quiet_transformers
 from bmt.settings import TrainingSettings
+from bmt.training.data import TrainingData
 from tools.performance.forward_counts import ForwardCounts, watched
+from tools.performance.same_windows import Pick
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,11 @@ SETTINGS = (
     TrainerSetting("Trainer, windows of like length together", like=True),
     TrainerSetting("Trainer, windows of like length together, loaded by a process", like=True, workers=1),
 )
+ON_GPU = (
+    TrainerSetting("Trainer"),
+    TrainerSetting("Trainer, batches loaded by a process", workers=1),
+)
+"""Mixed batches as ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +138,7 @@ def predict(
     `Trainer.predict`.
 
     Args:
-        windows: a `datasets.Dataset` of `recipe.dev_features`, already padded where `whole` is set.
+        windows: those of `recipe.dev_features`, already padded where `whole` is set.
     """
     with quiet_trainer():
         trainer = _trainer(model, tokenizer, whole, out, None, per_device_eval_batch_size=batch)
@@ -158,16 +166,47 @@ def _trainer(model: nn.Module, tokenizer: Any, whole: bool, out: Path, rows: Any
     )
 
 
-def dataset(rows: Sequence[dict[str, Any]], tokenizer: Any, window: int | None) -> Any:
-    """The rows as a `datasets.Dataset`, padded to a window as the recipe's `padding="max_length"` leaves
+def dataset(rows: Sequence[dict[str, Any]], tokenizer: Any, window: int | None) -> list[dict[str, Any]]:
+    """The rows as Trainer takes a dataset, padded to a window as the recipe's `padding="max_length"` leaves
     them; None: not padded.
-    """
-    from datasets import Dataset
 
+    A list, not the `datasets.Dataset` that most projects give Trainer: reading a row costs nothing, which is
+    to Trainer's gain.
+    """
     if window is None:
-        return Dataset.from_list(list(rows))
+        return list(rows)
     with quiet_transformers():
-        return Dataset.from_dict(dict(tokenizer.pad(list(rows), padding="max_length", max_length=window)))
+        columns = dict(tokenizer.pad(list(rows), padding="max_length", max_length=window))
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def plain_row(source: TrainingData, pick: Pick) -> dict[str, Any]:
+    """A window as the recipe's row: tokens, and the first gold span (0, 0 where there is none)."""
+    windows = source.sets[pick[0]]
+    tokens, spans = windows.input_ids[pick[1]].tolist(), windows.spans[pick[1]].tolist()
+    first, last = spans[:2] or (0, 0)
+    return {
+        "input_ids": tokens,
+        "attention_mask": [1] * len(tokens),
+        "start_positions": first,
+        "end_positions": last,
+    }
+
+
+def padding_tokenizer(vocabulary: Vocabulary) -> Any:
+    """A tokenizer that knows how to pad, and no words: Trainer's collator needs no more."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    words = {f"[{number}]": number for number in range(vocabulary.pad)} | {"[PAD]": vocabulary.pad}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="[PAD]"))
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        model_input_names=inputs if vocabulary.token_types else inputs[::2],
+    )
 
 
 @contextmanager

@@ -151,7 +151,7 @@ def test_the_command(copy: Path) -> None:
     assert (
         done.stderr
         == "error: profile 'mimi': profiles/ has none of that name (did you mean mini?): one of grid, mini, "
-        "paper, sample\n"
+        "mini_gpu, paper, sample\n"
     )
 
 

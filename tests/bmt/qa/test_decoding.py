@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from bmt.qa import decoding
 from bmt.qa.batches import Windows, collate, length_batches
 from bmt.qa.decoding import Passes, Prediction, best_predictions, best_spans, predict
 from bmt.qa.model import log_probabilities, span_nll
@@ -76,6 +77,25 @@ def test_scores_that_are_no_numbers_give_token_zero() -> None:
         and value[1:].tolist() == [-math.inf] * 2
         and value[0] > -math.inf
     )
+
+
+@pytest.mark.parametrize("longest", [1, 2, 5, 15, 30])
+def test_a_gpus_way_to_the_best_spans_finds_the_same(longest: int) -> None:
+    """Bit for bit, ties and scores that are no numbers included; its length never exceeds the window's."""
+    generator = torch.Generator().manual_seed(longest)
+    allowed = scores(400)[2]
+    ties = torch.randint(0, 3, (2, 200, 15), generator=generator).float()
+    start, end = torch.cat([ties, torch.randn(2, 200, 15, generator=generator)], 1)
+    start[3], end[4], start[5, 4], allowed[6, 1:] = torch.nan, torch.nan, torch.inf, False
+    want = best_spans(start, end, allowed, DecodeSettings("joint", longest))
+    logs = [log_probabilities(part, allowed) for part in (start, end)]
+    for part in logs:
+        part[:, 0] = -torch.inf
+    found = decoding._shortest_best_at_once(*logs, min(longest, 15))
+    for one, other in zip(found, want, strict=True):
+        assert torch.equal(one, other)
+    logs[0][7, 4] += 9.0  # a planted error is seen
+    assert not torch.equal(decoding._shortest_best_at_once(*logs, min(longest, 15))[2], want[2])
 
 
 def test_the_first_of_equally_good_windows_answers_and_a_window_without_context_does_not() -> None:

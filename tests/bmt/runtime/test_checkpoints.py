@@ -245,3 +245,21 @@ def test_an_optimizer_goes_on_with_its_moments_and_its_own_learning_rates() -> N
         other.state[again[0]]["exp_avg"].tolist() == pytest.approx([0.1] * 2) and again[1] not in other.state
     )
     assert float(other.state[again[2]]["step"]) == 1
+
+
+def test_an_optimizer_s_moments_lie_as_its_parameters_do() -> None:
+    """The kernel of a fused optimizer reads both in the order of memory."""
+    turned = torch.arange(6.0).view(2, 3).t()
+    whole, half, again = (nn.Parameter(turned.clone()) for _ in range(3))
+    assert not whole.is_contiguous()
+    optimizers = [torch.optim.AdamW([weight], lr=0.1, fused=True) for weight in (whole, half, again)]
+    for step in range(4):
+        if step == 2:
+            again.data.copy_(half.data)
+            kept = {name: value.clone() for name, value in optimizer_tensors(optimizers[1]).items()}
+            load_optimizer_tensors(optimizers[2], kept)
+        for weight, optimizer in zip((whole, half, again), optimizers, strict=True):
+            if weight is not again or step > 1:
+                weight.grad = torch.full_like(weight, 1.0).mul_(turned * (step + 1) - 2)
+                optimizer.step()
+    assert torch.equal(half, whole) and torch.equal(again, whole)

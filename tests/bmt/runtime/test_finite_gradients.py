@@ -25,6 +25,13 @@ def test_a_norm_is_of_all_gradients_that_there_are() -> None:
     finite.settle()
 
 
+def test_a_norm_that_is_known_is_looked_at_and_no_other_is_computed() -> None:
+    finite, tensors = FiniteGradients("step", "do"), with_gradients(a=[3.0, 4.0])
+    assert float(finite.look(tensors, 0, norm=torch.tensor(7.0)) or 0) == 7.0
+    with pytest.raises(ModelError, match=r"^tensor all of them together: .* at step 1: do$"):
+        finite.look(tensors, 1, norm=torch.tensor(float("inf")))
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_the_first_tensor_whose_gradient_is_not_finite_is_named_with_step_and_advice(value: float) -> None:
     finite = FiniteGradients("mask-learning step", "lower w_lr")

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from bmt.runtime.keyed_random import bernoulli, choice, key_number, permutation, uniform, words
+from bmt.runtime.keyed_random import (
+    bernoulli,
+    choice,
+    fill_bernoulli,
+    key_number,
+    permutation,
+    uniform,
+    words,
+)
 
 
 def test_the_parts_of_a_key_are_told_apart() -> None:
@@ -82,3 +90,13 @@ def test_uniform_draws_at_an_end_are_put_beside_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch, "rand", lambda *_, **__: torch.tensor([0.0, 0.5, 1.0]))
     drawn = uniform((3,), ("u",))
     assert drawn.tolist() == [2.0**-25, 0.5, 1 - 2.0**-24] and bool(torch.logit(drawn).isfinite().all())
+
+
+@pytest.mark.parametrize("p", [0.01, 0.3, 0.5, 1.0])
+def test_a_vector_is_filled_as_its_key_says(p: float) -> None:
+    """What an accelerator does; torch's generator gives the CPU other bits than the keyed draws above."""
+    out = torch.zeros(100_000, dtype=torch.bool)
+    assert fill_bernoulli(out, p, (1, "a")) is out
+    assert torch.equal(fill_bernoulli(torch.ones_like(out), p, (1, "a")), out)
+    assert abs(float(out.double().mean()) - p) <= 5 * (p * (1 - p) / 1e5) ** 0.5
+    assert p == 1 or not torch.equal(fill_bernoulli(torch.ones_like(out), p, (1, "b")), out)

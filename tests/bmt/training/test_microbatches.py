@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -59,6 +60,50 @@ def test_no_contiguous_cut_is_better(lengths: np.ndarray, limits: Limits) -> Non
             if fits(lengths, parts, limits):
                 best = min(best, (count, padded_tokens(lengths, parts)))
     assert fits(lengths, found, limits) and (len(found), padded_tokens(lengths, found)) == best
+
+
+PRICED = st.builds(
+    Limits,
+    waste=st.none() | st.just(0.08),
+    rows=st.none() | st.integers(1, 8),
+    tokens=st.none() | st.integers(40, 200),
+    price=st.sampled_from([0.5, 1.0, 3.0, 10.0, 60.0, 1e4]),
+)
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6).map(np.array), PRICED)
+@settings(max_examples=60)
+def test_where_a_pass_has_a_price_no_grouping_costs_less(lengths: np.ndarray, limits: Limits) -> None:
+    """Of equal totals the fewest passes; the share of padding does not bind."""
+    caps = replace(limits, waste=None)
+    every = [[np.array(part) for part in parts] for parts in partitions(list(range(len(lengths))))]
+    best = min(
+        (padded_tokens(lengths, parts) + limits.price * len(parts), len(parts))
+        for parts in every
+        if fits(lengths, parts, caps)
+    )
+    found = cut(lengths, limits)
+    assert fits(lengths, found, caps)
+    assert sorted(np.concatenate(found).tolist()) == list(range(len(lengths)))
+    assert (padded_tokens(lengths, found) + limits.price * len(found), len(found)) == best
+
+
+def test_a_price_by_hand() -> None:
+    """100, 90, 10, 10: one pass pads to 400; two to 200 + 20; three to 100 + 90 + 20."""
+    lengths = np.array([10, 100, 10, 90])
+    sizes = {price: [len(part) for part in cut(lengths, Limits(price=price))] for price in (5, 50, 180, 181)}
+    assert sizes == {5: [1, 1, 2], 50: [2, 2], 180: [4], 181: [4]}
+    assert [len(part) for part in cut(lengths, Limits(price=1e9, rows=3))] == [2, 2]
+    assert [len(part) for part in cut(lengths, Limits(waste=0.0, price=1e9))] == [4]
+
+
+@given(LENGTHS, PRICED, st.integers(1, 3))
+def test_every_rank_finds_the_same_priced_passes(lengths: np.ndarray, limits: Limits, world: int) -> None:
+    found = [passes(lengths, limits, rank, world) for rank in range(world)]
+    assert len({own.padded for own in found}) == 1
+    parts = [part for own in found for part in own.parts]
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(lengths)))
+    assert padded_tokens(lengths, parts) == found[0].padded
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=6).map(np.array), LIMITS)

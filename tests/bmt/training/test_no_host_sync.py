@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import bmt.flat_gate
 import bmt.gate_learner
 import bmt.qa.decoding
 import bmt.random_mask
+import bmt.runtime.devices
 from bmt.errors import ModelError
 from bmt.gate_learner import GateLearner
 from bmt.layers import target_names
@@ -29,7 +31,7 @@ from bmt.qa.decoding import Passes, predict
 from bmt.qa.model import batch_loss
 from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
-from bmt.runtime.devices import HostReads, to_device
+from bmt.runtime.devices import HostReads, to_device, to_device_together
 from bmt.runtime.finite_gradients import FiniteGradients
 from bmt.settings import DecodeSettings, MaskSettings
 from bmt.training.plan import Plan
@@ -91,8 +93,9 @@ def without_values(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the device that stands for a GPU lacks."""
     monkeypatch.setattr(HostReads, "arrived", lambda self, all_of_them=False: [])
     drawn = lambda shape, *rest: torch.empty(shape, device=DEVICE)  # noqa: E731
-    monkeypatch.setattr(bmt.random_mask, "bernoulli", lambda *given: drawn(*given) > 0)
+    monkeypatch.setattr(bmt.random_mask, "fill_bernoulli", lambda out, *rest: out.fill_(True))
     monkeypatch.setattr(bmt.gate_learner, "uniform", drawn)
+    monkeypatch.setattr(bmt.flat_gate, "draw", lambda *given: None)
     real = torch.is_autocast_enabled
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: kind != DEVICE.type and real(kind))
 
@@ -149,10 +152,15 @@ def test_masks_whose_setting_up_reads_them_wait_for_nothing_in_a_step(
     )
 
 
+@pytest.mark.parametrize("changes", [{}, {"density": 0.3, "density_by": "lagrangian"}])
 @pytest.mark.parametrize("granularity", ["element", "row"])
-def test_a_step_of_mask_learning_waits_for_nothing(granularity: str, without_values: None) -> None:
+def test_a_step_of_mask_learning_waits_for_nothing(
+    granularity: str, changes: dict[str, Any], without_values: None
+) -> None:
     model, own = tiny.bert(dropout=True, layers=1).to(DEVICE), sets()
-    learner = GateLearner(model, target_names(model), MaskSettings(granularity=granularity), (0, "mask", "A"))
+    settings = MaskSettings(granularity=granularity, **changes)
+    learner = GateLearner(model, target_names(model), settings, (0, "mask", "A"))
+    assert (learner._flat is not None) == (granularity == "element")
 
     def take(step: int) -> object:
         return learner.step(lambda: batch_loss(model, collate(own, PICKS[:9], tiny.VOCAB).to(DEVICE)))
@@ -174,33 +182,58 @@ def test_an_evaluation_waits_for_nothing_but_its_scores(
     )
 
 
-def test_an_evaluation_finds_spans_while_the_next_batch_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_evaluation_goes_on_while_its_answers_are_on_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three numbers per window come back, two batches later."""
     own = tiny.windows("A", 40)
     seen: list[str] = []
-    put, real = HostReads.put, bmt.qa.decoding.best_spans
+    put = HostReads.put
 
     def late(self: Any, value: Tensor, note: Any) -> None:
-        seen.append("scores")
+        assert value.shape == (len(note), 3)
+        seen.append("sent")
         put(self, value, note)
 
     def found(self: Any, all_of_them: bool = False) -> Any:
         while len(self._pending) > (0 if all_of_them else bmt.qa.decoding.AHEAD):
             value, _, note = self._pending.popleft()
+            seen.append("read")
             yield value, note
-
-    def spans(*given: Any) -> Any:
-        seen.append("spans")
-        return real(*given)
 
     want = predict(tiny.bert(layers=1), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), passes=Passes(8))
     monkeypatch.setattr(HostReads, "put", late)
     monkeypatch.setattr(HostReads, "arrived", found)
-    monkeypatch.setattr(bmt.qa.decoding, "best_spans", spans)
     assert (
         predict(tiny.bert(layers=1), own, tiny.texts(own), tiny.VOCAB, DecodeSettings(), passes=Passes(8))
         == want
     )
-    assert seen == ["scores"] * 3 + ["spans", "scores"] * 2 + ["spans"] * 3
+    assert seen == ["sent"] * 3 + ["read", "sent"] * 2 + ["read"] * 3
+
+
+def test_what_goes_to_a_gpu_together_comes_as_it_was() -> None:
+    """Shapes, kinds and values, by one copy; what is there already stays the same tensor."""
+    values = [
+        torch.arange(6).reshape(2, 3),
+        torch.tensor([[True, False]]),
+        torch.full((1, 2, 2), -1),
+        torch.tensor([7], dtype=torch.int32),
+    ]
+    assert all(
+        one is other for one, other in zip(to_device_together(values, values[0].device), values, strict=True)
+    )
+    there = to_device_together(values, DEVICE)
+    assert [(v.shape, v.dtype, v.device) for v in there] == [(v.shape, v.dtype, DEVICE) for v in values]
+    copies: list[Tensor] = []
+
+    def copied(value: Tensor, device: torch.device) -> Tensor:
+        copies.append(value)
+        return value
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bmt.runtime.devices, "to_device", copied)
+        back = to_device_together(values, DEVICE)
+    assert len(copies) == 1
+    for one, other in zip(back, values, strict=True):
+        assert one.dtype == other.dtype and torch.equal(one, other)
 
 
 def test_what_would_wait_is_seen() -> None:

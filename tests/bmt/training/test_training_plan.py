@@ -19,7 +19,15 @@ from bmt.runtime.ranks import Ranks
 from bmt.settings import TrainingSettings, TuningSettings
 from bmt.training.applied_masks import AppliedMasks
 from bmt.training.microbatches import Limits
-from bmt.training.plan import Plan, autocast_for, pass_limits, planned_steps, step_size, total_steps
+from bmt.training.plan import (
+    PASS_PRICE,
+    Plan,
+    autocast_for,
+    pass_limits,
+    planned_steps,
+    step_size,
+    total_steps,
+)
 from bmt.training.sampling import TokenBudget
 from bmt.training.validation import evaluate
 from tests.support import tiny
@@ -111,6 +119,10 @@ def test_the_passes_of_a_step_are_limited_as_the_settings_say_by_the_windows_tha
     short = np.flatnonzero(own.lengths < longest)
     training = TrainingSettings(padding=0.25, micro_batch=3, micro_tokens=longest)
     assert pass_limits([own], {"A": np.arange(30)}, training) == Limits(0.25, 3, longest)
+    for device, price in (("cpu", 0.0), ("cuda", PASS_PRICE)):
+        limits = pass_limits([own], {"A": np.arange(30)}, training, torch.device(device))
+        assert limits == Limits(0.25, 3, longest, price)
+    assert PASS_PRICE == 16_000
     tight = replace(training, micro_tokens=longest - 1)
     assert pass_limits([own], {"A": short}, tight) == Limits(0.25, 3, longest - 1)
     assert pass_limits([own], {"A": short[:0]}, tight).tokens == longest - 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from tools.performance import core, experiments
 from tools.performance import page as pages
 from tools.performance.bench import Bench, ratios, turns
 from tools.performance.figures import MeasuredFigure, Measurement
+from tools.performance.kernels import ProfileRow, StepProfile
 from tools.performance.page import print_measurement, renew_page
 
 TINY = {
@@ -87,7 +90,7 @@ def test_a_measurement_says_on_what_and_how_often_it_was_made(
 
 
 def test_the_choices_are_those_of_the_experiments() -> None:
-    assert tuple(core.SHAPES) == speed.SHAPES and tuple(experiments.DATA) == speed.DATA
+    assert tuple(core.SHAPES) == (*speed.SHAPES, "rehearsal") and tuple(experiments.DATA) == speed.DATA
     assert (*experiments.TRAIN, experiments.GPU) == speed.TRAIN
     assert speed.EXAMPLES.keys() == experiments.VERBS.keys()
 
@@ -105,12 +108,12 @@ def test_what_core_measures_by_device_and_options(monkeypatch: pytest.MonkeyPatc
         assert wanted("--cpu") == small
     assert wanted() == (
         "core cuda",
-        ["48 windows", "8 windows", "sizes"],
+        ["48 windows", "8 windows", "48 windows, kernels", "8 windows, kernels", "sizes"],
         core.CoreSetting("roberta-base", 48, 384, cuda, "bf16"),
     )
     assert wanted("--rows", "3", "--tokens", "16", "--shape", "minilm") == (
         "core cuda",
-        ["3 windows", "sizes"],
+        ["3 windows", "3 windows, kernels", "sizes"],
         core.CoreSetting("minilm", 3, 16, cuda, "bf16"),
     )
     assert wanted("--cpu", "--tokens", "512")[2].tokens == 512
@@ -169,6 +172,73 @@ def test_the_command_measures_every_variant_and_keeps_the_page(
         ]
 
 
+def test_what_is_measured_is_kept_after_every_round_and_ends_when_no_time_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two turns of three steps each in two of nine rounds; a variant that does not work leaves its error."""
+    setting = core.CoreSetting("rehearsal", 6, 24, torch.device("cpu"), "fp32")
+    did: list[str] = []
+
+    def broken(stack: ExitStack) -> core.Step:
+        raise RuntimeError("no such kernel")
+
+    def made(name: str) -> core.Builder:
+        return lambda stack: lambda: did.append(name)
+
+    builders = {core.PLAIN: made("p"), "six masks": made("s"), "broken": broken, "unwanted": made("u")}
+    monkeypatch.setattr(core, "variants", lambda setting: builders)
+    kept: list[Measurement] = []
+    failed: list[tuple[str, str]] = []
+    course = core.CoreCourse(
+        ("six masks", "broken"),
+        steps=3,
+        left=lambda: 2 - len(kept),
+        keep=kept.append,
+        fail=lambda name, error: failed.append((name, str(error))),
+    )
+    bench = Bench(9, silent_bar(), tmp_path)
+    whole = core.measured_steps(setting, bench, course)
+    warm = "pp" + "ss" + "ppp" + "sss"
+    assert "".join(did) == warm + "pppsss" + "sssppp"
+    assert failed == [("broken", "no such kernel")]
+    assert [len(one.figures[0].measured) for one in kept] == [1, 2]
+    assert whole == kept[1] and [figure.name for figure in whole.figures] == ["six masks"]
+    assert whole.title == "rehearsal, 6 windows of 24 tokens" and whole.figures[0].target == 1.15
+    assert whole.record["seconds_per_step"] == {
+        name: [one / 3 for one in taken] for name, taken in bench.seconds.items()
+    }
+    with pytest.raises(RuntimeError, match="no such kernel"):
+        core.measured_steps(setting, Bench(1, silent_bar(), tmp_path), replace(course, fail=None))
+
+
+def test_memory_and_kernels_of_one_variant_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = core.CoreSetting("rehearsal", 6, 24, torch.device("cpu"), "fp32")
+    profile = StepProfile(0.25, 30.0, [ProfileRow("gemm", 200.0, 3)], [])
+    monkeypatch.setattr(core, "profiled", lambda step, device, calls: profile)
+    monkeypatch.setattr(core.DeviceMemory, "peak", lambda self: 3e6)
+    now = iter(range(100))
+    monkeypatch.setattr("tools.performance.core.time.perf_counter", lambda: float(next(now)))
+    kept: list[Measurement] = []
+    course = core.CoreCourse(("six masks",), steps=2, keep=kept.append)
+    whole = core.profiled_steps(setting, Bench(1, silent_bar(), tmp_path), course)
+    assert [len(one.figures) for one in kept] == [4, 8] and whole.figures == kept[1].figures
+    assert [(one.name, one.value, one.unit) for one in whole.figures] == [
+        (f"{name}: {part}", value, unit)
+        for part, value, unit in (
+            ("busy", 0.5, "%"),
+            ("kernels per step", 30.0, "n"),
+            ("peak memory", 3.0, "MB"),
+            ("a step", 500.0, "ms"),  # two steps in a second
+        )
+        for name in (core.PLAIN, "six masks")
+    ]
+    assert whole.record["six masks"]["kernels"] == [{"name": "gemm", "ms": 200.0, "calls": 3}]
+    late = replace(course, left=lambda: 0.0)
+    assert core.profiled_steps(setting, Bench(1, silent_bar(), tmp_path), late).figures == []
+
+
 def test_compact_state_saves_what_the_densities_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dense: 8 bytes per weight. Compact: 16 bytes per open weight of a tensor that is less than half open, 8
     per weight of the others.
@@ -212,7 +282,8 @@ def test_rows_are_the_six_datasets_in_turn_and_sorted_by_them() -> None:
     setting = core.CoreSetting("minilm", 8, 32, torch.device("cpu"), "fp32")
     inputs, names = core.batch(setting)
     assert names == [core.IN_DOMAIN[at] for at in (0, 0, 1, 1, 2, 3, 4, 5)]
-    assert inputs["input_ids"].shape == inputs["attention_mask"].shape == (8, 32)
+    assert inputs.keys() == {"input_ids", "start_positions", "end_positions"}
+    assert inputs["input_ids"].shape == (8, 32)
     assert torch.equal(inputs["end_positions"], inputs["start_positions"] + 2)
 
 
@@ -226,8 +297,8 @@ def test_the_oracle_of_the_grouped_backward_by_hand(monkeypatch: pytest.MonkeyPa
         left.update({key: value.grad.clone() for key, value in model.named_parameters()})
 
     monkeypatch.setattr(core, "update", update)
-    with core.variants(setting) as steps:
-        steps["one backward per dataset"]()
+    with ExitStack() as stack:
+        core.variants(setting)["one backward per dataset"](stack)()
     model = core.random_model("minilm", "cpu")
     masks, (inputs, names) = core.random_masks(model), core.batch(setting)
     parameters = dict(model.named_parameters())

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,9 @@ from bmt.settings import DataSettings, LossSettings, SamplingSettings, TrainingS
 from bmt.training.sampling import Sampler
 from tests.support import tiny
 from tests.support.mrqa_files import HEADER, passage, question, write
-from tests.support.repository import ROOT
 from tests.support.silent_bar import silent_bar
 from tools.performance import __main__ as speed
-from tools.performance import core, experiments, hf_trainer, on_gpu, training
+from tools.performance import experiments, hf_trainer, training
 from tools.performance import same_windows as paired
 from tools.performance.bench import Bench
 from tools.performance.figures import MeasuredFigure
@@ -237,12 +235,21 @@ def test_rows_are_padded_to_the_window_in_their_token_columns_alone(tokenizer: A
         {"input_ids": [2, 3], "token_type_ids": [0, 1], "attention_mask": [1] * 2, "example_id": "b"},
     ]
     pad = tokenizer.pad_token_id
-    made = hf_trainer.dataset(rows, tokenizer, 4)
-    assert made["input_ids"][:] == [[2, 5, 3, pad], [2, 3, pad, pad]]
-    assert made["attention_mask"][:] == [[1, 1, 1, 0], [1, 1, 0, 0]]
-    assert made["token_type_ids"][:] == [[0, 1, 1, 0], [0, 1, 0, 0]]
-    assert made["example_id"][:] == ["a", "b"]
-    assert hf_trainer.dataset(rows, tokenizer, None).to_list() == rows
+    assert hf_trainer.dataset(rows, tokenizer, 4) == [
+        {
+            "input_ids": [2, 5, 3, pad],
+            "token_type_ids": [0, 1, 1, 0],
+            "attention_mask": [1, 1, 1, 0],
+            "example_id": "a",
+        },
+        {
+            "input_ids": [2, 3, pad, pad],
+            "token_type_ids": [0, 1, 0, 0],
+            "attention_mask": [1, 1, 0, 0],
+            "example_id": "b",
+        },
+    ]
+    assert hf_trainer.dataset(rows, tokenizer, None) == rows
 
 
 def test_a_window_that_the_recipe_does_not_make_is_named(files: list[paired.File], tokenizer: Any) -> None:
@@ -262,7 +269,6 @@ def test_a_special_token_in_a_text_is_text_on_both_sides(tokenizer: Any, tmp_pat
     )
 
 
-BATCHES = ("8 windows per step", "2,000 tokens per step")
 NAMES = [
     *(f"times as fast as {setting.name}" for setting in SETTINGS),
     "times as fast as the best of these",
@@ -344,83 +350,6 @@ def test_both_evaluations_read_the_same_and_answer_the_same(
     ]
 
 
-def test_the_gpu_part_runs_on_a_tiny_shape(
-    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On the CPU, whose memory and peak stand in: every figure is made, FLOPs and hours as by hand."""
-    tiny_shape = core.SHAPES["roberta-base"] | {
-        "vocab_size": 300,
-        **{key: tiny.SIZE[key] for key in tiny.SIZE},
-    }
-    monkeypatch.setitem(core.SHAPES, "roberta-base", tiny_shape)
-    scale = on_gpu.PaperScale(torch.device("cpu"), matrix=64, budget=2000)
-    bench = Bench(1, silent_bar(), tmp_path)
-    part = on_gpu.measured(replace(subject, sizes=SubjectSizes(steps=1, questions=1)), scale, bench)
-    assert (
-        bench.bar.count == bench.bar.total == 12
-        and len(part.figures) == 13
-        and all(figure.value > 0 for figure in part.figures)
-    )
-    assert {figure.name: figure.target for figure in part.figures if figure.target} == {
-        "2,000 tokens per step, no mask: share of the matrix peak": 0.45,
-        "hours of one MT (w/ BMT) run at the paper's scale, estimated": 1.0,
-    }
-    assert list(bench.seconds) == [
-        *(f"{batch}, {masks}" for batch in BATCHES for masks in ("no mask", "six masks")),
-        "mask learning",
-        "evaluation",
-    ]
-    model = core.random_model("roberta-base", "cpu")
-    h, f = tiny.SIZE["hidden_size"], tiny.SIZE["intermediate_size"]
-    a_layer = 4 * (h * h + h) + 2 * h * f + f + h + 2 * 2 * h
-    flops = 6 * (2 * a_layer + 2 * h) * 30 + 12 * 2 * h * (10**2 + 20**2)
-    assert on_gpu.step_flops(model, np.array([10, 20])) == flops
-    paper = on_gpu.load(ROOT / "profiles" / "paper.yaml")
-    # 6 * 80,000 questions * 1.5 windows * 3 epochs / 8 = 270,000 steps; 6,000 * 1.5 windows every 2,048 of
-    # them
-    want = 6 * 2048 * 0.5 + 270_000 * 0.01 + 270_000 / 2048 * 9000 / 3000
-    assert on_gpu.run_hours(paper, 1.5, 0.01, 0.5, 3000) == pytest.approx(want / 3600)
-
-
-def test_seconds_and_tokens_of_a_gpus_steps_by_hand(
-    files: list[paired.File], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The round that does not count is in neither; megabytes are of 10^6 bytes. No step is computed."""
-    shape = core.SHAPES["roberta-base"] | {"vocab_size": 300, **tiny.SIZE}
-    monkeypatch.setitem(core.SHAPES, "roberta-base", shape)
-    monkeypatch.setattr(on_gpu, "gpu_peak_memory_mb", lambda: 1000.0)
-    source, taken = paired.training_data(files, on_gpu.VOCABULARY), []
-    no_step = SimpleNamespace(take=lambda step, picks: taken.append(step))
-    monkeypatch.setattr(on_gpu, "Stepper", lambda *given: no_step)
-
-    class Told(Bench):
-        """How long a round took is given."""
-
-        def take_turns(self, variants: Any, **options: Any) -> Any:
-            [(name, work)] = variants.items()
-            for _ in range(0 if name == "mask learning" else self.rounds + 1):
-                work()
-            return {name: [4.0, 8.0]}
-
-    bench = Told(2, silent_bar(), tmp_path)
-    scale, steps = on_gpu.PaperScale(torch.device("cpu")), 3
-    speed = on_gpu.step_speed(source, scale, TRAINING, "4 windows per step, no mask", False, steps, bench)
-    sampler = Sampler(source.rows, 4, SamplingSettings(), 0)
-    lengths = [
-        [int(source.sets[which].lengths[row]) for which, row in sampler.draw(step)] for step in range(9)
-    ]
-    rounds = [sum(map(sum, lengths[at : at + steps])) for at in (3, 6)]
-    assert taken == list(range(9))
-    assert speed.seconds == 12 / 6 and speed.tokens_per_second == [rounds[0] / 4, rounds[1] / 8]
-    counted = np.array([length for step in lengths[3:] for length in step])
-    model = core.random_model("roberta-base", "cpu")
-    assert speed.flops == pytest.approx(on_gpu.step_flops(model, counted) / 6)
-    assert speed.megabytes == pytest.approx(1048.576)
-    paper = on_gpu.load(ROOT / "profiles" / "paper.yaml")
-    paper = replace(paper, mask=replace(paper.mask, batch=2))
-    assert on_gpu.mask_step_seconds(source, scale, paper, steps, bench) == 6.0 / steps
-
-
 def test_numbers_and_hours_are_shown() -> None:
     assert MeasuredFigure("a", 12345.6, unit="n").cells() == ("a", "12,346", "", "", "")
     assert MeasuredFigure("b", 0.984, 1, unit="h").cells() == ("b", "0.98 h", "", "at most 1.00 h", "yes")
@@ -437,7 +366,8 @@ def test_the_gpus_part_is_measured_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         return part, list(order), list(chosen)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert wanted("--steps", "7") == ("train cuda", ["gpu"], ["gpu"])
+    lines = ["steps", "hours", "kernels", "trainer", "graph"]
+    assert wanted("--steps", "7") == ("train cuda", lines, lines)
     assert wanted("--only", "aside", "--only", "steps") == (
         "train cpu",
         list(experiments.TRAIN),
