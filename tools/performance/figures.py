@@ -6,23 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmark.rendering.document import Column, Document, Heading, Paragraph, text_table
+import numpy as np
 
-FORMATS = {
-    "x": "{:.2f}",
-    "%": "{:.1f} %",
-    "MB": "{:,.0f} MB",
-    "h": "{:.2f} h",
-    "n": "{:,.0f}",
-    "ms": "{:,.1f} ms",
-    "µs": "{:,.1f} µs",
-    "TFLOP/s": "{:,.1f} TFLOP/s",
-    "GB/s": "{:,.0f} GB/s",
-    "error": "{:.1e}",
-    "s": "{:,.1f} s",
-    "points": "{:.2f}",
-    "per minute": "{:.1f} per minute",
-}
+from benchmark.rendering.document import Column, Document, Heading, Paragraph, text_table
+from tools.performance.units import FORMATS
+
 COLUMNS = (Column("", "left"), "measured", "smallest to largest", "target", Column("kept", "left"))
 
 
@@ -46,8 +34,6 @@ class MeasuredFigure:
     @property
     def value(self) -> float:
         """The figure itself."""
-        import numpy as np  # whoever reads FORMATS alone, as the day's command line, needs no package
-
         return float(np.median(self.measured))
 
     @property
@@ -60,8 +46,8 @@ class MeasuredFigure:
     def cells(self) -> tuple[str, ...]:
         """The table's row."""
         spread, target = "", ""
-        if isinstance(self.measured, Sequence) and len(self.measured) > 1:
-            spread = f"{self._text(min(self.measured))} to {self._text(max(self.measured))}"
+        if np.size(self.measured) > 1:
+            spread = f"{self._text(np.min(self.measured))} to {self._text(np.max(self.measured))}"
         if self.target is not None:
             target = f"at {'least' if self.at_least else 'most'} {self._text(self.target)}"
         kept = {None: "", True: "yes", False: "no"}[self.kept]

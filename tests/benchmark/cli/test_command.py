@@ -372,6 +372,7 @@ WORDS = {
     "ask": ["x", "--question", "Who?", "--context", "Ada."],
     "track": ["list"],
     "performance": ["core"],
+    "gpu_day": ["--out", "absent"],
 }
 """What a command needs to be whole."""
 
