@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import getpass
 import hashlib
+import json
 import os
 import platform
 import re
@@ -41,6 +42,8 @@ PACKAGES = (
     "bmt-qa",
 )
 LARGEST_UNTRACKED = 1 << 20  # bytes
+CHECKOUT = ".gpu_day/checkout.json"
+"""What a copy without git was made from: `git_state`'s keys, and `files` with the sha256 of each."""
 
 
 def describe(root: Path | None = None) -> dict[str, Any]:
@@ -166,13 +169,15 @@ def git_state(root: Path) -> dict[str, Any]:
 
     `diff_sha256` covers `git diff HEAD --binary` and each new, unignored file by its path and content (above
     1 MB: its size); None when the tree is clean. dvc.lock does not count: `dvc repro` rewrites it after every
-    stage, and it changes no result. All None where `root` is not the top of a git checkout or git is missing.
+    stage, and it changes no result. Of a copy that is no checkout, what its `CHECKOUT` says, dirty where a
+    file is no longer the one that it lists. All None where there is neither, or git is missing.
     """
     paths = (".", ":(exclude)dvc.lock")
     unknown = {"commit": None, "dirty": None, "diff_sha256": None}
     top = _git(root, "rev-parse", "--show-toplevel")
     if top is None or Path(os.fsdecode(top.rstrip(b"\n"))).resolve() != root.resolve():
-        return unknown  # a copy without git, perhaps inside another project's checkout
+        # a copy without git, perhaps inside another project's checkout
+        return unknown | _packed_state(root)
     status = _git(root, "status", "--porcelain", "-z", "--", *paths)
     if status is None:
         return unknown
@@ -187,6 +192,18 @@ def git_state(root: Path) -> dict[str, Any]:
     for name in filter(None, new.split(b"\0")):
         digest.update(name + b"\0" + _content(root / os.fsdecode(name)).encode() + b"\0")
     return {**state, "diff_sha256": digest.hexdigest()}
+
+
+def _packed_state(root: Path) -> dict[str, Any]:
+    """The state of the checkout that the copy `root` was made from; empty where it does not say."""
+    try:
+        noted = json.loads((root / CHECKOUT).read_text(encoding="utf-8"))
+        state = {key: noted[key] for key in ("commit", "dirty", "diff_sha256")}
+        if any(_content(root / name) != digest for name, digest in noted["files"].items()):
+            state |= {"dirty": True, "diff_sha256": None}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return state
 
 
 def _content(path: Path) -> str:

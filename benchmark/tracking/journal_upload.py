@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from benchmark.tracking.mlflow_store import MlflowStore
 
 FLUSH_SECONDS = 5.0  # between two deliveries of a live run
-SAMPLE_SECONDS = 30.0  # between two samples of the system metrics
 RETRY_SECONDS = (15.0, 300.0)  # after a failed delivery: the first pause, the longest pause
 LAST_SECONDS = 60.0  # for the last delivery, when the run has ended
 ITEMS = 900  # metrics per request; MLflow allows 1,000
@@ -283,18 +282,10 @@ class JournalUpload:
 
 
 class Courier:
-    """The thread that delivers a live run's journal and samples the machine. It never raises, and `tell`s a
-    person once of a change.
-    """
+    """The thread that delivers a live run's journal. It never raises, and `tell`s of a change once."""
 
-    def __init__(
-        self,
-        path: Path,
-        connect: Callable[[], MlflowStore],
-        sample: Callable[[], None],
-        tell: Callable[[str], None],
-    ) -> None:
-        self.path, self._connect, self._sample, self._tell = path, connect, sample, tell
+    def __init__(self, path: Path, connect: Callable[[], MlflowStore], tell: Callable[[str], None]) -> None:
+        self.path, self._connect, self._tell = path, connect, tell
         self.settled = threading.Event()  # the first attempt has succeeded or failed
         self.failure: str | None = None
         self._delivery: JournalUpload | None = None
@@ -319,12 +310,9 @@ class Courier:
         return delivered and self.failure is None and not self._thread.is_alive()
 
     def _work(self) -> None:
-        pause, next_try, next_sample = RETRY_SECONDS[0], 0.0, time.monotonic() + SAMPLE_SECONDS
+        pause, next_try = RETRY_SECONDS[0], 0.0
         while True:
             stopping = self._stopping
-            if time.monotonic() >= next_sample:
-                self._sample()
-                next_sample = time.monotonic() + SAMPLE_SECONDS
             if stopping or time.monotonic() >= next_try:
                 try:
                     self._attempt(LAST_SECONDS if stopping else float("inf"))

@@ -47,6 +47,7 @@ from benchmark.tracking.journal_upload import (
     StoredRun,
     UnreachableError,
 )
+from benchmark.tracking.machine_samples import sampled
 from bmt.errors import DataError
 
 PROBE_SECONDS = 5.0
@@ -397,19 +398,18 @@ def start(
         )
     courier = None
     if os.environ.get("BMT_TRACKING") != "journal":
-        courier = Courier(journal.path, connect, lambda: _sample(journal), _tell)
+        courier = Courier(journal.path, connect, _tell)
     run = TrackedRun(journal, courier)
     run.text("environment.json", json.dumps(described, indent=1, sort_keys=True, default=str) + "\n")
     status, failure = "FAILED", "the run was left in an unusual way"
     try:
-        with ended():
+        with ended(), sampled(lambda: _sample(journal)):
             yield run
         status, failure = "FINISHED", ""
     except BaseException as error:
         status, failure = _verdict(error)
         raise
     finally:
-        _sample(journal)
         journal.append("end", status=status, failure=failure or None)
         if courier and not courier.close():
             later = f"deliver it later with `python -m benchmark.track sync {folder}`"

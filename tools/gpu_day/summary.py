@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmark.cli.text import printable
 from tools.gpu_day.records import Record
-from tools.performance.figures import FORMATS
+from tools.performance.units import FORMATS
 
 LINES, WIDTH = 40, 100
 MOST = {"Not kept": 9, "Errors": 7, "Skipped": 2}

@@ -9,19 +9,8 @@ from typing import Any
 import numpy as np
 
 from benchmark.rendering.document import Column, Document, Heading, Paragraph, text_table
+from tools.performance.units import FORMATS
 
-FORMATS = {
-    "x": "{:.2f}",
-    "%": "{:.1f} %",
-    "MB": "{:,.0f} MB",
-    "h": "{:.2f} h",
-    "n": "{:,.0f}",
-    "ms": "{:,.1f} ms",
-    "µs": "{:,.1f} µs",
-    "TFLOP/s": "{:,.1f} TFLOP/s",
-    "GB/s": "{:,.0f} GB/s",
-    "error": "{:.1e}",
-}
 COLUMNS = (Column("", "left"), "measured", "smallest to largest", "target", Column("kept", "left"))
 
 

@@ -372,6 +372,7 @@ WORDS = {
     "ask": ["x", "--question", "Who?", "--context", "Ada."],
     "track": ["list"],
     "performance": ["core"],
+    "gpu_day": ["--out", "absent"],
 }
 """What a command needs to be whole."""
 
@@ -470,5 +471,6 @@ def test_a_misspelt_profile_gets_the_nearest_everywhere(verb: str) -> None:
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert done.stderr.startswith(
-        "error: --profile sampel: not allowed (did you mean sample?): one of grid, mini, paper, sample"
+        "error: --profile sampel: not allowed (did you mean sample?): one of grid, mini, mini_gpu, paper, "
+        "sample"
     )

@@ -224,7 +224,7 @@ def test_an_empty_folder_has_only_missing_cells(capsys, small_paper, tmp_path):
         (["--paper-table", "3", "--results", "absent"], "--results absent: no such folder"),
         (
             ["--paper-table", "3", "--profile", "maxi"],
-            "--profile maxi: not allowed: one of grid, mini, paper, sample",
+            "--profile maxi: not allowed: one of grid, mini, mini_gpu, paper, sample",
         ),
         (["--paper-table", "3", "--paper", "absent"], "absent: no such folder"),
     ],

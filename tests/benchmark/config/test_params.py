@@ -3,9 +3,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
+import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +71,7 @@ def test_params_yaml_starts_as_the_sample_profile() -> None:
     assert (ROOT / "params.yaml").read_bytes() == (ROOT / "profiles" / "sample.yaml").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["sample", "mini", "grid", "paper"])
+@pytest.mark.parametrize("name", ["sample", "mini", "mini_gpu", "grid", "paper"])
 def test_a_profile_is_called_as_its_file(name: str) -> None:
     config = load(ROOT / "profiles" / f"{name}.yaml")
     assert config.profile == name
@@ -105,6 +107,29 @@ def test_mini_evaluates_four_times_and_has_the_eleven_datasets_that_it_has_data_
     assert config.cells == [
         f"minilm.mt.{arm}.s{seed}" for arm in ("none", "mask", "bmt") for seed in (0, 1, 2)
     ]
+
+
+def test_mini_gpu_is_mini_with_whole_data_and_arms_that_differ_in_the_arm_alone() -> None:
+    mini, gpu = (load(ROOT / "profiles" / f"{name}.yaml") for name in ("mini", "mini_gpu"))
+    data = replace(mini.data, train_cap=None, dev_cap=None)
+    assert (gpu.data, gpu.arms, gpu.loss, gpu.decode, gpu.tuning) == (
+        data,
+        mini.arms,
+        mini.loss,
+        mini.decode,
+        mini.tuning,
+    )
+    assert gpu.mask == replace(mini.mask, steps=70, batch=16)
+    assert (gpu.training.lr, gpu.training.batch, gpu.training.dropout) == (mini.training.lr, 16, None)
+    steps = math.ceil((6842 - 6 * 24 - 4) * gpu.training.epochs_mt / gpu.training.batch)
+    assert steps == 419 < gpu.training.evaluate_every  # the weights of the last step are scored
+    assert gpu.sampling.kind == "uniform"
+    assert gpu.cells == [
+        f"minilm-fp16.mt.{arm}.s{seed}"
+        for seed in range(8)
+        for arm in ("none", "mask", "bmt", "fixed_random")
+    ]
+    assert [backbone.source for backbone in gpu.backbones.values()] == ["folder"]
 
 
 def test_the_paper_profile_is_the_defaults_and_the_cells_of_every_table() -> None:

@@ -101,7 +101,8 @@ def test_an_invalid_profile_leaves_params_as_they_were(copy: Path) -> None:
     with pytest.raises(ConfigError, match=r"write 1\.0e-4"):
         switch("mini")
     with pytest.raises(
-        ConfigError, match=r"profile 'smaple': .*did you mean sample\?\): one of grid, mini, paper, sample"
+        ConfigError,
+        match=r"profile 'smaple': .*did you mean sample\?\): one of grid, mini, mini_gpu, paper, sample",
     ):
         switch("smaple")
     assert (copy / "params.yaml").read_bytes() == before
@@ -111,7 +112,7 @@ def test_show_names_the_profile_and_its_changes(copy: Path) -> None:
     assert show() == [
         "params.yaml: profile sample, 6 cells",
         "equal to profiles/sample.yaml",
-        "others: grid, mini, paper; `python -m benchmark.profile NAME` switches",
+        "others: grid, mini, mini_gpu, paper; `python -m benchmark.profile NAME` switches",
     ]
     edit(copy / "params.yaml", "  clip: 1.0\n  clip_order", "  clip: null\n  clip_order")
     assert show()[1:3] == [
@@ -123,7 +124,7 @@ def test_show_names_the_profile_and_its_changes(copy: Path) -> None:
 def test_a_profile_of_one_s_own(copy: Path) -> None:
     shutil.copy(copy / "profiles" / "mini.yaml", copy / "profiles" / "mine.yaml")
     edit(copy / "profiles" / "mine.yaml", "profile: mini\n", "profile: mine\n")
-    assert list(profiles()) == ["grid", "mine", "mini", "paper", "sample"]
+    assert list(profiles()) == ["grid", "mine", "mini", "mini_gpu", "paper", "sample"]
     switch("mine")
     assert show()[0] == "params.yaml: profile mine, 9 cells"
 
@@ -150,7 +151,7 @@ def test_the_command(copy: Path) -> None:
     assert (
         done.stderr
         == "error: profile 'mimi': profiles/ has none of that name (did you mean mini?): one of grid, mini, "
-        "paper, sample\n"
+        "mini_gpu, paper, sample\n"
     )
 
 
@@ -201,7 +202,8 @@ def test_a_params_file_that_is_no_yaml_is_said_and_not_passed_over(copy: Path) -
 
 
 def test_a_profile_that_does_not_exist_gets_the_nearest(copy: Path) -> None:
-    words = r"^--profile sampel: not allowed \(did you mean sample\?\): one of grid, mini, paper, sample$"
+    known = "grid, mini, mini_gpu, paper, sample"
+    words = rf"^--profile sampel: not allowed \(did you mean sample\?\): one of {known}$"
     with pytest.raises(ConfigError, match=words):
         params_file(None, "sampel")
     shutil.rmtree(copy / "profiles")

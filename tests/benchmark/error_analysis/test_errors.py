@@ -365,7 +365,10 @@ def test_texts_are_never_markup(project, tmp_path):
         (["--out", "."], "--out .: a folder: name the file"),
         (["--data", "/absent/raw"], "--data /absent/raw: no such folder"),
         (["--results", "/absent/results"], "--results /absent/results: no such folder"),
-        (["--profile", "absent"], "--profile absent: not allowed: one of grid, mini, paper, sample"),
+        (
+            ["--profile", "absent"],
+            "--profile absent: not allowed: one of grid, mini, mini_gpu, paper, sample",
+        ),
         (["--profile", "mini"], "results/mini: no results: `python -m benchmark.train CELL`"),
     ],
 )

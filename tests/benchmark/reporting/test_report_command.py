@@ -291,7 +291,10 @@ def test_help_ends_with_an_example(capsys):
     [
         (["--seeds", "0,x"], r"--seeds '0,x': not allowed: whole numbers"),
         (["--results", "/absent/folder"], r"--results /absent/folder: no such folder"),
-        (["--profile", "absent"], r"--profile absent: not allowed: one of grid, mini, paper, sample"),
+        (
+            ["--profile", "absent"],
+            r"--profile absent: not allowed: one of grid, mini, mini_gpu, paper, sample",
+        ),
         (["--paper", "/absent/folder"], r"/absent/folder: no such folder"),
         (["--out", "."], r"--out \.: a folder: name the page's file"),
     ],

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -240,18 +239,14 @@ def test_a_run_to_go_on_with_that_was_deleted_is_not_gone_on_with(tmp_path):
     assert (runs["k2"]["tags"]["restored_from"], runs["k2"]["tags"]["journal.id"]) == ("k1", "k2")
 
 
-def test_the_machine_is_sampled_while_the_run_lives(tmp_path, monkeypatch):
-    """Also where the store is down; what the store raises never leaves the thread."""
-    monkeypatch.setattr(delivery, "FLUSH_SECONDS", 0.001)
-    monkeypatch.setattr(delivery, "SAMPLE_SECONDS", 0.0)
-    samples, told = threading.Semaphore(0), []
+def test_what_a_store_raises_never_leaves_the_thread(tmp_path):
+    told: list[str] = []
 
     def connect() -> Any:
         raise RuntimeError("two\n lines")
 
     path = write(tmp_path)
-    courier = delivery.Courier(path, connect, samples.release, told.append)
-    assert all(samples.acquire(timeout=60) for _ in range(3))
+    courier = delivery.Courier(path, connect, told.append)
     assert courier.close() is False and courier.run_id == ""
     assert courier.failure == "RuntimeError: two lines"
     assert told == [f"RuntimeError: two lines; the run goes on, its journal waits in {path}"]
@@ -369,7 +364,7 @@ def test_what_the_store_refuses_of_a_live_run_is_told_once(tmp_path):
             self.store.send(run_id, items)
 
     told: list[str] = []
-    courier = delivery.Courier(path, lambda: Picky(store, 0, False), lambda: None, told.append)
+    courier = delivery.Courier(path, lambda: Picky(store, 0, False), told.append)
     assert courier.close()
     assert told == ["not delivered: metric f1/SQuAD: no such name"]  # of three steps
 

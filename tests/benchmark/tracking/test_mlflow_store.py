@@ -451,7 +451,7 @@ def test_what_a_run_says_of_itself_is_cut_to_what_mlflow_takes(repository, monke
         run.tag(long, long)
         run.data_input(long, Path("data/a.gz"), "d" * 40, "training")
         run.log({"f1": 2, "none": None}, step=3.0)
-    first, _, tag, read, metrics, *_ = kept(repository)
+    first, _, _, tag, read, metrics, *_ = kept(repository)
     assert {name: first[name] for name in ("kind", "name", "experiment", "parent", "resume")} == {
         "kind": "run",
         "name": "k1",
