@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,6 +20,7 @@ from bmt.runtime.files import remove_half_written, write_text
 from tools.gpu_day.part_process import PartJob
 from tools.gpu_day.process_group import run_in_group
 from tools.gpu_day.records import LOST, Record, end_record, read_record, read_records
+from tools.gpu_day.run_archive import ARCHIVE
 from tools.gpu_day.summary import state_line, summary_lines
 from tools.gpu_day.wheels import unpack_wheels
 
@@ -50,14 +50,13 @@ class Part:
     packed: bool = False
 
 
-ALL_PARTS = (
+PARTS = (
     Part("machine", "tools.gpu_day.machine", 25),
     Part("right", "tools.gpu_day.agreement", 120),
     Part("core", "tools.gpu_day.core_speed", 110),
     Part("loop", "tools.gpu_day.loop_speed", 125),
     Part("cells", "tools.gpu_day.cells", 150, packed=True),
 )
-PARTS = tuple(part for part in ALL_PARTS if find_spec(part.module))  # until every part is there
 REHEARSED = 300.0
 """Seconds of every part in a rehearsal: more than there are, so that each has a like share."""
 
@@ -186,7 +185,7 @@ def run_process(
             status = run_in_group(job.command(), environment, stream.fileno(), seconds=seconds, grace=grace)
             state, error = ending(status)
         finally:
-            remove_half_written(path.parent, path.name)
+            remove_half_written(path.parent, path.name, ARCHIVE)
             record = read_record(path)
             lost = record is None or record.get("state") not in ("done", "failed")
             if lost:

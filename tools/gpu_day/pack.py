@@ -45,10 +45,7 @@ MISSING_THERE = ("msgspec", "isal")
 """Packages that the path imports and the GPU's machine lacks; its Python is 3.12, on x86-64 Linux."""
 PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014", "manylinux1")
 WHEELS, CHECKOUT = "wheels", "checkout.json"
-COMMAND = (
-    "python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade --target /tmp/site "
-    ".gpu_day/wheels/*.whl && export PYTHONPATH=/tmp/site && python3 -m tools.gpu_day --budget 540 --out $OUT"
-)
+COMMAND = "python3 -m tools.gpu_day --budget 540 --out $OUT"
 """What the GPU's machine runs in the code's folder; `.gpu_day` has to be carried there."""
 
 

@@ -162,7 +162,7 @@ def wait_for(device: torch.device) -> None:
 
 def new_adamw(model: nn.Module) -> torch.optim.AdamW:
     """The optimizer of every variant."""
-    return torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+    return torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.0, fused=True)
 
 
 def update(model: nn.Module, optimizer: torch.optim.Optimizer, handle: MaskedUpdates | None = None) -> None:

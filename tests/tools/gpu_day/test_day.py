@@ -24,7 +24,7 @@ from tests.support.life_line import life_line
 from tests.support.repository import ROOT
 from tests.support.waiting import wait_until
 from tools.gpu_day import day
-from tools.gpu_day.day import ALL_PARTS, BUDGET, DaySetting, Part, limit, reserve, run_day
+from tools.gpu_day.day import BUDGET, PARTS, DaySetting, Part, limit, reserve, run_day
 from tools.gpu_day.part_process import PartJob
 from tools.gpu_day.records import LOST
 
@@ -47,11 +47,11 @@ def record(out: Path, part: str) -> dict[str, Any]:
 
 
 def test_the_limits_of_ten_minutes_are_those_stated_and_the_cells_have_the_rest() -> None:
-    seconds, left, limits = [part.seconds for part in ALL_PARTS], BUDGET - reserve(BUDGET), []
+    seconds, left, limits = [part.seconds for part in PARTS], BUDGET - reserve(BUDGET), []
     for number in range(len(seconds)):
         limits.append(limit(seconds[number:], left))
         left -= limits[-1]
-    assert [part.name for part in ALL_PARTS] == ["machine", "right", "core", "loop", "cells"]
+    assert [part.name for part in PARTS] == ["machine", "right", "core", "loop", "cells"]
     assert limits == [25, 120, 110, 125, 210]
     assert left == 0
     assert sum(seconds) + reserve(BUDGET) <= 540

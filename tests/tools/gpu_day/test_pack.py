@@ -40,7 +40,7 @@ def test_more_than_may_travel_is_refused_by_its_parts() -> None:
 
 def test_the_command_fits_the_machines_limit_and_names_the_pack() -> None:
     assert len(COMMAND) < 2_000
-    assert ".gpu_day/wheels/*.whl" in COMMAND and COMMAND.endswith("tools.gpu_day --budget 540 --out $OUT")
+    assert COMMAND.endswith("tools.gpu_day --budget 540 --out $OUT")
     ignored = subprocess.run(["git", "-C", str(ROOT), "check-ignore", "-q", ".gpu_day/x"])
     assert ignored.returncode == 0
 
