@@ -391,8 +391,10 @@ def _row_taker(handle: MaskedUpdates, row_key: str) -> Any:
             rows = kwargs.pop(row_key)
             if torch.is_grad_enabled():
                 handle.rows(rows)
-        if handle.active and torch.is_grad_enabled() and len(handle.datasets) > 1:
-            handle.use_rows()
+        if torch.is_grad_enabled():
+            handle.norm = None  # of an earlier step, which a GradScaler may have left out
+            if handle.active and len(handle.datasets) > 1:
+                handle.use_rows()
         return args, kwargs
 
     return take
