@@ -42,7 +42,8 @@ class MaskedUpdates:
         trained: the parameters that the optimizer has, by name.
         unpacked: M_d by parameter name, (datasets, *weight); empty for the random mask.
         norm: of all of the model's gradients before the next step. A loop that clips puts here what clipping
-            gave it, and no other is computed for the look at whether they are finite.
+            gave it, and no other is computed for the look at whether they are finite; a forward pass that
+            needs gradients forgets it.
     """
 
     def __init__(
