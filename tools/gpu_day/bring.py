@@ -16,6 +16,7 @@ from benchmark.config.params import repository_root
 from bmt.errors import BMTError, ConfigError, DataError
 from bmt.runtime.files import write_aside
 from tools.gpu_day.day_page import PARTS, part_text
+from tools.gpu_day.run_archive import ARCHIVE
 from tools.performance.page import renew_page
 
 PAGE = "docs/performance.md"
@@ -32,28 +33,28 @@ def bring(folder: Path) -> list[str]:
         DataError: a record or the archive cannot be read.
     """
     root = repository_root()
-    records = read_records(folder)
-    archives = sorted(folder.glob("runs.tar.*"))
-    files = [one for archive in archives for one in read_archive(archive).items()]
-    check_new(dict(files), root, folder)
+    records = records_of_a_gpu(folder)
+    archive = folder / ARCHIVE
+    files = read_archive(archive) if archive.exists() else {}
+    check_new(files, root, folder)
     lines = []
     driver = driver_of(records)
     for name, record in records.items():
         renew_page(root / PAGE, PARTS[name], part_text(record, driver))
     lines.append(f"{PAGE}: {', '.join(PARTS[name] for name in records)}")
-    for name, data in files:
+    for name, data in files.items():
         with write_aside(root / name) as aside:
             aside.write_bytes(data)
-    profiles = sorted({PurePosixPath(name).parts[1] for name, _ in files})
+    profiles = sorted({PurePosixPath(name).parts[1] for name in files})
     for profile in profiles:
         here = f"results/{profile}/"
-        cells = sum(name.startswith(here) and name.endswith(".json") for name, _ in files)
+        cells = sum(name.startswith(here) and name.endswith(".json") for name in files)
         lines.append(f"results/{profile}, runs/{profile}: {cells} cells")
         lines += synced(root / "runs" / profile)
     return lines
 
 
-def read_records(folder: Path) -> dict[str, dict[str, Any]]:
+def records_of_a_gpu(folder: Path) -> dict[str, dict[str, Any]]:
     """The records of a day, by the part's name.
 
     Raises:
@@ -97,7 +98,7 @@ def read_archive(path: Path) -> dict[str, bytes]:
     """
     files = {}
     try:
-        with tarfile.open(path, "r:*") as archive:
+        with tarfile.open(path, "r:gz") as archive:
             for member in archive:
                 place = PurePosixPath(member.name)
                 inside = place.parts[0] in PLACES and ".." not in place.parts and len(place.parts) > 2
