@@ -33,6 +33,7 @@ from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.devices import HostReads, to_device, to_device_together
 from bmt.runtime.finite_gradients import FiniteGradients
+from bmt.runtime.keyed_random import key_number
 from bmt.settings import DecodeSettings, MaskSettings
 from bmt.training.plan import Plan
 from bmt.training.step import Stepper
@@ -166,6 +167,18 @@ def test_a_step_of_mask_learning_waits_for_nothing(
         return learner.step(lambda: batch_loss(model, collate(own, PICKS[:9], tiny.VOCAB).to(DEVICE)))
 
     assert waits_of(take, DEVICE) == []
+
+
+def test_dropout_in_mask_learning_is_keyed_on_the_device_of_the_model(
+    without_values: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeded: list[tuple[int, torch.device]] = []
+    monkeypatch.setattr(bmt.gate_learner, "seed_generators", lambda *given: seeded.append(given))
+    model, key = tiny.bert(dropout=True, layers=1).to(DEVICE), (0, "mask", "A")
+    learner = GateLearner(model, target_names(model), MaskSettings(), key)
+    for _ in range(2):
+        learner.step(lambda: batch_loss(model, collate(sets(), PICKS[:9], tiny.VOCAB).to(DEVICE)))
+    assert seeded == [(key_number((*key, step, "dropout")), DEVICE) for step in range(2)]
 
 
 def test_an_evaluation_waits_for_nothing_but_its_scores(
