@@ -225,7 +225,7 @@ def test_an_evaluation_goes_on_while_its_answers_are_on_their_way(monkeypatch: p
 def test_what_goes_to_a_gpu_together_comes_as_it_was() -> None:
     """Shapes, kinds and values, by one copy; what is there already stays the same tensor."""
     values = [
-        torch.arange(6).reshape(2, 3),
+        torch.arange(6).reshape(2, 3) << 40,
         torch.tensor([[True, False]]),
         torch.full((1, 2, 2), -1),
         torch.tensor([7], dtype=torch.int32),
