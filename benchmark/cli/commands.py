@@ -108,7 +108,7 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     else is a defect of ours and keeps its traceback. What stdout's encoding cannot write is shown as "?".
     """
     if sys.stdout is None:  # closed by whoever started the command: what is said goes nowhere
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the process ends)
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     # the C locale's own way with what it cannot write raises for a "µ" as strict does
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
         sys.stdout.reconfigure(errors="replace")
