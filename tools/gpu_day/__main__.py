@@ -70,6 +70,10 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError("--out: missing: the folder of the day's records; or --rehearse, --pack, --bring")
     if options.budget is not None and not SHORTEST <= options.budget <= LONGEST:
         raise ConfigError(f"--budget {options.budget}: not allowed: {SHORTEST} to {LONGEST} seconds")
+    if options.out and options.out.exists() and not options.out.is_dir():
+        raise ConfigError(f"--out {options.out}: is a file: name a folder, which may be new")
+    if options.out and options.out.absolute().is_relative_to(options.packed.absolute()):
+        raise ConfigError(f"--out {options.out}: lies in the pack, {options.packed}: name another folder")
     for text in options.inject:
         part, _, fault = text.partition(":")
         if part not in NAMES or fault not in FAULTS:

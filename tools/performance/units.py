@@ -15,5 +15,5 @@ FORMATS = {
     "error": "{:.1e}",
     "s": "{:,.1f} s",
     "points": "{:.2f}",
-    "per minute": "{:.1f} per minute",
+    "per minute": "{:.1f}",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -45,6 +46,20 @@ def test_what_is_not_allowed_is_said(arguments: list[str], says: str) -> None:
     with pytest.raises(ConfigError) as refused:
         command.parse_arguments(arguments)
     assert says in str(refused.value)
+
+
+def test_a_file_is_no_folder_for_records(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    says = f"--out {tmp_path / 'x'}: is a file: name a folder, which may be new"
+    with pytest.raises(ConfigError, match=f"^{re.escape(says)}$"):
+        command.parse_arguments(["--rehearse", "--out", str(tmp_path / "x")])
+
+
+@pytest.mark.parametrize("inside", ["", "day"])
+def test_records_are_not_put_into_the_pack(inside: str, tmp_path: Path) -> None:
+    out = tmp_path / "pack" / inside
+    with pytest.raises(ConfigError, match=r"lies in the pack, .*pack: name another folder$"):
+        command.parse_arguments(["--out", str(out), "--packed", str(tmp_path / "pack")])
 
 
 def test_a_day(gpu: None, tmp_path: Path) -> None:
