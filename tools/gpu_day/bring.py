@@ -6,9 +6,13 @@ The records become parts of docs/performance.md; results and journals go where `
 
 from __future__ import annotations
 
+import gzip
 import json
+import lzma
 import tarfile
+import zlib
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,6 +24,8 @@ from tools.performance.page import renew_page
 
 PAGE = "docs/performance.md"
 PLACES = ("results", "runs")
+XZ = b"\xfd7zXZ\0"
+"""What a file that xz has compressed begins with."""
 SYNC = "python -m benchmark.track sync"
 
 
@@ -97,17 +103,23 @@ def read_archive(path: Path) -> dict[str, bytes]:
     """
     files = {}
     try:
-        with tarfile.open(path, "r:*") as archive:
+        with tarfile.open(fileobj=BytesIO(_decompressed(path)), mode="r:") as archive:
             for member in archive:
                 place = PurePosixPath(member.name)
-                inside = place.parts[0] in PLACES and ".." not in place.parts and len(place.parts) > 2
+                inside = len(place.parts) > 2 and place.parts[0] in PLACES and ".." not in place.parts
                 stream = archive.extractfile(member) if member.isfile() and inside else None
                 if stream is None:
                     raise DataError(f"{path}: {member.name}: neither a result nor a run: not unpacked")
                 files[member.name] = stream.read()
-    except (OSError, tarfile.TarError, EOFError) as error:
+    except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"{path}: damaged ({error}): copy it again") from None
     return files
+
+
+def _decompressed(path: Path) -> bytes:
+    """All of it before anything is taken: tarfile stops at the last member, and the checksum comes after."""
+    data = path.read_bytes()
+    return lzma.decompress(data) if data.startswith(XZ) else gzip.decompress(data)
 
 
 def check_new(files: dict[str, bytes], root: Path, folder: Path) -> None:
