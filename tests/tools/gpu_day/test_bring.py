@@ -96,11 +96,14 @@ def test_checks_are_a_row_per_group_with_the_error_nearest_to_its_bound() -> Non
     )
     missed = measurement("Masks", figure("bits", 4, target=0, unit="n"), figure("loss", 1e-6, **bound))
     lost = measurement("Losses", figure("fp64", None, **bound), figure("fp32", 9e-6, **bound))
-    table = part_text(record("right", kept, missed, lost), None).split("\n\n")[1].splitlines()
+    least = {"target": 0.5, "at_least": True, "unit": "%"}
+    far = measurement("Weights", figure("moved", 1.0, **least), figure("way", 9e-6, **bound))
+    table = part_text(record("right", kept, missed, lost, far), None).split("\n\n")[1].splitlines()
     assert table[2:] == [
         "| Gates | 2 | 0 | alpha | 9.0e-06 | at most 1.0e-05 |",
         "| Masks | 2 | 1 | bits | 4 | at most 0 |",
         "| Losses | 2 | 1 | fp64 | nan | at most 1.0e-05 |",
+        "| Weights | 2 | 0 | way | 9.0e-06 | at most 1.0e-05 |",
     ]
 
 
