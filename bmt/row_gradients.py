@@ -341,11 +341,13 @@ def _layer_norm(
 
 
 def _rms_norm(module: Any, groups: RowGroups, masks: dict[str, Tensor], where: str, x: Tensor) -> Tensor:
-    """T5's norm: x / rms(x) in float32, times the weight."""
+    """T5's norm: x / rms(x) in float32, times the weight; in 16 bits where the weight is."""
     _check_rows(x, groups, where)
     y = x * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + module.variance_epsilon)
     rows: Tensor = _CopyPerRow.apply(module.weight, groups, masks["weight"])
-    return y.to(x.dtype) * rows.view(len(groups), *([1] * (x.dim() - 2)), x.shape[-1])
+    if rows.dtype in (torch.float16, torch.bfloat16):
+        y = y.to(rows.dtype)  # x may be wider: transformers keeps one of T5's maps in float32
+    return y * rows.view(len(groups), *([1] * (x.dim() - 2)), x.shape[-1])
 
 
 def _position_bias(

@@ -199,11 +199,18 @@ def _packed_state(root: Path) -> dict[str, Any]:
     try:
         noted = json.loads((root / CHECKOUT).read_text(encoding="utf-8"))
         state = {key: noted[key] for key in ("commit", "dirty", "diff_sha256")}
-        if any(_content(root / name) != digest for name, digest in noted["files"].items()):
+        if not all(_has_digest(root / name, digest) for name, digest in noted["files"].items()):
             state |= {"dirty": True, "diff_sha256": None}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     return state
+
+
+def _has_digest(path: Path, digest: str) -> bool:
+    try:
+        return file_digest(path) == digest
+    except OSError:
+        return False
 
 
 def _content(path: Path) -> str:

@@ -196,8 +196,8 @@ def test_it_learns_what_the_plain_way_does(changes: dict[str, Any], monkeypatch:
 @pytest.mark.parametrize("kernel", ["flat", "plain"])
 def test_a_step_s_draws_can_be_asked_for(kernel: Kernel) -> None:
     model, steps = learner(kernel, Mixed())
+    parameters, u = dict(model.named_parameters()), steps.draws(1)  # a step before it is taken
     steps.step(lambda: mixed_loss(model))
-    parameters, u = dict(model.named_parameters()), steps.draws(1)
     want = {
         name: theta + (steps.law.at(steps.alpha[name], u[name]) * steps.w[name]).to(theta.dtype)
         for name, theta in ((name, value.detach().clone()) for name, value in parameters.items())

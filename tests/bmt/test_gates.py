@@ -94,6 +94,22 @@ def test_gradients_agree_with_autograd_and_finite_differences(beta: float) -> No
         assert float(by_w) == pytest.approx(float(got_w[i]), abs=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("lam", [0.0, 0.25, -2.0])
+def test_a_lambda_that_is_on_the_device_is_the_number(lam: float, dtype: torch.dtype) -> None:
+    """As it is given where the host does not know it."""
+    law, draw = HardConcrete(-0.5, 2.0, 0.7), torch.Generator().manual_seed(4)
+    g, alpha, w = (torch.randn(60, generator=draw).to(dtype) for _ in range(3))
+    u = torch.rand(60, generator=draw)
+    want = law.gradients(g, alpha, w, u, lam)
+    got = law.gradients(g, alpha, w, u, torch.tensor(lam))
+    for one, other in zip(got, want, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-2 if dtype == torch.bfloat16 else 1e-6, atol=1e-6)
+    closed = law.gradients(torch.zeros(60), alpha.float(), w.float(), u, torch.tensor(lam))[0]
+    p = law.prob_open(alpha.float())
+    torch.testing.assert_close(closed, lam * p * (1 - p))
+
+
 def test_with_w_zero_the_data_gradient_on_alpha_is_exactly_zero() -> None:
     law, alpha = HardConcrete(), torch.randn(50)
     grad_alpha, _ = law.gradients(torch.randn(50), alpha, torch.zeros(50), torch.rand(50), lam=0.0)

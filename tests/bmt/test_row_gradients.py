@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from itertools import groupby, product
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
+from transformers.models.t5.modeling_t5 import T5LayerNorm
 
 from bmt.errors import ModelError
 from bmt.masked_updates import mask_updates
@@ -241,6 +243,54 @@ def test_under_bf16_the_datasets_parts_are_added_in_fp32() -> None:
     assert out.dtype == torch.bfloat16 and model.weight.grad is not None and float(model.weight.grad) == 257.0
 
 
+@pytest.mark.parametrize("shape", [(2, 257), (257,)])
+def test_under_bf16_a_bias_is_the_sum_of_all_tokens_in_fp32(shape: tuple[int, ...]) -> None:
+    """257 ones are 256 in bf16: within a row, and over rows of one token."""
+    model = nn.Linear(1, 1)
+    masks = Masks.of({d: {"bias": torch.ones(1, dtype=torch.bool)} for d in "AB"}, model)
+    with mask_updates(torch.optim.SGD(model.parameters(), lr=0.0), model, masks) as masked:
+        masked.rows([0] * (shape[0] - 1) + [1])
+        with torch.autocast("cpu", torch.bfloat16):
+            out = model(torch.ones(*shape, 1))
+        out.sum().backward()
+    assert out.dtype == torch.bfloat16
+    assert model.bias.grad is not None and model.bias.grad.tolist() == [math.prod(shape)]
+
+
+def test_a_norm_in_bf16_adds_its_rows_in_fp32() -> None:
+    """1 added to itself a thousand times stays at 256 in bf16."""
+    model = nn.LayerNorm(2, dtype=torch.bfloat16)
+    opened = {"A": [True, False], "B": [True, True]}
+    masks = Masks.of({d: {"weight": torch.tensor(mask)} for d, mask in opened.items()}, model)
+    x = torch.tensor([4.0, -4.0]).bfloat16().expand(2, 1024, 2)  # normalised: 1 and -1
+    with mask_updates(torch.optim.SGD(model.parameters(), lr=0.0), model, masks) as masked:
+        masked.rows([0, 1])
+        model(x).sum().backward()
+    assert model.weight.grad is not None and model.weight.grad.tolist() == [2048.0, -1024.0]
+
+
+@pytest.mark.parametrize("of_x", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("of_weight", [torch.float32, torch.bfloat16, torch.float16])
+def test_t5_s_norm_gives_what_it_gives_alone_in_any_mixture_of_precisions(
+    of_x: torch.dtype, of_weight: torch.dtype
+) -> None:
+    model = T5LayerNorm(6).to(of_weight)
+    draw = torch.Generator().manual_seed(3)
+    model.weight.data.normal_(generator=draw)
+    x, opened = torch.randn(2, 3, 6, generator=draw).to(of_x), torch.rand(2, 6, generator=draw) < 0.5
+    plain, parts = model(x), []
+    for row in model(x):
+        (grad,) = torch.autograd.grad(row.float().sum(), model.weight, retain_graph=True)
+        parts.append(grad)
+    groups = RowGroups.of([0, 1], torch.device("cpu"))
+    with split_gradients(model, {"weight": opened}, SimpleNamespace(groups=groups)):
+        got = model(x)
+        got.float().sum().backward()
+    assert got.dtype == plain.dtype and torch.equal(got, plain)
+    assert model.weight.grad is not None and model.weight.grad.dtype == of_weight
+    assert torch.equal(model.weight.grad, parts[0] * opened[0] + parts[1] * opened[1])
+
+
 @pytest.mark.parametrize(
     "targets",
     [
@@ -352,13 +402,13 @@ def test_all_parts_together_and_one_by_one_are_the_sum_over_rows() -> None:
 
 @pytest.mark.parametrize("kind", ["bits", "soft"])
 def test_parts_in_bf16_are_masked_and_added_in_fp32(kind: str) -> None:
-    """256 + 1 is 256 in bf16; so is 257 / 256 * 255."""
+    """256 + 1 is 256 in bf16, and 255.75 is too."""
     groups = RowGroups.of([0, 1], torch.device("cpu"))
     dy, x = torch.tensor([[16.0], [1.0]]).bfloat16(), torch.tensor([[16.0], [1.0]]).bfloat16()
     masks = torch.ones(2, 1, 1, dtype=torch.bool if kind == "bits" else torch.float16)
     if kind == "soft":
-        masks[0] = 0.99609375  # 255/256
-    want = 257.0 if kind == "bits" else 256.0
+        masks[0] = 1 - 2.0**-10
+    want = 257.0 if kind == "bits" else 256.75
     for got in (
         masked_sum(weight_parts(dy, x, groups), groups, masks),
         masked_sum_one_by_one(dy, x, groups, masks),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -99,6 +100,26 @@ def test_a_copy_inside_another_checkout_and_one_without_git_know_nothing(checkou
     assert environment.git_state(tmp_path / "absent") == UNKNOWN
     monkeypatch.setenv("PATH", "")
     assert environment.git_state(checkout) == UNKNOWN
+
+
+@pytest.mark.parametrize("size", [3, environment.LARGEST_UNTRACKED + 1])
+@pytest.mark.parametrize("change", ["none", "content", "absent"])
+def test_a_copy_is_dirty_where_a_file_of_any_size_is_not_the_one_that_was_noted(tmp_path, size, change):
+    noted = {"commit": "c" * 40, "dirty": True, "diff_sha256": "d" * 64}
+    contents = {"a.py": b"a" * size, "b.py": b"b"}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    at = tmp_path / environment.CHECKOUT
+    at.parent.mkdir()
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    at.write_text(json.dumps({**noted, "files": files}))
+    if change == "content":
+        (tmp_path / "a.py").write_bytes(b"c" * size)
+    elif change == "absent":
+        (tmp_path / "a.py").unlink()
+    assert environment.git_state(tmp_path) == noted | ({} if change == "none" else {"diff_sha256": None})
+    at.write_text(json.dumps({**noted, "dirty": False, "diff_sha256": None, "files": files}))
+    assert environment.git_state(tmp_path)["dirty"] is (change != "none")
 
 
 def test_the_description_is_json_and_names_what_runs_here(checkout):

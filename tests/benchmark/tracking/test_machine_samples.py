@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,3 +35,20 @@ def test_a_long_block_is_sampled_by_a_thread(monkeypatch: pytest.MonkeyPatch) ->
     samples = threading.Semaphore(0)
     with sampled(samples.release):
         assert all(samples.acquire(timeout=60) for _ in range(4))
+
+
+def test_a_pause_is_as_long_as_the_block_is_old_whatever_the_clock_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ages: list[float] = []
+
+    def pause(elapsed: float) -> float:
+        ages.append(elapsed)
+        return 0.001
+
+    monkeypatch.setattr(machine_samples, "next_pause", pause)
+    monkeypatch.setattr(machine_samples, "time", SimpleNamespace(monotonic=count(70_000).__next__))
+    samples = threading.Semaphore(0)
+    with sampled(samples.release):
+        assert all(samples.acquire(timeout=60) for _ in range(4))
+    assert ages[:3] == [1, 2, 3]

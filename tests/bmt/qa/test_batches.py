@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+import bmt.runtime.devices
 from bmt.errors import DataError
 from bmt.qa.batches import Ragged, Vocabulary, Windows, collate, length_batches
 from bmt.qa.windows import WINDOWS
@@ -76,6 +77,18 @@ def test_a_batch_is_sorted_by_dataset_and_padded_to_its_longest_window() -> None
         [[0, 0], [-1, -1]],
         [[4, 5], [-1, -1]],
     ]
+
+
+def test_what_goes_to_a_gpu_in_one_copy_is_the_same_batch_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bmt.runtime.devices, "to_device", lambda value, device: value)
+    batch = collate([windows()], [(0, row) for row in range(5)], Vocabulary(0, True))
+    there = batch.to(torch.device("meta"))
+    assert list(there.inputs) == list(batch.inputs) == ["input_ids", "attention_mask", "token_type_ids"]
+    pairs = [(there.allowed, batch.allowed), (there.spans, batch.spans)]
+    for got, want in [*pairs, *((there.inputs[name], value) for name, value in batch.inputs.items())]:
+        assert got is not want and got.dtype == want.dtype and torch.equal(got, want)
+    assert (there.owner, there.tokens) == (batch.owner, batch.tokens)
+    assert batch.to(torch.device("cpu")).inputs["input_ids"] is batch.inputs["input_ids"]
 
 
 def test_known_padding_is_a_mask_over_keys_or_none() -> None:

@@ -32,6 +32,13 @@ def test_a_norm_that_is_known_is_looked_at_and_no_other_is_computed() -> None:
         finite.look(tensors, 1, norm=torch.tensor(float("inf")))
 
 
+def test_of_a_gradient_that_is_many_tensors_the_part_that_is_not_finite_is_named() -> None:
+    vector = with_gradients(whole=[1.0, 2.0, float("inf"), 4.0])
+    first, second = vector["whole"].grad.split(2)  # type: ignore[union-attr]
+    with pytest.raises(ModelError, match=r"^tensor second: the gradient is not finite at step 5: do$"):
+        FiniteGradients("step", "do").look(vector, 5, {"first": first, "second": second})
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_the_first_tensor_whose_gradient_is_not_finite_is_named_with_step_and_advice(value: float) -> None:
     finite = FiniteGradients("mask-learning step", "lower w_lr")

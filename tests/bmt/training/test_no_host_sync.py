@@ -33,6 +33,7 @@ from bmt.random_mask import RandomMask
 from bmt.runtime.checkpoints import Checkpoints
 from bmt.runtime.devices import HostReads, to_device, to_device_together
 from bmt.runtime.finite_gradients import FiniteGradients
+from bmt.runtime.keyed_random import key_number
 from bmt.settings import DecodeSettings, MaskSettings
 from bmt.training.plan import Plan
 from bmt.training.step import Stepper
@@ -168,6 +169,18 @@ def test_a_step_of_mask_learning_waits_for_nothing(
     assert waits_of(take, DEVICE) == []
 
 
+def test_dropout_in_mask_learning_is_keyed_on_the_device_of_the_model(
+    without_values: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeded: list[tuple[int, torch.device]] = []
+    monkeypatch.setattr(bmt.gate_learner, "seed_generators", lambda *given: seeded.append(given))
+    model, key = tiny.bert(dropout=True, layers=1).to(DEVICE), (0, "mask", "A")
+    learner = GateLearner(model, target_names(model), MaskSettings(), key)
+    for _ in range(2):
+        learner.step(lambda: batch_loss(model, collate(sets(), PICKS[:9], tiny.VOCAB).to(DEVICE)))
+    assert seeded == [(key_number((*key, step, "dropout")), DEVICE) for step in range(2)]
+
+
 def test_an_evaluation_waits_for_nothing_but_its_scores(
     without_values: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,7 +225,7 @@ def test_an_evaluation_goes_on_while_its_answers_are_on_their_way(monkeypatch: p
 def test_what_goes_to_a_gpu_together_comes_as_it_was() -> None:
     """Shapes, kinds and values, by one copy; what is there already stays the same tensor."""
     values = [
-        torch.arange(6).reshape(2, 3),
+        torch.arange(6).reshape(2, 3) << 40,
         torch.tensor([[True, False]]),
         torch.full((1, 2, 2), -1),
         torch.tensor([7], dtype=torch.int32),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from bmt.qa.batches import Ragged, Windows, collate
 from bmt.qa.model import span_logits, span_nll
 from bmt.settings import LossSettings, TrainingSettings, TuningSettings
 from bmt.training.data import TrainingData
-from bmt.training.plan import Plan
+from bmt.training.plan import PASS_PRICE, Plan
 from bmt.training.regularizers import Regularizer
 from bmt.training.step import Stepper, adamw
 from tests.support import tiny
@@ -46,6 +47,14 @@ def data() -> TrainingData:
 
 
 PICKS = [(0, row) for row in (1, 4, 5, 9)]
+
+
+@pytest.mark.parametrize(("kind", "price"), [("cpu", 0.0), ("cuda", PASS_PRICE)])
+def test_a_pass_has_a_price_where_the_model_is_on_a_gpu(kind: str, price: float) -> None:
+    weight = SimpleNamespace(device=torch.device(kind), requires_grad=True)
+    model: Any = SimpleNamespace(parameters=lambda: iter([weight]))
+    stepper = Stepper(model, torch.optim.SGD([torch.zeros(1)]), data(), Plan(), 0)
+    assert stepper.limits.price == price
 
 
 class Gradients(Regularizer):

@@ -15,7 +15,7 @@ import torch
 from bmt.errors import ConfigError
 from tests.support.repository import ROOT
 from tools.gpu_day import __main__ as command
-from tools.gpu_day.day import PARTS, REHEARSED, DaySetting
+from tools.gpu_day.day import PARTS, PARTS, REHEARSED, DaySetting
 
 
 def setting(*arguments: str) -> DaySetting:
@@ -75,7 +75,8 @@ def test_a_folder_that_holds_a_day_is_refused_but_for_parts_of_it(gpu: None, tmp
     assert [part.name for part in made.parts] == ["machine"]
 
 
-def test_who_reads_the_pack_asks_for_it(gpu: None, tmp_path: Path) -> None:
+def test_who_reads_the_pack_asks_for_it(gpu: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "PARTS", PARTS)
     with pytest.raises(ConfigError) as refused:
         setting("--out", str(tmp_path / "out"), "--packed", str(tmp_path / "pack"))
     assert str(refused.value) == (
