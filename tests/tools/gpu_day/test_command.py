@@ -15,7 +15,7 @@ import torch
 from bmt.errors import ConfigError
 from tests.support.repository import ROOT
 from tools.gpu_day import __main__ as command
-from tools.gpu_day.day import PARTS, PARTS, REHEARSED, DaySetting
+from tools.gpu_day.day import PARTS, REHEARSED, DaySetting
 
 
 def setting(*arguments: str) -> DaySetting:
