@@ -96,7 +96,7 @@ class FlatLayout:
             name = names[int(at)]
             if name not in self.places:
                 gathered[f"{1 + others.index(name)}.{kind}"] = value
-            elif not value.dim():
+            elif kind == "step":
                 gathered[f"0.{kind}"] = value
             else:
                 if f"0.{kind}" not in gathered:

@@ -42,7 +42,8 @@ class MaskedUpdates:
         trained: the parameters that the optimizer has, by name.
         unpacked: M_d by parameter name, (datasets, *weight); empty for the random mask.
         norm: of all of the model's gradients before the next step. A loop that clips puts here what clipping
-            gave it, and no other is computed for the look at whether they are finite.
+            gave it, and no other is computed for the look at whether they are finite; a forward pass that
+            needs gradients forgets it.
     """
 
     def __init__(
@@ -391,8 +392,10 @@ def _row_taker(handle: MaskedUpdates, row_key: str) -> Any:
             rows = kwargs.pop(row_key)
             if torch.is_grad_enabled():
                 handle.rows(rows)
-        if handle.active and torch.is_grad_enabled() and len(handle.datasets) > 1:
-            handle.use_rows()
+        if torch.is_grad_enabled():
+            handle.norm = None  # of an earlier step, which a GradScaler may have left out
+            if handle.active and len(handle.datasets) > 1:
+                handle.use_rows()
         return args, kwargs
 
     return take

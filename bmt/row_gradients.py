@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,7 @@ from bmt.runtime.devices import to_device
 
 _NORM_BACKWARD = torch.ops.aten.native_layer_norm_backward.default
 _EMBEDDING_BACKWARD = torch.ops.aten.embedding_dense_backward.default
+Gradients = tuple[Tensor | None, ...]
 LARGEST_TOGETHER = 2**26
 """Values of a weight's parts, all datasets counted, that an accelerator holds at once: 128 MiB of bf16."""
 
@@ -179,6 +180,36 @@ def _at_least_float32(values: Tensor) -> torch.dtype:
     return torch.float32 if values.dtype.itemsize < 4 else values.dtype
 
 
+class _OnceDifferentiable(torch.autograd.Function):
+    """A gradient as it is. To differentiate it raises ModelError: what would come of it is not masked."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *_: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> NoReturn:
+        raise ModelError(
+            "the gradient of a masked linear map or norm is differentiated once more, where masks would not "
+            "hold: leave out what needs second derivatives (a gradient penalty), or use one mask for all "
+            "datasets"
+        )
+
+
+def _once(backward: Callable[..., Gradients]) -> Callable[..., Gradients]:
+    """A Function's `backward`, whose gradients cannot be differentiated (`create_graph=True`)."""
+
+    def once(ctx: Any, dy: Tensor) -> Gradients:
+        if not torch.is_grad_enabled():
+            return backward(ctx, dy)
+        with torch.no_grad():
+            gradients = backward(ctx, dy)
+        inputs = (dy, *ctx.saved_tensors)
+        return tuple(None if one is None else _OnceDifferentiable.apply(one, *inputs) for one in gradients)
+
+    return once
+
+
 # What a Function gives back in another dtype than its input's, autograd casts: the gradient of an fp32 weight
 # under autocast is fp32.
 
@@ -196,8 +227,8 @@ class _GroupedLinear(torch.autograd.Function):
         weight_masks: Tensor | None,
         bias_masks: Tensor | None,
     ) -> Tensor:
-        # The backward needs what autocast would cast inside F.linear, so it is cast here.
-        if torch.is_autocast_enabled(x.device.type):
+        # The backward needs what autocast would cast inside F.linear, so it is cast here; fp64 it leaves.
+        if torch.is_autocast_enabled(x.device.type) and weight.dtype != torch.float64:
             dtype = torch.get_autocast_dtype(x.device.type)
             x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
         ctx.save_for_backward(x, weight)
@@ -205,7 +236,8 @@ class _GroupedLinear(torch.autograd.Function):
         return F.linear(x, weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    @_once
+    def backward(ctx: Any, dy: Tensor) -> Gradients:
         x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias, *_ = ctx.needs_input_grad
         return (
@@ -262,7 +294,8 @@ class _GroupedLayerNorm(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    @_once
+    def backward(ctx: Any, dy: Tensor) -> Gradients:
         x, weight, mean, rstd = ctx.saved_tensors
         of_x, of_weight, of_bias, *_ = ctx.needs_input_grad
 

@@ -107,7 +107,10 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     A `BMTError`, an operating-system error or a package that is not installed is one line on stderr; anything
     else is a defect of ours and keeps its traceback. What stdout's encoding cannot write is shown as "?".
     """
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+    if sys.stdout is None:  # closed by whoever started the command: what is said goes nowhere
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    # the C locale's own way with what it cannot write raises for a "µ" as strict does
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
         sys.stdout.reconfigure(errors="replace")
     with signals.interruptible() as interrupted:
         try:

@@ -311,8 +311,8 @@ def test_each_way_goes_on_from_a_checkpoint_of_the_other(
 
 
 class Mixed(torch.nn.Module):
-    """Layers of another precision and of float32, one whose weight is not contiguous, and two that share
-    one.
+    """Layers of another precision and of float32, one whose weight is not contiguous, two that share one, and
+    a factor of one number.
     """
 
     def __init__(self, dtype: torch.dtype = torch.float64) -> None:
@@ -324,10 +324,11 @@ class Mixed(torch.nn.Module):
         self.turned.weight = torch.nn.Parameter(self.turned.weight.data.t().contiguous().t())
         self.last = torch.nn.Linear(7, 9)
         self.last.weight = self.first.weight
+        self.factor = torch.nn.Parameter(torch.tensor(1.5))
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.middle(self.first(x).tanh().to(self.middle.weight.dtype)).float()
-        return self.last(self.turned(hidden).tanh())
+        return self.factor * self.last(self.turned(hidden).tanh())
 
 
 def mixed_loss(model: torch.nn.Module) -> Tensor:
@@ -345,7 +346,8 @@ def test_tensors_that_no_vector_takes_are_learned_beside_it(
     made = both(monkeypatch, make)
     flat = made[0][1]
     assert flat._flat is not None
-    assert list(flat._flat.layout.shapes) == ["first.weight", "first.bias", "turned.bias", "last.bias"]
+    in_vector = ["factor", "first.weight", "first.bias", "turned.bias", "last.bias"]
+    assert list(flat._flat.layout.shapes) == in_vector
     assert set(flat.alpha) == {name for name, _ in make().named_parameters()}
     for model, steps in made:
         for _ in range(count):

@@ -153,6 +153,46 @@ def test_the_forward_pass_is_the_models_own_bit_for_bit(autocast: bool) -> None:
         assert torch.equal(model(ids), plain)
 
 
+@pytest.mark.parametrize("targets", ["inner.weight", "inner.bias", "norm.weight", "bare_norm.weight"])
+def test_a_gradient_penalty_is_refused_where_its_gradient_would_not_be_masked(targets: str) -> None:
+    model = Block()
+    masks = random_masks(model)
+    one = {d: {targets: masks.mask(d, targets)} for d in masks.datasets}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with mask_updates(optimizer, model, Masks.of(one, model)) as masked:
+        masked.rows([0, 1, 0, 2])
+        out = model(batch()[0])
+        (slope,) = torch.autograd.grad(out.square().sum(), model.tokens.weight, create_graph=True)
+        with pytest.raises(ModelError, match=r"differentiated once more.* leave out what needs second deriv"):
+            slope.square().sum().backward()
+
+
+def test_a_graph_of_the_gradients_that_nothing_is_made_of_changes_nothing() -> None:
+    model, owner = Block(), [0, 1, 0, 2]
+    masks = random_masks(model)
+    want, (ids, target) = row_by_row(model, masks, owner), batch()
+    with mask_updates(torch.optim.SGD(model.parameters(), lr=0.0), model, masks) as masked:
+        masked.rows(owner)
+        got = torch.autograd.grad(
+            ((model(ids) - target) ** 2).sum(), list(model.parameters()), create_graph=True
+        )
+    for (name, value), grad in zip(want.items(), got, strict=True):
+        torch.testing.assert_close(grad, value, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_autocast_leaves_a_model_in_fp64_as_it_is() -> None:
+    model, owner = Block().double(), [0, 1, 0, 2]
+    masks, (ids, _) = random_masks(model), batch()
+    want, got = row_by_row(model, masks, owner), in_one_pass(model, masks, owner, autocast=True)
+    for name, value in want.items():
+        torch.testing.assert_close(got[name], value, rtol=1e-5, atol=1e-6, msg=name)
+    with torch.autocast("cpu", torch.bfloat16):
+        plain = model(ids)
+        with mask_updates(torch.optim.SGD(model.parameters(), lr=0.0), model, masks) as masked:
+            masked.rows(owner)
+            assert torch.equal(model(ids), plain) and plain.dtype == torch.float64
+
+
 class Tied(Block):
     """A map that is applied twice, and one that shares its weight; recomputed on the way back or not."""
 

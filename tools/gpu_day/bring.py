@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import lzma
 import tarfile
 import zlib
 from importlib.util import find_spec
@@ -20,12 +19,11 @@ from benchmark.config.params import repository_root
 from bmt.errors import BMTError, ConfigError, DataError
 from bmt.runtime.files import write_aside
 from tools.gpu_day.day_page import PARTS, part_text
+from tools.gpu_day.run_archive import ARCHIVE
 from tools.performance.page import renew_page
 
 PAGE = "docs/performance.md"
 PLACES = ("results", "runs")
-XZ = b"\xfd7zXZ\0"
-"""What a file that xz has compressed begins with."""
 SYNC = "python -m benchmark.track sync"
 
 
@@ -38,28 +36,28 @@ def bring(folder: Path) -> list[str]:
         DataError: a record or the archive cannot be read.
     """
     root = repository_root()
-    records = read_records(folder)
-    archives = sorted(folder.glob("runs.tar.*"))
-    files = [one for archive in archives for one in read_archive(archive).items()]
-    check_new(dict(files), root, folder)
+    records = records_of_a_gpu(folder)
+    archive = folder / ARCHIVE
+    files = read_archive(archive) if archive.exists() else {}
+    check_new(files, root, folder)
     lines = []
     driver = driver_of(records)
     for name, record in records.items():
         renew_page(root / PAGE, PARTS[name], part_text(record, driver))
     lines.append(f"{PAGE}: {', '.join(PARTS[name] for name in records)}")
-    for name, data in files:
+    for name, data in files.items():
         with write_aside(root / name) as aside:
             aside.write_bytes(data)
-    profiles = sorted({PurePosixPath(name).parts[1] for name, _ in files})
+    profiles = sorted({PurePosixPath(name).parts[1] for name in files})
     for profile in profiles:
         here = f"results/{profile}/"
-        cells = sum(name.startswith(here) and name.endswith(".json") for name, _ in files)
+        cells = sum(name.startswith(here) and name.endswith(".json") for name in files)
         lines.append(f"results/{profile}, runs/{profile}: {cells} cells")
         lines += synced(root / "runs" / profile)
     return lines
 
 
-def read_records(folder: Path) -> dict[str, dict[str, Any]]:
+def records_of_a_gpu(folder: Path) -> dict[str, dict[str, Any]]:
     """The records of a day, by the part's name.
 
     Raises:
@@ -103,7 +101,8 @@ def read_archive(path: Path) -> dict[str, bytes]:
     """
     files = {}
     try:
-        with tarfile.open(fileobj=BytesIO(_decompressed(path)), mode="r:") as archive:
+        data = gzip.decompress(path.read_bytes())  # whole: a checksum comes after all that tarfile reads
+        with tarfile.open(fileobj=BytesIO(data), mode="r:") as archive:
             for member in archive:
                 place = PurePosixPath(member.name)
                 inside = len(place.parts) > 2 and place.parts[0] in PLACES and ".." not in place.parts
@@ -111,15 +110,9 @@ def read_archive(path: Path) -> dict[str, bytes]:
                 if stream is None:
                     raise DataError(f"{path}: {member.name}: neither a result nor a run: not unpacked")
                 files[member.name] = stream.read()
-    except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise DataError(f"{path}: damaged ({error}): copy it again") from None
     return files
-
-
-def _decompressed(path: Path) -> bytes:
-    """All of it before anything is taken: tarfile stops at the last member, and the checksum comes after."""
-    data = path.read_bytes()
-    return lzma.decompress(data) if data.startswith(XZ) else gzip.decompress(data)
 
 
 def check_new(files: dict[str, bytes], root: Path, folder: Path) -> None:

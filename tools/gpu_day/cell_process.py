@@ -15,8 +15,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from typing import TextIO
 
-LAST_LINES = 12
-"""Lines of a traceback that are handed on."""
+from tools.gpu_day.records import LAST_LINES
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from tools.gpu_day.cell_process import LAST_LINES, CellEnd
+from tools.gpu_day.cell_process import CellEnd
 from tools.gpu_day.cell_queue import CellQueue
+from tools.gpu_day.records import LAST_LINES
 
 CODE = Path(__file__).resolve().parents[2]
 SECONDS_OF_A_TURN = 1.0

@@ -5,7 +5,7 @@ bf16.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from tools.performance.core import (
     measured_steps,
     profiled_steps,
 )
-from tools.performance.figures import Measurement
+from tools.performance.figures import Keep, Measurement
 
 ROWS = (48, 8)
 TOKENS = 384
@@ -37,7 +37,6 @@ TRIED = ("six masks", "mask learning", *TRIALS)
 """Trials, and what they would take the place of."""
 NEEDS = 8.0
 """Seconds with fewer of which left nothing more begins."""
-Keep = Callable[[Measurement], None]
 
 
 def settings(run: PartRun) -> list[CoreSetting]:

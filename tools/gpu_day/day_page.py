@@ -132,7 +132,8 @@ def _shortcomings(record: Record) -> Sequence[str]:
     """Lines on what failed, was skipped, or ended too early."""
     lines = []
     if record["state"] != "done":
-        lines.append(f"The part did not come to a good end: {record['state']}.")
+        state = "cut off" if record["state"] == "running" else record["state"]
+        lines.append(f"The part did not come to a good end: {state}.")
     lines += [f"{one['title']}: failed: {one['error']}".replace("\n", " ") for one in record["errors"]]
     if record["skipped"]:
         lines.append(f"Not measured for want of time: {', '.join(record['skipped'])}.")

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from benchmark.cli.progress import progress
 from tools.gpu_day.part_run import PartRun
 from tools.performance.bench import Bench
-from tools.performance.figures import Measurement
-from tools.performance.on_gpu import Experiment, Keep, PaperSpeed
+from tools.performance.figures import Keep, Measurement
+from tools.performance.on_gpu import Experiment, PaperSpeed
 from tools.performance.paper_steps import PaperScale
 from tools.performance.paper_windows import PaperWindows, generated_windows
 

@@ -16,10 +16,9 @@ import torch
 from benchmark.tracking import environment
 from bmt.runtime.files import write_json
 from tools.gpu_day.records import LAST_LINES, LOST, read_record
-from tools.performance.figures import Measurement
+from tools.performance.figures import Keep, Measurement
 
 NOT_FINITE = "not finite: "
-Keep = Callable[[Measurement], None]
 
 
 def plain_json(value: Any) -> Any:
@@ -130,13 +129,7 @@ class PartRun:
         self._record |= {"measurements": [*others, entry], "errors": errors}
         self._write()
 
-    def grow(
-        self,
-        title: str,
-        measure: Callable[[Callable[[Measurement], None]], Measurement],
-        *,
-        needs: float = 0.0,
-    ) -> None:
+    def grow(self, title: str, measure: Callable[[Keep], Measurement], *, needs: float = 0.0) -> None:
         """As `attempt`, of a measurement that is kept on the way too, as far as it has come.
 
         Args:

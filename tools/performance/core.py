@@ -31,7 +31,7 @@ from bmt.settings import IN_DOMAIN, MaskSettings
 from bmt.training.plan import autocast_for
 from tools.performance.bench import Bench, ratios
 from tools.performance.device_memory import DeviceMemory
-from tools.performance.figures import MeasuredFigure, Measurement
+from tools.performance.figures import Keep, MeasuredFigure, Measurement
 from tools.performance.grouped_products import grouped_products
 from tools.performance.kernels import profiled
 
@@ -287,7 +287,7 @@ class CoreCourse:
     names: Collection[str] | None = None
     steps: int = 1
     left: Callable[[], float] = lambda: math.inf
-    keep: Callable[[Measurement], None] = lambda _: None
+    keep: Keep = lambda _: None
     fail: Callable[[str, Exception], None] | None = None
 
     def chosen(self, builders: Mapping[str, Builder]) -> dict[str, Builder]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,3 +73,7 @@ class Measurement:
         table = text_table(COLUMNS, [figure.cells() for figure in self.figures])
         notes = Paragraph(" ".join(self.notes))
         return Document("", (Heading(self.title, 3), notes, table, *map(Paragraph, ends)))
+
+
+Keep = Callable[[Measurement], None]
+"""Called with what is measured so far, each time that there is more of it."""

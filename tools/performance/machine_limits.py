@@ -15,6 +15,8 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 TRIES = 5
+BUFFERS = 4
+"""Copied in turn."""
 
 
 def best_seconds(device: torch.device, work: Callable[[], object], times: int, tries: int = TRIES) -> float:
@@ -74,21 +76,21 @@ def matrix_peak(
         return 2 * size**3 / best_seconds(device, lambda: torch.matmul(left, right, out=product), times)
 
 
-def copy_bandwidth(device: torch.device, size: int, buffers: int = 4) -> float:
+def copy_bandwidth(device: torch.device, size: int) -> float:
     """Bytes per second that a copy within the device's memory reads and writes.
 
     Args:
-        size: bytes of one buffer; `buffers` of them are copied in turn, together larger than every cache.
+        size: bytes of one buffer; `BUFFERS` of them should be larger than every cache.
     """
-    held = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(buffers)]
+    held = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(BUFFERS)]
     for number, one in enumerate(held):
         one.fill_(number)
 
     def once_round() -> None:
-        for number in range(buffers):
+        for number in range(BUFFERS):
             held[number].copy_(held[number - 1])
 
-    return 2 * size * buffers / best_seconds(device, once_round, 2)
+    return 2 * size * BUFFERS / best_seconds(device, once_round, 2)
 
 
 def transfer_bandwidth(device: torch.device, size: int) -> tuple[float, float]:
@@ -108,7 +110,7 @@ def launch_seconds(device: torch.device, launches: int = 1000) -> float:
     return best_seconds(device, lambda: one.add_(1.0), launches)
 
 
-def attention_speed(device: torch.device, shape: tuple[int, int, int, int], times: int = 10) -> float:
+def attention_speed(device: torch.device, shape: tuple[int, int, int, int]) -> float:
     """FLOPs per second of attention in bf16 without masks or dropout, forward alone: four per element of a
     head, pair of tokens and multiplication.
 
@@ -117,5 +119,5 @@ def attention_speed(device: torch.device, shape: tuple[int, int, int, int], time
     """
     query, key, value = (torch.randn(shape, device=device, dtype=torch.bfloat16) for _ in range(3))
     windows, heads, tokens, elements = shape
-    seconds = best_seconds(device, lambda: scaled_dot_product_attention(query, key, value), times)
+    seconds = best_seconds(device, lambda: scaled_dot_product_attention(query, key, value), 10)
     return 4 * windows * heads * tokens**2 * elements / seconds

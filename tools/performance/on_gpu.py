@@ -47,7 +47,7 @@ from tools.performance.core import (
     wait_for,
 )
 from tools.performance.device_memory import DeviceMemory
-from tools.performance.figures import MeasuredFigure, Measurement
+from tools.performance.figures import Keep, MeasuredFigure, Measurement
 from tools.performance.hf_trainer import TimedRun
 from tools.performance.kernels import profiled
 from tools.performance.machine_limits import matrix_peak
@@ -65,7 +65,6 @@ BUSY = 0.8
 LOW_PRICE = 4_000.0
 """Another price of a pass, to see which is nearer to the truth."""
 NO_MASK, SIX_MASKS = "no mask", "six masks"
-Keep = Callable[[Measurement], None]
 Experiment = Callable[[Bench, Keep], Measurement]
 T = TypeVar("T")
 

@@ -395,12 +395,23 @@ def test_outside_the_environment_a_command_says_in_one_line_what_to_do(command: 
 
 
 def test_what_the_output_cannot_write_is_a_question_mark() -> None:
-    for encoding, dash in (("ascii", "?"), ("ascii:backslashreplace", r"\u2026"), ("utf-8", "\u2026")):
+    for encoding, dash in (
+        ("ascii", "?"),
+        ("ascii:surrogateescape", "?"),  # of a C locale
+        ("ascii:backslashreplace", r"\u2026"),
+        ("utf-8", "\u2026"),
+    ):
         environment = os.environ | {"PYTHONIOENCODING": encoding}
         command = [sys.executable, "-m", "benchmark"]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(f"python -m benchmark.VERB {dash}, or")
+
+
+def test_a_command_whose_stdout_is_closed_goes_on() -> None:
+    words = ["sh", "-c", 'exec "$0" -m benchmark >&-', sys.executable]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,7 @@ def test_a_folder_that_holds_a_day_is_refused_but_for_parts_of_it(gpu: None, tmp
     assert [part.name for part in made.parts] == ["machine"]
 
 
-def test_who_reads_the_pack_asks_for_it(gpu: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "PARTS", PARTS)
+def test_who_reads_the_pack_asks_for_it(gpu: None, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         setting("--out", str(tmp_path / "out"), "--packed", str(tmp_path / "pack"))
     assert str(refused.value) == (

@@ -207,14 +207,14 @@ def random_masks(model: nn.Module, datasets: Sequence[str] = DATASETS, density: 
     return Masks.of(opened, model)
 
 
-def windows(dataset: str, number: int, cue: int, seed: int, tokens: int = 24) -> Windows:
+def windows(dataset: str, number: int, cue: int, seed: int) -> Windows:
     """Windows whose answer is the token `cue` of the context, and sometimes twice there: learnable in few
     steps.
     """
     draw = np.random.default_rng(seed)
     table: dict[str, list[object]] = {name: [] for name in WINDOWS.names}
     for example in range(number):
-        length = int(draw.integers(tokens // 2, tokens))
+        length = int(draw.integers(12, 24))
         context = draw.integers(20, VOCABULARY, length)
         at = np.sort(draw.choice(length, 1 + example % 2, replace=False))
         context[at] = cue

@@ -65,6 +65,7 @@ def test_waits_are_noted_each_time_and_other_warnings_pass_by() -> None:
 def test_calls_that_wait_count_in_steps_and_pageable_copies_everywhere() -> None:
     events = [
         TimedEvent(STEP, 100, 200),
+        TimedEvent(STEP, 110, 400, on_gpu=True),
         TimedEvent("cudaStreamSynchronize", 150, 160),
         TimedEvent("cudaStreamSynchronize", 199, 300),
         TimedEvent("cudaDeviceSynchronize", 201, 202),  # the profile's own, behind the step
