@@ -93,7 +93,9 @@ def checks_document(record: Record) -> Document:
 def _share_of_bound(check: MeasuredFigure) -> float:
     if not check.kept:
         return inf
-    return abs(check.value) / check.target if check.target else 0.0
+    if not check.target:
+        return 0.0
+    return check.target / check.value if check.at_least else abs(check.value) / check.target
 
 
 def arms_document(record: Record) -> Document:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from bmt.errors import ConfigError, DataError
 from tests.support.repository import ROOT
 from tools.gpu_day import bring as homecoming
-from tools.gpu_day.bring import bring
+from tools.gpu_day.bring import bring, read_archive
 from tools.gpu_day.cell_scores import CellScores, as_record
 from tools.gpu_day.day_page import PARTS, part_text
 from tools.markers import between_markers, markers
@@ -95,11 +96,14 @@ def test_checks_are_a_row_per_group_with_the_error_nearest_to_its_bound() -> Non
     )
     missed = measurement("Masks", figure("bits", 4, target=0, unit="n"), figure("loss", 1e-6, **bound))
     lost = measurement("Losses", figure("fp64", None, **bound), figure("fp32", 9e-6, **bound))
-    table = part_text(record("right", kept, missed, lost), None).split("\n\n")[1].splitlines()
+    least = {"target": 0.5, "at_least": True, "unit": "%"}
+    far = measurement("Weights", figure("moved", 1.0, **least), figure("way", 9e-6, **bound))
+    table = part_text(record("right", kept, missed, lost, far), None).split("\n\n")[1].splitlines()
     assert table[2:] == [
         "| Gates | 2 | 0 | alpha | 9.0e-06 | at most 1.0e-05 |",
         "| Masks | 2 | 1 | bits | 4 | at most 0 |",
         "| Losses | 2 | 1 | fp64 | nan | at most 1.0e-05 |",
+        "| Weights | 2 | 0 | way | 9.0e-06 | at most 1.0e-05 |",
     ]
 
 
@@ -182,10 +186,11 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_what_is_there_with_another_content_stays(project: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mine", ["mine", "[]"])  # of another size, of the same
+def test_what_is_there_with_another_content_stays(project: Path, tmp_path: Path, mine: str) -> None:
     here = project / "results/mini_gpu/c.json"
     here.parent.mkdir(parents=True)
-    here.write_text("mine")
+    here.write_text(mine)
     before = files(project)
     said = r"1 files are here with another content, the first results/mini_gpu/c\.json: move results/mini_gpu"
     with pytest.raises(ConfigError, match=said):
@@ -207,6 +212,8 @@ def test_what_is_there_with_another_content_stays(project: Path, tmp_path: Path)
         ([], RUNS, ConfigError, r"no record of a day there: name the folder that has machine\.json, right"),
         ([{"part": "core"}], None, DataError, r"core\.json: no record of a day \(KeyError"),
         ([CORE], {"results/../../x": b""}, DataError, r"results/\.\./\.\./x: neither a result nor a run"),
+        ([CORE], {".": b""}, DataError, r"runs\.tar\.gz: \.: neither a result nor a run"),
+        ([CORE], {"results/c.json": b""}, DataError, r"results/c\.json: neither a result nor a run"),
         (
             [CORE],
             {"docs/performance.md": b""},
@@ -229,6 +236,16 @@ def test_what_is_refused_writes_nothing(
     assert files(project) == before
 
 
+def test_each_part_says_the_machine_that_it_ran_on(project: Path, tmp_path: Path) -> None:
+    """`--only` renews one part of a day, by another commit or on another GPU."""
+    other = ENVIRONMENT | {"device": "NVIDIA H200", "git": {"commit": "fedcba987", "dirty": True}}
+    bring(day(tmp_path / "day", MACHINE, CORE | {"environment": other}))
+    page = (project / "docs/performance.md").read_text(encoding="utf-8")
+    assert between(page, "machine cuda").startswith(ORIGIN)
+    said = between(page, "core cuda")
+    assert "on NVIDIA H200, " in said and "commit fedcba9, with uncommitted changes" in said
+
+
 def test_a_part_that_never_began_has_the_day_s_machine(project: Path, tmp_path: Path) -> None:
     lost = record("right", environment={}, state="failed", errors=[{"title": "right", "error": "gone"}])
     bring(day(tmp_path / "day", MACHINE, lost))
@@ -240,9 +257,26 @@ def test_a_part_that_never_began_has_the_day_s_machine(project: Path, tmp_path: 
     ]
 
 
-def test_a_damaged_archive_is_named(project: Path, tmp_path: Path) -> None:
-    folder = day(tmp_path / "day", CORE, runs=RUNS)
-    path = folder / "runs.tar.gz"
-    path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(DataError, match=r"runs\.tar\.gz: damaged \(.*\): copy it again"):
-        bring(folder)
+def test_a_damaged_archive_is_named_and_never_half_taken(project: Path, tmp_path: Path) -> None:
+    """Cut off, and with one bit of each byte of its content and checksum turned: nothing else notices."""
+    path = day(tmp_path, CORE, runs=RUNS) / "runs.tar.gz"
+    whole = path.read_bytes()
+    assert read_archive(path) == RUNS
+    damaged = [whole[:count] for count in (0, 40, len(whole) - 40, len(whole) - 1)]
+    damaged += [
+        whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :] for at in range(30, len(whole))
+    ]  # a gzip's first bytes hold name and time
+    refused = 0
+    for data in damaged:
+        path.write_bytes(data)
+        try:
+            assert read_archive(path) == RUNS, "a bit that says nothing"
+        except DataError as error:
+            assert re.search(r"runs\.tar\.gz: damaged \(.*\): copy it again$", str(error))
+            refused += 1
+    assert refused >= len(damaged) - 2
+    path.write_bytes(whole[:-40])
+    before = files(project)
+    with pytest.raises(DataError, match="damaged"):
+        bring(tmp_path)
+    assert files(project) == before

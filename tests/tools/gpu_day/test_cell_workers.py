@@ -91,6 +91,7 @@ def test_a_failed_cell_leaves_its_error_and_the_next_begins(tmp_path: Path) -> N
     assert kept[0].error == cells.failed["bad"] == "ValueError: bad" and kept[0].lines == ("l",)
     assert list(cells.seconds) == ["a"]
     assert begun[0][1] != begun[1][1], "who knows what the error has left behind"
+    assert not cells.deaths, "the next is not given to the process that ends itself"
 
 
 @pytest.mark.parametrize("left", [0.5])

@@ -9,6 +9,7 @@ import os
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -22,7 +23,9 @@ from bmt.qa.features import load as load_features
 from tests.support import tracking_store
 from tests.support.repository import ROOT
 from tools.gpu_day import cells as cells_part
-from tools.gpu_day.cells import measure, queue_of
+from tools.gpu_day.cell_process import CellEnd
+from tools.gpu_day.cell_queue import CellQueue
+from tools.gpu_day.cells import CellKeeper, measure, queue_of
 from tools.gpu_day.part_run import PartRun
 
 BMT, FIXED = "tiny-fp16.mt.bmt.s0", "tiny-fp16.mt.fixed_random.s0"
@@ -180,3 +183,71 @@ def test_sync_brings_each_run_into_mlflow(day: Path, tmp_path: Path, monkeypatch
         assert metrics["system/gpu_0_power_usage_watts"] == 350
         assert run.data.params["cell"] == name and run.data.params["mask.steps"] == "2"
         assert run.data.tags["package.torch"] and run.data.tags["cpu_count"]
+
+
+def part(folder: Path) -> PartRun:
+    """The part at work, whose cells are only told."""
+    (folder / "out").mkdir()
+    return PartRun("cells", folder / "out", folder / "no pack", False, time.monotonic() + 240)
+
+
+def test_what_failed_is_archived_beside_what_is_done(tmp_path: Path) -> None:
+    config, run = load(ROOT / "profiles/mini_gpu.yaml"), part(tmp_path)
+    keeper, cells = CellKeeper(run, tmp_path), queue_of(config)
+    keeper.begin(config, cells, 0.5)
+    first, second, *rest = cells.waiting
+    for _ in range(2):
+        cells.begin(0.0, 1.0)
+    for name in (first, second, rest[0]):
+        folder = tmp_path / "runs/mini_gpu" / name
+        (folder / "journal").mkdir(parents=True)
+        (folder / "journal/k.jsonl").write_text(name)
+    trained = {"mask": None, "budget": {"steps": 419, "mask_steps": 0}}
+    scored = {"em": {"in_domain": 20.0}, "f1": {"in_domain": 30.0}, "relative_deviation": 0.02}
+    (tmp_path / "runs/mini_gpu" / first / "training.json").write_text(json.dumps(trained))
+    (tmp_path / "runs/mini_gpu" / first / "metrics.json").write_text(json.dumps(scored))
+    cells.finish(first, 30.0)
+    keeper.keep(CellEnd(first, 20.0, 8.0, 512.0))
+    cells.fail(second, "ValueError: bad")
+    keeper.keep(CellEnd(second, error="ValueError: bad", lines=("a", "b")))
+    [one] = json.loads((tmp_path / "out/cells.json").read_text())["measurements"]
+    said, figures = one["record"], {figure["name"]: figure for figure in one["figures"]}
+    assert [cell["cell"] for cell in said["cells"]] == [first]
+    assert said["errors"] == [{"cell": second, "error": "ValueError: bad", "lines": ["a", "b"]}]
+    assert (said["given_up"], said["not_begun"]) == ({second: "ValueError: bad"}, rest)
+    done, failed = figures["cells done"], figures["cells that failed"]
+    assert (done["value"], done["kept"], failed["value"], failed["kept"]) == (1, True, 1, False)
+    assert figures["GPU memory of a process"]["value"] == 512 * 2**20 / 1e6
+    assert figures["seconds per cell, none"]["measured"] == [28.0]
+    with tarfile.open(tmp_path / "out/runs.tar.gz") as archive:
+        journals = [name for name in archive.getnames() if "/journal/" in name]
+    assert journals == [f"runs/mini_gpu/{name}/journal/k.jsonl" for name in (first, second)]
+
+
+@pytest.mark.parametrize("bad", [True, False])
+def test_a_part_without_a_cell_that_is_done_has_failed(
+    bad: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Workers:
+        """In the place of processes: none is done."""
+
+        def __init__(self, *given: Any) -> None: ...
+
+        def started(self) -> Any:
+            return nullcontext()
+
+        def work_off(self, cells: CellQueue) -> None:
+            if bad:
+                cells.fail(str(cells.begin(0.0, 1.0)), "ValueError: bad")
+
+    config = load(ROOT / "profiles/mini_gpu.yaml")
+    monkeypatch.setattr(cells_part, "CellWorkers", Workers)
+    monkeypatch.setattr(cells_part, "unpack", lambda pack, root: config)
+    run = part(tmp_path)
+    measure(run)
+    run.end()
+    said = json.loads((tmp_path / "out/cells.json").read_text())
+    [error] = said["errors"]
+    why = {config.cells[0]: "ValueError: bad"} if bad else "there was no time"
+    assert (said["state"], error["error"]) == ("failed", f"BMTError: no cell is done: {why}")
+    assert said["measurements"][0]["record"]["cells"] == []

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -135,9 +136,10 @@ def test_a_part_whose_process_is_lost_keeps_each_loss_as_an_error(
         return made
 
     monkeypatch.setattr(day, "end_record", noted)
-    run_day(setting(tmp_path, ["lost"]))
+    run_day(replace(setting(tmp_path, ["lost"]), faults={"lost": "kill"}))
     said = "its process was ended by signal 9 (Killed)"
     assert [(error["title"], error["error"]) for error in ended] == [("two", said), ("four", said)]
+    assert record(tmp_path, "lost")["job"]["fault"] is None, "only the first process meets it"
     ended.clear()
     assert run_day(setting(tmp_path, ["failing"])) == 1
     assert len(ended) == 1
@@ -148,6 +150,15 @@ def test_a_day_of_parts_that_go_well_is_status_0(tmp_path: Path) -> None:
     (tmp_path / ".done.json.123.part").touch()  # of a process that was killed
     assert run_day(setting(tmp_path, ["done"])) == 0  # renewed
     assert {path.name for path in tmp_path.iterdir()} == {"done.json", "log.txt", "summary.txt"}
+
+
+@pytest.mark.parametrize("state", ["failed", "out of time", "interrupted", "running", "unreadable"])
+def test_a_day_with_one_part_that_is_not_done_is_status_1(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = iter(["done", state, "done"])
+    monkeypatch.setattr(day, "run_part", lambda *given: {"state": next(states)})
+    assert run_day(setting(tmp_path, ["one", "two", "three"])) == 1
 
 
 @pytest.mark.parametrize(

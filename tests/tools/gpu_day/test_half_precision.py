@@ -72,6 +72,14 @@ def test_weights_that_are_there_are_left(encoder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "half/model.safetensors").stat().st_mtime_ns == before
 
 
+def test_other_weights_that_are_there_are_made_anew(encoder: Path, tmp_path: Path) -> None:
+    """Of an older version, or damaged: results would carry the digest of weights that were not trained."""
+    digest = write_half_precision(encoder, tmp_path / "half")
+    weights = tmp_path / "half/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    assert write_half_precision(encoder, tmp_path / "half", digest) == digest == file_digest(weights)
+
+
 def test_the_profile_names_the_fp16_of_the_package(tmp_path: Path) -> None:
     [backbone] = load(ROOT / "profiles" / "mini_gpu.yaml").backbones.values()
     source = locate("minilm", HALVED).source

@@ -139,6 +139,8 @@ def test_a_whole_pack_of_a_checkout(checkout: Path, tmp_path: Path, monkeypatch:
     (checkout / ".gitignore").write_text(".gpu_day/\nignored.txt\n/data/\n")
     monkeypatch.setattr(packing, "halve_backbone", lambda config: None)
     monkeypatch.setattr(packing, "fetch_wheels", lambda kept, versions: {"a-1.whl": b"wheel"})
+    checked: list[dict[str, int]] = []
+    monkeypatch.setattr(packing, "check_size", checked.append)
     folder = checkout / ".gpu_day"
     said, _, command = pack(folder)
     assert said.startswith(f"{folder}: code 0.0 MB, backbones 0.") and said.endswith(" MB (at most 60 MB)")
@@ -146,9 +148,16 @@ def test_a_whole_pack_of_a_checkout(checkout: Path, tmp_path: Path, monkeypatch:
     noted = json.loads((folder / "checkout.json").read_text())
     names = [".gitignore", "constraints.txt", "kept.py", "new.py", "profiles/mini_gpu.yaml"]
     assert list(noted["files"]) == names
+    [sizes] = checked
+    travelling = [checkout / name for name in travelling_files(checkout)]
+    assert sizes["code"] == sum(path.stat().st_size for path in travelling) > 0
+    assert sizes["all"] == sizes["code"] + packing.folder_size(folder)
+    assert sizes["wheels"] == len(b"wheel") and sizes["features"] > 0 < sizes["backbones"]
     assert {key: noted[key] for key in ("commit", "dirty", "diff_sha256")} == environment.git_state(checkout)
     config = unpack(folder, tmp_path / "root")
     assert config.profile == "mini_gpu"
+    noted, runs = (environment.git_state(root)["commit"] for root in (tmp_path / "root", ROOT))
+    assert noted == runs, "the commit of the code that runs"
     for part in (
         "features/mini_gpu/minilm-fp16/SQuAD.train/windows.arrow",
         "backbones/minilm-fp16/config.json",

@@ -79,6 +79,14 @@ A = "files/data/a.arrow.xz"
             lambda p: (p / A).write_bytes(lzma.compress(b"other")),
             r"a\.arrow\.xz: sha256 d9298a10d1b0 of 5 bytes",
         ),
+        (
+            lambda p: (p / A).write_bytes(lzma.compress(bytes(2304))),  # as many as it has to have
+            r"a\.arrow\.xz: sha256 [0-9a-f]{12} of 2304 bytes, the manifest has [0-9a-f]{12} of 2304: pack",
+        ),
+        (
+            edited(lambda m: m["files"]["data/a.arrow"].update(planes=2)),
+            r"a\.arrow\.xz: sha256 [0-9a-f]{12} of 2304 bytes",
+        ),
         (lambda p: (p / "manifest.json").unlink(), r"manifest\.json: No such file .*: no pack there"),
         (lambda p: (p / "manifest.json").write_text("{"), r"manifest\.json: damaged: pack again"),
         (edited(lambda m: m.update(format=7)), r"manifest\.json: format 7, not 1: pack again"),
@@ -93,3 +101,4 @@ def test_damage_is_named(packed: Path, tmp_path: Path, damage: Callable[[Path], 
     damage(packed)
     with pytest.raises(DataError, match=said):
         unpack_files(packed, tmp_path / "root")
+    assert not (tmp_path / "root/data/a.arrow").exists(), "nothing damaged is left to be trained on"

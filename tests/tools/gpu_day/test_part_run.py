@@ -91,6 +91,13 @@ def test_what_is_not_finite_is_null_not_kept_and_an_error(run: PartRun, tmp_path
     assert [(one["title"], one["error"]) for one in said["errors"]] == [("gates", "not finite: largest")]
 
 
+def test_what_is_not_finite_takes_the_place_of_no_other_error(run: PartRun, tmp_path: Path) -> None:
+    run.fail("draws", ValueError("no such draw"))
+    run.keep(checked(error=float("nan")))
+    run.renew(checked("masks", error=float("inf")))
+    assert [one["title"] for one in record(tmp_path)["errors"]] == ["draws", "gates", "masks"]
+
+
 def test_the_seconds_of_a_measurement_are_those_of_its_attempt(
     run: PartRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -36,7 +36,18 @@ def test_flops_and_bytes_per_second(calls: list[int]) -> None:
     assert calls == [3, 2, 2, 2, 7, 10]
 
 
-def test_products_of_fp32_are_exact_or_tf32_and_afterwards_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def precision() -> Iterator[None]:
+    """As it is, when the test is over."""
+    kept = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(kept)
+
+
+@pytest.mark.parametrize("before", ["highest", "high", "medium"])
+def test_products_of_fp32_are_exact_or_tf32_and_afterwards_as_before(
+    before: str, precision: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken = []
 
     def peek(*given: Any) -> float:
@@ -44,7 +55,7 @@ def test_products_of_fp32_are_exact_or_tf32_and_afterwards_as_before(monkeypatch
         return 1.0
 
     monkeypatch.setattr(limits, "best_seconds", peek)
-    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(before)
     for tf32 in (True, False):
         limits.matrix_peak(CPU, 8, torch.float32, tf32=tf32)
     assert taken == ["high", "highest"]

@@ -71,3 +71,17 @@ def test_answers_of_other_weights_are_seen(monkeypatch: pytest.MonkeyPatch) -> N
         "EM, difference in percent",
         "F1, difference in percent",
     ]
+
+
+@pytest.mark.parametrize(("apart", "wrong", "ties"), [(0.5e-4, 0, 1), (2e-4, 1, 0)])
+def test_another_answer_is_a_tie_only_within_rounding(
+    apart: float, wrong: int, ties: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One answer moved by a character, its log-probability by `apart`."""
+    asked, _, right = answers.answered(SCALE)
+    first = replace(right[0], start=right[0].start + 1, score=right[0].score + apart)
+    monkeypatch.setattr(answers, "answered", lambda scale: (asked, [first, *right[1:]], right))
+    figures = {figure.name: figure.value for figure in answers.answers(SCALE).figures}
+    assert figures["answers that differ and are no ties"] == wrong
+    assert figures["answers that differ and are ties"] == ties
+    assert figures["log-probability of the answers, largest difference"] == pytest.approx(apart)

@@ -82,3 +82,17 @@ def test_weights_that_do_not_learn_are_seen(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(masked_gradients, "DECAY", 0.0)
     monkeypatch.setattr(subjects.Regression, "loss", lambda self, model: 0 * self.scores(model).sum())
     assert beyond(masked_gradients.closed_weights(SCALE)) == ["open weights that moved"]
+
+
+def test_one_family_that_does_not_move_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Still(torch.optim.AdamW):
+        """The first model's steps are of length 0."""
+
+        def __init__(self, *given: Any, **options: Any) -> None:
+            super().__init__(*given, **(options if made else options | {"lr": 0.0}))
+            made.append(self)
+
+    monkeypatch.setattr(torch.optim, "AdamW", Still)
+    assert beyond(masked_gradients.closed_weights(SCALE)) == ["open weights that moved"]
