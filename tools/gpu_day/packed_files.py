@@ -75,10 +75,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if manifest["format"] != FORMAT:
             raise DataError(f"{path}: format {manifest['format']!r}, not {FORMAT}: {AGAIN}")
         for entry in manifest["files"].values():
-            _ = entry["bytes"] + entry["planes"], entry["sha256"]
+            _ = entry["bytes"] // entry["planes"], entry["sha256"]
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}: no pack there: {AGAIN}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
         raise DataError(f"{path}: damaged: {AGAIN}") from None
     return dict(manifest)
 

@@ -91,6 +91,7 @@ A = "files/data/a.arrow.xz"
         (lambda p: (p / "manifest.json").write_text("{"), r"manifest\.json: damaged: pack again"),
         (edited(lambda m: m.update(format=7)), r"manifest\.json: format 7, not 1: pack again"),
         (edited(lambda m: m["files"]["data/a.arrow"].pop("sha256")), r"manifest\.json: damaged"),
+        (edited(lambda m: m["files"]["data/a.arrow"].update(planes=0)), r"manifest\.json: damaged"),
         (
             edited(lambda m: m["files"].update({"../a": m["files"]["data/a.arrow"]})),
             r"manifest\.json: \.\./a: leaves the folder",
