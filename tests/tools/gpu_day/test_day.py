@@ -196,7 +196,13 @@ def test_an_end_in_the_middle_leaves_whole_files_and_no_process(
 ) -> None:
     out = tmp_path / "out"
     with life_line(tmp_path / "line") as line:
-        process = subprocess.Popen([sys.executable, "-c", DAY, str(out)], cwd=ROOT, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, "-c", DAY, str(out)],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            # a suite that runs in the background ignores SIGINT, and so would its children
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         try:
             wait_until((out / "hanging.json").exists, lambda: process.poll() is None)
             process.send_signal(number)
